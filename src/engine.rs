@@ -1,0 +1,189 @@
+//! The engine: one OS thread that owns a model and its caches, takes jobs and reports what became of them.
+//!
+//! It sees prompts, token ids and the model; never a document or a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::model::Prompt;
+
+/// Set by whoever no longer wants a job; the engine looks at it at every token and every prefill chunk.
+#[derive(Debug, Clone, Default)]
+pub struct CancelFlag(Arc<AtomicBool>);
+
+impl CancelFlag {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Who goes first. Interactive work is never behind the other two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// An escalated question.
+    Background,
+    /// Prefill for a completion nobody has asked for yet.
+    WarmUp,
+    /// A completion somebody waits for.
+    Interactive,
+}
+
+/// When a generation ends besides the model ending it; see `engine/stop.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StopRules {
+    /// End at the first line break.
+    pub single_line: bool,
+    /// End before a later line that is indented by fewer columns than this (a closing bracket in the column before it
+    /// is kept, since it closes what was begun).
+    pub min_indent: Option<usize>,
+    /// End before a line that equals one of these after trimming: the suffix's first line, a closing fence.
+    pub stop_lines: Vec<String>,
+    /// End before text that holds one of these anywhere.
+    pub stop_strings: Vec<String>,
+    /// End when lines begin to repeat.
+    pub repetition: bool,
+    /// After this long, end at the next line break.
+    pub time_budget: Option<Duration>,
+}
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sampling {
+    Greedy,
+    Random { temperature: f64, top_p: f64, seed: u64 },
+}
+
+/// How much to generate, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerationParams {
+    pub max_new_tokens: usize,
+    pub sampling: Sampling,
+    /// Token healing: back up over the prompt's last tokens and make the model write them again.
+    pub heal: bool,
+    pub stop: StopRules,
+    /// Alternatives to decode as one batch; at least 1.
+    pub candidates: usize,
+}
+
+/// One piece of work.
+pub struct Job {
+    pub priority: Priority,
+    /// A newer interactive or warm-up job with the same key supersedes an older one.
+    pub document: u64,
+    pub prompt: Prompt,
+    /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
+    pub params: GenerationParams,
+    pub cancel: CancelFlag,
+    /// Hears the text of the first candidate as it grows.
+    pub on_text: Option<Box<dyn FnMut(&str) + Send>>,
+    /// Called exactly once, from the engine thread or from `submit`.
+    pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,
+}
+
+/// Why a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StopReason {
+    EndOfTurn,
+    LineEnd,
+    Dedent,
+    StopLine,
+    StopString,
+    Repetition,
+    MaxTokens,
+    TimeBudget,
+}
+
+/// One text the model wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// What follows the prompt; text that healing re-produced is not in it.
+    pub text: String,
+    pub stop_reason: StopReason,
+    /// Mean log-probability of the generated tokens: the confidence.
+    pub mean_logprob: f32,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// Best first; one unless more were asked for. Empty for a warm-up.
+    pub candidates: Vec<Candidate>,
+    pub prompt_tokens: usize,
+    /// Prompt tokens that were already in a cache.
+    pub cached_tokens: usize,
+    pub generated_tokens: usize,
+    pub time_to_first_token: Duration,
+    pub total: Duration,
+}
+
+/// Why a job has no generation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error("cancelled")]
+    Cancelled,
+    /// A newer job for the same document took its place.
+    #[error("superseded by a newer request")]
+    Superseded,
+    #[error("the prompt has {tokens} tokens, more than the {limit} this model can read")]
+    PromptTooLong { tokens: usize, limit: usize },
+    /// The model could not be loaded; the sentence a person needs.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The engine failed in the middle of the job; it has been restarted.
+    #[error("the engine failed: {0}")]
+    Failed(String),
+}
+
+/// What an engine tells its owner without being asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EngineEvent {
+    /// Fraction of the load done, 0 to 1.
+    Loading(f32),
+    Ready {
+        model: String,
+    },
+    /// The sentence a person needs.
+    Failed(String),
+    Busy,
+    Idle,
+    Unloaded,
+}
+
+/// Loads the model, on the engine's thread; hears the progress callback.
+pub type Loader =
+    Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
+
+/// A handle to a running engine; clones talk to the same thread. The thread ends when the last handle is dropped.
+#[derive(Clone)]
+pub struct Engine {}
+
+/// How an engine behaves when it has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineOptions {
+    /// Load at once instead of at the first job.
+    pub load_at_start: bool,
+    /// Give the memory back after this long without a job; `None` keeps the model.
+    pub idle_unload: Option<Duration>,
+    /// Bytes the prefix cache may hold.
+    pub kv_budget_bytes: usize,
+}
+
+impl Engine {
+    /// Starts the thread. `on_event` is called from it and must not block.
+    pub fn start(loader: Loader, options: EngineOptions, on_event: Box<dyn Fn(EngineEvent) + Send>) -> Self {
+        let _ = (loader, options, on_event);
+        todo!()
+    }
+
+    /// Hands in a job; never blocks. `on_done` is called whatever happens.
+    pub fn submit(&self, job: Job) {
+        let _ = job;
+        todo!()
+    }
+}

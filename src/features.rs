@@ -1,0 +1,4 @@
+//! What phi-ls can do for a person: each feature is a pure `plan()` (what to ask the model) and a pure `finish()` (what
+//! to show of its answer). No channels, no protocol types, no model.
+
+pub mod inline_completion;

@@ -1,0 +1,8 @@
+//! The arithmetic: quantised matrix products, attention over the paged KV cache, norms, rotary embedding, and the
+//! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
+
+pub mod attention;
+pub mod matmul;
+pub mod ops;
+pub mod pool;
+pub mod quant;

@@ -1,0 +1,2 @@
+//! The `phi-ls` binary: everything is in the library.
+fn main() {}

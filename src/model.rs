@@ -1,0 +1,118 @@
+//! The models: GGUF files, tokenizers, chat formats and the decoder of the `phi3` and `llama` architectures.
+//!
+//! Knows token ids, tensors and files; never a document, a request or an editor.
+
+pub mod chat;
+pub mod config;
+pub mod decoder;
+pub mod gguf;
+pub mod kv_cache;
+pub mod rope;
+pub mod tokenizer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use chat::{ChatFormat, Prompt, Role, Turn};
+pub use config::ModelConfig;
+pub use kv_cache::KvCache;
+pub use rope::RopeFactors;
+pub use tokenizer::Tokenizer;
+
+use crate::kernels::attention::KvType;
+use crate::kernels::pool::ThreadPool;
+
+/// What can be wrong with a model file or its use; every message says what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("cannot read {path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    /// The file is not a GGUF file, is cut off, or contradicts itself.
+    #[error("{path}: {reason}")]
+    Malformed { path: PathBuf, reason: String },
+    /// A sound GGUF file that this project has no decoder, tokenizer or kernel for.
+    #[error("{path}: {reason}")]
+    Unsupported { path: PathBuf, reason: String },
+    #[error("the computation failed: {0}")]
+    Compute(String),
+}
+
+/// Which rows of a sequence's new tokens need logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogitRows {
+    /// Prefill that is not over yet.
+    None,
+    /// The next token's logits.
+    Last,
+    /// One row per new token: verifying drafts, parity checks.
+    All,
+}
+
+/// New tokens of one sequence in a forward pass. They are appended to `cache`.
+pub struct Sequence<'a> {
+    pub tokens: &'a [u32],
+    pub cache: &'a mut KvCache,
+    pub logits: LogitRows,
+}
+
+/// Logits of the rows asked for, those of the first sequence first.
+#[derive(Debug, Default, Clone)]
+pub struct Logits {
+    /// `(rows, vocab_size)`
+    pub values: Vec<f32>,
+    pub vocab_size: usize,
+}
+
+impl Logits {
+    pub fn rows(&self) -> usize {
+        self.values.len().checked_div(self.vocab_size).unwrap_or(0)
+    }
+
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.vocab_size..(row + 1) * self.vocab_size]
+    }
+}
+
+/// A decoder-only language model. The caller owns every cache; the model keeps no state between calls but scratch
+/// memory. This is the seam at which tests put a scripted model.
+pub trait LanguageModel: Send {
+    fn config(&self) -> &ModelConfig;
+
+    /// An empty cache for one sequence, pinned to one set of rotary factors for its whole life.
+    fn new_cache(&self, factors: RopeFactors) -> KvCache;
+
+    /// One pass over the new tokens of all `sequences`, writing their requested logits to `logits` (its memory is
+    /// reused).
+    ///
+    /// # Errors
+    /// A token outside the vocabulary, or a failed computation; the caches are then as before the call.
+    fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError>;
+}
+
+/// How a model is loaded.
+#[derive(Clone)]
+pub struct LoadOptions {
+    pub pool: Arc<ThreadPool>,
+    pub kv_type: KvType,
+}
+
+/// A model ready to run, with everything that belongs to it.
+pub struct LoadedModel {
+    /// `general.name` of the file, else its file name.
+    pub name: String,
+    pub path: PathBuf,
+    /// Bytes of the weights in memory.
+    pub weight_bytes: u64,
+    pub model: Box<dyn LanguageModel>,
+    pub tokenizer: Arc<Tokenizer>,
+    pub chat: ChatFormat,
+}
+
+/// Loads the GGUF file at `path`; `progress` hears the fraction done, 0 to 1.
+///
+/// # Errors
+/// [`ModelError`], naming the file and the key or tensor.
+pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
+    let _ = (path, options, progress);
+    todo!()
+}
