@@ -1,6 +1,7 @@
 //! Documents as ropes, and the one place where LSP positions and byte offsets meet.
 //!
-//! Inside phi-ls every place in a text is a byte offset; positions exist only at the door.
+//! Inside phi-ls every place in a text is a byte offset; positions exist only at the door. Lines end where LSP says
+//! they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's features are chosen for that in `Cargo.toml`).
 
 use std::ops::Range;
 
@@ -29,14 +30,148 @@ pub struct Edit {
     pub new_text: String,
 }
 
-/// Byte offset of `position`; a position past the end of its line or of the text is clamped, as LSP asks.
+/// Byte offset of `position`. A character past the end of its line is clamped to where the line's break begins, a line
+/// past the last one to the end of the text, and a place inside a character to that character's start.
 pub fn offset_at(text: &Rope, position: Position, encoding: PositionEncoding) -> usize {
-    let _ = (text, position, encoding);
-    todo!()
+    let line = position.line as usize;
+    if line >= text.len_lines() {
+        return text.len_bytes();
+    }
+    let content = line_content(text, line);
+    let character = position.character as usize;
+    let offset = match encoding {
+        PositionEncoding::Utf8 => content.start.saturating_add(character),
+        PositionEncoding::Utf16 => {
+            let start = text.char_to_utf16_cu(text.byte_to_char(content.start));
+            let unit = start.saturating_add(character).min(text.len_utf16_cu());
+            text.char_to_byte(text.utf16_cu_to_char(unit))
+        }
+        PositionEncoding::Utf32 => {
+            let index = text.byte_to_char(content.start).saturating_add(character);
+            text.char_to_byte(index.min(text.len_chars()))
+        }
+    };
+    floor_char_boundary(text, offset.min(content.end))
 }
 
-/// Position of the byte `offset`, which is clamped to the text and to a character boundary.
+/// Position of the byte `offset`, which is clamped to the text and to a character boundary. An offset inside a `\r\n`
+/// has no position of its own and gets the one before the `\r`.
 pub fn position_at(text: &Rope, offset: usize, encoding: PositionEncoding) -> Position {
-    let _ = (text, offset, encoding);
-    todo!()
+    let offset = floor_char_boundary(text, offset);
+    let line = text.byte_to_line(offset);
+    let content = line_content(text, line);
+    let offset = offset.min(content.end);
+    let character = match encoding {
+        PositionEncoding::Utf8 => offset - content.start,
+        PositionEncoding::Utf16 => {
+            let units = |byte| text.char_to_utf16_cu(text.byte_to_char(byte));
+            units(offset) - units(content.start)
+        }
+        PositionEncoding::Utf32 => text.byte_to_char(offset) - text.byte_to_char(content.start),
+    };
+    let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Position { line: clamp(line), character: clamp(character) }
+}
+
+/// Applies `edit` in place. A range that is reversed, outside the text or inside a character is put right first, so
+/// that a client's mistake costs one wrong edit and never the server.
+pub fn apply_edit(text: &mut Rope, edit: &Edit) {
+    let start = text.byte_to_char(edit.range.start.min(edit.range.end).min(text.len_bytes()));
+    let end = text.byte_to_char(edit.range.start.max(edit.range.end).min(text.len_bytes()));
+    if start < end {
+        text.remove(start..end);
+    }
+    if !edit.new_text.is_empty() {
+        text.insert(start, &edit.new_text);
+    }
+}
+
+/// The bytes of line `line` without its line break. `line` must be less than `text.len_lines()`.
+pub fn line_content(text: &Rope, line: usize) -> Range<usize> {
+    let start = text.line_to_byte(line);
+    let mut end = text.line_to_byte(line + 1);
+    if end > start && text.byte(end - 1) == b'\n' {
+        end -= 1;
+        if end > start && text.byte(end - 1) == b'\r' {
+            end -= 1;
+        }
+    } else if end > start && text.byte(end - 1) == b'\r' {
+        end -= 1;
+    }
+    start..end
+}
+
+/// The largest character boundary that is not after `offset`; past the end, the end.
+pub fn floor_char_boundary(text: &Rope, offset: usize) -> usize {
+    if offset >= text.len_bytes() { text.len_bytes() } else { text.char_to_byte(text.byte_to_char(offset)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `0:1` positions of `|` in UTF-8, UTF-16 and UTF-32, checked in both directions.
+    fn check(marked: &str, expected: [(u32, u32); 3]) {
+        let offset = marked.find('|').expect("a test text marks its place with |");
+        let text = Rope::from_str(&marked.replacen('|', "", 1));
+        let encodings = [PositionEncoding::Utf8, PositionEncoding::Utf16, PositionEncoding::Utf32];
+        for (encoding, (line, character)) in encodings.into_iter().zip(expected) {
+            let position = Position { line, character };
+            assert_eq!(position_at(&text, offset, encoding), position, "{marked:?} {encoding:?}");
+            assert_eq!(offset_at(&text, position, encoding), offset, "{marked:?} {encoding:?}");
+        }
+    }
+
+    #[test]
+    fn characters_are_counted_in_the_clients_units() {
+        check("|", [(0, 0), (0, 0), (0, 0)]);
+        check("ab|c", [(0, 2), (0, 2), (0, 2)]);
+        check("é|", [(0, 2), (0, 1), (0, 1)]);
+        check("漢字|かな", [(0, 6), (0, 2), (0, 2)]);
+        check("a😀|b", [(0, 5), (0, 3), (0, 2)]);
+        check("👩‍👩‍👧|", [(0, 18), (0, 8), (0, 5)]);
+        check("x\n😀y|\n", [(1, 5), (1, 3), (1, 2)]);
+    }
+
+    #[test]
+    fn only_lsp_line_breaks_end_a_line() {
+        check("a\r\nb|\r\n", [(1, 1), (1, 1), (1, 1)]);
+        check("a\rb|", [(1, 1), (1, 1), (1, 1)]);
+        check("a\r\r\n|b", [(2, 0), (2, 0), (2, 0)]);
+        check("a\u{2028}b|", [(0, 5), (0, 3), (0, 3)]);
+        check("a\u{b}b\u{c}c\u{85}|", [(0, 7), (0, 6), (0, 6)]);
+    }
+
+    #[test]
+    fn positions_outside_the_text_are_clamped() {
+        let text = Rope::from_str("ab\r\n😀\ncd");
+        for encoding in [PositionEncoding::Utf8, PositionEncoding::Utf16, PositionEncoding::Utf32] {
+            let at = |line, character| offset_at(&text, Position { line, character }, encoding);
+            assert_eq!(at(0, 3), 2, "before the line break, not after it");
+            assert_eq!(at(0, u32::MAX), 2);
+            assert_eq!(at(1, 99), 8);
+            assert_eq!(at(2, 99), 11);
+            assert_eq!(at(3, 0), 11);
+            assert_eq!(at(u32::MAX, u32::MAX), 11);
+            assert_eq!(position_at(&text, 3, encoding), position_at(&text, 2, encoding), "inside \\r\\n");
+            assert_eq!(position_at(&text, 1000, encoding).line, 2);
+        }
+        let inside_emoji = |character, encoding| offset_at(&text, Position { line: 1, character }, encoding);
+        assert_eq!(inside_emoji(2, PositionEncoding::Utf8), 4);
+        assert_eq!(inside_emoji(1, PositionEncoding::Utf16), 4);
+        assert_eq!(position_at(&text, 6, PositionEncoding::Utf8), Position { line: 1, character: 0 });
+    }
+
+    #[test]
+    fn edits_with_bad_ranges_are_put_right() {
+        let edited = |start, end, new_text: &str| {
+            let mut text = Rope::from_str("a😀b");
+            apply_edit(&mut text, &Edit { range: start..end, new_text: new_text.to_string() });
+            text.to_string()
+        };
+        assert_eq!(edited(1, 5, ""), "ab");
+        assert_eq!(edited(5, 1, "x"), "axb");
+        assert_eq!(edited(3, 3, "x"), "ax😀b");
+        assert_eq!(edited(99, 100, "x"), "a😀bx");
+    }
 }
