@@ -1,10 +1,28 @@
-//! Reading GGUF files: a bounds-checked walk over a memory map. Nothing is allocated beyond what the file holds.
+//! Reading GGUF files: a bounds-checked walk over a memory map. Every length is checked against the bytes that are
+//! there before anything is allocated for it, so a damaged or hostile file costs one error and no memory.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
 
 use super::ModelError;
 use crate::kernels::quant::QuantType;
+
+/// Where tensor data is aligned to when the file does not say (`general.alignment`).
+const DEFAULT_ALIGNMENT: u64 = 32;
+/// More elements than any array of a model file has (vocabularies stay below a million), so that a file full of
+/// empty strings cannot blow up in memory.
+const MAX_ARRAY_LEN: u64 = 1 << 22;
+/// Arrays of arrays are skipped, not read; deeper nesting than this is no model file.
+const MAX_ARRAY_DEPTH: u32 = 4;
+const MAX_DIMENSIONS: u32 = 4;
+/// Fewest bytes of a metadata entry: key length, kind, a one-byte value.
+const MIN_ENTRY_BYTES: u64 = 8 + 4 + 1;
+/// Fewest bytes of a tensor's entry: name length, dimension count, one dimension, type, offset.
+const MIN_TENSOR_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
 /// A metadata value.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +35,24 @@ pub enum Value {
     Strings(Vec<String>),
     Floats(Vec<f32>),
     Integers(Vec<i64>),
-    /// An array of a kind no key of ours has.
+    /// An array of a kind no key of ours has, or text that is not UTF-8.
     Other,
+}
+
+impl Value {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unsigned(_) => "an unsigned integer",
+            Self::Signed(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Bool(_) => "a bool",
+            Self::String(_) => "a string",
+            Self::Strings(_) => "an array of strings",
+            Self::Floats(_) => "an array of floats",
+            Self::Integers(_) => "an array of integers",
+            Self::Other => "an array of another kind, or text that is not UTF-8",
+        }
+    }
 }
 
 /// Where a tensor's bytes are, and their shape.
@@ -36,6 +70,7 @@ pub struct TensorInfo {
 /// An open GGUF file.
 pub struct GgufFile {
     path: PathBuf,
+    map: Mmap,
     metadata: HashMap<String, Value>,
     tensors: HashMap<String, TensorInfo>,
 }
@@ -44,12 +79,21 @@ impl GgufFile {
     /// # Errors
     /// [`ModelError`] saying what was expected where, for anything but a whole, sound GGUF file of version 2 or 3.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let _ = path;
-        todo!()
+        let map = map_file(path)?;
+        match read_header(&map) {
+            Ok((metadata, tensors)) => Ok(Self { path: path.to_owned(), map, metadata, tensors }),
+            Err(Fault::Malformed(reason)) => Err(ModelError::Malformed { path: path.to_owned(), reason }),
+            Err(Fault::Unsupported(reason)) => Err(ModelError::Unsupported { path: path.to_owned(), reason }),
+        }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.map.len() as u64
     }
 
     pub fn value(&self, key: &str) -> Option<&Value> {
@@ -58,42 +102,640 @@ impl GgufFile {
 
     /// The string at `key`, or an error naming the key.
     pub fn string(&self, key: &str) -> Result<&str, ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "a string")? {
+            Value::String(text) => Ok(text),
+            other => Err(self.wrong_kind(key, "a string", other)),
+        }
     }
 
+    /// The integer at `key`, which may be stored signed but not negative.
     pub fn unsigned(&self, key: &str) -> Result<u64, ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "an unsigned integer")? {
+            Value::Unsigned(number) => Ok(*number),
+            Value::Signed(number) if *number >= 0 => Ok(number.unsigned_abs()),
+            Value::Signed(number) => {
+                Err(self.malformed(format!("metadata key `{key}`: expected an unsigned integer, found {number}")))
+            }
+            other => Err(self.wrong_kind(key, "an unsigned integer", other)),
+        }
     }
 
     pub fn float(&self, key: &str) -> Result<f32, ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "a float")? {
+            Value::Float(number) => Ok(*number as f32),
+            other => Err(self.wrong_kind(key, "a float", other)),
+        }
+    }
+
+    pub fn boolean(&self, key: &str) -> Result<bool, ModelError> {
+        match self.required(key, "a bool")? {
+            Value::Bool(flag) => Ok(*flag),
+            other => Err(self.wrong_kind(key, "a bool", other)),
+        }
     }
 
     pub fn strings(&self, key: &str) -> Result<&[String], ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "an array of strings")? {
+            Value::Strings(strings) => Ok(strings),
+            other => Err(self.wrong_kind(key, "an array of strings", other)),
+        }
     }
 
     pub fn floats(&self, key: &str) -> Result<&[f32], ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "an array of floats")? {
+            Value::Floats(floats) => Ok(floats),
+            other => Err(self.wrong_kind(key, "an array of floats", other)),
+        }
     }
 
     pub fn integers(&self, key: &str) -> Result<&[i64], ModelError> {
-        let _ = key;
-        todo!()
+        match self.required(key, "an array of integers")? {
+            Value::Integers(integers) => Ok(integers),
+            other => Err(self.wrong_kind(key, "an array of integers", other)),
+        }
     }
 
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
     }
 
+    /// All tensors, in no order.
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.tensors.values()
+    }
+
     /// The bytes of `tensor`, straight from the map.
     pub fn tensor_bytes(&self, tensor: &TensorInfo) -> &[u8] {
+        &self.map[tensor.offset..tensor.offset + tensor.bytes]
+    }
+
+    /// Gives the memory behind a tensor's bytes back to the system; they would be read from the file again. Only
+    /// whole pages can go, and a failure costs memory, not correctness.
+    pub fn release(&self, tensor: &TensorInfo) {
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is read-only and backed by the file, so dropping its pages changes no byte anyone can see.
+            let outcome = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, tensor.offset, tensor.bytes)
+            };
+            if let Err(error) = outcome {
+                tracing::debug!(%error, tensor = tensor.name, "cannot release the pages of a loaded tensor");
+            }
+        }
+        #[cfg(not(unix))]
         let _ = tensor;
-        todo!()
+    }
+
+    /// A fault of this file that only a reader of its contents can see.
+    pub fn malformed(&self, reason: String) -> ModelError {
+        ModelError::Malformed { path: self.path.clone(), reason }
+    }
+
+    /// Something this file needs and this project lacks.
+    pub fn unsupported(&self, reason: String) -> ModelError {
+        ModelError::Unsupported { path: self.path.clone(), reason }
+    }
+
+    fn required(&self, key: &str, kind: &str) -> Result<&Value, ModelError> {
+        self.value(key).ok_or_else(|| self.malformed(format!("metadata key `{key}` is missing, expected {kind}")))
+    }
+
+    fn wrong_kind(&self, key: &str, expected: &str, found: &Value) -> ModelError {
+        self.malformed(format!("metadata key `{key}`: expected {expected}, found {}", found.kind()))
+    }
+}
+
+/// Maps the file at `path` into memory, after asking whether it is one.
+fn map_file(path: &Path) -> Result<Mmap, ModelError> {
+    let io = |source| ModelError::Io { path: path.to_owned(), source };
+    let malformed = |reason: &str| ModelError::Malformed { path: path.to_owned(), reason: reason.to_owned() };
+    // Asked before opening: opening a named pipe would wait for its other end.
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if metadata.is_dir() {
+        return Err(malformed("expected a GGUF file, found a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(malformed("expected a GGUF file, found something that is not a regular file"));
+    }
+    if metadata.len() == 0 {
+        return Err(malformed("expected a GGUF file, found an empty file"));
+    }
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: the map is private and read-only. A process that shortens the file while it is being read could still
+    // kill this one; model files are replaced by renaming, never rewritten in place, and the map goes when loading ends.
+    unsafe { Mmap::map(&file) }.map_err(io)
+}
+
+/// What is wrong with the bytes, before the path is known.
+enum Fault {
+    Malformed(String),
+    Unsupported(String),
+}
+
+type Header = (HashMap<String, Value>, HashMap<String, TensorInfo>);
+
+fn read_header(bytes: &[u8]) -> Result<Header, Fault> {
+    let mut reader = Reader { bytes, position: 0 };
+    read_version(&mut reader)?;
+    let tensor_count = reader.count("tensors", MIN_TENSOR_BYTES)?;
+    let entry_count = reader.count("metadata entries", MIN_ENTRY_BYTES)?;
+
+    let mut metadata = HashMap::new();
+    for _ in 0..entry_count {
+        let key = reader.text("a metadata key")?;
+        let kind = reader.u32("the kind of a metadata value")?;
+        let value = reader.value(kind, &key)?;
+        match metadata.entry(key) {
+            Entry::Vacant(vacant) => vacant.insert(value),
+            Entry::Occupied(twice) => {
+                return malformed(format!("expected distinct metadata keys, found `{}` twice", twice.key()));
+            }
+        };
+    }
+
+    let alignment = alignment(&metadata)?;
+    let mut tensors = Vec::new();
+    for _ in 0..tensor_count {
+        tensors.push(reader.tensor_entry(alignment)?);
+    }
+    let data_start = (reader.position as u64).next_multiple_of(alignment);
+    let tensors = place_tensors(tensors, data_start, bytes.len() as u64)?;
+    Ok((metadata, tensors))
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    let start = &reader.bytes[..reader.bytes.len().min(16)];
+    if !start.starts_with(b"GGUF") {
+        let hint = if start.starts_with(b"version https://") {
+            "; this is a Git LFS pointer, download the file itself"
+        } else {
+            ""
+        };
+        return malformed(format!(
+            "expected a GGUF file, which begins with `GGUF`, found `{}`{hint}",
+            start.escape_ascii()
+        ));
+    }
+    reader.position = 4;
+    let version = reader.u32("the GGUF version")?;
+    match version {
+        2 | 3 => Ok(()),
+        _ if matches!(version.swap_bytes(), 2 | 3) => {
+            unsupported("expected a little-endian GGUF file, found a big-endian one".to_owned())
+        }
+        _ => unsupported(format!("expected GGUF version 2 or 3, found version {version}")),
+    }
+}
+
+fn alignment(metadata: &HashMap<String, Value>) -> Result<u64, Fault> {
+    match metadata.get("general.alignment") {
+        None => Ok(DEFAULT_ALIGNMENT),
+        // The upper bound keeps every sum of offsets far from overflow.
+        Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => Ok(*alignment),
+        Some(Value::Unsigned(alignment)) => {
+            malformed(format!("`general.alignment`: expected a power of two up to 1048576, found {alignment}"))
+        }
+        Some(other) => malformed(format!("`general.alignment`: expected an unsigned integer, found {}", other.kind())),
+    }
+}
+
+/// Checks that the tensors, whose offsets count from `data_start`, lie inside the file without overlapping.
+fn place_tensors(
+    mut tensors: Vec<TensorInfo>,
+    data_start: u64,
+    file_len: u64,
+) -> Result<HashMap<String, TensorInfo>, Fault> {
+    for tensor in &mut tensors {
+        let end =
+            (tensor.offset as u64).checked_add(data_start).and_then(|start| start.checked_add(tensor.bytes as u64));
+        match end {
+            Some(end) if end <= file_len => tensor.offset += data_start as usize,
+            Some(end) => {
+                return malformed(format!(
+                    "expected tensor `{}` up to byte {end}, but the file ends at byte {file_len}; \
+                     it is cut off, download it again",
+                    tensor.name
+                ));
+            }
+            None => return malformed(format!("tensor `{}` has an offset beyond any file", tensor.name)),
+        }
+    }
+    tensors.sort_by_key(|tensor| tensor.offset);
+    for pair in tensors.windows(2) {
+        if pair[0].offset + pair[0].bytes > pair[1].offset {
+            return malformed(format!(
+                "expected tensors apart, found `{}` overlapping `{}`",
+                pair[0].name, pair[1].name
+            ));
+        }
+    }
+    let mut by_name = HashMap::with_capacity(tensors.len());
+    for tensor in tensors {
+        if let Some(twice) = by_name.insert(tensor.name.clone(), tensor) {
+            return malformed(format!("expected distinct tensor names, found `{}` twice", twice.name));
+        }
+    }
+    Ok(by_name)
+}
+
+fn malformed<T>(reason: String) -> Result<T, Fault> {
+    Err(Fault::Malformed(reason))
+}
+
+fn unsupported<T>(reason: String) -> Result<T, Fault> {
+    Err(Fault::Unsupported(reason))
+}
+
+/// A position in the file's bytes. Everything is read through [`Reader::take`], which checks the length.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    fn take(&mut self, len: u64, what: &str) -> Result<&'a [u8], Fault> {
+        if len > self.remaining() as u64 {
+            return malformed(format!(
+                "expected {len} bytes of {what} at byte {}, but only {} are left; \
+                 the file is cut off or damaged, download it again",
+                self.position,
+                self.remaining()
+            ));
+        }
+        let taken = &self.bytes[self.position..self.position + len as usize];
+        self.position += len as usize;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], Fault> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N as u64, what)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self, what: &str) -> Result<u32, Fault> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    fn u64(&mut self, what: &str) -> Result<u64, Fault> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// A count of things that take at least `min_bytes` each.
+    fn count(&mut self, what: &str, min_bytes: u64) -> Result<u64, Fault> {
+        let count = self.u64(&format!("the number of {what}"))?;
+        let most = self.remaining() as u64 / min_bytes;
+        if count > most {
+            return malformed(format!("expected at most {most} {what} in what is left of the file, found {count}"));
+        }
+        Ok(count)
+    }
+
+    fn raw_string(&mut self, what: &str) -> Result<&'a [u8], Fault> {
+        let len = self.u64(what)?;
+        self.take(len, what)
+    }
+
+    fn text(&mut self, what: &str) -> Result<String, Fault> {
+        let start = self.position;
+        match std::str::from_utf8(self.raw_string(what)?) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => malformed(format!("expected {what} at byte {start}, found text that is not UTF-8")),
+        }
+    }
+
+    /// The value of metadata entry `key`; `kind` is GGUF's number for its type.
+    fn value(&mut self, kind: u32, key: &str) -> Result<Value, Fault> {
+        Ok(match kind {
+            0 => Value::Unsigned(self.array::<1>(key)?[0].into()),
+            1 => Value::Signed(i8::from_le_bytes(self.array(key)?).into()),
+            2 => Value::Unsigned(u16::from_le_bytes(self.array(key)?).into()),
+            3 => Value::Signed(i16::from_le_bytes(self.array(key)?).into()),
+            4 => Value::Unsigned(self.u32(key)?.into()),
+            5 => Value::Signed(i32::from_le_bytes(self.array(key)?).into()),
+            6 => Value::Float(f32::from_le_bytes(self.array(key)?).into()),
+            7 => match self.array::<1>(key)?[0] {
+                0 => Value::Bool(false),
+                1 => Value::Bool(true),
+                other => return malformed(format!("metadata key `{key}`: expected a bool of 0 or 1, found {other}")),
+            },
+            8 => match std::str::from_utf8(self.raw_string(key)?) {
+                Ok(text) => Value::String(text.to_owned()),
+                Err(_) => Value::Other,
+            },
+            9 => self.array_value(key)?,
+            10 => Value::Unsigned(self.u64(key)?),
+            11 => Value::Signed(i64::from_le_bytes(self.array(key)?)),
+            12 => Value::Float(f64::from_le_bytes(self.array(key)?)),
+            other => {
+                return malformed(format!("metadata key `{key}`: expected a value kind of 0 to 12, found {other}"));
+            }
+        })
+    }
+
+    fn array_value(&mut self, key: &str) -> Result<Value, Fault> {
+        let (kind, len) = self.array_start(key)?;
+        Ok(match kind {
+            4 => Value::Integers(self.numbers(len, key, |bytes| i64::from(u32::from_le_bytes(bytes)))?),
+            5 => Value::Integers(self.numbers(len, key, |bytes| i64::from(i32::from_le_bytes(bytes)))?),
+            6 => Value::Floats(self.numbers(len, key, f32::from_le_bytes)?),
+            8 => {
+                let mut strings = Vec::with_capacity(len as usize);
+                let mut readable = true;
+                for _ in 0..len {
+                    match std::str::from_utf8(self.raw_string(key)?) {
+                        Ok(text) => strings.push(text.to_owned()),
+                        Err(_) => readable = false,
+                    }
+                }
+                if readable { Value::Strings(strings) } else { Value::Other }
+            }
+            11 => Value::Integers(self.numbers(len, key, i64::from_le_bytes)?),
+            12 => Value::Floats(self.numbers(len, key, |bytes| f64::from_le_bytes(bytes) as f32)?),
+            _ => {
+                self.skip_elements(kind, len, key, 0)?;
+                Value::Other
+            }
+        })
+    }
+
+    /// Kind and length of an array; the length is one the rest of the file can hold.
+    fn array_start(&mut self, key: &str) -> Result<(u32, u64), Fault> {
+        let kind = self.u32(key)?;
+        let Some(min_bytes) = element_bytes(kind) else {
+            return malformed(format!("metadata key `{key}`: expected an array kind of 0 to 12, found {kind}"));
+        };
+        let len = self.u64(key)?;
+        let most = (self.remaining() as u64 / min_bytes).min(MAX_ARRAY_LEN);
+        if len > most {
+            return malformed(format!("metadata key `{key}`: expected an array of at most {most} values, found {len}"));
+        }
+        Ok((kind, len))
+    }
+
+    fn numbers<const N: usize, T>(
+        &mut self,
+        len: u64,
+        key: &str,
+        number: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, Fault> {
+        let (numbers, _) = self.take(len * N as u64, key)?.as_chunks::<N>();
+        Ok(numbers.iter().map(|bytes| number(*bytes)).collect())
+    }
+
+    fn skip_elements(&mut self, kind: u32, len: u64, key: &str, depth: u32) -> Result<(), Fault> {
+        if depth >= MAX_ARRAY_DEPTH {
+            return malformed(format!("metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} arrays in each other"));
+        }
+        match kind {
+            8 => (0..len).try_for_each(|_| self.raw_string(key).map(drop)),
+            9 => (0..len).try_for_each(|_| {
+                let (kind, len) = self.array_start(key)?;
+                self.skip_elements(kind, len, key, depth + 1)
+            }),
+            _ => self.take(len * element_bytes(kind).unwrap_or(1), key).map(drop),
+        }
+    }
+
+    /// A tensor's entry; its offset still counts from the start of the tensor data.
+    fn tensor_entry(&mut self, alignment: u64) -> Result<TensorInfo, Fault> {
+        let name = self.text("a tensor name")?;
+        let dimensions = self.u32(&name)?;
+        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+            return malformed(format!(
+                "tensor `{name}`: expected 1 to {MAX_DIMENSIONS} dimensions, found {dimensions}"
+            ));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..dimensions {
+            shape.push(self.u64(&name)?);
+        }
+        let ggml_type = self.u32(&name)?;
+        let offset = self.u64(&name)?;
+        if !offset.is_multiple_of(alignment) {
+            return malformed(format!("tensor `{name}`: expected an offset aligned to {alignment}, found {offset}"));
+        }
+        let Some(quant) = QuantType::from_ggml_id(ggml_type) else {
+            return unsupported(format!(
+                "tensor `{name}` has type {}, which this program does not compute with; \
+                 expected F32, F16, BF16, Q4_0 to Q8_0 or Q2_K to Q6_K",
+                ggml_type_name(ggml_type)
+            ));
+        };
+        let Some(bytes) = tensor_bytes(&shape, quant) else {
+            return malformed(format!("tensor `{name}`: expected whole {quant:?} blocks, found dimensions {shape:?}"));
+        };
+        let (Ok(bytes), Ok(offset)) = (usize::try_from(bytes), usize::try_from(offset)) else {
+            return malformed(format!(
+                "tensor `{name}`: expected {bytes} bytes at {offset} in a file that fits memory"
+            ));
+        };
+        // Each dimension is at most the number of elements, which fits a usize as the bytes do.
+        let shape = shape.iter().rev().map(|dimension| *dimension as usize).collect();
+        Ok(TensorInfo { name, shape, quant, offset, bytes })
+    }
+}
+
+/// Bytes of a tensor of GGUF dimensions `shape`, `None` if that is not a positive number of whole blocks.
+fn tensor_bytes(shape: &[u64], quant: QuantType) -> Option<u64> {
+    let elements = shape.iter().try_fold(1_u64, |product, dimension| product.checked_mul(*dimension))?;
+    let block_len = quant.block_len() as u64;
+    let whole_rows = shape.first()?.is_multiple_of(block_len);
+    if elements == 0 || !whole_rows {
+        return None;
+    }
+    (elements / block_len).checked_mul(quant.block_bytes() as u64)
+}
+
+/// Fewest bytes of one array element of a GGUF value kind.
+fn element_bytes(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        8 | 10..=12 => Some(8),
+        9 => Some(12),
+        _ => None,
+    }
+}
+
+/// The name people know a tensor type by, for those this project does not read.
+fn ggml_type_name(id: u32) -> String {
+    let name = match id {
+        9 => "Q8_1",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        _ => return format!("{id} (unknown)"),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with one entry, `general.architecture`, and one F32 tensor `w` of 2 x 32 values.
+    struct Sample {
+        version: u32,
+        tensor_count: u64,
+        entry_count: u64,
+        entries: Vec<u8>,
+        tensors: Vec<u8>,
+        data_len: usize,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            let entries = [string("general.architecture"), 8_u32.to_le_bytes().to_vec(), string("phi3")].concat();
+            Self {
+                version: 3,
+                tensor_count: 1,
+                entry_count: 1,
+                entries,
+                tensors: tensor("w", &[32, 2], 0, 0),
+                data_len: 256,
+            }
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            let mut bytes = b"GGUF".to_vec();
+            bytes.extend(self.version.to_le_bytes());
+            bytes.extend(self.tensor_count.to_le_bytes());
+            bytes.extend(self.entry_count.to_le_bytes());
+            bytes.extend(&self.entries);
+            bytes.extend(&self.tensors);
+            bytes.resize(bytes.len().next_multiple_of(32) + self.data_len, 7);
+            bytes
+        }
+    }
+
+    fn string(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    fn tensor(name: &str, shape: &[u64], ggml_type: u32, offset: u64) -> Vec<u8> {
+        let mut entry = string(name);
+        entry.extend((shape.len() as u32).to_le_bytes());
+        shape.iter().for_each(|dimension| entry.extend(dimension.to_le_bytes()));
+        entry.extend(ggml_type.to_le_bytes());
+        entry.extend(offset.to_le_bytes());
+        entry
+    }
+
+    fn open(bytes: &[u8]) -> Result<GgufFile, ModelError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("sample.gguf");
+        std::fs::write(&path, bytes).expect("writing the sample");
+        GgufFile::open(&path)
+    }
+
+    /// Opening `bytes` fails with a message that contains `expected`.
+    #[track_caller]
+    fn check_error(bytes: &[u8], expected: &str) {
+        let error = open(bytes).err().expect("the file should be refused").to_string();
+        assert!(error.contains(expected), "expected `{expected}` in: {error}");
+    }
+
+    #[test]
+    fn a_sound_file_is_read() {
+        let gguf = open(&Sample::new().bytes()).expect("a sound file");
+        assert_eq!(gguf.string("general.architecture").expect("the key"), "phi3");
+        let tensor = gguf.tensor("w").expect("the tensor");
+        assert_eq!((tensor.shape.as_slice(), tensor.quant, tensor.bytes), ([2, 32].as_slice(), QuantType::F32, 256));
+        gguf.release(tensor);
+        assert_eq!(gguf.tensor_bytes(tensor), [7; 256]);
+    }
+
+    #[test]
+    fn missing_and_mistyped_keys_are_named() {
+        let gguf = open(&Sample::new().bytes()).expect("a sound file");
+        let error = gguf.unsigned("phi3.block_count").expect_err("missing").to_string();
+        assert!(error.contains("`phi3.block_count` is missing, expected an unsigned integer"), "{error}");
+        let error = gguf.floats("general.architecture").expect_err("mistyped").to_string();
+        assert!(error.contains("`general.architecture`: expected an array of floats, found a string"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_gguf_file_is_refused() {
+        check_error(b"", "found an empty file");
+        check_error(b"GG", "found `GG`");
+        check_error(b"# notes\nabout models", "found `# notes\\nabout mo`");
+        check_error(b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer");
+        check_error(&Sample { version: 1, ..Sample::new() }.bytes(), "expected GGUF version 2 or 3, found version 1");
+        check_error(&Sample { version: 3_u32.swap_bytes(), ..Sample::new() }.bytes(), "found a big-endian one");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let error = GgufFile::open(folder.path()).err().expect("a folder is no file").to_string();
+        assert!(error.contains("found a directory"), "{error}");
+        let missing = GgufFile::open(&folder.path().join("none.gguf"));
+        assert!(matches!(missing, Err(ModelError::Io { .. })));
+    }
+
+    #[test]
+    fn every_cut_is_one_error() {
+        let bytes = Sample::new().bytes();
+        for len in 0..bytes.len() {
+            assert!(open(&bytes[..len]).is_err(), "{len} of {} bytes were accepted", bytes.len());
+        }
+        check_error(&bytes[..bytes.len() - 1], "it is cut off, download it again");
+    }
+
+    #[test]
+    fn absurd_counts_are_refused() {
+        let huge = u64::MAX;
+        check_error(&Sample { tensor_count: huge, ..Sample::new() }.bytes(), "tensors in what is left");
+        check_error(&Sample { entry_count: huge, ..Sample::new() }.bytes(), "metadata entries in what is left");
+        let entry = |value: &[&[u8]]| Sample { entries: [string("key"), value.concat()].concat(), ..Sample::new() };
+        check_error(&entry(&[&8_u32.to_le_bytes(), &huge.to_le_bytes()]).bytes(), "bytes of key");
+        for kind in [4_u32, 6, 8, 0, 9] {
+            let array = entry(&[&9_u32.to_le_bytes(), &kind.to_le_bytes(), &huge.to_le_bytes()]);
+            check_error(&array.bytes(), "`key`: expected an array of at most");
+        }
+        check_error(&entry(&[&99_u32.to_le_bytes()]).bytes(), "expected a value kind of 0 to 12, found 99");
+        let nested = [9_u32.to_le_bytes().as_slice(), &1_u64.to_le_bytes()].concat().repeat(9);
+        check_error(&entry(&[&9_u32.to_le_bytes(), &nested, &[0; 64]]).bytes(), "arrays in each other");
+    }
+
+    #[test]
+    fn tensors_that_contradict_the_file_are_refused() {
+        let tensors = |tensors: &[Vec<u8>]| {
+            let sample = Sample { tensor_count: tensors.len() as u64, tensors: tensors.concat(), ..Sample::new() };
+            sample.bytes()
+        };
+        check_error(&tensors(&[tensor("w", &[32, 3], 0, 0)]), "`w` up to byte 512, but the file ends at byte 384");
+        check_error(&tensors(&[tensor("w", &[32, 2], 0, 64)]), "it is cut off");
+        check_error(&tensors(&[tensor("w", &[32, 2], 0, !31)]), "offset beyond any file");
+        check_error(&tensors(&[tensor("w", &[32, 2], 0, 8)]), "expected an offset aligned to 32, found 8");
+        check_error(&tensors(&[tensor("w", &[32, 0], 0, 0)]), "found dimensions [32, 0]");
+        check_error(
+            &tensors(&[tensor("w", &[1 << 40, 1 << 40], 0, 0)]),
+            "whole F32 blocks, found dimensions [1099511627776",
+        );
+        check_error(&tensors(&[tensor("w", &[33], 12, 0)]), "whole Q4K blocks");
+        check_error(&tensors(&[tensor("w", &[], 0, 0)]), "expected 1 to 4 dimensions, found 0");
+        check_error(&tensors(&[tensor("w", &[32], 20, 0)]), "tensor `w` has type IQ4_NL");
+        check_error(&tensors(&[tensor("w", &[32], 0, 0), tensor("v", &[32], 0, 96)]), "`w` overlapping `v`");
+        check_error(&tensors(&[tensor("w", &[8], 0, 0), tensor("w", &[8], 0, 32)]), "found `w` twice");
+        let alignment =
+            [string("general.alignment"), 4_u32.to_le_bytes().to_vec(), 24_u32.to_le_bytes().to_vec()].concat();
+        check_error(&Sample { entries: alignment, ..Sample::new() }.bytes(), "power of two up to 1048576, found 24");
     }
 }
