@@ -2,6 +2,8 @@
 //!
 //! It sees prompts, token ids and the model; never a document or a request.
 
+pub mod stop;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,7 +43,8 @@ pub struct StopRules {
     /// End before a later line that is indented by fewer columns than this (a closing bracket in the column before it
     /// is kept, since it closes what was begun).
     pub min_indent: Option<usize>,
-    /// End before a line that equals one of these after trimming: the suffix's first line, a closing fence.
+    /// End before a line that equals one of these, white space at the end and the kind of indentation aside: the
+    /// suffix's first line, a closing fence.
     pub stop_lines: Vec<String>,
     /// End before text that holds one of these anywhere.
     pub stop_strings: Vec<String>,
