@@ -2,7 +2,10 @@
 //! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
 
 pub mod attention;
+mod disjoint;
 pub mod matmul;
 pub mod ops;
 pub mod pool;
 pub mod quant;
+#[cfg(test)]
+mod random;

@@ -1,5 +1,8 @@
 //! Causal attention over the paged KV cache, grouped-query heads without copying K or V.
 
+mod page;
+mod reference;
+
 use super::pool::ThreadPool;
 
 /// Number format of cached keys and values.
@@ -24,14 +27,19 @@ pub struct KvShape {
 impl KvShape {
     /// Bytes of one page of one layer: keys and values of `PAGE_LEN` positions, in the kernel's own layout.
     pub fn page_layer_bytes(&self) -> usize {
-        todo!()
+        self.num_kv_heads * page::head_bytes(self)
     }
 
     /// Writes the (already rotated) `key` and the `value` (each `num_kv_heads * head_dim`) of the position
     /// `position_in_page` into one layer's page bytes.
     pub fn store(&self, page_layer: &mut [u8], position_in_page: usize, key: &[f32], value: &[f32]) {
-        let _ = (page_layer, position_in_page, key, value);
-        todo!()
+        assert!(position_in_page < PAGE_LEN, "position {position_in_page} lies outside a page of {PAGE_LEN}");
+        assert_eq!(page_layer.len(), self.page_layer_bytes(), "a page of one layer has the wrong size");
+        assert!(key.len() == value.len() && key.len() == self.num_kv_heads * self.head_dim, "key or value size");
+        let heads = key.chunks_exact(self.head_dim).zip(value.chunks_exact(self.head_dim));
+        for (head_page, (key, value)) in page_layer.chunks_exact_mut(page::head_bytes(self)).zip(heads) {
+            page::store(self, head_page, position_in_page, key, value);
+        }
     }
 }
 
@@ -47,6 +55,9 @@ pub struct AttentionInput<'a> {
 
 /// `out (m, num_heads * head_dim)`: softmax(q k^T / sqrt(head_dim)) v for `query (m, num_heads * head_dim)`, where the
 /// m rows are those of `sequences` one after another.
+///
+/// # Panics
+/// If a length contradicts the shape, or a sequence's pages do not hold its positions.
 pub fn attend(
     pool: &ThreadPool,
     shape: &KvShape,
@@ -55,6 +66,17 @@ pub fn attend(
     sequences: &[AttentionInput<'_>],
     out: &mut [f32],
 ) {
-    let _ = (pool, shape, num_heads, query, sequences, out);
-    todo!()
+    let rows: usize = sequences.iter().map(|sequence| sequence.rows).sum();
+    assert!(num_heads.is_multiple_of(shape.num_kv_heads), "query heads are not a multiple of the KV heads");
+    assert_eq!(query.len(), rows * num_heads * shape.head_dim, "query size");
+    assert_eq!(query.len(), out.len(), "query and output sizes differ");
+    for sequence in sequences {
+        assert!(sequence.pages.len() * PAGE_LEN >= sequence.past_len + sequence.rows, "a sequence lacks pages");
+        let sized = sequence.pages.iter().all(|page| page.len() == shape.page_layer_bytes());
+        assert!(sized, "a page of one layer has the wrong size");
+    }
+    reference::attend(pool, shape, num_heads, query, sequences, out);
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,15 @@
 
 /// `out = hidden_states / rms(hidden_states) * weight`, row by row (rows of `weight.len()`).
 pub fn rms_norm(hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let _ = (hidden_states, weight, eps, out);
-    todo!()
+    assert_eq!(hidden_states.len(), out.len(), "rms_norm: input and output lengths differ");
+    let width = weight.len();
+    for (row, out) in hidden_states.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let sum_of_squares: f32 = row.iter().map(|x| x * x).sum();
+        let scale = 1.0 / (sum_of_squares / width as f32 + eps).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(row).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
 }
 
 /// Which elements a rotation pairs up.
@@ -17,18 +24,96 @@ pub enum RopeStyle {
 
 /// Rotates one head's first `2 * cos.len()` elements in place; `cos` and `sin` hold one position's half-table.
 pub fn rope(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let _ = (style, head, cos, sin);
-    todo!()
+    let half = cos.len();
+    assert_eq!(half, sin.len(), "rope: cos and sin lengths differ");
+    let rotated = &mut head[..2 * half];
+    match style {
+        RopeStyle::Neox => {
+            let (first, second) = rotated.split_at_mut(half);
+            for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
+            }
+        }
+        RopeStyle::Interleaved => {
+            for ((pair, cos), sin) in rotated.chunks_exact_mut(2).zip(cos).zip(sin) {
+                let (x, y) = (pair[0], pair[1]);
+                pair[0] = x * cos - y * sin;
+                pair[1] = x * sin + y * cos;
+            }
+        }
+    }
 }
 
 /// `out[i] = silu(gate_up[i]) * gate_up[n + i]` for each row `gate_up (2n)`, giving rows of `n`.
 pub fn silu_gate(gate_up: &[f32], n: usize, out: &mut [f32]) {
-    let _ = (gate_up, n, out);
-    todo!()
+    assert_eq!(gate_up.len(), 2 * out.len(), "silu_gate: input is not twice the output");
+    for (row, out) in gate_up.chunks_exact(2 * n).zip(out.chunks_exact_mut(n)) {
+        let (gate, up) = row.split_at(n);
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate / (1.0 + (-gate).exp()) * up;
+        }
+    }
 }
 
 /// `residual += delta`.
 pub fn add(residual: &mut [f32], delta: &[f32]) {
-    let _ = (residual, delta);
-    todo!()
+    assert_eq!(residual.len(), delta.len(), "add: lengths differ");
+    for (residual, delta) in residual.iter_mut().zip(delta) {
+        *residual += delta;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{index}: {found} != {expected}");
+        }
+    }
+
+    #[test]
+    fn rms_norm_normalises_each_row_on_its_own() {
+        let mut out = [0.0; 4];
+        rms_norm(&[3.0, 4.0, 0.0, 2.0], &[1.0, 0.5], 0.0, &mut out);
+        assert_close(&out, &[3.0 / 12.5f32.sqrt(), 2.0 / 12.5f32.sqrt(), 0.0, 1.0 / 2f32.sqrt()]);
+    }
+
+    #[test]
+    fn rms_norm_of_zeros_is_zero() {
+        let mut out = [1.0; 2];
+        rms_norm(&[0.0, 0.0], &[1.0, 1.0], 1e-5, &mut out);
+        assert_close(&out, &[0.0, 0.0]);
+    }
+
+    fn check_rope(style: RopeStyle, expected: [f32; 5]) {
+        // A quarter turn of the first pair, a half turn of the second; the fifth element is beyond the rotary part.
+        let mut head = [1.0, 2.0, 3.0, 4.0, 5.0];
+        rope(style, &mut head, &[0.0, -1.0], &[1.0, 0.0]);
+        assert_close(&head, &expected);
+    }
+
+    #[test]
+    fn rope_pairs_elements_by_style_and_leaves_the_rest() {
+        check_rope(RopeStyle::Neox, [-3.0, -2.0, 1.0, -4.0, 5.0]);
+        check_rope(RopeStyle::Interleaved, [-2.0, 1.0, -3.0, -4.0, 5.0]);
+    }
+
+    #[test]
+    fn silu_gate_multiplies_the_two_halves_of_each_row() {
+        let mut out = [0.0; 2];
+        silu_gate(&[0.0, 1.0, 7.0, 3.0], 2, &mut out);
+        assert_close(&out, &[0.0, 3.0 / (1.0 + (-1f32).exp())]);
+        silu_gate(&[-1000.0, 1000.0], 1, &mut out[..1]);
+        assert_close(&out[..1], &[0.0]);
+    }
+
+    #[test]
+    fn add_adds() {
+        let mut residual = [1.0, 2.0];
+        add(&mut residual, &[0.5, -2.0]);
+        assert_close(&residual, &[1.5, 0.0]);
+    }
 }
