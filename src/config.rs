@@ -1,2 +1,497 @@
-//! The settings: one JSON object, the same from `initializationOptions`, `workspace/didChangeConfiguration`,
-//! `config.toml` and flags. Unknown or ill-typed keys are reported once and the default kept.
+//! The settings: one JSON object, the same from `config.toml`, `initializationOptions`,
+//! `workspace/didChangeConfiguration` and flags. Unknown or ill-typed keys become [`Problem`]s and the value that was
+//! there before stays: reading settings never fails.
+//!
+//! Every key is one row of the table in [`keys`]; the fields below only say where its value is kept. Which files stay
+//! out of prompts is decided in [`exclude`].
+
+pub mod exclude;
+pub mod keys;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use exclude::ExcludeMatcher;
+pub use keys::KeyDescription;
+
+use crate::kernels::attention::KvType;
+use keys::{KEYS, Key};
+
+/// Longest context for which both models use their short rotary factors, and so the most a completion may need.
+pub const SHORT_CONTEXT_TOKENS: u64 = 4096;
+
+/// All settings. `Settings::default()` holds the documented defaults.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    pub completion: CompletionSettings,
+    pub assistant: AssistantSettings,
+    /// Threads of the shared pool; 0: from the machine.
+    pub threads: usize,
+    /// MiB that models and caches may use together; 0: from the machine.
+    #[serde(rename = "memoryBudgetMiB")]
+    pub memory_budget_mib: u64,
+    pub kv_cache_type: KvCacheType,
+    /// Globs beyond the built-in ones, see [`ExcludeMatcher`].
+    pub exclude: Vec<String>,
+    pub statistics: StatisticsSettings,
+    pub backend: BackendSettings,
+}
+
+/// Inline completions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompletionSettings {
+    pub enabled: bool,
+    /// By LSP language id; a language that is not named is on.
+    pub languages: BTreeMap<String, Enabled>,
+    /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
+    pub model: String,
+    /// Tokens of the prompt.
+    pub context_tokens: usize,
+    /// Tokens of one answer.
+    pub max_tokens: usize,
+    pub multiline: Multiline,
+    /// After it, generation stops at the next line end.
+    #[serde(rename = "timeBudgetMs", with = "milliseconds")]
+    pub time_budget: Duration,
+}
+
+/// Escalated actions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssistantSettings {
+    /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
+    pub model: String,
+    pub context_tokens: usize,
+    pub max_tokens: usize,
+    /// Idle time after which the model is dropped from memory; `None` keeps it.
+    #[serde(rename = "idleUnloadMinutes", with = "minutes")]
+    pub idle_unload: Option<Duration>,
+    pub when_it_does_not_fit: WhenItDoesNotFit,
+}
+
+/// Acceptance statistics, which stay on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatisticsSettings {
+    pub enabled: bool,
+}
+
+/// What runs the model of each role.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BackendSettings {
+    pub completion: Backend,
+    pub assistant: Backend,
+}
+
+/// Whether a language gets completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum Enabled {
+    On,
+    Off,
+    /// Only when the person asks for one.
+    Manual,
+}
+
+/// When completions may have more than one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Multiline {
+    /// Where the syntax says a block begins.
+    #[default]
+    Auto,
+    Never,
+    Always,
+}
+
+/// What to do when the assistant's model does not fit into memory beside the resident one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenItDoesNotFit {
+    /// The resident model answers.
+    #[default]
+    Fallback,
+    /// The resident model makes room.
+    Swap,
+    /// The action says so and does nothing.
+    Refuse,
+}
+
+/// Number format of cached keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum KvCacheType {
+    #[default]
+    #[serde(rename = "f16")]
+    F16,
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
+impl From<KvCacheType> for KvType {
+    fn from(kv_cache_type: KvCacheType) -> Self {
+        match kv_cache_type {
+            KvCacheType::F16 => KvType::F16,
+            KvCacheType::Q8_0 => KvType::Q8_0,
+        }
+    }
+}
+
+/// What runs a model.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Backend {
+    /// The engine in this process.
+    #[default]
+    Embedded,
+    /// An existing server with an OpenAI-like interface.
+    OpenAi {
+        base_url: String,
+        model: String,
+        /// The environment variable that holds the key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        api_key_env: Option<String>,
+    },
+}
+
+/// Where settings come from. Later sources win over earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The user's `config.toml`.
+    File,
+    /// A workspace the person has not trusted: no models, no backends, nothing taken out of the exclusions.
+    UntrustedWorkspace,
+    /// `initializationOptions` and `workspace/didChangeConfiguration`.
+    Editor,
+    /// Flags of the command line.
+    Flags,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "config.toml",
+            Self::UntrustedWorkspace => "the settings of a workspace that is not trusted",
+            Self::Editor => "the editor's settings",
+            Self::Flags => "the command line",
+        })
+    }
+}
+
+/// Something in the settings that was not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub source: Source,
+    /// The dotted key, empty where the whole object is meant.
+    pub key: String,
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "{}: {}", self.source, self.message),
+            key => write!(f, "{}: `{key}`: {}", self.source, self.message),
+        }
+    }
+}
+
+impl Default for CompletionSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            languages: BTreeMap::new(),
+            model: "phi-3.5-mini".to_owned(),
+            context_tokens: 1536,
+            max_tokens: 96,
+            multiline: Multiline::default(),
+            time_budget: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl CompletionSettings {
+    /// Whether documents of the LSP language `language_id` get completions.
+    pub fn language(&self, language_id: &str) -> Enabled {
+        match self.enabled {
+            true => self.languages.get(language_id).copied().unwrap_or(Enabled::On),
+            false => Enabled::Off,
+        }
+    }
+}
+
+impl Default for AssistantSettings {
+    fn default() -> Self {
+        Self {
+            model: "phi-4-mini".to_owned(),
+            context_tokens: 3072,
+            max_tokens: 1024,
+            idle_unload: Some(Duration::from_secs(10 * 60)),
+            when_it_does_not_fit: WhenItDoesNotFit::default(),
+        }
+    }
+}
+
+impl Default for StatisticsSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl TryFrom<Value> for Enabled {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match &value {
+            Value::Bool(true) => Ok(Self::On),
+            Value::Bool(false) => Ok(Self::Off),
+            Value::String(text) if text == "manual" => Ok(Self::Manual),
+            other => Err(format!("expected true, false or \"manual\", found {other}")),
+        }
+    }
+}
+
+impl From<Enabled> for Value {
+    fn from(enabled: Enabled) -> Self {
+        match enabled {
+            Enabled::On => json!(true),
+            Enabled::Off => json!(false),
+            Enabled::Manual => json!("manual"),
+        }
+    }
+}
+
+impl Settings {
+    /// Every key with its type, default and meaning, in the order of the documentation.
+    pub fn describe() -> Vec<KeyDescription> {
+        keys::describe()
+    }
+
+    /// The settings of all `layers`, lower sources first whatever their order, and what in them was not used.
+    pub fn from_layers(layers: &[(Source, Value)]) -> (Self, Vec<Problem>) {
+        let mut ordered: Vec<_> = layers.iter().collect();
+        ordered.sort_by_key(|(source, _)| *source);
+        let mut settings = Self::default();
+        let problems = ordered.into_iter().flat_map(|(source, value)| settings.apply(value, *source)).collect();
+        (settings, problems)
+    }
+
+    /// Merges `value`, an object with any of the keys, nested (`{"completion": {"model": ..}}`), dotted
+    /// (`{"completion.model": ..}`) or both, with or without a `phi-ls` object around it. `null` means "not set".
+    /// Returns what was not used.
+    pub fn apply(&mut self, value: &Value, source: Source) -> Vec<Problem> {
+        let value = value.get("phi-ls").unwrap_or(value);
+        let mut merge = Merge { settings: self, source, problems: Vec::new() };
+        match value {
+            Value::Null => {}
+            Value::Object(object) => merge.object("", object),
+            other => merge.problem("", format!("expected an object, found {}", keys::found(other))),
+        }
+        merge.problems
+    }
+}
+
+/// One [`Settings::apply`] under way.
+struct Merge<'a> {
+    settings: &'a mut Settings,
+    source: Source,
+    problems: Vec<Problem>,
+}
+
+impl Merge<'_> {
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem { source: self.source, key: key.to_owned(), message: message.into() });
+    }
+
+    /// Merges the members of `object`, which stands at the dotted key `parent` (empty: the root). What goes together
+    /// is stored together, so that `contextTokens` and `maxTokens` are judged as a pair whichever comes first.
+    fn object(&mut self, parent: &str, object: &Map<String, Value>) {
+        let mut budgets = Vec::new();
+        for (name, value) in object {
+            let path = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+            let Some(key) = KEYS.iter().find(|key| key.name == path) else {
+                self.group_or_unknown(&path, value);
+                continue;
+            };
+            if let Some(value) = self.checked(key, value) {
+                match key.name.starts_with("completion.") && key.name.ends_with("Tokens") {
+                    true => budgets.push((key.name, value)),
+                    false => self.store(&[(key.name, value)]),
+                }
+            }
+        }
+        if !budgets.is_empty() {
+            self.store(&budgets);
+        }
+    }
+
+    /// Handles a path that is no key of the table itself.
+    fn group_or_unknown(&mut self, path: &str, value: &Value) {
+        if let Some(language) = path.strip_prefix("completion.languages.") {
+            let languages = Map::from_iter([(language.to_owned(), value.clone())]);
+            return self.object("completion", &Map::from_iter([("languages".to_owned(), Value::Object(languages))]));
+        }
+        let is_group = KEYS.iter().any(|key| key.name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
+        match value {
+            // One backend for both roles.
+            Value::Object(object) if path == "backend" && object.contains_key("kind") => {
+                let both = ["completion", "assistant"].map(|role| (role.to_owned(), value.clone()));
+                self.object(path, &Map::from_iter(both));
+            }
+            Value::Object(object) if is_group => self.object(path, object),
+            Value::Null if is_group => {}
+            other if is_group => {
+                self.problem(path, format!("expected an object, found {}; not used", keys::found(other)));
+            }
+            _ => self.problem(path, format!("there is no such setting; did you mean `{}`?", keys::nearest(path))),
+        }
+    }
+
+    /// `value` as it may be stored, or `None` where there is nothing to store; the reason is then noted.
+    fn checked(&mut self, key: &Key, value: &Value) -> Option<Value> {
+        if value.is_null() {
+            return None;
+        }
+        if key.trusted_only && self.source == Source::UntrustedWorkspace {
+            self.problem(key.name, "ignored until the workspace is trusted");
+            return None;
+        }
+        let (kept, mut reasons) = key.kind.check(value);
+        let kept = kept.map(|value| self.without_inclusions(key, value, &mut reasons));
+        for reason in reasons {
+            self.problem(key.name, format!("{reason}; keeping {}", self.current(key.name)));
+        }
+        kept
+    }
+
+    /// An untrusted workspace may exclude more files, but take none out of the built-in list.
+    fn without_inclusions(&self, key: &Key, value: Value, reasons: &mut Vec<String>) -> Value {
+        let Value::Array(mut globs) = value else { return value };
+        if key.name == "exclude" && self.source == Source::UntrustedWorkspace {
+            let is_inclusion = |glob: &Value| glob.as_str().is_some_and(|glob| glob.starts_with('!'));
+            if globs.iter().any(is_inclusion) {
+                reasons.push("globs with `!` are ignored until the workspace is trusted".to_owned());
+                globs.retain(|glob| !is_inclusion(glob));
+            }
+        }
+        Value::Array(globs)
+    }
+
+    /// The value of `key` now, as it would be written.
+    fn current(&self, key: &str) -> Value {
+        let all = serde_json::to_value(&*self.settings).unwrap_or_default();
+        keys::pointer(&all, key).cloned().unwrap_or_default()
+    }
+
+    /// Stores checked values, all or none.
+    fn store(&mut self, values: &[(&str, Value)]) {
+        let mut all = serde_json::to_value(&*self.settings).unwrap_or_default();
+        for (key, value) in values {
+            match keys::pointer_mut(&mut all, key) {
+                Some(Value::Object(languages)) if *key == "completion.languages" => {
+                    languages.extend(value.as_object().cloned().unwrap_or_default());
+                }
+                Some(slot) => *slot = value.clone(),
+                None => {}
+            }
+        }
+        let problem = match serde_json::from_value::<Settings>(all) {
+            Ok(settings) => match settings.budget_problem() {
+                None => {
+                    *self.settings = settings;
+                    return;
+                }
+                Some(problem) => problem,
+            },
+            Err(error) => error.to_string(),
+        };
+        for (key, _) in values {
+            self.problem(key, format!("{problem}; keeping {}", self.current(key)));
+        }
+    }
+}
+
+impl Settings {
+    /// Why the token budgets of completions do not go together, if they do not.
+    fn budget_problem(&self) -> Option<String> {
+        let CompletionSettings { context_tokens, max_tokens, .. } = self.completion;
+        let sum = (context_tokens + max_tokens) as u64;
+        (sum > SHORT_CONTEXT_TOKENS).then(|| {
+            format!(
+                "completion.contextTokens ({context_tokens}) and completion.maxTokens ({max_tokens}) may add up to \
+                 {SHORT_CONTEXT_TOKENS}, found {sum}"
+            )
+        })
+    }
+}
+
+/// The user's `config.toml`, in the platform's folder for configuration.
+pub fn default_file() -> Option<PathBuf> {
+    Some(directories::ProjectDirs::from("", "", "phi-ls")?.config_dir().join("config.toml"))
+}
+
+/// The settings in the TOML file at `path`; [`Value::Null`] where there is no such file.
+pub fn read_file(path: &Path) -> (Value, Vec<Problem>) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (Value::Null, Vec::new()),
+        Err(error) => return (Value::Null, vec![file_problem(format!("cannot read {}: {error}", path.display()))]),
+    };
+    match parse_toml(&text) {
+        Ok(value) => (value, Vec::new()),
+        Err(reason) => {
+            (Value::Null, vec![file_problem(format!("{}: {reason}; nothing of it is used", path.display()))])
+        }
+    }
+}
+
+fn file_problem(message: String) -> Problem {
+    Problem { source: Source::File, key: String::new(), message }
+}
+
+/// The object that TOML text holds.
+///
+/// # Errors
+/// What is wrong, and on which line.
+pub fn parse_toml(text: &str) -> Result<Value, String> {
+    toml::from_str::<Value>(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        format!("line {line}: {}", error.message().trim_end())
+    })
+}
+
+/// A [`Duration`] as a whole number of milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_millis() as u64)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// An optional [`Duration`] as a whole number of minutes, 0 being none.
+mod minutes {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.map_or(0, |duration| duration.as_secs() / 60))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let minutes = u64::deserialize(deserializer)?;
+        Ok((minutes > 0).then(|| Duration::from_secs(minutes * 60)))
+    }
+}

@@ -1,4 +1,5 @@
 //! The one integration-test binary: each module is an area.
 
+mod config;
 mod quant;
 mod text;

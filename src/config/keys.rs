@@ -1,0 +1,252 @@
+//! The table of settings keys: name, type, meaning. Defaults are those of [`Settings::default`], so that neither
+//! documentation nor editors' schemas can drift from what the code does.
+
+use serde_json::{Map, Value, json};
+
+use super::{Backend, Enabled, Settings};
+
+/// One settings key.
+pub(super) struct Key {
+    /// Dotted, camelCase.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// An untrusted workspace cannot set it.
+    pub trusted_only: bool,
+    pub doc: &'static str,
+}
+
+/// The type of a key's value.
+pub(super) enum Kind {
+    Bool,
+    Text,
+    /// A whole number within both bounds.
+    Integer(u64, u64),
+    OneOf(&'static [&'static str]),
+    /// Language ids to [`Enabled`].
+    Languages,
+    Globs,
+    Backend,
+}
+
+/// A key as documentation and editors show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyDescription {
+    pub key: &'static str,
+    /// JSON schema of the value, without default and description.
+    pub schema: Value,
+    pub default: Value,
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, trusted_only: false, doc }
+}
+
+const fn trusted_key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, trusted_only: true, doc }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    key("completion.enabled", Kind::Bool, "inline completions at all"),
+    key("completion.languages", Kind::Languages, "per language id: `true`, `false` or `\"manual\"`; the rest is on"),
+    trusted_key(
+        "completion.model",
+        Kind::Text,
+        "the resident model: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
+    ),
+    key("completion.contextTokens", Kind::Integer(64, 4095), "tokens of the prompt (with `maxTokens` at most 4096)"),
+    key("completion.maxTokens", Kind::Integer(1, 2048), "tokens of one completion"),
+    key(
+        "completion.multiline",
+        Kind::OneOf(&["auto", "never", "always"]),
+        "more than one line: where the syntax says a block begins, never, or always",
+    ),
+    key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),
+    trusted_key(
+        "assistant.model",
+        Kind::Text,
+        "the model of escalated actions: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
+    ),
+    key(
+        "assistant.contextTokens",
+        Kind::Integer(256, 126_976),
+        "tokens of the prompt (with `maxTokens` over 4096: the model's long-context factors)",
+    ),
+    key("assistant.maxTokens", Kind::Integer(1, 4096), "tokens of one answer"),
+    key(
+        "assistant.idleUnloadMinutes",
+        Kind::Integer(0, 10_080),
+        "idle minutes before it is unloaded; 0 keeps it loaded",
+    ),
+    key(
+        "assistant.whenItDoesNotFit",
+        Kind::OneOf(&["fallback", "swap", "refuse"]),
+        "without memory for both models: the resident one answers, makes room, or the action is refused",
+    ),
+    key("threads", Kind::Integer(0, 1024), "threads that compute; 0: from the machine"),
+    key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
+    key("kvCacheType", Kind::OneOf(&["f16", "q8_0"]), "number format of cached keys and values"),
+    key(
+        "exclude",
+        Kind::Globs,
+        "globs of files that never enter a prompt, beyond what looks like a secret and what `.gitignore` and \
+         `.phi-lsignore` name; `!GLOB` takes one out again",
+    ),
+    key("statistics.enabled", Kind::Bool, "acceptance statistics, kept on this machine"),
+    trusted_key(
+        "backend.completion",
+        Kind::Backend,
+        "what runs the completion model: `{\"kind\": \"embedded\"}`, or `{\"kind\": \"openai\", \"baseUrl\": .., \
+         \"model\": .., \"apiKeyEnv\": ..}`; given as `backend` itself it is for both roles",
+    ),
+    trusted_key("backend.assistant", Kind::Backend, "the same for the assistant model"),
+];
+
+pub(super) fn describe() -> Vec<KeyDescription> {
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let describe = |key: &Key| KeyDescription {
+        key: key.name,
+        schema: key.kind.schema(),
+        default: pointer(&defaults, key.name).cloned().unwrap_or_default(),
+        doc: key.doc,
+    };
+    KEYS.iter().map(describe).collect()
+}
+
+impl Kind {
+    fn schema(&self) -> Value {
+        match self {
+            Self::Bool => json!({"type": "boolean"}),
+            Self::Text => json!({"type": "string"}),
+            Self::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
+            Self::OneOf(names) => json!({"type": "string", "enum": names}),
+            Self::Languages => json!({"type": "object", "additionalProperties": {"enum": [true, false, "manual"]}}),
+            Self::Globs => json!({"type": "array", "items": {"type": "string"}}),
+            Self::Backend => json!({
+                "type": "object",
+                "required": ["kind"],
+                "properties": {
+                    "kind": {"enum": ["embedded", "openai"]},
+                    "baseUrl": {"type": "string"},
+                    "model": {"type": "string"},
+                    "apiKeyEnv": {"type": "string"},
+                },
+            }),
+        }
+    }
+
+    /// What of `value` can be stored, and why the rest cannot.
+    pub(super) fn check(&self, value: &Value) -> (Option<Value>, Vec<String>) {
+        let checked = match self {
+            Self::Languages => return check_languages(value),
+            Self::Globs => return check_globs(value),
+            Self::Bool => value.is_boolean().then(|| value.clone()).ok_or_else(|| "true or false".to_owned()),
+            Self::Text => match value.as_str().map(str::trim) {
+                Some(text) if !text.is_empty() => Ok(json!(text)),
+                _ => Err("a text that is not empty".to_owned()),
+            },
+            Self::Integer(min, max) => match whole_number(value) {
+                Some(number) if (*min..=*max).contains(&number) => Ok(json!(number)),
+                _ => Err(format!("a whole number from {min} to {max}")),
+            },
+            Self::OneOf(names) => match value.as_str() {
+                Some(name) if names.contains(&name) => Ok(value.clone()),
+                _ => Err(format!("one of \"{}\"", names.join("\", \""))),
+            },
+            Self::Backend => check_backend(value),
+        };
+        match checked {
+            Ok(value) => (Some(value), Vec::new()),
+            Err(expected) => (None, vec![format!("expected {expected}, found {}", found(value))]),
+        }
+    }
+}
+
+/// `value` as a whole number; editors whose numbers are all floats send `4.0`.
+fn whole_number(value: &Value) -> Option<u64> {
+    let from_float = || value.as_f64().filter(|float| float.fract() == 0.0 && *float >= 0.0).map(|float| float as u64);
+    value.as_u64().or_else(from_float)
+}
+
+fn check_languages(value: &Value) -> (Option<Value>, Vec<String>) {
+    let Value::Object(languages) = value else {
+        let reason = format!("expected an object of language ids, found {}", found(value));
+        return (None, vec![reason]);
+    };
+    let mut kept = Map::new();
+    let mut reasons = Vec::new();
+    for (language, value) in languages {
+        match Enabled::try_from(value.clone()) {
+            Ok(_) => drop(kept.insert(language.clone(), value.clone())),
+            Err(reason) => reasons.push(format!("{language}: {reason}")),
+        }
+    }
+    (Some(Value::Object(kept)), reasons)
+}
+
+fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
+    let Value::Array(globs) = value else {
+        return (None, vec![format!("expected a list of globs, found {}", found(value))]);
+    };
+    let mut reasons = Vec::new();
+    let mut usable = |glob: &&Value| match glob.as_str().map(super::exclude::check_glob) {
+        Some(Ok(())) => true,
+        Some(Err(reason)) => {
+            reasons.push(reason);
+            false
+        }
+        None => {
+            reasons.push(format!("expected a glob, found {}", found(glob)));
+            false
+        }
+    };
+    let kept = globs.iter().filter(|glob| usable(glob)).cloned().collect();
+    (Some(Value::Array(kept)), reasons)
+}
+
+fn check_backend(value: &Value) -> Result<Value, String> {
+    let expected = "{\"kind\": \"embedded\"} or {\"kind\": \"openai\", \"baseUrl\": .., \"model\": ..}";
+    match serde_json::from_value::<Backend>(value.clone()) {
+        Ok(Backend::OpenAi { base_url, .. })
+            if !base_url.starts_with("http://") && !base_url.starts_with("https://") =>
+        {
+            Err("a `baseUrl` that starts with http:// or https://".to_owned())
+        }
+        Ok(_) => Ok(value.clone()),
+        Err(error) => Err(format!("{expected} ({error})")),
+    }
+}
+
+/// `value` for an error message: as it is, cut where it is long.
+pub(super) fn found(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// The key most like `path`.
+pub(super) fn nearest(path: &str) -> &'static str {
+    let path = path.to_lowercase();
+    let likeness = |name: &str| similar::TextDiff::from_chars(name.to_lowercase().as_str(), path.as_str()).ratio();
+    // A forgotten group is the commonest slip: `model` for `completion.model`.
+    let last_part = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
+    let score = |name: &'static str| likeness(name).max(likeness(last_part(name)));
+    let best = KEYS.iter().max_by(|a, b| score(a.name).total_cmp(&score(b.name)));
+    best.map_or("", |key| key.name)
+}
+
+/// The value at the dotted `key` of the serialised settings.
+pub(super) fn pointer<'a>(settings: &'a Value, key: &str) -> Option<&'a Value> {
+    settings.pointer(&json_pointer(key))
+}
+
+/// [`pointer`], to change it.
+pub(super) fn pointer_mut<'a>(settings: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    settings.pointer_mut(&json_pointer(key))
+}
+
+fn json_pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}

@@ -1,0 +1,260 @@
+//! The settings as users write them: every key, wrong keys, wrong values, and which source wins.
+
+use std::time::Duration;
+
+use phi_ls::config::{self, Backend, Enabled, KvCacheType, Multiline, Settings, Source, WhenItDoesNotFit};
+use serde_json::{Value, json};
+
+/// Applies `value` to the defaults and compares the problems' texts.
+fn check(value: Value, expected_problems: &[&str]) -> Settings {
+    let mut settings = Settings::default();
+    let problems: Vec<String> = settings.apply(&value, Source::Editor).iter().map(ToString::to_string).collect();
+    assert_eq!(problems, expected_problems, "for {value}");
+    settings
+}
+
+#[test]
+fn every_key_is_read() {
+    let settings = check(
+        json!({
+            "completion": {
+                "enabled": false,
+                "languages": {"rust": true, "markdown": false, "python": "manual"},
+                "model": "starter",
+                "contextTokens": 2000,
+                "maxTokens": 100,
+                "multiline": "never",
+                "timeBudgetMs": 900,
+            },
+            "assistant": {
+                "model": "/models/a.gguf",
+                "contextTokens": 8000,
+                "maxTokens": 500,
+                "idleUnloadMinutes": 0,
+                "whenItDoesNotFit": "swap",
+            },
+            "threads": 4,
+            "memoryBudgetMiB": 6000,
+            "kvCacheType": "q8_0",
+            "exclude": ["generated/**"],
+            "statistics": {"enabled": false},
+            "backend": {
+                "assistant": {"kind": "openai", "baseUrl": "http://127.0.0.1:8080/v1", "model": "m", "apiKeyEnv": "KEY"},
+            },
+        }),
+        &[],
+    );
+    assert!(!settings.completion.enabled);
+    assert_eq!(settings.completion.languages["rust"], Enabled::On);
+    assert_eq!(settings.completion.languages["markdown"], Enabled::Off);
+    assert_eq!(settings.completion.languages["python"], Enabled::Manual);
+    assert_eq!(settings.completion.model, "starter");
+    assert_eq!(settings.completion.context_tokens, 2000);
+    assert_eq!(settings.completion.max_tokens, 100);
+    assert_eq!(settings.completion.multiline, Multiline::Never);
+    assert_eq!(settings.completion.time_budget, Duration::from_millis(900));
+    assert_eq!(settings.assistant.model, "/models/a.gguf");
+    assert_eq!(settings.assistant.context_tokens, 8000);
+    assert_eq!(settings.assistant.max_tokens, 500);
+    assert_eq!(settings.assistant.idle_unload, None);
+    assert_eq!(settings.assistant.when_it_does_not_fit, WhenItDoesNotFit::Swap);
+    assert_eq!(settings.threads, 4);
+    assert_eq!(settings.memory_budget_mib, 6000);
+    assert_eq!(settings.kv_cache_type, KvCacheType::Q8_0);
+    assert_eq!(settings.exclude, ["generated/**"]);
+    assert!(!settings.statistics.enabled);
+    assert_eq!(settings.backend.completion, Backend::Embedded);
+    let openai = Backend::OpenAi {
+        base_url: "http://127.0.0.1:8080/v1".to_owned(),
+        model: "m".to_owned(),
+        api_key_env: Some("KEY".to_owned()),
+    };
+    assert_eq!(settings.backend.assistant, openai);
+}
+
+#[test]
+fn every_documented_key_takes_its_own_default_nested_and_dotted() {
+    for description in Settings::describe() {
+        let dotted = json!({description.key: description.default});
+        assert_eq!(check(dotted, &[]), Settings::default());
+        let nested = description.key.rsplit('.').fold(description.default.clone(), |value, part| json!({part: value}));
+        assert_eq!(check(nested, &[]), Settings::default());
+        assert!(description.schema.is_object() && !description.doc.is_empty(), "{}", description.key);
+    }
+}
+
+#[test]
+fn every_default_is_documented() {
+    fn leaves(prefix: &str, value: &Value, keys: &[&str]) -> Vec<String> {
+        match value {
+            Value::Object(object) if !keys.contains(&prefix) => {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                object.iter().flat_map(|(name, value)| leaves(&format!("{prefix}{dot}{name}"), value, keys)).collect()
+            }
+            _ => vec![prefix.to_owned()],
+        }
+    }
+    let mut keys: Vec<&str> = Settings::describe().iter().map(|description| description.key).collect();
+    let defaults = serde_json::to_value(Settings::default()).expect("settings are JSON");
+    let mut fields = leaves("", &defaults, &keys);
+    keys.sort_unstable();
+    fields.sort_unstable();
+    assert_eq!(fields, keys);
+}
+
+#[test]
+fn every_ill_typed_value_is_reported_and_its_default_kept() {
+    for description in Settings::describe() {
+        let mut settings = Settings::default();
+        let problems = settings.apply(&json!({description.key: [[1.5]]}), Source::Editor);
+        assert_eq!(settings, Settings::default(), "{}", description.key);
+        assert_eq!(problems.len(), 1, "{}: {problems:?}", description.key);
+        assert_eq!(problems[0].key, description.key);
+        let message = &problems[0].message;
+        assert!(message.contains("expected ") && message.contains("found "), "{message}");
+        assert!(message.ends_with(&format!("keeping {}", description.default)), "{message}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest_known_one() {
+    check(
+        json!({"completion": {"maxTokns": 5}}),
+        &[
+            "the editor's settings: `completion.maxTokns`: there is no such setting; did you mean `completion.maxTokens`?",
+        ],
+    );
+    check(
+        json!({"memory_budget": 5}),
+        &["the editor's settings: `memory_budget`: there is no such setting; did you mean `memoryBudgetMiB`?"],
+    );
+    check(
+        json!({"assistant.contexttokens": 5}),
+        &[
+            "the editor's settings: `assistant.contexttokens`: there is no such setting; did you mean `assistant.contextTokens`?",
+        ],
+    );
+}
+
+#[test]
+fn wrong_values_say_what_was_expected_and_what_was_kept() {
+    check(
+        json!({"threads": -1, "completion.multiline": "sometimes"}),
+        &[
+            "the editor's settings: `completion.multiline`: expected one of \"auto\", \"never\", \"always\", \
+             found \"sometimes\"; keeping \"auto\"",
+            "the editor's settings: `threads`: expected a whole number from 0 to 1024, found -1; keeping 0",
+        ],
+    );
+    check(json!({"completion": 5}), &["the editor's settings: `completion`: expected an object, found 5; not used"]);
+    check(json!("fast"), &["the editor's settings: expected an object, found \"fast\""]);
+    check(
+        json!({"backend": {"kind": "openai", "baseUrl": "ftp://x", "model": "m"}}),
+        &[
+            "the editor's settings: `backend.assistant`: expected a `baseUrl` that starts with http:// or https://, found \
+             {\"baseUrl\":\"ftp://x\",\"kind\":\"openai\",\"model\":\"m\"}; keeping {\"kind\":\"embedded\"}",
+            "the editor's settings: `backend.completion`: expected a `baseUrl` that starts with http:// or https://, found \
+             {\"baseUrl\":\"ftp://x\",\"kind\":\"openai\",\"model\":\"m\"}; keeping {\"kind\":\"embedded\"}",
+        ],
+    );
+}
+
+#[test]
+fn one_wrong_value_does_not_cost_the_others() {
+    let settings = check(
+        json!({"completion": {"languages": {"rust": "manual", "go": 3}, "model": "starter"}, "exclude": ["*.log", 7]}),
+        &[
+            "the editor's settings: `completion.languages`: go: expected true, false or \"manual\", found 3; keeping {}",
+            "the editor's settings: `exclude`: expected a glob, found 7; keeping []",
+        ],
+    );
+    assert_eq!(settings.completion.language("rust"), Enabled::Manual);
+    assert_eq!(settings.completion.language("go"), Enabled::On);
+    assert_eq!(settings.completion.model, "starter");
+    assert_eq!(settings.exclude, ["*.log"]);
+}
+
+#[test]
+fn completion_budgets_are_judged_as_a_pair() {
+    let settings = check(json!({"completion": {"contextTokens": 3072, "maxTokens": 1024}}), &[]);
+    assert_eq!((settings.completion.context_tokens, settings.completion.max_tokens), (3072, 1024));
+    let settings = check(json!({"completion.contextTokens": 4000, "completion.maxTokens": 96}), &[]);
+    assert_eq!((settings.completion.context_tokens, settings.completion.max_tokens), (4000, 96));
+    let settings = check(
+        json!({"completion": {"contextTokens": 4090, "model": "starter"}}),
+        &["the editor's settings: `completion.contextTokens`: completion.contextTokens (4090) and \
+           completion.maxTokens (96) may add up to 4096, found 4186; keeping 1536"],
+    );
+    assert_eq!((settings.completion.context_tokens, settings.completion.max_tokens), (1536, 96));
+    assert_eq!(settings.completion.model, "starter");
+}
+
+#[test]
+fn shapes_that_editors_send_are_understood() {
+    assert_eq!(check(Value::Null, &[]), Settings::default());
+    assert_eq!(check(json!({"threads": null, "completion": null}), &[]), Settings::default());
+    assert_eq!(check(json!({"phi-ls": {"threads": 3}}), &[]).threads, 3);
+    assert_eq!(check(json!({"threads": 3.0}), &[]).threads, 3);
+    assert_eq!(check(json!({"completion.languages.c": false}), &[]).completion.language("c"), Enabled::Off);
+    let both = check(json!({"backend": {"kind": "openai", "baseUrl": "https://h/v1", "model": "m"}}), &[]).backend;
+    assert_ne!(both.completion, Backend::Embedded);
+    assert_eq!(both.completion, both.assistant);
+}
+
+#[test]
+fn later_sources_win() {
+    let (settings, problems) = Settings::from_layers(&[
+        (Source::Flags, json!({"threads": 3})),
+        (Source::Editor, json!({"threads": 2, "completion": {"maxTokens": 20, "languages": {"c": false}}})),
+        (
+            Source::File,
+            json!({"threads": 1, "completion": {"maxTokens": 10, "languages": {"go": false}}, "kvCacheType": "q8_0"}),
+        ),
+    ]);
+    assert_eq!(problems, []);
+    assert_eq!(settings.threads, 3);
+    assert_eq!(settings.completion.max_tokens, 20);
+    assert_eq!(settings.kv_cache_type, KvCacheType::Q8_0);
+    assert_eq!(settings.completion.languages.len(), 2);
+}
+
+#[test]
+fn an_untrusted_workspace_chooses_no_models_and_unprotects_no_files() {
+    let mut settings = Settings::default();
+    let value = json!({
+        "completion": {"model": "/tmp/evil.gguf", "maxTokens": 20},
+        "assistant.model": "hf:evil/evil/evil.gguf",
+        "backend": {"kind": "openai", "baseUrl": "https://evil.example", "model": "m"},
+        "exclude": ["!.env", "*.log"],
+    });
+    let problems = settings.apply(&value, Source::UntrustedWorkspace);
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["assistant.model", "backend.assistant", "backend.completion", "completion.model", "exclude"]);
+    let mut expected = Settings::default();
+    expected.completion.max_tokens = 20;
+    expected.exclude = vec!["*.log".to_owned()];
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn toml_files_are_the_same_object() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("config.toml");
+    assert_eq!(config::read_file(&path), (Value::Null, Vec::new()));
+
+    let text = "threads = 2\n[completion]\nmodel = \"starter\"\nlanguages = { rust = \"manual\" }\n";
+    std::fs::write(&path, text).expect("a file");
+    let (value, problems) = config::read_file(&path);
+    assert_eq!(problems, []);
+    let settings = check(value, &[]);
+    assert_eq!((settings.threads, settings.completion.model.as_str()), (2, "starter"));
+    assert_eq!(settings.completion.language("rust"), Enabled::Manual);
+
+    std::fs::write(&path, "threads = 2\nmodel = \n").expect("a file");
+    let (value, problems) = config::read_file(&path);
+    assert_eq!(value, Value::Null);
+    assert_eq!(problems.len(), 1);
+    let message = problems[0].to_string();
+    assert!(message.starts_with("config.toml: ") && message.contains("config.toml: line 2: "), "{message}");
+    assert!(message.ends_with("; nothing of it is used"), "{message}");
+}
