@@ -1,0 +1,111 @@
+//! The merge tables of both tokenizer families as one `tokenizers` BPE model.
+
+use std::collections::HashMap;
+
+use tokenizers::Model;
+use tokenizers::models::bpe::{BPE, Vocab};
+
+use super::vocabulary::{TokenKind, Vocabulary, byte_char};
+use super::{TokenizerData, TokenizerKind};
+use crate::model::ModelError;
+
+/// Merges within a piece of text.
+pub(super) struct Bpe {
+    merges: BPE,
+    kind: TokenizerKind,
+    /// SPM: the byte token of a line break, which no piece contains.
+    line_break: Option<u32>,
+}
+
+impl Bpe {
+    /// SPM keeps no merges, but scores: of all pairs of pieces that form a piece, the best-scored one goes first. Ties
+    /// (the same piece from different halves) are ordered as Hugging Face's conversion does: longer left half first.
+    pub(super) fn from_scores(data: &TokenizerData<'_>, vocabulary: &Vocabulary) -> Result<Self, ModelError> {
+        let (scores, count) = (data.scores, vocabulary.len());
+        if scores.len() != count {
+            let found = scores.len();
+            return Err(data.malformed(format!(
+                "tokenizer.ggml.scores: expected one for each of the {count} tokens, found {found}"
+            )));
+        }
+        let normal = |id: &u32| vocabulary.kind(*id) == TokenKind::Normal;
+        let ids: HashMap<&str, u32> = (0..count as u32).filter(normal).map(|id| (vocabulary.piece(id), id)).collect();
+        let mut merges = Vec::new();
+        for id in (0..count as u32).filter(normal) {
+            let piece = vocabulary.piece(id);
+            for (middle, _) in piece.char_indices().skip(1) {
+                let (left, right) = piece.split_at(middle);
+                if ids.contains_key(left) && ids.contains_key(right) {
+                    merges.push((scores[id as usize], left.chars().count(), left, right));
+                }
+            }
+        }
+        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        let merges = merges.into_iter().map(|(_, _, left, right)| (left.to_owned(), right.to_owned())).collect();
+        let byte_tokens = (0..count as u32).filter(|id| vocabulary.kind(*id) == TokenKind::Byte).count();
+        if byte_tokens != 256 {
+            return Err(data.unsupported(format!(
+                "tokenizer.ggml.tokens: expected byte tokens for all 256 bytes, found {byte_tokens}"
+            )));
+        }
+        Self::build(data, vocabulary, merges, TokenizerKind::Spm)
+    }
+
+    /// BPE files list their merges as `left right`, best first.
+    pub(super) fn from_merges(data: &TokenizerData<'_>, vocabulary: &Vocabulary) -> Result<Self, ModelError> {
+        let merges = data
+            .merges
+            .iter()
+            .map(|merge| {
+                // The halves are non-empty and hold no space of their own: a space is spelled `Ġ`.
+                let halves = merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
+                halves.map(|(left, right)| (left.to_owned(), right.to_owned())).ok_or_else(|| {
+                    data.malformed(format!("tokenizer.ggml.merges: expected two pieces, found {merge:?}"))
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::build(data, vocabulary, merges, TokenizerKind::Bpe)
+    }
+
+    fn build(
+        data: &TokenizerData<'_>,
+        vocabulary: &Vocabulary,
+        merges: Vec<(String, String)>,
+        kind: TokenizerKind,
+    ) -> Result<Self, ModelError> {
+        let ids: Vocab = (0..vocabulary.len() as u32)
+            .filter(|id| matches!(vocabulary.kind(*id), TokenKind::Normal | TokenKind::Byte))
+            .map(|id| (vocabulary.piece(id).to_owned(), id))
+            .collect();
+        if kind == TokenizerKind::Bpe {
+            if let Some(byte) = (0..=u8::MAX).find(|byte| !ids.contains_key(byte_char(*byte).to_string().as_str())) {
+                return Err(
+                    data.malformed(format!("tokenizer.ggml.tokens: expected a token for byte {byte}, found none"))
+                );
+            }
+        }
+        let line_break = ids.get("<0x0A>").copied();
+        let merges = BPE::builder()
+            .vocab_and_merges(ids, merges)
+            .byte_fallback(kind == TokenizerKind::Spm)
+            .cache_capacity(0)
+            .build()
+            .map_err(|error| data.malformed(format!("tokenizer.ggml.merges: {error}")))?;
+        Ok(Self { merges, kind, line_break })
+    }
+
+    /// Appends the ids of `piece`, which is taken as one word.
+    pub(super) fn encode(&self, piece: &str, ids: &mut Vec<u32>) {
+        let word = match self.kind {
+            TokenizerKind::Spm => {
+                if let ("\n", Some(line_break)) = (piece, self.line_break) {
+                    return ids.push(line_break);
+                }
+                piece.replace(' ', "▁")
+            }
+            TokenizerKind::Bpe => piece.bytes().map(byte_char).collect(),
+        };
+        let tokens = self.merges.tokenize(&word).expect("every byte has a token and no dropout is set");
+        ids.extend(tokens.iter().map(|token| token.id));
+    }
+}
