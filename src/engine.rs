@@ -2,11 +2,21 @@
 //!
 //! It sees prompts, token ids and the model; never a document or a request.
 
+mod decode;
+mod gate;
+mod prefix_cache;
+mod queue;
+mod sampler;
 pub mod stop;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+pub use gate::Gate;
 
 use crate::model::Prompt;
 
@@ -59,6 +69,12 @@ pub struct StopRules {
 pub enum Sampling {
     Greedy,
     Random { temperature: f64, top_p: f64, seed: u64 },
+}
+
+impl Default for GenerationParams {
+    fn default() -> Self {
+        Self { max_new_tokens: 96, sampling: Sampling::Greedy, heal: false, stop: StopRules::default(), candidates: 1 }
+    }
 }
 
 /// How much to generate, and how.
@@ -162,12 +178,8 @@ pub enum EngineEvent {
 pub type Loader =
     Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
 
-/// A handle to a running engine; clones talk to the same thread. The thread ends when the last handle is dropped.
-#[derive(Clone)]
-pub struct Engine {}
-
-/// How an engine behaves when it has nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How an engine behaves when it has nothing to do, and what it may hold.
+#[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Load at once instead of at the first job.
     pub load_at_start: bool,
@@ -175,18 +187,70 @@ pub struct EngineOptions {
     pub idle_unload: Option<Duration>,
     /// Bytes the prefix cache may hold.
     pub kv_budget_bytes: usize,
+    /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
+    pub gate: Gate,
+}
+
+/// What the engine's thread hears.
+enum Message {
+    Job(Box<Submitted>),
+    Stop,
+}
+
+/// A job and when it came in: latencies count from there.
+struct Submitted {
+    job: Job,
+    at: std::time::Instant,
+}
+
+/// A handle to a running engine; clones talk to the same thread. When the last one is dropped, what runs is cancelled
+/// and the thread is joined.
+#[derive(Clone)]
+pub struct Engine {
+    sender: mpsc::Sender<Message>,
+    _thread: Arc<EngineThread>,
+}
+
+/// Ends the thread with the last handle.
+struct EngineThread {
+    sender: mpsc::Sender<Message>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Drop for EngineThread {
+    fn drop(&mut self) {
+        // A thread that has ended already cannot be told to, and needs not be.
+        if self.sender.send(Message::Stop).is_ok()
+            && let Some(handle) = self.handle.take()
+            && handle.join().is_err()
+        {
+            tracing::error!("the engine thread ended by a panic outside a job");
+        }
+    }
 }
 
 impl Engine {
     /// Starts the thread. `on_event` is called from it and must not block.
-    pub fn start(loader: Loader, options: EngineOptions, on_event: Box<dyn Fn(EngineEvent) + Send>) -> Self {
-        let _ = (loader, options, on_event);
-        todo!()
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        loader: Loader,
+        options: EngineOptions,
+        on_event: Box<dyn Fn(EngineEvent) + Send>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let worker = worker::Worker::new(loader, options, on_event, receiver);
+        let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || worker.run())?;
+        let thread = EngineThread { sender: sender.clone(), handle: Some(handle) };
+        Ok(Self { sender, _thread: Arc::new(thread) })
     }
 
     /// Hands in a job; never blocks. `on_done` is called whatever happens.
     pub fn submit(&self, job: Job) {
-        let _ = job;
-        todo!()
+        let submitted = Box::new(Submitted { job, at: std::time::Instant::now() });
+        if let Err(mpsc::SendError(Message::Job(submitted))) = self.sender.send(Message::Job(submitted)) {
+            (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
+        }
     }
 }

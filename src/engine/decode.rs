@@ -1,0 +1,285 @@
+//! One job from prompt to text, in steps small enough that another job can come between: a prefill chunk, or one token
+//! of every candidate.
+
+use std::time::{Duration, Instant};
+
+use super::prefix_cache::PrefixCache;
+use super::sampler::{Sampler, forbid};
+use super::stop::StopChecker;
+use super::{Candidate, EngineError, Generation, GenerationParams, Job, StopReason};
+use crate::model::tokenizer::healing::Healing;
+use crate::model::tokenizer::StreamDecoder;
+use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, RopeFactors, Sequence, Tokenizer};
+
+/// Prompt tokens in one forward pass: the longest time the engine is deaf. 32 rows reach 95 % of the matrix kernels'
+/// best rate (measured), so larger chunks would buy little.
+const PREFILL_CHUNK: usize = 32;
+
+/// A job under way.
+pub(super) struct Run {
+    /// The prompt as far as it is fed to the model: without what healing backed up over.
+    tokens: Vec<u32>,
+    /// Tokens of the whole prompt, healed ones included.
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    healing: Healing,
+    /// The prompt's cache while it is prefilled; handed to the lanes afterwards.
+    prompt_cache: KvCache,
+    /// One per candidate, once the prompt is prefilled.
+    lanes: Vec<Lane>,
+    submitted_at: Instant,
+    first_token_at: Option<Instant>,
+}
+
+/// One candidate.
+struct Lane {
+    cache: KvCache,
+    sampler: Sampler,
+    healing: Healing,
+    decoder: StreamDecoder,
+    stop: StopChecker,
+    text: String,
+    /// Bytes of `text` the job's owner has heard.
+    streamed: usize,
+    /// Chosen, not yet forwarded.
+    next_token: u32,
+    max_new_tokens: usize,
+    generated: usize,
+    /// Over the generated tokens that healing did not force.
+    logprob_sum: f32,
+    logprob_count: usize,
+    finished: Option<StopReason>,
+}
+
+/// Whether a job needs another step.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    More,
+    Done,
+}
+
+impl Run {
+    /// Encodes the prompt and takes the longest cached prefix; computes nothing yet.
+    pub(super) fn start(
+        job: &Job,
+        submitted_at: Instant,
+        loaded: &LoadedModel,
+        prefixes: &mut PrefixCache,
+    ) -> Result<Self, EngineError> {
+        let encoded = loaded.chat.encode(&loaded.tokenizer, &job.prompt);
+        let config = loaded.model.config();
+        let (needed, limit) = (encoded.tokens.len() + job.params.max_new_tokens, config.max_position_embeddings);
+        if needed > limit {
+            let limit = limit.saturating_sub(job.params.max_new_tokens);
+            return Err(EngineError::PromptTooLong { tokens: encoded.tokens.len(), limit });
+        }
+        if encoded.tokens.is_empty() {
+            return Err(EngineError::Failed("the prompt is empty: expected at least one token".to_owned()));
+        }
+        let short = needed <= config.original_max_position_embeddings;
+        let factors = if short { RopeFactors::Short } else { RopeFactors::Long };
+        let prompt_tokens = encoded.tokens.len();
+        let mut tokens = encoded.tokens;
+        let mut healing = Healing::default();
+        if job.params.heal {
+            let (keep, pending) = Healing::at(&loaded.tokenizer, &tokens, encoded.prefill_start);
+            // At least one token has to be fed for the model to say anything.
+            if keep > 0 {
+                tokens.truncate(keep);
+                healing = pending;
+            }
+        }
+        let mut cache =
+            prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
+        let cached_tokens = cache.tokens().len();
+        // The last token is computed anew even when it is cached: its logits are what comes next.
+        cache.truncate(cached_tokens.min(tokens.len() - 1));
+        Ok(Self {
+            tokens,
+            prompt_tokens,
+            cached_tokens,
+            healing,
+            prompt_cache: cache,
+            lanes: Vec::new(),
+            submitted_at,
+            first_token_at: None,
+        })
+    }
+
+    /// One prefill chunk, or one token of every unfinished candidate.
+    pub(super) fn step(
+        &mut self,
+        job: &mut Job,
+        loaded: &mut LoadedModel,
+        logits: &mut Logits,
+    ) -> Result<Progress, ModelError> {
+        if self.prompt_cache.tokens().len() < self.tokens.len() {
+            self.prefill_chunk(&job.params, loaded, logits)?;
+        } else {
+            self.decode_tokens(loaded, logits)?;
+        }
+        if self.prompt_cache.tokens().len() < self.tokens.len() {
+            return Ok(Progress::More);
+        }
+        self.stream(job);
+        let unfinished = self.lanes.iter().any(|lane| lane.finished.is_none());
+        Ok(if unfinished { Progress::More } else { Progress::Done })
+    }
+
+    fn prefill_chunk(
+        &mut self,
+        params: &GenerationParams,
+        loaded: &mut LoadedModel,
+        logits: &mut Logits,
+    ) -> Result<(), ModelError> {
+        let done = self.prompt_cache.tokens().len();
+        let end = (done + PREFILL_CHUNK).min(self.tokens.len());
+        let last = end == self.tokens.len() && params.max_new_tokens > 0;
+        let rows = if last { LogitRows::Last } else { LogitRows::None };
+        let sequence = Sequence { tokens: &self.tokens[done..end], cache: &mut self.prompt_cache, logits: rows };
+        loaded.model.forward(&mut [sequence], logits)?;
+        if last {
+            self.first_token_at = Some(Instant::now());
+            forbid(&mut logits.values, loaded.tokenizer.forbidden_ids());
+            for candidate in 0..params.candidates.max(1) {
+                let mut lane = Lane::new(candidate, params, self.prompt_cache.fork(), self.healing.clone());
+                lane.choose(logits.row(0), &loaded.tokenizer, Duration::ZERO)?;
+                self.lanes.push(lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds every unfinished candidate's chosen token, all in one pass, and chooses their next ones.
+    fn decode_tokens(&mut self, loaded: &mut LoadedModel, logits: &mut Logits) -> Result<(), ModelError> {
+        let elapsed = self.first_token_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let mut lanes: Vec<&mut Lane> = self.lanes.iter_mut().filter(|lane| lane.finished.is_none()).collect();
+        let mut sequences: Vec<Sequence<'_>> = lanes
+            .iter_mut()
+            .map(|lane| Sequence {
+                tokens: std::slice::from_ref(&lane.next_token),
+                cache: &mut lane.cache,
+                logits: LogitRows::Last,
+            })
+            .collect();
+        loaded.model.forward(&mut sequences, logits)?;
+        drop(sequences);
+        for row in logits.values.chunks_mut(logits.vocab_size) {
+            forbid(row, loaded.tokenizer.forbidden_ids());
+        }
+        for (row, lane) in lanes.into_iter().enumerate() {
+            lane.choose(logits.row(row), &loaded.tokenizer, elapsed)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the job's owner what the first candidate has written for certain.
+    fn stream(&mut self, job: &mut Job) {
+        let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) else { return };
+        let certain = if lane.finished.is_some() { lane.text.len() } else { lane.stop.releasable() };
+        if certain > lane.streamed {
+            on_text(&lane.text[lane.streamed..certain]);
+            lane.streamed = certain;
+        }
+    }
+
+    /// What the job came to, best candidate first.
+    pub(super) fn generation(&self) -> Generation {
+        let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
+        candidates.sort_by(|a, b| b.mean_logprob.total_cmp(&a.mean_logprob));
+        let now = Instant::now();
+        Generation {
+            candidates,
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: self.cached_tokens,
+            generated_tokens: self.lanes.iter().map(|lane| lane.generated).sum(),
+            time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
+            total: now.duration_since(self.submitted_at),
+        }
+    }
+
+    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix.
+    pub(super) fn leave_caches(self, prefixes: &mut PrefixCache) {
+        if self.lanes.is_empty() {
+            prefixes.insert(self.prompt_cache);
+        }
+        for lane in self.lanes {
+            prefixes.insert(lane.cache);
+        }
+    }
+}
+
+impl Lane {
+    fn new(candidate: usize, params: &GenerationParams, cache: KvCache, healing: Healing) -> Self {
+        Self {
+            cache,
+            sampler: Sampler::for_candidate(&params.sampling, candidate),
+            healing,
+            decoder: StreamDecoder::default(),
+            stop: StopChecker::new(&params.stop),
+            text: String::new(),
+            streamed: 0,
+            next_token: 0,
+            max_new_tokens: params.max_new_tokens,
+            generated: 0,
+            logprob_sum: 0.0,
+            logprob_count: 0,
+            finished: None,
+        }
+    }
+
+    /// Chooses the next token from `logits` and takes in its text; finishes the lane where the rules say so.
+    fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer, elapsed: Duration) -> Result<(), ModelError> {
+        let choice = match self.healing.allowed(tokenizer) {
+            Some(ids) => Sampler::choose_among(logits, &ids),
+            None => {
+                let choice = self.sampler.choose(logits)?;
+                self.logprob_sum += choice.logprob;
+                self.logprob_count += 1;
+                choice
+            }
+        };
+        self.generated += 1;
+        self.next_token = choice.token;
+        self.finished = self.take_in(choice.token, tokenizer, elapsed);
+        Ok(())
+    }
+
+    /// Adds `token`'s text; says why the lane ends, if it does.
+    fn take_in(&mut self, token: u32, tokenizer: &Tokenizer, elapsed: Duration) -> Option<StopReason> {
+        if tokenizer.stop_ids().contains(&token) {
+            return self.finish(StopReason::EndOfTurn, elapsed);
+        }
+        let bytes = tokenizer.bytes(token);
+        let new = &bytes[self.healing.advance(bytes)..];
+        let text = self.decoder.push(new);
+        self.text.push_str(&text);
+        if let Some((reason, keep)) = self.stop.push(&text, elapsed) {
+            self.text.truncate(keep);
+            return Some(reason);
+        }
+        if self.generated >= self.max_new_tokens {
+            return self.finish(StopReason::MaxTokens, elapsed);
+        }
+        None
+    }
+
+    /// Ends the text with whatever bytes were held back, which may itself meet a stop rule.
+    fn finish(&mut self, reason: StopReason, elapsed: Duration) -> Option<StopReason> {
+        let rest = self.decoder.finish();
+        self.text.push_str(&rest);
+        let stopped = self.stop.push(&rest, elapsed).or_else(|| self.stop.finish());
+        if let Some((_, keep)) = stopped {
+            self.text.truncate(keep);
+        }
+        Some(stopped.map_or(reason, |(stopped_by, _)| stopped_by))
+    }
+
+    fn candidate(&self) -> Candidate {
+        Candidate {
+            text: self.text.clone(),
+            stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
+            mean_logprob: self.logprob_sum / self.logprob_count.max(1) as f32,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Choosing the next token: greedy or seeded random, never a forbidden one.
+
+use candle_core::{Device, Tensor};
+use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
+
+use super::Sampling;
+use crate::model::ModelError;
+
+/// A token and how sure the model was of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Choice {
+    pub(super) token: u32,
+    /// Natural log of the token's probability among all.
+    pub(super) logprob: f32,
+}
+
+/// One candidate's chooser.
+pub(super) enum Sampler {
+    Greedy,
+    Random(Box<LogitsProcessor>),
+}
+
+impl Sampler {
+    /// The chooser of the `candidate`-th alternative: each draws its own numbers, the first of greedy ones is greedy.
+    pub(super) fn for_candidate(sampling: &Sampling, candidate: usize) -> Self {
+        match *sampling {
+            Sampling::Random { temperature, top_p, seed } => {
+                Self::new(&Sampling::Random { temperature, top_p, seed: seed.wrapping_add(candidate as u64) })
+            }
+            Sampling::Greedy => Self::Greedy,
+        }
+    }
+
+    pub(super) fn new(sampling: &Sampling) -> Self {
+        match *sampling {
+            Sampling::Greedy => Self::Greedy,
+            Sampling::Random { temperature, top_p, seed } => {
+                let sampling = CandleSampling::TopP { p: top_p, temperature };
+                Self::Random(Box::new(LogitsProcessor::from_sampling(seed, sampling)))
+            }
+        }
+    }
+
+    /// Chooses among all ids. Forbidden ids have a logit of negative infinity already ([`forbid`]).
+    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<Choice, ModelError> {
+        let token = match self {
+            Self::Greedy => argmax(logits.iter().copied().enumerate()),
+            Self::Random(processor) => Tensor::from_slice(logits, logits.len(), &Device::Cpu)
+                .and_then(|tensor| processor.sample(&tensor))
+                .map_err(|error| ModelError::Compute(format!("sampling: {error}")))?,
+        };
+        Ok(Choice { token, logprob: logprob(logits, token) })
+    }
+
+    /// The likeliest of `ids`: while healing the text is not free, and chance has no place.
+    pub(super) fn choose_among(logits: &[f32], ids: &[u32]) -> Choice {
+        let token = argmax(ids.iter().map(|&id| (id as usize, logits[id as usize])));
+        Choice { token, logprob: logprob(logits, token) }
+    }
+}
+
+/// Takes `ids` out of the choice.
+pub(super) fn forbid(logits: &mut [f32], ids: &[u32]) {
+    for &id in ids {
+        if let Some(logit) = logits.get_mut(id as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// The id of the greatest logit; the lowest id among equals, as llama.cpp and transformers choose.
+fn argmax(logits: impl Iterator<Item = (usize, f32)>) -> u32 {
+    let best = logits.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map_or(0, |(id, _)| id as u32)
+}
+
+fn logprob(logits: &[f32], token: u32) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
+    logits[token as usize] - max - sum.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greedy_takes_the_first_of_the_likeliest_and_never_a_forbidden_token() {
+        let mut logits = [0.0, 3.0, 3.0, 1.0];
+        assert_eq!(Sampler::Greedy.choose(&logits).unwrap().token, 1);
+        forbid(&mut logits, &[1]);
+        assert_eq!(Sampler::Greedy.choose(&logits).unwrap().token, 2);
+        assert_eq!(Sampler::choose_among(&logits, &[0, 3]).token, 3);
+    }
+
+    #[test]
+    fn log_probabilities_are_those_of_a_softmax() {
+        let choice = Sampler::Greedy.choose(&[0.0, 2f32.ln(), 0.0]).unwrap();
+        assert!((choice.logprob - 0.5f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_tokens() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 0.7).sin()).collect();
+        let draw = |seed| {
+            let mut sampler = Sampler::new(&Sampling::Random { temperature: 1.0, top_p: 0.95, seed });
+            (0..20).map(|_| sampler.choose(&logits).unwrap().token).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+}

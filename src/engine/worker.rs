@@ -1,0 +1,232 @@
+//! The engine's thread: loads the model when it is needed, works on the job that goes first, step by step, and gives
+//! the memory back when nobody asks any more.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::decode::{Progress, Run};
+use super::prefix_cache::PrefixCache;
+use super::queue::{Entry, Queue};
+use super::{EngineError, EngineEvent, EngineOptions, Generation, Loader, Message, Priority, Submitted};
+use crate::model::{LoadedModel, Logits};
+
+/// A model that failed to load is tried again after this long, since the person may have mended it meanwhile.
+const RETRY_LOAD_AFTER: Duration = Duration::from_secs(5);
+
+/// How long background work waits for the gate before it looks at its messages again.
+const GATE_POLL: Duration = Duration::from_millis(20);
+
+/// Everything the thread owns.
+pub(super) struct Worker {
+    loader: Loader,
+    options: EngineOptions,
+    on_event: Box<dyn Fn(EngineEvent) + Send>,
+    receiver: Receiver<Message>,
+    loaded: Option<Resident>,
+    load_failure: Option<LoadFailure>,
+    queue: Queue,
+    /// The gate is held closed by this engine.
+    holds_gate: bool,
+    busy: bool,
+}
+
+/// The model in memory and what belongs to it.
+struct Resident {
+    model: LoadedModel,
+    prefixes: PrefixCache,
+    logits: Logits,
+}
+
+struct LoadFailure {
+    at: Instant,
+    message: String,
+}
+
+impl Worker {
+    pub(super) fn new(
+        loader: Loader,
+        options: EngineOptions,
+        on_event: Box<dyn Fn(EngineEvent) + Send>,
+        receiver: Receiver<Message>,
+    ) -> Self {
+        Self {
+            loader,
+            options,
+            on_event,
+            receiver,
+            loaded: None,
+            load_failure: None,
+            queue: Queue::default(),
+            holds_gate: false,
+            busy: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        if self.options.load_at_start {
+            // A failure has been reported as an event; jobs will hear of it too.
+            let _ = self.ensure_loaded();
+        }
+        while self.receive() {
+            for entry in self.queue.take_cancelled() {
+                self.finish(entry, Err(EngineError::Cancelled));
+            }
+            self.announce();
+            self.work();
+            self.announce();
+        }
+        for entry in self.queue.take_all() {
+            self.finish(entry, Err(EngineError::Cancelled));
+        }
+        self.announce();
+    }
+
+    /// Takes in what has come; waits when there is nothing to do. False when the engine is to end.
+    fn receive(&mut self) -> bool {
+        if self.queue.is_empty() {
+            match self.wait() {
+                Some(Message::Job(submitted)) => self.admit(submitted),
+                Some(Message::Stop) => return false,
+                None => {}
+            }
+        }
+        loop {
+            match self.receiver.try_recv() {
+                Ok(Message::Job(submitted)) => self.admit(submitted),
+                Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    /// The next message; `None` after an idle unload.
+    fn wait(&mut self) -> Option<Message> {
+        let limit = self.options.idle_unload.filter(|_| self.loaded.is_some());
+        let Some(limit) = limit else { return Some(self.receiver.recv().unwrap_or(Message::Stop)) };
+        match self.receiver.recv_timeout(limit) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Disconnected) => Some(Message::Stop),
+            Err(RecvTimeoutError::Timeout) => {
+                self.loaded = None;
+                (self.on_event)(EngineEvent::Unloaded);
+                None
+            }
+        }
+    }
+
+    fn admit(&mut self, submitted: Box<Submitted>) {
+        for entry in self.queue.admit(submitted) {
+            self.finish(entry, Err(EngineError::Superseded));
+        }
+    }
+
+    /// One step of the job that goes first.
+    fn work(&mut self) {
+        let Some(mut entry) = self.queue.take_next() else { return };
+        let background = entry.submitted.job.priority == Priority::Background;
+        if background && !self.options.gate.wait_open(GATE_POLL) {
+            self.queue.put_back(entry);
+            return;
+        }
+        let resident = match self.ensure_loaded() {
+            Ok(resident) => resident,
+            Err(error) => return self.finish(entry, Err(error)),
+        };
+        match catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident))) {
+            Ok(Ok(Progress::More)) => self.queue.put_back(entry),
+            Ok(Ok(Progress::Done)) => {
+                let generation = entry.run.as_ref().map(Run::generation);
+                self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never began".to_owned())));
+            }
+            Ok(Err(error)) => self.finish(entry, Err(error)),
+            Err(panic) => self.recover(entry, &panic_message(panic.as_ref())),
+        }
+    }
+
+    /// Answers the job and keeps its caches.
+    fn finish(&mut self, mut entry: Entry, outcome: Result<Generation, EngineError>) {
+        if let (Some(run), Some(resident)) = (entry.run.take(), self.loaded.as_mut()) {
+            run.leave_caches(&mut resident.prefixes);
+        }
+        (entry.submitted.job.on_done)(outcome);
+    }
+
+    /// After a panic nothing the job touched can be trusted: the model is loaded anew, other jobs begin again.
+    fn recover(&mut self, mut entry: Entry, message: &str) {
+        tracing::error!(message, "a job panicked; the model is loaded anew");
+        self.loaded = None;
+        self.queue.restart_all();
+        (self.on_event)(EngineEvent::Failed(format!("the engine failed and starts again: {message}")));
+        entry.run = None;
+        self.finish(entry, Err(EngineError::Failed(message.to_owned())));
+    }
+
+    fn ensure_loaded(&mut self) -> Result<&mut Resident, EngineError> {
+        if self.loaded.is_none() {
+            let model = self.load()?;
+            let prefixes = PrefixCache::new(self.options.kv_budget_bytes);
+            self.loaded = Some(Resident { model, prefixes, logits: Logits::default() });
+        }
+        Ok(self.loaded.as_mut().expect("just loaded"))
+    }
+
+    fn load(&mut self) -> Result<LoadedModel, EngineError> {
+        if let Some(failure) = &self.load_failure
+            && failure.at.elapsed() < RETRY_LOAD_AFTER
+        {
+            return Err(EngineError::Unavailable(failure.message.clone()));
+        }
+        let on_event = &self.on_event;
+        on_event(EngineEvent::Loading(0.0));
+        let loader = &mut self.loader;
+        let mut progress = |fraction| on_event(EngineEvent::Loading(fraction));
+        let message = match catch_unwind(AssertUnwindSafe(|| loader(&mut progress))) {
+            Ok(Ok(model)) => {
+                self.load_failure = None;
+                on_event(EngineEvent::Ready { model: model.name.clone() });
+                return Ok(model);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("loading the model failed: {}", panic_message(panic.as_ref())),
+        };
+        let known = self.load_failure.as_ref().is_some_and(|failure| failure.message == message);
+        self.load_failure = Some(LoadFailure { at: Instant::now(), message: message.clone() });
+        // Said once, not at every key.
+        if !known {
+            on_event(EngineEvent::Failed(message.clone()));
+        }
+        Err(EngineError::Unavailable(message))
+    }
+
+    /// Keeps the gate and the busy state in step with the queue.
+    fn announce(&mut self) {
+        let interactive = self.queue.has_interactive();
+        if interactive && !self.holds_gate {
+            self.options.gate.close();
+        } else if !interactive && self.holds_gate {
+            self.options.gate.open();
+        }
+        self.holds_gate = interactive;
+        let busy = !self.queue.is_empty();
+        if busy != self.busy {
+            (self.on_event)(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
+        }
+        self.busy = busy;
+    }
+}
+
+/// Begins the job if it has not begun, else takes it one step further.
+fn step(entry: &mut Entry, resident: &mut Resident) -> Result<Progress, EngineError> {
+    let Submitted { job, at } = entry.submitted.as_mut();
+    let run = match &mut entry.run {
+        Some(run) => run,
+        None => entry.run.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),
+    };
+    run.step(job, &mut resident.model, &mut resident.logits).map_err(|error| EngineError::Failed(error.to_string()))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
