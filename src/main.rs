@@ -1,2 +1,7 @@
 //! The `phi-ls` binary: everything is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    phi_ls::cli::main()
+}

@@ -37,9 +37,9 @@ struct Lane {
     sampler: Sampler,
     healing: Healing,
     decoder: StreamDecoder,
+    /// Holds the text, and knows where it ends.
     stop: StopChecker,
-    text: String,
-    /// Bytes of `text` the job's owner has heard.
+    /// Bytes of the text the job's owner has heard.
     streamed: usize,
     /// Chosen, not yet forwarded.
     next_token: u32,
@@ -176,9 +176,9 @@ impl Run {
     /// Tells the job's owner what the first candidate has written for certain.
     fn stream(&mut self, job: &mut Job) {
         let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) else { return };
-        let certain = if lane.finished.is_some() { lane.text.len() } else { lane.stop.releasable() };
+        let certain = lane.stop.releasable();
         if certain > lane.streamed {
-            on_text(&lane.text[lane.streamed..certain]);
+            on_text(&lane.stop.text()[lane.streamed..certain]);
             lane.streamed = certain;
         }
     }
@@ -217,7 +217,6 @@ impl Lane {
             healing,
             decoder: StreamDecoder::default(),
             stop: StopChecker::new(&params.stop),
-            text: String::new(),
             streamed: 0,
             next_token: 0,
             max_new_tokens: params.max_new_tokens,
@@ -253,9 +252,7 @@ impl Lane {
         let bytes = tokenizer.bytes(token);
         let new = &bytes[self.healing.advance(bytes)..];
         let text = self.decoder.push(new);
-        self.text.push_str(&text);
-        if let Some((reason, keep)) = self.stop.push(&text, elapsed) {
-            self.text.truncate(keep);
+        if let Some((reason, _)) = self.stop.push(&text, elapsed) {
             return Some(reason);
         }
         if self.generated >= self.max_new_tokens {
@@ -267,17 +264,13 @@ impl Lane {
     /// Ends the text with whatever bytes were held back, which may itself meet a stop rule.
     fn finish(&mut self, reason: StopReason, elapsed: Duration) -> Option<StopReason> {
         let rest = self.decoder.finish();
-        self.text.push_str(&rest);
         let stopped = self.stop.push(&rest, elapsed).or_else(|| self.stop.finish());
-        if let Some((_, keep)) = stopped {
-            self.text.truncate(keep);
-        }
         Some(stopped.map_or(reason, |(stopped_by, _)| stopped_by))
     }
 
     fn candidate(&self) -> Candidate {
         Candidate {
-            text: self.text.clone(),
+            text: self.stop.text()[..self.stop.releasable()].to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
             mean_logprob: self.logprob_sum / self.logprob_count.max(1) as f32,
         }

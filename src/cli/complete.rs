@@ -1,0 +1,132 @@
+//! `phi-ls complete`: one inline completion, without an editor.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::ModelArgs;
+use super::place::{Place, cursor_offset, read_snapshot};
+use crate::config::Settings;
+use crate::context::{Anchor, Snapshot};
+use crate::engine::{self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority};
+use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Skip, Trigger};
+use crate::text::{PositionEncoding, position_at};
+
+#[derive(clap::Args)]
+pub(super) struct CompleteArgs {
+    /// Where: FILE:LINE:COLUMN, both counted from 1
+    place: Place,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// One JSON object instead of the text
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a completion came to, shown or not.
+pub(super) struct Completed {
+    pub(super) item: Option<InlineItem>,
+    pub(super) generation: Generation,
+}
+
+pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
+    let snapshot = read_snapshot(&args.place.path)?;
+    let offset = cursor_offset(&args.place, &snapshot.text)?;
+    let engine = start_engine(&args.model)?;
+    let completed = complete_at(&engine, &snapshot, offset)?;
+    if args.json {
+        println!("{}", to_json(&completed, &snapshot));
+    } else if let Some(item) = &completed.item {
+        println!("{}", item.insert_text);
+    } else {
+        eprintln!("phi-ls: the model had nothing useful to add here");
+    }
+    Ok(())
+}
+
+/// An engine of its own for a command, with a progress bar while it loads.
+pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
+    let loader = engine::load::loader(model.reference()?, model.load_options());
+    let options = EngineOptions {
+        load_at_start: true,
+        idle_unload: None,
+        kv_budget_bytes: 1 << 30,
+        gate: Gate::default(),
+    };
+    let bar = super::loading_bar();
+    let on_event = move |event| match event {
+        EngineEvent::Loading(fraction) => bar.set_position((fraction * 1000.0) as u64),
+        EngineEvent::Ready { .. } | EngineEvent::Failed(_) => bar.finish_and_clear(),
+        EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded => {}
+    };
+    Engine::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
+}
+
+/// Plans, generates and shapes one completion, as the server does.
+pub(super) fn complete_at(engine: &Engine, snapshot: &Snapshot, offset: usize) -> anyhow::Result<Completed> {
+    let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+    let options = CompletionOptions::from_settings(&Settings::default(), snapshot);
+    // A person who names a place has all the time the answer takes.
+    let options = CompletionOptions { time_budget: Duration::MAX, ..options };
+    let plan = inline_completion::plan(snapshot, &request, &options, &mut Anchor::default()).map_err(|skip| {
+        anyhow::anyhow!("nothing to complete here: {}", explain_skip(skip))
+    })?;
+    let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
+    let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, snapshot, best));
+    Ok(Completed { item, generation })
+}
+
+/// Hands a job in and waits for what it comes to.
+pub(super) fn generate(
+    engine: &Engine,
+    prompt: &crate::model::Prompt,
+    params: &crate::engine::GenerationParams,
+    priority: Priority,
+    on_text: Option<Box<dyn FnMut(&str) + Send>>,
+) -> anyhow::Result<Generation> {
+    let (sender, receiver) = mpsc::channel();
+    engine.submit(Job {
+        priority,
+        document: 0,
+        prompt: prompt.clone(),
+        params: params.clone(),
+        cancel: CancelFlag::default(),
+        on_text,
+        // Nobody listens any more only if this function has returned.
+        on_done: Box::new(move |outcome| drop(sender.send(outcome))),
+    });
+    Ok(receiver.recv().context("the engine ended without an answer")??)
+}
+
+fn explain_skip(skip: Skip) -> &'static str {
+    match skip {
+        Skip::MidWord => "the cursor is in the middle of a word; put it at the word's end",
+        Skip::MidLine => "code follows on the line; put the cursor at its end",
+        Skip::Disabled => "completion is off for this language in the settings",
+        Skip::Excluded => "the file looks like one that holds secrets, and such files never enter a prompt",
+        Skip::Empty => "there is no code before the cursor",
+    }
+}
+
+fn to_json(completed: &Completed, snapshot: &Snapshot) -> serde_json::Value {
+    let generation = &completed.generation;
+    let millis = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 10.0;
+    let position = |offset| {
+        let position = position_at(&snapshot.text, offset, PositionEncoding::Utf16);
+        serde_json::json!({ "line": position.line, "character": position.character })
+    };
+    let item = completed.item.as_ref();
+    serde_json::json!({
+        "text": item.map_or("", |item| item.insert_text.as_str()),
+        "range": item.map(|item| {
+            serde_json::json!({ "start": position(item.range.start), "end": position(item.range.end) })
+        }),
+        "stop_reason": generation.candidates.first().map(|candidate| candidate.stop_reason),
+        "prompt_tokens": generation.prompt_tokens,
+        "cached_tokens": generation.cached_tokens,
+        "generated_tokens": generation.generated_tokens,
+        "time_to_first_token_ms": millis(generation.time_to_first_token),
+        "total_ms": millis(generation.total),
+    })
+}

@@ -1,0 +1,100 @@
+//! `FILE:LINE:COLUMN` on the command line, and reading the file it names.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+
+use crate::context::Snapshot;
+use crate::syntax::{self, Parsed};
+use crate::text::{Position, PositionEncoding, Rope, offset_at};
+
+/// Sources beyond this are generated or data, not something a person completes.
+const LARGEST_SOURCE: u64 = 16 << 20;
+
+/// A place in a file; line and column count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected FILE:LINE:COLUMN, both counted from 1, found \"{text}\"");
+        let (rest, column) = text.rsplit_once(':').ok_or_else(expected)?;
+        let (path, line) = rest.rsplit_once(':').ok_or_else(expected)?;
+        let count = |digits: &str| digits.parse::<u32>().ok().filter(|&number| number > 0).ok_or_else(expected);
+        if path.is_empty() {
+            return Err(expected());
+        }
+        Ok(Self { path: path.into(), line: count(line)?, column: count(column)? })
+    }
+}
+
+/// Reads a source file for completion.
+pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+    if metadata.is_dir() {
+        bail!("{shown} is a directory; expected a source file");
+    }
+    if metadata.len() > LARGEST_SOURCE {
+        let (found, limit) = (metadata.len() >> 20, LARGEST_SOURCE >> 20);
+        bail!("{shown} has {found} MiB; expected a source file of at most {limit} MiB");
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("{shown} is not UTF-8 text: the first invalid byte is at offset {at}")
+    })?;
+    if text.trim().is_empty() {
+        bail!("{shown} is empty; expected some code to continue");
+    }
+    let text = Rope::from_str(&text);
+    let language = syntax::language_for("", Some(path));
+    let parsed = language.and_then(|language| Parsed::parse(language, &text));
+    let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
+    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(path.to_owned()) })
+}
+
+/// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.
+pub(super) fn cursor_offset(place: &Place, text: &Rope) -> anyhow::Result<usize> {
+    let lines = text.len_lines();
+    if place.line as usize > lines {
+        bail!("{} has {lines} lines; line {} was asked for", place.path.display(), place.line);
+    }
+    let line = text.line(place.line as usize - 1);
+    let length = line.chars().filter(|c| !matches!(c, '\n' | '\r')).count();
+    if place.column as usize > length + 1 {
+        let shown = place.path.display();
+        bail!("line {} of {shown} has {length} characters; column {} was asked for", place.line, place.column);
+    }
+    let position = Position { line: place.line - 1, character: place.column - 1 };
+    Ok(offset_at(text, position, PositionEncoding::Utf32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_file_a_line_and_a_column() {
+        let place = "C:/x/a b.rs:12:3".parse::<Place>().unwrap();
+        assert_eq!((place.path.to_str().unwrap(), place.line, place.column), ("C:/x/a b.rs", 12, 3));
+        for wrong in ["", "a.rs", "a.rs:1", ":1:1", "a.rs:0:1", "a.rs:1:x", "a.rs:1:-2"] {
+            assert!(wrong.parse::<Place>().unwrap_err().contains("expected FILE:LINE:COLUMN"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_outside_the_file_is_refused() {
+        let offset = |line, column| cursor_offset(&Place { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"));
+        assert_eq!(offset(2, 2).unwrap(), 5);
+        assert!(offset(1, 4).unwrap_err().to_string().contains("has 2 characters"));
+        assert!(offset(9, 1).unwrap_err().to_string().contains("has 3 lines"));
+    }
+}
