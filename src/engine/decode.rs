@@ -7,8 +7,7 @@ use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use super::stop::StopChecker;
 use super::{Candidate, EngineError, Generation, GenerationParams, Job, StopReason};
-use crate::model::tokenizer::healing::Healing;
-use crate::model::tokenizer::StreamDecoder;
+use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, RopeFactors, Sequence, Tokenizer};
 
 /// Prompt tokens in one forward pass: the longest time the engine is deaf. 32 rows reach 95 % of the matrix kernels'
@@ -89,8 +88,7 @@ impl Run {
                 healing = pending;
             }
         }
-        let mut cache =
-            prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
+        let mut cache = prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
         let cached_tokens = cache.tokens().len();
         // The last token is computed anew even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));

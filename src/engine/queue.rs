@@ -121,19 +121,15 @@ mod tests {
 
     #[test]
     fn a_warm_up_supersedes_a_warm_up_but_no_completion() {
-        check(
-            &[(Interactive, 1), (WarmUp, 1), (WarmUp, 1)],
-            &[(WarmUp, 1)],
-            &[(Interactive, 1), (WarmUp, 1)],
-        );
+        check(&[(Interactive, 1), (WarmUp, 1), (WarmUp, 1)], &[(WarmUp, 1)], &[(Interactive, 1), (WarmUp, 1)]);
     }
 
     #[test]
     fn escalated_work_is_never_superseded() {
-        check(&[(Background, 1), (Background, 1), (Interactive, 1)], &[], &[
-            (Interactive, 1),
-            (Background, 1),
-            (Background, 1),
-        ]);
+        check(
+            &[(Background, 1), (Background, 1), (Interactive, 1)],
+            &[],
+            &[(Interactive, 1), (Background, 1), (Background, 1)],
+        );
     }
 }
