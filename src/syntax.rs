@@ -1,18 +1,16 @@
 //! Tree-sitter: the language table, incremental parsing, and the queries in `queries/<language>/`.
+//!
+//! Everything here is a question about one text, answered in byte ranges of it. What to do with the answer (which lines
+//! enter a prompt, where a completion stops) is decided elsewhere; no type of tree-sitter leaves this module.
 
-/// One row of the language table.
-pub struct Language {
-    /// The LSP `languageId`, also the folder's name under `queries/`.
-    pub id: &'static str,
-    /// The name used towards the model and in code fences.
-    pub name: &'static str,
-    pub extensions: &'static [&'static str],
-    pub line_comment: &'static str,
-}
+mod items;
+mod language;
+mod queries;
+mod structure;
+mod tree;
 
-/// A document's syntax tree.
-#[derive(Clone)]
-pub struct Parsed {
-    pub language: &'static Language,
-    pub(crate) tree: tree_sitter::Tree,
-}
+pub use items::{Item, ItemKind, Reference, ReferenceKind};
+pub use language::{LANGUAGES, Language};
+pub use queries::{Capture, QueryKind};
+pub use structure::Region;
+pub use tree::{MAX_PARSE_BYTES, Parsed};

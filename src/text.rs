@@ -73,17 +73,23 @@ pub fn position_at(text: &Rope, offset: usize, encoding: PositionEncoding) -> Po
     Position { line: clamp(line), character: clamp(character) }
 }
 
-/// Applies `edit` in place. A range that is reversed, outside the text or inside a character is put right first, so
-/// that a client's mistake costs one wrong edit and never the server.
+/// Applies `edit` in place, to its [`clamped_range`].
 pub fn apply_edit(text: &mut Rope, edit: &Edit) {
-    let start = text.byte_to_char(edit.range.start.min(edit.range.end).min(text.len_bytes()));
-    let end = text.byte_to_char(edit.range.start.max(edit.range.end).min(text.len_bytes()));
-    if start < end {
-        text.remove(start..end);
+    let range = clamped_range(text, edit);
+    let start = text.byte_to_char(range.start);
+    if !range.is_empty() {
+        text.remove(start..text.byte_to_char(range.end));
     }
     if !edit.new_text.is_empty() {
         text.insert(start, &edit.new_text);
     }
+}
+
+/// The range of `edit`, put right where it is reversed, outside the text or inside a character: a client's mistake
+/// costs one wrong edit and never the server.
+pub fn clamped_range(text: &Rope, edit: &Edit) -> Range<usize> {
+    let Range { start, end } = edit.range;
+    floor_char_boundary(text, start.min(end))..floor_char_boundary(text, start.max(end))
 }
 
 /// The bytes of line `line` without its line break. `line` must be less than `text.len_lines()`.

@@ -2,4 +2,5 @@
 
 mod config;
 mod quant;
+mod queries;
 mod text;

@@ -1,0 +1,13 @@
+(block "{" @open.body)
+(field_declaration_list "{" @open.body)
+(interface_type "{" @open.body)
+(expression_switch_statement "{" @open.body)
+(type_switch_statement "{" @open.body)
+(select_statement "{" @open.body)
+(expression_case ":" @open.body)
+(default_case ":" @open.body)
+(communication_case ":" @open.body)
+(literal_value "{" @open.literal)
+(argument_list "(" @open.literal)
+; While a body is being typed its braces often belong to nothing yet.
+(ERROR "{" @open.body)

@@ -1,0 +1,11 @@
+(block "{" @open.body)
+(constructor_body "{" @open.body)
+(class_body "{" @open.body)
+(interface_body "{" @open.body)
+(enum_body "{" @open.body)
+(annotation_type_body "{" @open.body)
+(switch_block "{" @open.body)
+(array_initializer "{" @open.literal)
+(argument_list "(" @open.literal)
+; While a body is being typed its braces often belong to nothing yet.
+(ERROR "{" @open.body)

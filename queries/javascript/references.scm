@@ -1,0 +1,8 @@
+(call_expression function: (identifier) @reference.call)
+(call_expression function: (member_expression property: (property_identifier) @reference.call))
+(new_expression constructor: (identifier) @reference.type)
+(class_heritage (identifier) @reference.type)
+(jsx_opening_element name: (identifier) @reference.call (#match? @reference.call "^[A-Z]"))
+(jsx_self_closing_element name: (identifier) @reference.call (#match? @reference.call "^[A-Z]"))
+(member_expression object: (identifier) @reference.type (#match? @reference.type "^[A-Z]"))
+((identifier) @reference.type (#match? @reference.type "^[A-Z][A-Z0-9_]+$"))

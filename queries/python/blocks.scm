@@ -1,0 +1,21 @@
+(function_definition ":" @open.body)
+(class_definition ":" @open.body)
+(if_statement ":" @open.body)
+(elif_clause ":" @open.body)
+(else_clause ":" @open.body)
+(for_statement ":" @open.body)
+(while_statement ":" @open.body)
+(with_statement ":" @open.body)
+(try_statement ":" @open.body)
+(except_clause ":" @open.body)
+(finally_clause ":" @open.body)
+(match_statement ":" @open.body)
+(case_clause ":" @open.body)
+(dictionary "{" @open.literal)
+(set "{" @open.literal)
+(list "[" @open.literal)
+(argument_list "(" @open.literal)
+; While a body is being typed its header often belongs to nothing yet.
+(ERROR
+  ["def" "class" "if" "elif" "else" "for" "while" "with" "try" "except" "finally" "match" "case"]
+  ":" @open.body)

@@ -1,0 +1,7 @@
+(call function: (identifier) @reference.call)
+(call function: (attribute attribute: (identifier) @reference.call))
+(decorator (identifier) @reference.call)
+(type (identifier) @reference.type)
+(class_definition superclasses: (argument_list (identifier) @reference.type))
+(attribute object: (identifier) @reference.type (#match? @reference.type "^[A-Z]"))
+((identifier) @reference.type (#match? @reference.type "^[A-Z][A-Z0-9_]+$"))

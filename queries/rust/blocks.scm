@@ -1,0 +1,11 @@
+(block "{" @open.body)
+(declaration_list "{" @open.body)
+(field_declaration_list "{" @open.body)
+(enum_variant_list "{" @open.body)
+(match_block "{" @open.body)
+(macro_definition "{" @open.body)
+(field_initializer_list "{" @open.literal)
+(array_expression "[" @open.literal)
+(arguments "(" @open.literal)
+; While a body is being typed its braces often belong to nothing yet.
+(ERROR "{" @open.body)

@@ -1,0 +1,256 @@
+//! Items (functions, classes, modules ..) of a text, its imports, and what its code refers to.
+
+use std::ops::Range;
+
+use tree_sitter::Node;
+
+use super::queries::{Match, Scope};
+use super::{Capture, Parsed, QueryKind};
+use crate::text::floor_char_boundary;
+
+/// What an item is, in words that fit every language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemKind {
+    Function,
+    /// A function inside a class, interface or impl.
+    Method,
+    /// Class, struct, enum, union, record.
+    Class,
+    /// Interface, trait.
+    Interface,
+    Impl,
+    Module,
+    /// A type alias.
+    Type,
+    Constant,
+    Macro,
+}
+
+impl ItemKind {
+    fn from_capture(capture: Capture) -> Option<Self> {
+        Some(match capture {
+            Capture::Function => Self::Function,
+            Capture::Method => Self::Method,
+            Capture::Class => Self::Class,
+            Capture::Interface => Self::Interface,
+            Capture::Impl => Self::Impl,
+            Capture::Module => Self::Module,
+            Capture::Type => Self::Type,
+            Capture::Constant => Self::Constant,
+            Capture::Macro => Self::Macro,
+            Capture::Name
+            | Capture::Body
+            | Capture::Import
+            | Capture::CallReference
+            | Capture::TypeReference
+            | Capture::BodyOpener
+            | Capture::LiteralOpener
+            | Capture::Comment
+            | Capture::String => return None,
+        })
+    }
+
+    /// Whether other items are members of this one.
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Class | Self::Interface | Self::Impl | Self::Module)
+    }
+
+    pub fn is_callable(self) -> bool {
+        matches!(self, Self::Function | Self::Method | Self::Macro)
+    }
+}
+
+/// One item, in byte ranges of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub kind: ItemKind,
+    pub range: Range<usize>,
+    pub name: Range<usize>,
+    /// From the item's start to where its body begins; the whole item if it has none.
+    pub signature: Range<usize>,
+    pub body: Option<Range<usize>>,
+}
+
+/// How a name is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceKind {
+    Call,
+    /// A type, or a constant.
+    Type,
+}
+
+/// A use of a name that some item may define.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    pub kind: ReferenceKind,
+    pub name: Range<usize>,
+}
+
+impl Parsed {
+    /// Every item that touches `range`, in the order of the text, containers before their members.
+    pub fn items(&self, range: Range<usize>) -> Vec<Item> {
+        let mut found: Vec<(usize, Item)> = Vec::new();
+        let scope = Scope { range: Some(range), max_depth: None };
+        self.for_each_match(QueryKind::Items, scope, |matched| {
+            found.extend(item_from(&matched).map(|item| (matched.pattern, item)));
+        });
+        // One name may match several patterns: the larger item holds the other (decorators), then the first pattern
+        // in the file is the more precise one.
+        found.sort_by_key(|(pattern, item)| (item.name.start, item.range.start, usize::MAX - item.range.end, *pattern));
+        found.dedup_by(|(_, later), (_, kept)| later.name == kept.name);
+        let mut items: Vec<Item> = found.into_iter().map(|(_, item)| item).collect();
+        items.sort_by_key(|item| (item.range.start, usize::MAX - item.range.end));
+        mark_methods(&mut items);
+        items
+    }
+
+    /// The items `offset` lies in, outermost first. A blank line that is indented deeper than an item which ends before
+    /// it without a closing brace lies in that item.
+    pub fn enclosing_items(&self, offset: usize) -> Vec<Item> {
+        let offset = floor_char_boundary(&self.text, offset);
+        let last_code = self.last_non_blank_before(offset).unwrap_or(offset);
+        let mut items = self.items(last_code..offset + 1);
+        items.retain(|item| {
+            let inside = item.range.start <= offset && offset < item.range.end;
+            inside || (item.range.end <= offset && item.range.end > last_code && self.goes_on_at(item, offset))
+        });
+        items
+    }
+
+    fn goes_on_at(&self, item: &Item, offset: usize) -> bool {
+        if item.body.is_none() {
+            return false;
+        }
+        let closed = matches!(self.text.get_byte(item.range.end.wrapping_sub(1)), Some(b'}' | b';'));
+        let same_line = self.row(item.range.end) == self.row(offset);
+        !closed && (same_line || self.column(offset) > self.indent_of_row(self.row(item.range.start)))
+    }
+
+    /// Items that no other item contains.
+    pub fn top_level_items(&self) -> Vec<Item> {
+        let mut end = 0;
+        let mut items = self.items(0..self.text.len_bytes());
+        items.retain(|item| {
+            let top = item.range.start >= end;
+            end = end.max(item.range.end);
+            top
+        });
+        items
+    }
+
+    /// The text's imports, in order. Those inside functions are left out.
+    pub fn imports(&self) -> Vec<Range<usize>> {
+        let mut imports = Vec::new();
+        // Deep enough for a header guard around a whole C file or a `try` around a Python import.
+        let scope = Scope { range: None, max_depth: Some(3) };
+        self.for_each_match(QueryKind::Imports, scope, |matched| {
+            imports.extend(matched.get(Capture::Import).map(|node| self.trimmed(node.byte_range())));
+        });
+        imports.dedup();
+        imports
+    }
+
+    /// Names that the code in `range` uses, in the order of the text.
+    pub fn references(&self, range: Range<usize>) -> Vec<Reference> {
+        let mut references = Vec::new();
+        let scope = Scope { range: Some(range.clone()), max_depth: None };
+        self.for_each_match(QueryKind::References, scope, |matched| {
+            for (capture, node) in matched.captures {
+                let kind = match capture {
+                    Capture::CallReference => ReferenceKind::Call,
+                    Capture::TypeReference => ReferenceKind::Type,
+                    _ => continue,
+                };
+                let name = node.byte_range();
+                if range.start <= name.start && name.end <= range.end {
+                    references.push(Reference { kind, name });
+                }
+            }
+        });
+        references.sort_by_key(|reference| reference.name.start);
+        references.dedup_by_key(|reference| reference.name.start);
+        references
+    }
+
+    /// Where `item` begins for a reader: with the comments, attributes and keywords (`export`) that belong to it.
+    pub fn item_start(&self, item: &Item) -> usize {
+        let Some(mut node) = self.tree.root_node().descendant_for_byte_range(item.range.start, item.range.end) else {
+            return item.range.start;
+        };
+        while let Some(parent) = node.parent().filter(|parent| parent.parent().is_some()) {
+            if self.row(parent.start_byte()) != self.row(node.start_byte()) {
+                break;
+            }
+            node = parent;
+        }
+        let mut start = node.start_byte();
+        while let Some(before) = node.prev_sibling() {
+            let belongs = before.is_extra() || Some(before.kind()) == self.language.attribute;
+            let range = self.trimmed(before.byte_range());
+            if !belongs
+                || range.is_empty()
+                || self.row(range.end) + 1 < self.row(start)
+                || !self.opens_line(range.start)
+            {
+                break;
+            }
+            start = range.start;
+            node = before;
+        }
+        start
+    }
+
+    /// Text of `range`, as a string of its own.
+    pub fn slice(&self, range: Range<usize>) -> String {
+        self.text.byte_slice(range).to_string()
+    }
+
+    /// `range` without white space at its end: some grammars count the line break.
+    fn trimmed(&self, range: Range<usize>) -> Range<usize> {
+        let end = self.last_non_blank_before(range.end).map_or(range.start, |last| last + 1);
+        range.start..end.max(range.start)
+    }
+}
+
+fn item_from(matched: &Match<'_, '_>) -> Option<Item> {
+    let name = matched.get(Capture::Name)?.byte_range();
+    let (kind, node) = matched
+        .captures
+        .iter()
+        .find_map(|(capture, node)| ItemKind::from_capture(*capture).map(|kind| (kind, *node)))?;
+    let body = matched.get(Capture::Body);
+    let signature_end = body.map_or(node.end_byte(), signature_end);
+    Some(Item {
+        kind,
+        range: node.byte_range(),
+        name,
+        signature: node.start_byte()..signature_end.max(node.start_byte()),
+        body: body.map(|body| body.byte_range()),
+    })
+}
+
+/// End of what precedes a body, comments between the two left out.
+fn signature_end(body: Node<'_>) -> usize {
+    let mut before = body.prev_sibling();
+    while let Some(node) = before {
+        if !node.is_extra() {
+            return node.end_byte();
+        }
+        before = node.prev_sibling();
+    }
+    body.start_byte()
+}
+
+/// A function directly inside a class, interface or impl is a method, whatever the grammar calls it.
+fn mark_methods(items: &mut [Item]) {
+    let mut open: Vec<(usize, ItemKind)> = Vec::new();
+    for item in items {
+        open.retain(|(end, _)| *end > item.range.start);
+        let container = open.last().map(|(_, kind)| *kind);
+        let has_methods = matches!(container, Some(ItemKind::Class | ItemKind::Interface | ItemKind::Impl));
+        if item.kind == ItemKind::Function && has_methods {
+            item.kind = ItemKind::Method;
+        }
+        open.push((item.range.end, item.kind));
+    }
+}

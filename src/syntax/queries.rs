@@ -1,0 +1,215 @@
+//! Compiling the query files, each once and on its own, and mapping their captures to a closed enum.
+
+use std::ops::Range;
+
+use tree_sitter::{Node, Query, QueryCursor, StreamingIterator};
+
+use super::{Language, Parsed};
+use crate::text::Rope;
+
+/// The text of a language's query files.
+pub(super) struct QuerySources {
+    pub(super) items: &'static str,
+    pub(super) imports: &'static str,
+    pub(super) references: &'static str,
+    pub(super) blocks: &'static str,
+    pub(super) regions: &'static str,
+}
+
+/// The query files every language has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryKind {
+    Items,
+    Imports,
+    References,
+    Blocks,
+    Regions,
+}
+
+impl QueryKind {
+    pub const ALL: [QueryKind; 5] = [Self::Items, Self::Imports, Self::References, Self::Blocks, Self::Regions];
+
+    /// The file's name without `.scm`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Imports => "imports",
+            Self::References => "references",
+            Self::Blocks => "blocks",
+            Self::Regions => "regions",
+        }
+    }
+}
+
+/// Every capture a query file may use; `queries/README.md` says what each feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    Function,
+    Method,
+    Class,
+    Interface,
+    Impl,
+    Module,
+    Type,
+    Constant,
+    Macro,
+    Name,
+    Body,
+    Import,
+    CallReference,
+    TypeReference,
+    BodyOpener,
+    LiteralOpener,
+    Comment,
+    String,
+}
+
+impl Capture {
+    const ALL: [Capture; 18] = [
+        Self::Function,
+        Self::Method,
+        Self::Class,
+        Self::Interface,
+        Self::Impl,
+        Self::Module,
+        Self::Type,
+        Self::Constant,
+        Self::Macro,
+        Self::Name,
+        Self::Body,
+        Self::Import,
+        Self::CallReference,
+        Self::TypeReference,
+        Self::BodyOpener,
+        Self::LiteralOpener,
+        Self::Comment,
+        Self::String,
+    ];
+
+    /// The capture as a query file spells it, without the `@`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Function => "item.function",
+            Self::Method => "item.method",
+            Self::Class => "item.class",
+            Self::Interface => "item.interface",
+            Self::Impl => "item.impl",
+            Self::Module => "item.module",
+            Self::Type => "item.type",
+            Self::Constant => "item.constant",
+            Self::Macro => "item.macro",
+            Self::Name => "name",
+            Self::Body => "body",
+            Self::Import => "import",
+            Self::CallReference => "reference.call",
+            Self::TypeReference => "reference.type",
+            Self::BodyOpener => "open.body",
+            Self::LiteralOpener => "open.literal",
+            Self::Comment => "comment",
+            Self::String => "string",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Capture> {
+        Self::ALL.into_iter().find(|capture| capture.name() == name)
+    }
+}
+
+/// A query with its capture indices resolved.
+pub(super) struct CompiledQuery {
+    query: Query,
+    captures: Vec<Capture>,
+}
+
+/// One match: the pattern's index in its file and what it captured.
+pub(super) struct Match<'a, 'tree> {
+    pub(super) pattern: usize,
+    pub(super) captures: &'a [(Capture, Node<'tree>)],
+}
+
+impl Match<'_, '_> {
+    pub(super) fn get(&self, wanted: Capture) -> Option<Node<'_>> {
+        self.captures.iter().find(|(capture, _)| *capture == wanted).map(|(_, node)| *node)
+    }
+}
+
+impl Language {
+    fn source(&self, kind: QueryKind) -> &'static str {
+        match kind {
+            QueryKind::Items => self.sources.items,
+            QueryKind::Imports => self.sources.imports,
+            QueryKind::References => self.sources.references,
+            QueryKind::Blocks => self.sources.blocks,
+            QueryKind::Regions => self.sources.regions,
+        }
+    }
+
+    /// Compiles the query `kind` afresh.
+    ///
+    /// # Errors
+    /// One sentence naming the file, the line and what is wrong with it.
+    pub fn check_query(&self, kind: QueryKind) -> Result<(), String> {
+        self.compile(kind).map(|_| ())
+    }
+
+    fn compile(&self, kind: QueryKind) -> Result<CompiledQuery, String> {
+        let file = format!("{}/{}.scm", self.id, kind.name());
+        let query = Query::new(&self.grammar(), self.source(kind))
+            .map_err(|error| format!("{file} line {}: {}", error.row + 1, error.message))?;
+        let captures = query
+            .capture_names()
+            .iter()
+            .map(|name| Capture::from_name(name).ok_or_else(|| format!("{file}: no capture is called @{name}")))
+            .collect::<Result<_, _>>()?;
+        Ok(CompiledQuery { query, captures })
+    }
+
+    fn query(&self, kind: QueryKind) -> Option<&CompiledQuery> {
+        self.compiled[kind as usize]
+            .get_or_init(|| self.compile(kind).inspect_err(|error| tracing::error!("{error}")).ok())
+            .as_ref()
+    }
+}
+
+/// How a query is restricted; the default is the whole tree.
+#[derive(Default)]
+pub(super) struct Scope {
+    /// Only matches that touch these bytes.
+    pub(super) range: Option<Range<usize>>,
+    /// Only matches that begin at most this deep in the tree.
+    pub(super) max_depth: Option<u32>,
+}
+
+impl Parsed {
+    /// Calls `visit` with every match of the query `kind`, in the order of the text.
+    pub(super) fn for_each_match(&self, kind: QueryKind, scope: Scope, mut visit: impl FnMut(Match<'_, '_>)) {
+        let Some(compiled) = self.language.query(kind) else { return };
+        let mut cursor = QueryCursor::new();
+        cursor.set_max_start_depth(scope.max_depth);
+        if let Some(range) = scope.range {
+            cursor.set_byte_range(range);
+        }
+        let text: &Rope = &self.text;
+        let chunks = |node: Node<'_>| {
+            text.byte_slice(node.byte_range()).chunks().map(str::as_bytes).collect::<Vec<_>>().into_iter()
+        };
+        let mut matches = cursor.matches(&compiled.query, self.tree.root_node(), chunks);
+        let mut captures = Vec::new();
+        while let Some(found) = matches.next() {
+            captures.clear();
+            captures
+                .extend(found.captures.iter().map(|capture| (compiled.captures[capture.index as usize], capture.node)));
+            visit(Match { pattern: found.pattern_index, captures: &captures });
+        }
+    }
+
+    /// Every capture of the query `kind` with its bytes, in the order of the text.
+    pub fn captures(&self, kind: QueryKind) -> Vec<(Capture, Range<usize>)> {
+        let mut found = Vec::new();
+        self.for_each_match(kind, Scope::default(), |matched| {
+            found.extend(matched.captures.iter().map(|(capture, node)| (*capture, node.byte_range())));
+        });
+        found.sort_by_key(|(_, range)| (range.start, range.end));
+        found
+    }
+}

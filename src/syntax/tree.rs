@@ -1,0 +1,101 @@
+//! A text with its syntax tree, parsed once and then kept up to date edit by edit.
+
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
+
+use tree_sitter::{InputEdit, ParseOptions, ParseState, Parser, Point, Tree};
+
+use super::Language;
+use crate::text::{Edit, Rope, apply_edit, clamped_range};
+
+/// Larger texts are not parsed: they are data more often than code, and their trees take a multiple of their size.
+pub const MAX_PARSE_BYTES: usize = 2 << 20;
+
+/// A parse that takes longer is given up. Ordinary files take milliseconds; what runs into this is generated or broken.
+const MAX_PARSE_TIME: Duration = Duration::from_millis(400);
+
+/// A document's syntax tree, together with the text it is the tree of. A clone costs two reference counts.
+#[derive(Clone)]
+pub struct Parsed {
+    pub language: &'static Language,
+    pub(super) tree: Tree,
+    pub(super) text: Rope,
+}
+
+impl Parsed {
+    /// Parses `text`. `None` if it is too large or takes too long; do not try again at the next keystroke then, but
+    /// when the document is opened again.
+    pub fn parse(language: &'static Language, text: &Rope) -> Option<Parsed> {
+        Self::parse_from(language, text, None)
+    }
+
+    /// The tree of `after`, which is this text after `edits`; each edit is in the bytes the edits before it left. Only
+    /// what the edits touched is parsed again. `None` as for [`Parsed::parse`].
+    pub fn edit(&self, edits: &[Edit], after: &Rope) -> Option<Parsed> {
+        let mut tree = self.tree.clone();
+        let mut text = self.text.clone();
+        for edit in edits {
+            let range = clamped_range(&text, edit);
+            let start_position = point_at(&text, range.start);
+            let old_end_position = point_at(&text, range.end);
+            apply_edit(&mut text, edit);
+            let new_end_byte = range.start + edit.new_text.len();
+            tree.edit(&InputEdit {
+                start_byte: range.start,
+                old_end_byte: range.end,
+                new_end_byte,
+                start_position,
+                old_end_position,
+                new_end_position: point_at(&text, new_end_byte),
+            });
+        }
+        // A caller whose edits do not lead to `after` would get a tree of neither text.
+        let old_tree = (text.len_bytes() == after.len_bytes()).then_some(&tree);
+        Self::parse_from(self.language, after, old_tree)
+    }
+
+    /// The tree of this text with `new_text` in the place of `range`: what a completion would make of it.
+    pub fn with_replacement(&self, range: Range<usize>, new_text: &str) -> Option<Parsed> {
+        let edit = Edit { range, new_text: new_text.to_string() };
+        let mut after = self.text.clone();
+        apply_edit(&mut after, &edit);
+        self.edit(std::slice::from_ref(&edit), &after)
+    }
+
+    /// The text this is the tree of.
+    pub fn text(&self) -> &Rope {
+        &self.text
+    }
+
+    fn parse_from(language: &'static Language, text: &Rope, old_tree: Option<&Tree>) -> Option<Parsed> {
+        if text.len_bytes() > MAX_PARSE_BYTES {
+            return None;
+        }
+        let mut parser = Parser::new();
+        if let Err(error) = parser.set_language(&language.grammar()) {
+            tracing::error!("the grammar of {} does not fit this tree-sitter: {error}", language.id);
+            return None;
+        }
+        let mut read = |offset: usize, _: Point| {
+            if offset >= text.len_bytes() {
+                return &[][..];
+            }
+            let (chunk, chunk_start, ..) = text.chunk_at_byte(offset);
+            &chunk.as_bytes()[offset - chunk_start..]
+        };
+        let deadline = Instant::now() + MAX_PARSE_TIME;
+        let mut in_time = |_: &ParseState| {
+            if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let options = ParseOptions::new().progress_callback(&mut in_time);
+        let tree = parser.parse_with_options(&mut read, old_tree, Some(options))?;
+        Some(Parsed { language, tree, text: text.clone() })
+    }
+}
+
+/// Tree-sitter counts a line per `\n` only, a rope also per lone `\r`. Rows are used for nothing here, so the
+/// difference in such texts does no harm.
+fn point_at(text: &Rope, offset: usize) -> Point {
+    let row = text.byte_to_line(offset);
+    Point { row, column: offset - text.line_to_byte(row) }
+}
