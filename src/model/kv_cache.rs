@@ -47,6 +47,16 @@ impl KvCache {
         &self.pages
     }
 
+    /// Bytes of one page.
+    pub fn page_bytes(&self) -> usize {
+        self.num_layers * self.shape.page_layer_bytes()
+    }
+
+    /// Bytes of all pages, those shared with other sequences included.
+    pub fn bytes(&self) -> usize {
+        self.pages.len() * self.page_bytes()
+    }
+
     /// Drops every position from `len` on; whole pages are given back.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
@@ -62,4 +72,47 @@ impl KvCache {
     pub fn common_prefix_len(&self, tokens: &[u32]) -> usize {
         self.tokens.iter().zip(tokens).take_while(|(cached, wanted)| cached == wanted).count()
     }
+
+    /// Makes room for `additional` positions: a last page that is shared is copied, missing ones are added. The
+    /// positions count only once [`KvCache::commit`] names their tokens, so a pass that fails in between leaves the
+    /// sequence as it was.
+    pub fn reserve(&mut self, additional: usize) {
+        let len = self.tokens.len();
+        self.pages.truncate(len.div_ceil(PAGE_LEN));
+        if !len.is_multiple_of(PAGE_LEN)
+            && additional > 0
+            && let Some(last) = self.pages.last_mut()
+        {
+            Arc::make_mut(last);
+        }
+        let bytes = self.page_bytes();
+        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(KvPage { bytes: vec![0; bytes] }));
+    }
+
+    /// Writes the rotated `key` and the `value` (each `num_kv_heads * head_dim`) of a reserved position.
+    ///
+    /// # Panics
+    /// If `position` is not one that [`KvCache::reserve`] made room for.
+    pub fn store(&mut self, layer_idx: usize, position: usize, key: &[f32], value: &[f32]) {
+        let layer = layer_range(&self.shape, layer_idx);
+        let page = Arc::get_mut(&mut self.pages[position / PAGE_LEN]).expect("a reserved page has one owner");
+        self.shape.store(&mut page.bytes[layer], position % PAGE_LEN, key, value);
+    }
+
+    /// One layer's bytes of every page, in order.
+    pub fn layer_pages(&self, layer_idx: usize) -> impl Iterator<Item = &[u8]> {
+        let layer = layer_range(&self.shape, layer_idx);
+        self.pages.iter().map(move |page| &page.bytes[layer.clone()])
+    }
+
+    /// Declares the positions written after a [`KvCache::reserve`] of as many to be those of `tokens`.
+    pub fn commit(&mut self, tokens: &[u32]) {
+        self.tokens.extend_from_slice(tokens);
+        debug_assert!(self.pages.len() * PAGE_LEN >= self.tokens.len(), "more tokens than reserved positions");
+    }
+}
+
+fn layer_range(shape: &KvShape, layer_idx: usize) -> std::ops::Range<usize> {
+    let bytes = shape.page_layer_bytes();
+    layer_idx * bytes..(layer_idx + 1) * bytes
 }
