@@ -9,12 +9,15 @@ pub mod gguf;
 pub mod kv_cache;
 pub mod rope;
 pub mod tokenizer;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use chat::{ChatFormat, Prompt, Role, Turn};
 pub use config::ModelConfig;
+pub use decoder::Decoder;
+pub use gguf::GgufFile;
 pub use kv_cache::KvCache;
 pub use rope::RopeFactors;
 pub use tokenizer::Tokenizer;
@@ -105,7 +108,8 @@ pub struct LoadedModel {
     pub weight_bytes: u64,
     pub model: Box<dyn LanguageModel>,
     pub tokenizer: Arc<Tokenizer>,
-    pub chat: ChatFormat,
+    /// `None` for a model whose role tokens are not known: it only continues text.
+    pub chat: Option<ChatFormat>,
 }
 
 /// Loads the GGUF file at `path`; `progress` hears the fraction done, 0 to 1.
@@ -113,6 +117,18 @@ pub struct LoadedModel {
 /// # Errors
 /// [`ModelError`], naming the file and the key or tensor.
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
-    let _ = (path, options, progress);
-    todo!()
+    let gguf = GgufFile::open(path)?;
+    let config = ModelConfig::from_gguf(&gguf)?;
+    let tokenizer = Tokenizer::from_gguf(&gguf)?;
+    let chat = ChatFormat::recognise(&tokenizer);
+    let decoder = Decoder::load(&gguf, config, options, progress)?;
+    let file_name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(LoadedModel {
+        name: gguf.string("general.name").map_or_else(|_| file_name(), str::to_owned),
+        path: path.to_owned(),
+        weight_bytes: decoder.weight_bytes(),
+        model: Box::new(decoder),
+        tokenizer: Arc::new(tokenizer),
+        chat,
+    })
 }

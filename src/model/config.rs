@@ -130,7 +130,9 @@ impl ModelConfig {
     fn check(&self, keys: &Keys<'_>) -> Result<(), ModelError> {
         let (heads, kv_heads) = (self.num_attention_heads, self.num_key_value_heads);
         if self.vocab_size == 0 {
-            return Err(keys.gguf.malformed("`tokenizer.ggml.tokens`: expected a vocabulary, found an empty list".into()));
+            return Err(keys
+                .gguf
+                .malformed("`tokenizer.ggml.tokens`: expected a vocabulary, found an empty list".into()));
         }
         if !heads.is_multiple_of(kv_heads) {
             return Err(keys.fault(
@@ -143,7 +145,8 @@ impl ModelConfig {
             return Err(keys.fault("attention.head_count", &found));
         }
         if self.rope_dim > self.head_dim || !self.rope_dim.is_multiple_of(2) {
-            let found = format!("expected an even number up to the head size {}, found {}", self.head_dim, self.rope_dim);
+            let found =
+                format!("expected an even number up to the head size {}, found {}", self.head_dim, self.rope_dim);
             return Err(keys.fault("rope.dimension_count", &found));
         }
         let value_dim = keys.optional("attention.value_length", Keys::size)?.unwrap_or(self.head_dim);
@@ -193,7 +196,8 @@ fn check_scaling(keys: &Keys<'_>, architecture: Architecture) -> Result<(), Mode
             && factor != 1.0
             && factor != 0.0
         {
-            let reason = format!("metadata key `{}`: linear rotary scaling is not supported, found {factor}", keys.name(key));
+            let reason =
+                format!("metadata key `{}`: linear rotary scaling is not supported, found {factor}", keys.name(key));
             return Err(keys.gguf.unsupported(reason));
         }
     }

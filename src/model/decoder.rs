@@ -1,1 +1,312 @@
-//! The decoder: embedding, layers of attention and gated MLP, final norm, output projection.
+//! The decoder: embedding, layers of attention and gated MLP, final norm, output projection. One pass for both
+//! architectures, over scratch memory that is reused: decoding a token allocates nothing once the buffers have grown.
+
+use std::sync::{Arc, Mutex};
+
+use super::config::{Architecture, ModelConfig};
+use super::gguf::GgufFile;
+use super::kv_cache::KvCache;
+use super::rope::{RopeFactors, RotaryEmbedding};
+use super::weights::{LayerWeights, Weights};
+use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence};
+use crate::kernels::attention::{AttentionInput, KvShape, attend};
+use crate::kernels::matmul::Activations;
+use crate::kernels::ops::{self, RopeStyle};
+use crate::kernels::pool::ThreadPool;
+
+/// A model of the `phi3` or `llama` architecture.
+pub struct Decoder {
+    config: ModelConfig,
+    rope_style: RopeStyle,
+    rotary: RotaryEmbedding,
+    weights: Weights,
+    kv_shape: KvShape,
+    pool: Arc<ThreadPool>,
+    scratch: Scratch,
+}
+
+/// Intermediate results of one pass over `m` new tokens, those of the first sequence first.
+#[derive(Default)]
+struct Scratch {
+    /// `(m, hidden_size)`: the residual stream
+    hidden_states: Vec<f32>,
+    /// `(m, hidden_size)`
+    normed: Vec<f32>,
+    /// `(m, query_size + 2 * key_value_size)`
+    qkv: Vec<f32>,
+    /// `(m, query_size)`: the rotated queries
+    query: Vec<f32>,
+    /// `(m, query_size)`
+    attn_out: Vec<f32>,
+    /// `(m, 2 * intermediate_size)`
+    gate_up: Vec<f32>,
+    /// `(m, intermediate_size)`
+    gated: Vec<f32>,
+    /// `(m, hidden_size)`: what a block adds to the residual stream
+    delta: Vec<f32>,
+    /// `(m, rope_dim / 2)` each
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    /// One matrix's output while a projection of several is put together.
+    part_out: Vec<f32>,
+    activations: Activations,
+    /// Empty between calls; kept for their memory.
+    pages: Vec<&'static [u8]>,
+    inputs: Vec<AttentionInput<'static>>,
+}
+
+/// A point in the pass at which the residual stream can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Embedding,
+    /// After this many layers.
+    Layer(usize),
+}
+
+impl Decoder {
+    /// # Errors
+    /// [`ModelError`] naming the tensor that is missing, has another shape than `config` says, or is not known.
+    pub fn load(
+        gguf: &GgufFile,
+        config: ModelConfig,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self, ModelError> {
+        let rotary = RotaryEmbedding::from_gguf(gguf, &config)?;
+        let weights = Weights::load(gguf, &config, &options.pool, progress)?;
+        Ok(Self {
+            rope_style: Architecture::of(gguf)?.rope_style(),
+            rotary,
+            weights,
+            kv_shape: KvShape {
+                num_kv_heads: config.num_key_value_heads,
+                head_dim: config.head_dim,
+                kv_type: options.kv_type,
+            },
+            config,
+            pool: Arc::clone(&options.pool),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Bytes of the weights in memory.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes() as u64
+    }
+
+    /// [`LanguageModel::forward`], with `observe` shown the residual stream `(m, hidden_size)` at every [`Stage`].
+    ///
+    /// # Errors
+    /// As [`LanguageModel::forward`].
+    pub fn forward_observed(
+        &mut self,
+        sequences: &mut [Sequence<'_>],
+        logits: &mut Logits,
+        observe: &mut dyn FnMut(Stage, &[f32]),
+    ) -> Result<(), ModelError> {
+        sequences.iter().try_for_each(|sequence| self.check(sequence))?;
+        self.begin(sequences);
+        observe(Stage::Embedding, &self.scratch.hidden_states);
+        for layer_idx in 0..self.weights.layers.len() {
+            self.attention(layer_idx, sequences);
+            self.mlp(layer_idx);
+            observe(Stage::Layer(layer_idx + 1), &self.scratch.hidden_states);
+        }
+        for sequence in sequences.iter_mut() {
+            sequence.cache.commit(sequence.tokens);
+        }
+        self.output(sequences, logits);
+        Ok(())
+    }
+
+    /// Whether `sequence` can be computed at all; from here on nothing fails.
+    fn check(&self, sequence: &Sequence<'_>) -> Result<(), ModelError> {
+        let Sequence { tokens, cache, logits } = sequence;
+        let vocab_size = self.config.vocab_size;
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
+            return Err(ModelError::Compute(format!("expected token ids below {vocab_size}, found {token}")));
+        }
+        if tokens.is_empty() && *logits == LogitRows::Last {
+            return Err(ModelError::Compute(
+                "expected at least one token where logits are asked for, found none".into(),
+            ));
+        }
+        if *cache.shape() != self.kv_shape || cache.num_layers() != self.config.num_hidden_layers {
+            return Err(ModelError::Compute("expected a cache of this model, found one of another shape".into()));
+        }
+        let (most, found) = (self.config.max_positions(cache.factors()), cache.tokens().len() + tokens.len());
+        if found > most {
+            let factors = cache.factors();
+            return Err(ModelError::Compute(format!(
+                "expected at most {most} positions with {factors:?} rotary factors, found {found}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Room for the new tokens in the caches and the scratch memory, their embeddings and rotation angles.
+    fn begin(&mut self, sequences: &mut [Sequence<'_>]) {
+        let Self { config, scratch, .. } = self;
+        let m = sequences.iter().map(|sequence| sequence.tokens.len()).sum::<usize>();
+        scratch.hidden_states.resize(m * config.hidden_size, 0.0);
+        scratch.normed.resize(m * config.hidden_size, 0.0);
+        scratch.qkv.resize(m * (config.query_size() + 2 * config.key_value_size()), 0.0);
+        scratch.query.resize(m * config.query_size(), 0.0);
+        scratch.attn_out.resize(m * config.query_size(), 0.0);
+        scratch.gate_up.resize(m * 2 * config.intermediate_size, 0.0);
+        scratch.gated.resize(m * config.intermediate_size, 0.0);
+        scratch.delta.resize(m * config.hidden_size, 0.0);
+        scratch.cos.clear();
+        scratch.sin.clear();
+
+        let mut rows = scratch.hidden_states.chunks_exact_mut(config.hidden_size);
+        for Sequence { tokens, cache, .. } in sequences {
+            cache.reserve(tokens.len());
+            let past_len = cache.tokens().len();
+            let positions = past_len..past_len + tokens.len();
+            self.rotary.extend(cache.factors(), positions, &mut scratch.cos, &mut scratch.sin);
+            for (token, row) in tokens.iter().zip(&mut rows) {
+                self.weights.embedding.dequantize_row(*token as usize, row);
+            }
+        }
+    }
+
+    /// `hidden_states += attn_output(attention(attn_norm(hidden_states)))`, adding to the caches on the way.
+    fn attention(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
+        let Self { config, weights, pool, scratch, .. } = self;
+        let LayerWeights { attn_norm, attn_qkv, attn_output, .. } = &weights.layers[layer_idx];
+        let Scratch { hidden_states, normed, qkv, query, attn_out, delta, part_out, activations, .. } = scratch;
+        norm_rows(pool, hidden_states, attn_norm, config.rms_norm_eps, normed);
+        attn_qkv.forward(pool, normed, activations, part_out, qkv); // (m, query_size + 2 * key_value_size)
+
+        // Rotate queries and keys, store keys and values. The attention kernel wants the queries on their own.
+        let half = config.rope_dim / 2;
+        let query_rows = query.chunks_exact_mut(config.query_size());
+        let angles = scratch.cos.chunks_exact(half).zip(scratch.sin.chunks_exact(half));
+        let mut rows =
+            qkv.chunks_exact_mut(config.query_size() + 2 * config.key_value_size()).zip(query_rows).zip(angles);
+        for Sequence { tokens, cache, .. } in sequences.iter_mut() {
+            let past_len = cache.tokens().len();
+            for (position, ((qkv, query), (cos, sin))) in (past_len..past_len + tokens.len()).zip(&mut rows) {
+                let (query_and_key, value) = qkv.split_at_mut(config.query_size() + config.key_value_size());
+                for head in query_and_key.chunks_exact_mut(config.head_dim) {
+                    ops::rope(self.rope_style, head, cos, sin);
+                }
+                let (rotated_query, key) = query_and_key.split_at(config.query_size());
+                query.copy_from_slice(rotated_query);
+                cache.store(layer_idx, position, key, value);
+            }
+        }
+
+        let mut pages = recycle(std::mem::take(&mut scratch.pages));
+        for sequence in sequences.iter() {
+            pages.extend(sequence.cache.layer_pages(layer_idx));
+        }
+        let mut inputs = recycle(std::mem::take(&mut scratch.inputs));
+        let mut rest = pages.as_slice();
+        for Sequence { tokens, cache, .. } in sequences.iter() {
+            let (pages, others) = rest.split_at(cache.pages().len());
+            rest = others;
+            inputs.push(AttentionInput { pages, past_len: cache.tokens().len(), rows: tokens.len() });
+        }
+        attend(pool, &self.kv_shape, config.num_attention_heads, query, &inputs, attn_out); // (m, query_size)
+        scratch.inputs = recycle(inputs);
+        scratch.pages = recycle(pages);
+
+        attn_output.forward(pool, attn_out, activations, part_out, delta); // (m, hidden_size)
+        ops::add(hidden_states, delta);
+    }
+
+    /// `hidden_states += ffn_down(silu(gate) * up)`, gate and up from `ffn_norm(hidden_states)`.
+    fn mlp(&mut self, layer_idx: usize) {
+        let Self { config, weights, pool, scratch, .. } = self;
+        let LayerWeights { ffn_norm, ffn_gate_up, ffn_down, .. } = &weights.layers[layer_idx];
+        let Scratch { hidden_states, normed, gate_up, gated, delta, part_out, activations, .. } = scratch;
+        norm_rows(pool, hidden_states, ffn_norm, config.rms_norm_eps, normed);
+        ffn_gate_up.forward(pool, normed, activations, part_out, gate_up); // (m, 2 * intermediate_size)
+        let n = config.intermediate_size;
+        for_row_blocks(pool, (gate_up, 2 * n), (gated, n), &|gate_up, gated| ops::silu_gate(gate_up, n, gated));
+        ffn_down.forward(pool, gated, activations, part_out, delta); // (m, hidden_size)
+        ops::add(hidden_states, delta);
+    }
+
+    /// Logits of the rows asked for: the final norm and the output projection see no others.
+    fn output(&mut self, sequences: &[Sequence<'_>], logits: &mut Logits) {
+        let Self { config, weights, pool, scratch, .. } = self;
+        let Scratch { hidden_states, normed, activations, .. } = scratch;
+        normed.clear();
+        let mut first_row = 0;
+        for Sequence { tokens, logits, .. } in sequences {
+            let end = first_row + tokens.len();
+            let wanted = match logits {
+                LogitRows::None => end..end,
+                LogitRows::Last => end - 1..end,
+                LogitRows::All => first_row..end,
+            };
+            for row in wanted {
+                let row = &hidden_states[row * config.hidden_size..(row + 1) * config.hidden_size];
+                let start = normed.len();
+                normed.resize(start + config.hidden_size, 0.0);
+                ops::rms_norm(row, &weights.output_norm, config.rms_norm_eps, &mut normed[start..]);
+            }
+            first_row = end;
+        }
+        logits.vocab_size = config.vocab_size;
+        logits.values.resize(normed.len() / config.hidden_size * config.vocab_size, 0.0);
+        if !normed.is_empty() {
+            let output = weights.output();
+            activations.quantize(pool, normed, config.hidden_size, &[output]);
+            output.matmul(pool, activations, &mut logits.values); // (rows, vocab_size)
+        }
+    }
+}
+
+impl LanguageModel for Decoder {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn new_cache(&self, factors: RopeFactors) -> KvCache {
+        KvCache::new(self.kv_shape, self.config.num_hidden_layers, factors)
+    }
+
+    fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
+        self.forward_observed(sequences, logits, &mut |_, _| {})
+    }
+}
+
+fn norm_rows(pool: &ThreadPool, hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let width = weight.len();
+    for_row_blocks(pool, (hidden_states, width), (out, width), &|rows, out| ops::rms_norm(rows, weight, eps, out));
+}
+
+/// Rows from which spreading a row-wise operation over threads is worth waking them.
+const MIN_PARALLEL_ROWS: usize = 8;
+
+/// Runs `operation` on blocks of whole rows; each buffer comes with the width of its rows.
+fn for_row_blocks(
+    pool: &ThreadPool,
+    (input, input_width): (&[f32], usize),
+    (out, out_width): (&mut [f32], usize),
+    operation: &(dyn Fn(&[f32], &mut [f32]) + Sync),
+) {
+    let m = input.len() / input_width;
+    if m < MIN_PARALLEL_ROWS {
+        return operation(input, out);
+    }
+    // Two blocks a thread: some balance, few locks.
+    let block_rows = m.div_ceil(2 * pool.threads());
+    let blocks = Mutex::new(input.chunks(block_rows * input_width).zip(out.chunks_mut(block_rows * out_width)));
+    pool.run(m.div_ceil(block_rows), &|_| {
+        let next = blocks.lock().expect("taking a block does not panic").next();
+        if let Some((input, out)) = next {
+            operation(input, out);
+        }
+    });
+}
+
+/// The same memory for elements of another lifetime.
+fn recycle<A, B>(mut elements: Vec<A>) -> Vec<B> {
+    elements.clear();
+    elements.into_iter().map(|_| unreachable!("the vector is empty")).collect()
+}

@@ -165,7 +165,8 @@ mod tests {
     fn the_sets_differ_only_where_their_factors_do() {
         let rotary = phi35(2.839_999_4, 64.839_996);
         for position in [4095, 4096, 4097] {
-            let (short, long) = (tables(&rotary, RopeFactors::Short, position), tables(&rotary, RopeFactors::Long, position));
+            let (short, long) =
+                (tables(&rotary, RopeFactors::Short, position), tables(&rotary, RopeFactors::Long, position));
             assert_eq!(short.0[..47], long.0[..47]);
             assert_ne!(short.1[47], long.1[47]);
         }

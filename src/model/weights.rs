@@ -1,0 +1,289 @@
+//! The weights of a decoder: which tensors an architecture has, their shapes, and packing them one after the other so
+//! that they are never in memory twice.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::config::{Architecture, ModelConfig};
+use super::gguf::{GgufFile, TensorInfo};
+use super::{ModelError, rope};
+use crate::kernels::matmul::{Activations, PackedMatrix};
+use crate::kernels::pool::ThreadPool;
+use crate::kernels::quant::dequantize;
+
+/// Everything the decoder multiplies with.
+pub(super) struct Weights {
+    /// `(vocab_size, hidden_size)`
+    pub(super) embedding: PackedMatrix,
+    pub(super) layers: Vec<LayerWeights>,
+    /// `(hidden_size)`
+    pub(super) output_norm: Vec<f32>,
+    /// `(vocab_size, hidden_size)`; `None` if the embedding serves as output projection too (tied).
+    output: Option<PackedMatrix>,
+}
+
+pub(super) struct LayerWeights {
+    /// `(hidden_size)`
+    pub(super) attn_norm: Vec<f32>,
+    /// `(query_size + 2 * key_value_size, hidden_size)`: rows of the query, the key, the value
+    pub(super) attn_qkv: Projection,
+    /// `(hidden_size, query_size)`
+    pub(super) attn_output: Projection,
+    /// `(hidden_size)`
+    pub(super) ffn_norm: Vec<f32>,
+    /// `(2 * intermediate_size, hidden_size)`: rows of the gate, then of the up projection
+    pub(super) ffn_gate_up: Projection,
+    /// `(hidden_size, intermediate_size)`
+    pub(super) ffn_down: Projection,
+}
+
+impl Weights {
+    /// Packs the tensors of `gguf`; `progress` hears the fraction of bytes done.
+    pub(super) fn load(
+        gguf: &GgufFile,
+        config: &ModelConfig,
+        pool: &ThreadPool,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self, ModelError> {
+        let tensors = ModelTensors::find(gguf, config)?;
+        let total: usize = gguf.tensors().map(|tensor| tensor.bytes).sum();
+        let mut packer = Packer { gguf, pool, progress, total, done: 0 };
+        let embedding = packer.matrix(tensors.embedding);
+        let layers = tensors.layers.iter().map(|layer| packer.layer(layer)).collect();
+        let output_norm = packer.vector(tensors.output_norm);
+        let output = tensors.output.map(|output| packer.matrix(output));
+        (packer.progress)(1.0);
+        Ok(Self { embedding, layers, output_norm, output })
+    }
+
+    pub(super) fn output(&self) -> &PackedMatrix {
+        self.output.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let layer_bytes = |layer: &LayerWeights| {
+            let projections = [&layer.attn_qkv, &layer.attn_output, &layer.ffn_gate_up, &layer.ffn_down];
+            let norms = size_of_val(layer.attn_norm.as_slice()) + size_of_val(layer.ffn_norm.as_slice());
+            norms + projections.into_iter().map(Projection::bytes).sum::<usize>()
+        };
+        let output = self.output.as_ref().map_or(0, PackedMatrix::memory_bytes);
+        let layers = self.layers.iter().map(layer_bytes).sum::<usize>();
+        self.embedding.memory_bytes() + layers + size_of_val(self.output_norm.as_slice()) + output
+    }
+}
+
+/// A product with one or more matrices whose output rows are laid side by side: `llama` files keep the query, key and
+/// value (gate and up) projections apart, and give them different quantisations at times.
+pub(super) struct Projection {
+    parts: Vec<PackedMatrix>,
+    rows: usize,
+}
+
+/// The most matrices a projection is made of: query, key and value.
+const MAX_PARTS: usize = 3;
+
+impl Projection {
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(PackedMatrix::memory_bytes).sum()
+    }
+
+    /// `out (m, rows) = input (m, cols) x self^T`; `activations` and `part_out` are scratch.
+    pub(super) fn forward(
+        &self,
+        pool: &ThreadPool,
+        input: &[f32],
+        activations: &mut Activations,
+        part_out: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let cols = self.parts[0].cols();
+        let m = input.len() / cols;
+        // Repeating a matrix tells the kernels nothing new, and an array needs no allocation.
+        let matrices: [&PackedMatrix; MAX_PARTS] =
+            std::array::from_fn(|index| self.parts.get(index).unwrap_or(&self.parts[0]));
+        activations.quantize(pool, input, cols, &matrices);
+        if let [whole] = self.parts.as_slice() {
+            return whole.matmul(pool, activations, out);
+        }
+        let mut first_row = 0;
+        for part in &self.parts {
+            let rows = first_row..first_row + part.rows();
+            if m == 1 {
+                part.matmul(pool, activations, &mut out[rows.clone()]);
+            } else {
+                part_out.resize(m * part.rows(), 0.0);
+                part.matmul(pool, activations, part_out);
+                for (out, part_out) in out.chunks_exact_mut(self.rows).zip(part_out.chunks_exact(part.rows())) {
+                    out[rows.clone()].copy_from_slice(part_out);
+                }
+            }
+            first_row = rows.end;
+        }
+    }
+}
+
+/// The tensors of a model, every one found and of the right shape.
+struct ModelTensors<'a> {
+    embedding: &'a TensorInfo,
+    layers: Vec<LayerTensors<'a>>,
+    output_norm: &'a TensorInfo,
+    output: Option<&'a TensorInfo>,
+}
+
+struct LayerTensors<'a> {
+    attn_norm: &'a TensorInfo,
+    attn_qkv: Vec<&'a TensorInfo>,
+    attn_output: &'a TensorInfo,
+    ffn_norm: &'a TensorInfo,
+    ffn_gate_up: Vec<&'a TensorInfo>,
+    ffn_down: &'a TensorInfo,
+}
+
+impl<'a> ModelTensors<'a> {
+    fn find(gguf: &'a GgufFile, config: &ModelConfig) -> Result<Self, ModelError> {
+        let architecture = Architecture::of(gguf)?;
+        let mut finder = Finder { gguf, found: HashSet::new() };
+        let (vocab_size, hidden_size) = (config.vocab_size, config.hidden_size);
+        let embedding = finder.tensor("token_embd.weight", &[vocab_size, hidden_size])?;
+        let mut layers = Vec::new();
+        for layer_idx in 0..config.num_hidden_layers {
+            layers.push(finder.layer(architecture, config, layer_idx)?);
+        }
+        let output_norm = finder.tensor("output_norm.weight", &[hidden_size])?;
+        let output = match gguf.tensor("output.weight") {
+            Some(_) => Some(finder.tensor("output.weight", &[vocab_size, hidden_size])?),
+            None => None,
+        };
+        finder.refuse_unknown(config)?;
+        Ok(Self { embedding, layers, output_norm, output })
+    }
+}
+
+struct Finder<'a> {
+    gguf: &'a GgufFile,
+    found: HashSet<&'a str>,
+}
+
+impl<'a> Finder<'a> {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<&'a TensorInfo, ModelError> {
+        let Some(tensor) = self.gguf.tensor(name) else {
+            return Err(self.gguf.malformed(format!("tensor `{name}` is missing, expected one of shape {shape:?}")));
+        };
+        if tensor.shape != shape {
+            return Err(self.gguf.malformed(format!(
+                "tensor `{name}`: expected shape {shape:?} from the metadata, found {:?}",
+                tensor.shape
+            )));
+        }
+        self.found.insert(&tensor.name);
+        Ok(tensor)
+    }
+
+    fn layer(
+        &mut self,
+        architecture: Architecture,
+        config: &ModelConfig,
+        layer_idx: usize,
+    ) -> Result<LayerTensors<'a>, ModelError> {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let (query, key_value) = (config.query_size(), config.key_value_size());
+        let mut find = |name: &str, shape: &[usize]| self.tensor(&format!("blk.{layer_idx}.{name}.weight"), shape);
+        Ok(LayerTensors {
+            attn_norm: find("attn_norm", &[hidden])?,
+            attn_qkv: match architecture {
+                Architecture::Phi3 => vec![find("attn_qkv", &[query + 2 * key_value, hidden])?],
+                Architecture::Llama => vec![
+                    find("attn_q", &[query, hidden])?,
+                    find("attn_k", &[key_value, hidden])?,
+                    find("attn_v", &[key_value, hidden])?,
+                ],
+            },
+            attn_output: find("attn_output", &[hidden, query])?,
+            ffn_norm: find("ffn_norm", &[hidden])?,
+            ffn_gate_up: match architecture {
+                Architecture::Phi3 => vec![find("ffn_up", &[2 * intermediate, hidden])?],
+                Architecture::Llama => {
+                    vec![find("ffn_gate", &[intermediate, hidden])?, find("ffn_up", &[intermediate, hidden])?]
+                }
+            },
+            ffn_down: find("ffn_down", &[hidden, intermediate])?,
+        })
+    }
+
+    /// A tensor the decoder would pass over (a bias, an adapter) means another computation than the file's author had.
+    fn refuse_unknown(&self, config: &ModelConfig) -> Result<(), ModelError> {
+        let unknown = |name: &&str| !self.found.contains(name) && !rope::FACTOR_TENSORS.contains(name);
+        let names = self.gguf.tensors().map(|tensor| tensor.name.as_str());
+        // The first by name, so that the message does not change from run to run.
+        match names.filter(unknown).min() {
+            None => Ok(()),
+            Some(name) => Err(self.gguf.unsupported(format!(
+                "tensor `{name}` has no place in a `{}` model of {} layers as this program computes it",
+                config.architecture, config.num_hidden_layers
+            ))),
+        }
+    }
+}
+
+/// Packs tensors and gives their file pages back as it goes.
+struct Packer<'a> {
+    gguf: &'a GgufFile,
+    pool: &'a ThreadPool,
+    progress: &'a mut dyn FnMut(f32),
+    total: usize,
+    done: usize,
+}
+
+impl Packer<'_> {
+    fn layer(&mut self, tensors: &LayerTensors<'_>) -> LayerWeights {
+        LayerWeights {
+            attn_norm: self.vector(tensors.attn_norm),
+            attn_qkv: self.projection(&tensors.attn_qkv),
+            attn_output: self.projection(&[tensors.attn_output]),
+            ffn_norm: self.vector(tensors.ffn_norm),
+            ffn_gate_up: self.projection(&tensors.ffn_gate_up),
+            ffn_down: self.projection(&[tensors.ffn_down]),
+        }
+    }
+
+    /// Neighbours of one type become one matrix: fewer, larger products.
+    fn projection(&mut self, tensors: &[&TensorInfo]) -> Projection {
+        let same_type = tensors.chunk_by(|left, right| left.quant == right.quant);
+        let parts = same_type.map(|tensors| self.stacked(tensors)).collect::<Vec<_>>();
+        let rows = parts.iter().map(PackedMatrix::rows).sum();
+        Projection { parts, rows }
+    }
+
+    fn matrix(&mut self, tensor: &TensorInfo) -> PackedMatrix {
+        self.stacked(&[tensor])
+    }
+
+    /// One matrix of the rows of all `tensors`, which have one type and as many columns.
+    fn stacked(&mut self, tensors: &[&TensorInfo]) -> PackedMatrix {
+        let bytes: Cow<'_, [u8]> = match tensors {
+            [single] => Cow::Borrowed(self.gguf.tensor_bytes(single)),
+            several => {
+                let bytes = several.iter().map(|tensor| self.gguf.tensor_bytes(tensor));
+                Cow::Owned(bytes.collect::<Vec<_>>().concat())
+            }
+        };
+        let rows = tensors.iter().map(|tensor| tensor.shape[0]).sum();
+        let matrix = PackedMatrix::pack(tensors[0].quant, rows, tensors[0].shape[1], &bytes, self.pool);
+        tensors.iter().for_each(|tensor| self.finish(tensor));
+        matrix
+    }
+
+    fn vector(&mut self, tensor: &TensorInfo) -> Vec<f32> {
+        let mut values = vec![0.0; tensor.shape[0]];
+        dequantize(tensor.quant, self.gguf.tensor_bytes(tensor), &mut values);
+        self.finish(tensor);
+        values
+    }
+
+    fn finish(&mut self, tensor: &TensorInfo) {
+        self.gguf.release(tensor);
+        self.done += tensor.bytes;
+        (self.progress)(self.done as f32 / self.total as f32);
+    }
+}
