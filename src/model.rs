@@ -108,8 +108,7 @@ pub struct LoadedModel {
     pub weight_bytes: u64,
     pub model: Box<dyn LanguageModel>,
     pub tokenizer: Arc<Tokenizer>,
-    /// `None` for a model whose role tokens are not known: it only continues text.
-    pub chat: Option<ChatFormat>,
+    pub chat: ChatFormat,
 }
 
 /// Loads the GGUF file at `path`; `progress` hears the fraction done, 0 to 1.
