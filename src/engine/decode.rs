@@ -248,8 +248,8 @@ impl Lane {
             return self.finish(StopReason::EndOfTurn, elapsed);
         }
         let bytes = tokenizer.bytes(token);
-        let new = &bytes[self.healing.advance(bytes)..];
-        let text = self.decoder.push(new);
+        let new_bytes = self.healing.advance(bytes);
+        let text = self.decoder.push(&bytes[bytes.len() - new_bytes..]);
         if let Some((reason, _)) = self.stop.push(&text, elapsed) {
             return Some(reason);
         }

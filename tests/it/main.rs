@@ -1,6 +1,8 @@
 //! The one integration-test binary: each module is an area.
 
 mod config;
+mod engine;
 mod quant;
 mod queries;
+mod support;
 mod text;

@@ -1,0 +1,153 @@
+//! A language model that writes what it is told to: for tests of the engine and the protocol, never for quality.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use phi_ls::kernels::attention::{KvShape, KvType};
+use phi_ls::model::tokenizer::TokenizerData;
+use phi_ls::model::{
+    ChatFormat, KvCache, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors, Sequence,
+    Tokenizer,
+};
+
+/// Given everything read so far as text, what comes next; the empty text ends the turn.
+pub(crate) type Script = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Counts what the model was asked to do.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Counters {
+    pub(crate) forward_calls: Arc<AtomicUsize>,
+    pub(crate) tokens: Arc<AtomicUsize>,
+}
+
+impl Counters {
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn forward_calls(&self) -> usize {
+        self.forward_calls.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) struct ScriptedModel {
+    config: ModelConfig,
+    script: Script,
+    counters: Counters,
+    tokenizer: Arc<Tokenizer>,
+}
+
+/// ChatML's tags after the 256 bytes.
+const SPECIALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
+/// Tokens of several bytes, so that healing has something to do.
+const WORDS: [&str; 3] = ["re", "tu", "retu"];
+const END_OF_TURN: usize = 256 + WORDS.len() + 1;
+
+/// The GPT-2 alphabet: a printable character for each byte.
+fn byte_alphabet() -> Vec<char> {
+    let printable =
+        |byte: u32| (33..=126).contains(&byte) || (161..=172).contains(&byte) || (174..=255).contains(&byte);
+    let mut next = 256;
+    let spell = |byte: u32| {
+        if printable(byte) {
+            return char::from_u32(byte).unwrap();
+        }
+        next += 1;
+        char::from_u32(next - 1).unwrap()
+    };
+    (0..256).map(spell).collect()
+}
+
+fn tokenizer() -> Tokenizer {
+    let mut tokens: Vec<String> = byte_alphabet().into_iter().map(String::from).collect();
+    tokens.extend(WORDS.iter().chain(&SPECIALS).map(|word| (*word).to_owned()));
+    let types: Vec<i64> = (0..tokens.len()).map(|id| if id >= 256 + WORDS.len() { 3 } else { 1 }).collect();
+    let merges: Vec<String> = ["r e", "t u", "re tu"].iter().map(|merge| (*merge).to_owned()).collect();
+    Tokenizer::from_data(TokenizerData {
+        path: Path::new("scripted"),
+        model: "gpt2",
+        pre: "gpt-2",
+        tokens: &tokens,
+        scores: &[],
+        token_types: &types,
+        merges: &merges,
+        bos: None,
+        eos: &[END_OF_TURN as u32],
+        add_bos: Some(false),
+        add_space_prefix: None,
+    })
+    .unwrap()
+}
+
+/// A model that follows `script`, ready for an engine.
+pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
+    let tokenizer = Arc::new(tokenizer());
+    let config = ModelConfig {
+        architecture: "scripted".to_owned(),
+        vocab_size: tokenizer.vocab_size(),
+        hidden_size: 1,
+        intermediate_size: 1,
+        num_hidden_layers: 1,
+        num_attention_heads: 1,
+        num_key_value_heads: 1,
+        head_dim: 32,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_dim: 32,
+        max_position_embeddings: 131_072,
+        original_max_position_embeddings: 4096,
+        rope_attn_factor: 1.0,
+    };
+    let chat = ChatFormat::recognise(&tokenizer);
+    let model = Box::new(ScriptedModel { config, script, counters, tokenizer: Arc::clone(&tokenizer) });
+    LoadedModel { name: "scripted".to_owned(), path: "scripted".into(), weight_bytes: 0, model, tokenizer, chat }
+}
+
+impl ScriptedModel {
+    /// The next token by the script, after `tokens`.
+    fn next(&self, tokens: &[u32]) -> u32 {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&id| self.tokenizer.bytes(id).iter().copied()).collect();
+        let continuation = (self.script)(&String::from_utf8_lossy(&bytes));
+        continuation.bytes().next().map_or(END_OF_TURN as u32, u32::from)
+    }
+
+    /// Logits of the scripted token; its longer relatives are likelier than anything else, as in a real vocabulary.
+    fn row(&self, tokens: &[u32]) -> Vec<f32> {
+        let mut row = vec![0.0; self.config.vocab_size];
+        row[self.next(tokens) as usize] = 10.0;
+        row
+    }
+}
+
+impl LanguageModel for ScriptedModel {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn new_cache(&self, factors: RopeFactors) -> KvCache {
+        KvCache::new(KvShape { num_kv_heads: 1, head_dim: 32, kv_type: KvType::F16 }, 1, factors)
+    }
+
+    fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
+        self.counters.forward_calls.fetch_add(1, Ordering::SeqCst);
+        logits.values.clear();
+        logits.vocab_size = self.config.vocab_size;
+        for sequence in sequences {
+            self.counters.tokens.fetch_add(sequence.tokens.len(), Ordering::SeqCst);
+            let past = sequence.cache.tokens().len();
+            sequence.cache.reserve(sequence.tokens.len());
+            sequence.cache.commit(sequence.tokens);
+            let all = sequence.cache.tokens();
+            let rows = match sequence.logits {
+                LogitRows::None => all.len()..all.len(),
+                LogitRows::Last => all.len() - 1..all.len(),
+                LogitRows::All => past..all.len(),
+            };
+            for row in rows {
+                logits.values.extend(self.row(&all[..=row]));
+            }
+        }
+        Ok(())
+    }
+}
