@@ -138,7 +138,7 @@ impl Parsed {
         items
     }
 
-    /// The text's imports, in order. Those inside functions are left out.
+    /// The imports of the text, in order; those deep inside functions are left out.
     pub fn imports(&self) -> Vec<Range<usize>> {
         let mut imports = Vec::new();
         // Deep enough for a header guard around a whole C file or a `try` around a Python import.
@@ -252,5 +252,82 @@ fn mark_methods(items: &mut [Item]) {
             item.kind = ItemKind::Method;
         }
         open.push((item.range.end, item.kind));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Language;
+    use crate::text::Rope;
+
+    fn parse(language: &str, text: &str) -> Parsed {
+        let language = Language::by_id(language).expect("a known language");
+        Parsed::parse(language, &Rope::from_str(text)).expect("a small text parses")
+    }
+
+    /// The signatures of the items around `$0`, outermost first.
+    fn check_enclosing(language: &str, fixture: &str, expected: &[&str]) {
+        let offset = fixture.find("$0").expect("a fixture marks the cursor");
+        let parsed = parse(language, &fixture.replacen("$0", "", 1));
+        let items = parsed.enclosing_items(offset);
+        let signatures: Vec<String> = items.iter().map(|item| parsed.slice(item.signature.clone())).collect();
+        assert_eq!(signatures, expected, "{language}: {fixture}");
+    }
+
+    #[test]
+    fn items_enclose_the_cursor_from_the_outside_in() {
+        let rust = "mod m {\n    impl A for B {\n        fn f(&self) -> u32 {\n            $0\n        }\n    }\n}\n";
+        check_enclosing("rust", rust, &["mod m", "impl A for B", "fn f(&self) -> u32"]);
+        check_enclosing("rust", "fn f() {}$0\nfn g() {}\n", &[]);
+        check_enclosing("go", "package a\nfunc (s *S) F() error {\n\t$0\n}\n", &["func (s *S) F() error"]);
+        check_enclosing("java", "class A {\n  int f(int x) { $0 }\n}\n", &["class A", "int f(int x)"]);
+        check_enclosing("typescript", "class A {\n  f = (x) => {$0};\n}\n", &["class A", "f = (x) =>"]);
+        check_enclosing("c", "char *f(int x) { $0 }\n", &["char *f(int x)"]);
+        check_enclosing("rust", "$0", &[]);
+    }
+
+    #[test]
+    fn indented_blank_lines_belong_to_the_python_item_above() {
+        let method = "class A:\n    def f(self, x):\n        y = 1\n        $0\n\n    def g(self):\n        pass\n";
+        check_enclosing("python", method, &["class A:", "def f(self, x):"]);
+        check_enclosing("python", "class A:\n    def f(self):\n        y = 1\n\n    $0\n", &["class A:"]);
+        check_enclosing("python", "def f(x):\n    y = 1\n$0\n", &[]);
+        check_enclosing("python", "def f(x):\n    y = x.$0\n", &["def f(x):"]);
+    }
+
+    #[test]
+    fn functions_in_containers_are_methods() {
+        let kinds = |language: &str, text: &str| {
+            let parsed = parse(language, text);
+            parsed.items(0..text.len()).iter().map(|item| item.kind).collect::<Vec<_>>()
+        };
+        use ItemKind::{Class, Function, Impl, Method, Module};
+        assert_eq!(kinds("rust", "impl A { fn f() { fn g() {} } }\nfn h() {}"), [Impl, Method, Function, Function]);
+        assert_eq!(kinds("rust", "mod a { fn f() {} }"), [Module, Function]);
+        assert_eq!(kinds("python", "class A:\n  @property\n  def f(self): pass\n"), [Class, Method]);
+        assert_eq!(kinds("javascript", "const f = () => {};"), [Function]);
+    }
+
+    #[test]
+    fn an_item_starts_with_what_belongs_to_it() {
+        let check = |language: &str, text: &str, expected: &str| {
+            let parsed = parse(language, text);
+            let item = parsed.items(0..text.len()).pop().expect("an item");
+            assert_eq!(parsed.slice(parsed.item_start(&item)..item.range.end), expected);
+        };
+        check("rust", "use a;\n\n/// Doc.\n#[inline]\nfn f() {}", "/// Doc.\n#[inline]\nfn f() {}");
+        check("rust", "// Far.\n\n// Near.\nfn f() {}", "// Near.\nfn f() {}");
+        check("rust", "let x = 1; // not ours\nfn f() {}", "fn f() {}");
+        check("typescript", "// Doc.\nexport class A {}", "// Doc.\nexport class A {}");
+        check("python", "x = 1\n\n# Doc.\n@cached\ndef f(): pass", "# Doc.\n@cached\ndef f(): pass");
+        check("go", "package a\n\n// F is.\nfunc F() {}", "// F is.\nfunc F() {}");
+    }
+
+    #[test]
+    fn imports_are_found_inside_guards() {
+        let parsed = parse("c", "#ifndef A\n#define A\n#include <a.h>\n#include \"b.h\"\n#endif\n");
+        let imports: Vec<String> = parsed.imports().into_iter().map(|range| parsed.slice(range)).collect();
+        assert_eq!(imports, ["#include <a.h>", "#include \"b.h\""]);
     }
 }

@@ -57,6 +57,7 @@ macro_rules! sources {
     };
 }
 
+#[expect(clippy::declare_interior_mutable_const, reason = "each row of the table gets cells of its own")]
 const UNCOMPILED: [OnceLock<Option<CompiledQuery>>; QueryKind::ALL.len()] =
     [const { OnceLock::new() }; QueryKind::ALL.len()];
 

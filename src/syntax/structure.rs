@@ -56,7 +56,11 @@ impl Parsed {
     /// or a literal whose first line is broken already.
     pub fn block_begins_at(&self, offset: usize) -> bool {
         let offset = floor_char_boundary(&self.text, offset);
-        let Some(opener) = self.opener_before(offset) else { return false };
+        self.opener_before(offset).is_some_and(|opener| self.body_ends_after(opener, offset))
+    }
+
+    /// Whether nothing of the body that `opener` opened follows `offset`.
+    fn body_ends_after(&self, opener: usize, offset: usize) -> bool {
         let rest = self.rest_of_line(offset);
         if !rest.trim().is_empty() {
             // Only what closes the body may follow, or the line is code of its own.
@@ -72,18 +76,28 @@ impl Parsed {
     pub fn truncation_end(&self, inserted: Range<usize>) -> usize {
         let len = self.text.len_bytes();
         let inserted = inserted.start.min(len)..inserted.end.min(len);
-        let opener = self.opener_before(inserted.start);
-        let line_start = self.text.line_to_byte(self.row(inserted.start));
-        let before = opener.or_else(|| self.last_non_blank_before(inserted.start).filter(|last| *last >= line_start));
-        let first_inside = || self.first_non_blank_in(inserted.clone());
-        let end = before
-            .and_then(|offset| self.statement_end(offset))
-            .filter(|end| *end > inserted.start)
-            .or_else(|| first_inside().and_then(|offset| self.statement_end(offset)));
+        let opener = self.opener_before(inserted.start).filter(|opener| self.body_ends_after(*opener, inserted.end));
+        let end = match opener {
+            Some(opener) => self.statement_end(opener),
+            None => self.statement_around(&inserted),
+        };
         match end {
-            Some(end) if end < inserted.end => self.with_separator(end).min(inserted.end),
+            Some(end) if inserted.start < end && end < inserted.end => self.with_separator(end).min(inserted.end),
             _ => inserted.end,
         }
+    }
+
+    /// End of the statement that is being written at `inserted.start`: the one before it on its line unless that has
+    /// ended already, else the first in `inserted`.
+    fn statement_around(&self, inserted: &Range<usize>) -> Option<usize> {
+        let line_start = self.text.line_to_byte(self.row(inserted.start));
+        if let Some(last) = self.last_non_blank_before(inserted.start).filter(|last| *last >= line_start) {
+            let end = self.statement_end(last)?;
+            if end > inserted.start {
+                return Some(end);
+            }
+        }
+        self.statement_end(self.first_non_blank_in(inserted.clone())?)
     }
 
     /// End of the largest node that begins on the row of the leaf at `offset`; `None` where the tree is broken.
@@ -91,14 +105,28 @@ impl Parsed {
         let leaf = self.tree.root_node().descendant_for_byte_range(offset, offset + 1)?;
         let row = self.row(leaf.start_byte());
         let mut node = leaf;
-        while let Some(parent) = node.parent().filter(|parent| parent.parent().is_some()) {
-            if self.row(parent.start_byte()) != row {
+        while let Some(parent) = node.parent() {
+            if parent.is_error() {
+                return None;
+            }
+            if parent.parent().is_none() || self.row(parent.start_byte()) != row || self.is_followed_below(node) {
                 break;
             }
             node = parent;
         }
-        let is_root = node.parent().is_none();
-        (!is_root && !node.is_error() && !node.is_missing()).then(|| node.end_byte())
+        (!node.is_error() && node.parent().is_some()).then(|| node.end_byte())
+    }
+
+    /// Whether `node` and its next sibling begin lines in the same column: they are statements of one block, which must
+    /// not be taken for a larger node that begins where `node` does (Python's blocks have no opener of their own).
+    fn is_followed_below(&self, node: Node<'_>) -> bool {
+        node.next_named_sibling().is_some_and(|next| {
+            let (here, below) = (node.start_byte(), next.start_byte());
+            self.row(here) < self.row(below)
+                && self.opens_line(here)
+                && self.opens_line(below)
+                && self.column(here) == self.column(below)
+        })
     }
 
     /// A separator right after a node belongs to it.
@@ -133,18 +161,23 @@ impl Parsed {
     /// The first offset in `range` at which something begins on a line of its own, from as high in the tree as there is
     /// one: an item rather than a statement, a statement rather than an argument. A good place to begin an excerpt.
     pub fn boundary_in(&self, range: Range<usize>) -> Option<usize> {
-        let mut node = self.tree.root_node();
-        loop {
-            let mut child = node.first_child_for_byte(range.start);
-            let around = child.filter(|child| child.start_byte() < range.start);
-            while let Some(candidate) = child.filter(|child| child.start_byte() < range.end) {
-                if candidate.start_byte() >= range.start && self.opens_line(candidate.start_byte()) {
-                    return Some(candidate.start_byte());
+        let mut level = vec![self.tree.root_node()];
+        while !level.is_empty() {
+            let mut below = Vec::new();
+            for node in level {
+                let mut child = node.first_child_for_byte(range.start);
+                while let Some(candidate) = child.filter(|child| child.start_byte() < range.end) {
+                    let start = candidate.start_byte();
+                    if candidate.is_named() && start >= range.start && self.opens_line(start) {
+                        return Some(start);
+                    }
+                    below.push(candidate);
+                    child = candidate.next_sibling();
                 }
-                child = candidate.next_sibling();
             }
-            node = around?;
+            level = below;
         }
+        None
     }
 
     /// The opening token of the body or literal that `offset` is at the very beginning of; comments may lie between.
@@ -241,4 +274,138 @@ impl Parsed {
 
 fn columns(c: char) -> usize {
     if c == '\t' { TAB_WIDTH } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Language;
+    use crate::text::Rope;
+
+    fn parse(language: &str, text: &str) -> Parsed {
+        let language = Language::by_id(language).expect("a known language");
+        Parsed::parse(language, &Rope::from_str(text)).expect("a small text parses")
+    }
+
+    fn check_block(language: &str, fixture: &str, expected: bool) {
+        let offset = fixture.find("$0").expect("a fixture marks the cursor");
+        let parsed = parse(language, &fixture.replacen("$0", "", 1));
+        assert_eq!(parsed.block_begins_at(offset), expected, "{language}: {fixture}");
+    }
+
+    #[test]
+    fn a_block_begins_after_its_opener() {
+        check_block("rust", "fn main() {$0", true);
+        check_block("rust", "fn main() {$0}", true);
+        check_block("rust", "fn main() {\n    $0\n}\n", true);
+        check_block("rust", "fn main() {\n    // add them up\n    $0\n}\n", true);
+        check_block("rust", "impl A {\n    fn f(&self) -> u32 {\n        $0\n    }\n}\n", true);
+        check_block("rust", "fn f(x: Option<u32>) {\n    match x {$0", true);
+        check_block("rust", "fn f() {\n    v.iter().map(|x| {$0})\n}\n", true);
+        check_block("python", "def area(r):$0", true);
+        check_block("python", "def area(r):\n    $0", true);
+        check_block("python", "def area(r):\n    \"\"\"Area of a circle.\"\"\"\n    $0\n", true);
+        check_block("python", "class A:\n    def f(self):\n        $0\n\n    def g(self):\n        pass\n", true);
+        check_block("python", "def f(x):\n    if x:\n        $0", true);
+        check_block("javascript", "const f = (x) => {$0};", true);
+        check_block("typescript", "class A {\n  run(x: number): void {\n    $0\n  }\n}\n", true);
+        check_block("typescriptreact", "export function App() {$0", true);
+        check_block("go", "func main() {\n\tfor i := range 3 {$0\n", true);
+        check_block("c", "int main(void) {\n  while (1) {$0\n  }\n}\n", true);
+        check_block("cpp", "struct A {\n  int f() const {$0}\n};\n", true);
+        check_block("java", "class A {\n  void f() {\n    $0\n  }\n}\n", true);
+    }
+
+    #[test]
+    fn no_block_begins_where_code_goes_on() {
+        check_block("rust", "fn main() {\n    let x = $0\n}\n", false);
+        check_block("rust", "fn main() {\n    let x = 1;\n    $0\n}\n", false);
+        check_block("rust", "fn main() {$0\n    let x = 1;\n}\n", false);
+        check_block("rust", "fn main() {$0 let x = 1; }\n", false);
+        check_block("rust", "fn main() { let s = \"{$0\"; }\n", false);
+        check_block("rust", "use std::{$0};\n", false);
+        check_block("rust", "$0", false);
+        check_block("python", "x = {\"a\":$0", false);
+        check_block("python", "x = y[1:$0]", false);
+        check_block("python", "f = lambda x:$0", false);
+        check_block("python", "def f(x):\n    if x:$0\n        return 1\n", false);
+        check_block("javascript", "import {$0} from './a.js';", false);
+        check_block("javascript", "const t = `${$0}`;", false);
+    }
+
+    #[test]
+    fn a_literal_takes_lines_once_its_first_is_broken() {
+        check_block("rust", "fn f() {\n    let p = Point {$0};\n}\n", false);
+        check_block("rust", "fn f() {\n    let p = Point {\n        $0\n    };\n}\n", true);
+        check_block("python", "x = {\n    $0\n}\n", true);
+        check_block("javascript", "call($0);", false);
+        check_block("javascript", "const o = {\n  $0\n};\n", true);
+    }
+
+    /// `«` and `»` enclose a completion, `|` in it is where it should be cut.
+    fn check_cut(language: &str, fixture: &str) {
+        let start = fixture.find('«').expect("a fixture marks the completion's start");
+        let text = fixture.replacen('«', "", 1);
+        let expected = text.find('|').expect("a fixture marks the cut");
+        let text = text.replacen('|', "", 1);
+        let end = text.find('»').expect("a fixture marks the completion's end");
+        let text = text.replacen('»', "", 1);
+        let got = parse(language, &text).truncation_end(start..end);
+        assert_eq!(&text[start..got], &text[start..expected], "{language}: {fixture}");
+    }
+
+    #[test]
+    fn a_completion_ends_with_its_statement() {
+        check_cut("rust", "fn a() {«\n    1\n}|\n\nfn b() {\n    2\n}\n»");
+        check_cut("rust", "fn a() {\n    «let x = 1;|\n    let y = 2;\n»    x\n}\n");
+        check_cut("rust", "fn a() {\n    for i in 0..3 {«\n        f(i);\n        g(i);\n    }|\n    done();\n»}\n");
+        check_cut("rust", "fn a() {\n    f(1); «g(2);|\n    h(3);\n»}\n");
+        check_cut("python", "def a():«\n    x = 1\n    return x|\n\ndef b():\n    pass\n»");
+        check_cut("python", "def a(x):\n    if x:\n        «y = 1\n        return y|\n    return 0»\n");
+        check_cut("javascript", "const o = {\n  a: () => {«\n    f();\n  },|\n  b: 1,\n»};\n");
+        check_cut("go", "func a() {\n\tif x {«\n\t\tf()\n\t}|\n\tg()\n»}\n");
+    }
+
+    #[test]
+    fn an_unfinished_completion_is_kept_whole() {
+        check_cut("rust", "fn a() {«\n    let x = 1;\n    if x {|»");
+        check_cut("rust", "fn a() {\n    «let x = |»\n}\n");
+        check_cut("python", "x = «foo(1,|»");
+        check_cut("rust", "fn a() {\n    «   |»\n}\n");
+    }
+
+    #[test]
+    fn errors_are_counted() {
+        assert_eq!(parse("rust", "fn f() {}\n").error_count(), 0);
+        assert_eq!(parse("rust", "fn f( {}\n").error_count(), 1);
+        let before = parse("python", "def f():\n    return 1\n");
+        let broken = before.with_replacement(6..8, "(").expect("a small text parses");
+        assert!(broken.has_new_errors(&before));
+        assert!(!before.has_new_errors(&broken));
+    }
+
+    #[test]
+    fn regions_end_where_code_begins_again() {
+        let region = |language: &str, fixture: &str| {
+            let offset = fixture.find("$0").expect("a fixture marks the cursor");
+            parse(language, &fixture.replacen("$0", "", 1)).region_at(offset).map(|(region, _)| region)
+        };
+        assert_eq!(region("rust", "// why$0"), Some(Region::Comment));
+        assert_eq!(region("rust", "/// why$0\nfn f() {}"), Some(Region::Comment));
+        assert_eq!(region("rust", "/* why */$0"), None);
+        assert_eq!(region("rust", "const A: &str = \"te$0xt\";"), Some(Region::String));
+        assert_eq!(region("rust", "const A: &str = \"text\"$0;"), None);
+        assert_eq!(region("python", "x = 1  # why$0\n"), Some(Region::Comment));
+        assert_eq!(region("python", "x =$0 1\n"), None);
+    }
+
+    #[test]
+    fn excerpts_begin_at_the_outermost_boundary() {
+        let text = "fn a() {\n    one();\n    two();\n}\n\n/// B.\nfn b() {\n    three();\n}\n";
+        let parsed = parse("rust", text);
+        let at = |needle: &str| text.find(needle).expect("part of the text");
+        assert_eq!(parsed.boundary_in(1..text.len()), Some(at("/// B.")));
+        assert_eq!(parsed.boundary_in(1..at("two") + 1), Some(at("one")));
+        assert_eq!(parsed.boundary_in(at("two") + 1..at("/// B.")), None);
+    }
 }

@@ -99,3 +99,71 @@ fn point_at(text: &Rope, offset: usize) -> Point {
     let row = text.byte_to_line(offset);
     Point { row, column: offset - text.line_to_byte(row) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "use std::fmt;\n\nstruct Größe(u32);\n\nimpl Größe {\n    fn f(&self) -> u32 {\n        self.0 + 1 // 漢字\n    }\n}\n";
+
+    fn rust() -> &'static Language {
+        Language::by_id("rust").expect("rust is in the table")
+    }
+
+    #[test]
+    fn an_edited_tree_equals_a_fresh_one() {
+        let mut text = Rope::from_str(&TEXT.repeat(40));
+        let mut parsed = Parsed::parse(rust(), &text).expect("a small text parses");
+        let pieces = ["{", "}", "\n", "\r\n", "fn g() {}\n", "ä", "\"", "", "x"];
+        for step in 0..120_usize {
+            let start = (step * 7919) % text.len_bytes();
+            let mut edits = Vec::new();
+            for (nth, piece) in pieces.iter().cycle().skip(step).take(1 + step % 3).enumerate() {
+                let range = start + nth..start + nth + (step + nth) % 4;
+                let edit = Edit { range, new_text: (*piece).to_string() };
+                apply_edit(&mut text, &edit);
+                edits.push(edit);
+            }
+            parsed = parsed.edit(&edits, &text).expect("a small text parses");
+            assert_eq!(parsed.text, text);
+        }
+        // Recovery from errors may differ between an edited and a fresh tree; sound text may not.
+        let whole = Edit { range: 0..text.len_bytes(), new_text: TEXT.repeat(3) };
+        let parsed = {
+            let mut after = text.clone();
+            apply_edit(&mut after, &whole);
+            parsed.edit(&[whole], &after).expect("a small text parses")
+        };
+        let fresh = Parsed::parse(rust(), &parsed.text).expect("a small text parses");
+        assert_eq!(parsed.tree.root_node().to_sexp(), fresh.tree.root_node().to_sexp());
+        assert_eq!(parsed.error_count(), 0);
+    }
+
+    #[test]
+    fn typing_leads_to_the_tree_of_the_result() {
+        let mut text = Rope::from_str("");
+        let mut parsed = Parsed::parse(rust(), &text).expect("a small text parses");
+        for (at, c) in TEXT.char_indices() {
+            let edit = Edit { range: at..at, new_text: c.to_string() };
+            apply_edit(&mut text, &edit);
+            parsed = parsed.edit(&[edit], &text).expect("a small text parses");
+        }
+        let fresh = Parsed::parse(rust(), &text).expect("a small text parses");
+        assert_eq!(parsed.tree.root_node().to_sexp(), fresh.tree.root_node().to_sexp());
+    }
+
+    #[test]
+    fn edits_that_do_not_fit_cost_a_fresh_parse() {
+        let parsed = Parsed::parse(rust(), &Rope::from_str(TEXT)).expect("a small text parses");
+        let other = Rope::from_str("fn other() {}\n");
+        let edited = parsed.edit(&[], &other).expect("a small text parses");
+        assert_eq!(edited.error_count(), 0);
+        assert_eq!(edited.text, other);
+    }
+
+    #[test]
+    fn huge_texts_have_no_tree() {
+        let text = Rope::from_str(&"a".repeat(MAX_PARSE_BYTES + 1));
+        assert!(Parsed::parse(rust(), &text).is_none());
+    }
+}
