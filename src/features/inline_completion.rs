@@ -1,10 +1,27 @@
 //! One inline completion: whether to ask at all, what to ask, and what of the answer to show.
 
-use std::ops::Range;
+mod brackets;
+mod gate;
+mod place;
+mod plan;
+mod shape;
 
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::config::{CompletionSettings, Enabled, Multiline};
 use crate::context::Snapshot;
-use crate::engine::GenerationParams;
+use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
+use crate::text::{Edit, apply_edit};
+
+use brackets::{Brackets, Quotes};
+use place::Place;
+use shape::{Shaped, Shaping};
+
+/// Mean log-probability of the tokens below which nobody is shown a completion they did not ask for: e^-1.6, a fifth, is
+/// about where a greedy text has left what the model knows.
+pub const MIN_MEAN_LOGPROB: f32 = -1.6;
 
 /// Why the editor asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +41,33 @@ pub struct InlineRequest {
     pub selected: Option<(Range<usize>, String)>,
 }
 
+/// What the settings say about completions in one document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletionOptions {
+    /// For the document's language.
+    pub enabled: Enabled,
+    /// The document may not enter a prompt.
+    pub excluded: bool,
+    pub multiline: Multiline,
+    /// Tokens of the prompt and of the answer.
+    pub context_tokens: usize,
+    pub max_tokens: usize,
+    pub time_budget: Duration,
+}
+
+impl CompletionOptions {
+    pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
+        Self {
+            enabled: settings.language(language_id),
+            excluded,
+            multiline: settings.multiline,
+            context_tokens: settings.context_tokens,
+            max_tokens: settings.max_tokens,
+            time_budget: settings.time_budget,
+        }
+    }
+}
+
 /// Why nothing is asked of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
@@ -31,6 +75,8 @@ pub enum Skip {
     MidWord,
     /// Code follows on the line that is not closers.
     MidLine,
+    /// The statement on the line is complete.
+    StatementEnd,
     Disabled,
     Excluded,
     Empty,
@@ -41,18 +87,90 @@ pub enum Skip {
 pub struct Plan {
     pub prompt: Prompt,
     pub params: GenerationParams,
-    pub offset: usize,
+    pub request: InlineRequest,
 }
 
-/// What to show. `range` lies on one line and contains the cursor; absent closers after the cursor are replaced.
+/// What to show. `range` lies on one line and begins at the cursor (with a selected item: where that begins); what it covers
+/// right of the cursor are closers that `insert_text` has too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InlineItem {
     pub insert_text: String,
     pub range: Range<usize>,
 }
 
-/// Shapes `raw`, the model's continuation at the plan's offset; `None` when nothing useful is left.
-pub fn finish(plan: &Plan, snapshot: &Snapshot, raw: &str) -> Option<InlineItem> {
-    let _ = (plan, snapshot, raw);
-    todo!()
+/// Shapes what the model wrote at the plan's place in `snapshot`, the one it was planned for; `None` when nothing useful is
+/// left, or when the model was guessing and nobody asked.
+pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option<InlineItem> {
+    if plan.request.trigger == Trigger::Automatic && candidate.mean_logprob < MIN_MEAN_LOGPROB {
+        return None;
+    }
+    let (snapshot, offset) = with_selected(snapshot, &plan.request);
+    let place = Place::at(&snapshot, offset);
+    let cut_at_syntax = |text: &str| statement_end(&snapshot, &place, text);
+    let shaping = Shaping { place: &place, stop: &plan.params.stop, cut_at_syntax: &cut_at_syntax };
+    let Shaped { text, replaced } = shaping.shape(&candidate.text, candidate.stop_reason)?;
+    Some(match &plan.request.selected {
+        Some((range, selected)) => {
+            InlineItem { insert_text: format!("{selected}{text}"), range: range.start..range.end + replaced }
+        }
+        None => InlineItem { insert_text: text, range: place.offset..place.offset + replaced },
+    })
 }
+
+/// The items of several candidates, best first, without those that come to the same.
+pub fn finish_all(plan: &Plan, snapshot: &Snapshot, candidates: &[Candidate]) -> Vec<InlineItem> {
+    let mut items = Vec::new();
+    for item in candidates.iter().filter_map(|candidate| finish(plan, snapshot, candidate)) {
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    items
+}
+
+/// What is left of `item` after the person typed `typed` at its place, if they typed what it says; `None` if they did not, or
+/// if nothing is left. `closed` is what the editor put right of the cursor meanwhile: the closers of brackets in `typed`.
+/// Only for items whose range begins at the cursor.
+pub fn type_through(item: &InlineItem, typed: &str, closed: &str) -> Option<InlineItem> {
+    let rest = item.insert_text.strip_prefix(typed)?;
+    let offset = item.range.start + typed.len();
+    // The closers the editor added are replaced if the item has them too; else they stay right of it.
+    let in_string = closed.chars().next().filter(|closer| matches!(closer, '"' | '\'' | '`'));
+    let unopened = Brackets::scan(rest, in_string, Quotes::default(), None).unopened;
+    let has_closers =
+        closed.chars().zip(unopened.iter()).filter(|(closer, unopened)| *closer == unopened.closer).count();
+    let replaced = match (has_closers == closed.chars().count(), item.range.is_empty()) {
+        (true, _) => closed.len() + item.range.len(),
+        (false, true) => 0,
+        (false, false) => return None,
+    };
+    let visible = |text: &str| text.chars().any(|character| !character.is_whitespace());
+    (visible(rest) && rest.trim() != closed)
+        .then(|| InlineItem { insert_text: rest.to_owned(), range: offset..offset + replaced })
+}
+
+/// The document as if the item selected in the suggest widget were accepted, and the cursor in it.
+fn with_selected(snapshot: &Snapshot, request: &InlineRequest) -> (Snapshot, usize) {
+    let Some((range, selected)) = &request.selected else { return (snapshot.clone(), request.offset) };
+    let edit = Edit { range: range.clone(), new_text: selected.clone() };
+    let mut accepted = snapshot.clone();
+    apply_edit(&mut accepted.text, &edit);
+    accepted.parsed = snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &accepted.text));
+    (accepted, range.start + selected.len())
+}
+
+/// Bytes of `text`, written at `place`, up to the end of the statement it belongs to; all of them without a tree.
+fn statement_end(snapshot: &Snapshot, place: &Place, text: &str) -> usize {
+    // Within one line there is nothing to leave out: what follows on it was written on purpose.
+    let parsed = snapshot.parsed.as_ref().filter(|_| text.contains('\n'));
+    let written = parsed.and_then(|parsed| parsed.with_replacement(place.offset..place.offset, text));
+    let Some(written) = written else { return text.len() };
+    let end = written.truncation_end(place.offset..place.offset + text.len()) - place.offset;
+    let end = (0..=end).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    // Plain statements inside a body go on to its end; a block is a whole, and so is one statement at the top level.
+    let is_plain = place.is_blank_line() && place.indent() > 0 && !text[..end].contains('\n');
+    if is_plain { text.len() } else { end }
+}
+
+#[cfg(test)]
+mod tests;

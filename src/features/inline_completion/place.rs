@@ -1,0 +1,162 @@
+//! The text around the cursor as the gate, the plan and shaping look at it: a few lines, their brackets and indentation.
+
+use crate::context::Snapshot;
+use crate::engine::stop::indent_columns;
+use crate::text::{floor_char_boundary, line_content};
+
+use super::brackets::{Brackets, Quotes};
+
+/// Lines with content looked at above and below the cursor.
+const LINES_AROUND: usize = 8;
+/// Lines looked at, at most, to find them and to learn how the file indents.
+const LINES_SEARCHED: usize = 200;
+
+/// What a file indents its lines with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IndentStyle {
+    Tabs,
+    /// The columns of one level.
+    Spaces(usize),
+    /// Nothing is indented yet.
+    Unknown,
+}
+
+/// Where the cursor stands.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The cursor, clamped to its line's content.
+    pub offset: usize,
+    /// The cursor's line, left and right of the cursor, without its line break.
+    pub line_prefix: String,
+    pub line_suffix: String,
+    /// The nearest lines with content, nearest first.
+    pub above: Vec<String>,
+    pub below: Vec<String>,
+    pub indent_style: IndentStyle,
+    pub quotes: Quotes,
+    /// What brackets and strings the line has open at the cursor.
+    pub open: Brackets,
+    pub line_comment: Option<&'static str>,
+    /// Whether English is to be expected here: a text document, a comment, a string.
+    pub prose: bool,
+    pub markdown: bool,
+    pub python_like: bool,
+}
+
+impl Place {
+    pub(super) fn at(snapshot: &Snapshot, offset: usize) -> Self {
+        let text = &snapshot.text;
+        let offset = floor_char_boundary(text, offset);
+        let line = text.byte_to_line(offset);
+        let content = line_content(text, line);
+        let offset = offset.min(content.end);
+        let line_prefix = text.byte_slice(content.start..offset).to_string();
+        let line_suffix = text.byte_slice(offset..content.end).to_string();
+
+        let line_at = |line: usize| text.byte_slice(line_content(text, line)).to_string();
+        let above: Vec<_> = (line.saturating_sub(LINES_SEARCHED)..line).rev().map(line_at).collect();
+        let below: Vec<_> = (line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED)).map(line_at).collect();
+        let indent_style = indent_style(&line_prefix, &above, &below);
+        let line_comment =
+            snapshot.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty());
+        let quotes = Quotes::of_language(&snapshot.language_id);
+        let prose = is_text_language(&snapshot.language_id)
+            || match &snapshot.parsed {
+                Some(parsed) => parsed.region_at(offset).is_some(),
+                None => is_comment(&line_prefix, line_comment),
+            };
+        Self {
+            offset,
+            open: Brackets::scan(&line_prefix, None, quotes, line_comment),
+            line_prefix,
+            line_suffix,
+            above: with_content(above),
+            below: with_content(below),
+            indent_style,
+            quotes,
+            line_comment,
+            prose,
+            markdown: snapshot.language_id == "markdown",
+            python_like: snapshot.language_id == "python",
+        }
+    }
+
+    /// Whether nothing but white space stands left of the cursor.
+    pub(super) fn is_line_start(&self) -> bool {
+        self.line_prefix.trim().is_empty()
+    }
+
+    /// Whether the cursor's line has only white space.
+    pub(super) fn is_blank_line(&self) -> bool {
+        self.is_line_start() && self.line_suffix.trim().is_empty()
+    }
+
+    /// Columns the cursor's line is indented by.
+    pub(super) fn indent(&self) -> usize {
+        indent_columns(&self.line_prefix)
+    }
+}
+
+fn with_content(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().filter(|line| !line.trim().is_empty()).take(LINES_AROUND).collect()
+}
+
+fn is_text_language(language_id: &str) -> bool {
+    matches!(language_id, "markdown" | "plaintext" | "latex" | "tex" | "restructuredtext" | "asciidoc" | "git-commit")
+}
+
+fn is_comment(line_prefix: &str, line_comment: Option<&str>) -> bool {
+    let line = line_prefix.trim_start();
+    line_comment.is_some_and(|comment| line.starts_with(comment)) || line.starts_with("/*") || line.starts_with("* ")
+}
+
+/// Whether `line` ends by opening a block: its body belongs on the next line.
+pub(super) fn opens_block(line: &str, python_like: bool) -> bool {
+    let line = line.trim_end();
+    line.ends_with(['{', '(', '['])
+        || line.ends_with("=>")
+        || line.ends_with("->")
+        || (python_like && line.ends_with(':'))
+}
+
+/// How the lines nearest to the cursor are indented.
+fn indent_style(line_prefix: &str, above: &[String], below: &[String]) -> IndentStyle {
+    let mut narrowest = None;
+    for line in
+        std::iter::once(line_prefix).chain(above.iter().map(String::as_str)).chain(below.iter().map(String::as_str))
+    {
+        if line.starts_with('\t') {
+            return if narrowest.is_none() { IndentStyle::Tabs } else { break };
+        }
+        let columns = indent_columns(line);
+        // One column is how block comments are continued, not a level.
+        if columns > 1 && columns < line.len() {
+            narrowest = Some(narrowest.map_or(columns, |narrowest: usize| narrowest.min(columns)));
+        }
+    }
+    match narrowest {
+        Some(columns) => IndentStyle::Spaces(columns),
+        None if line_prefix.starts_with(' ') => IndentStyle::Spaces(indent_columns(line_prefix)),
+        None => IndentStyle::Unknown,
+    }
+}
+
+/// The document of a test, and the cursor that `$0` marks in it.
+#[cfg(test)]
+pub(super) fn fixture(language_id: &str, marked: &str) -> (Snapshot, usize) {
+    use crate::syntax::{Language, Parsed};
+    use crate::text::Rope;
+
+    let offset = marked.find("$0").expect("a test text marks its place with $0");
+    let text = Rope::from_str(&marked.replacen("$0", "", 1));
+    let language = Language::by_id(language_id);
+    let snapshot = Snapshot {
+        version: 1,
+        parsed: language.and_then(|language| Parsed::parse(language, &text)),
+        language,
+        language_id: language_id.to_owned(),
+        path: None,
+        text,
+    };
+    (snapshot, offset)
+}

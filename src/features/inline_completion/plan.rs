@@ -1,0 +1,96 @@
+//! What to ask the model for: how many lines, where to stop, how sure to be. The prompt itself is made by `context` and
+//! `prompt`.
+
+use crate::config::Multiline;
+use crate::context::Snapshot;
+use crate::engine::stop::indent_columns;
+use crate::engine::{GenerationParams, Sampling, StopRules};
+
+use super::gate::is_closers;
+use super::place::{Place, opens_block};
+use super::{CompletionOptions, Trigger};
+
+/// Alternatives somebody who asks gets to choose from, and how far they stray from the likeliest text. The seed is fixed: the
+/// same question has the same answers.
+const ALTERNATIVES: usize = 3;
+const ALTERNATIVES_SAMPLING: Sampling = Sampling::Random { temperature: 0.6, top_p: 0.95, seed: 20_260 };
+/// Tokens of a completion of one line: a longer line is not one a person reads while typing.
+const MAX_LINE_TOKENS: usize = 64;
+
+/// How the engine is to generate at `place`.
+pub(super) fn generation_params(
+    place: &Place,
+    snapshot: &Snapshot,
+    trigger: Trigger,
+    options: &CompletionOptions,
+) -> GenerationParams {
+    let multi_line = is_multi_line(place, snapshot, trigger, options.multiline);
+    let (candidates, sampling) = match trigger {
+        Trigger::Automatic => (1, Sampling::Greedy),
+        Trigger::Invoked => (ALTERNATIVES, ALTERNATIVES_SAMPLING),
+    };
+    let max_new_tokens = if multi_line { options.max_tokens } else { options.max_tokens.min(MAX_LINE_TOKENS) };
+    GenerationParams { max_new_tokens, sampling, heal: true, stop: stop_rules(place, multi_line, options), candidates }
+}
+
+/// Whether the completion may have several lines.
+fn is_multi_line(place: &Place, snapshot: &Snapshot, trigger: Trigger, setting: Multiline) -> bool {
+    // Lines cannot go in front of code that goes on.
+    if !is_closers(&place.line_suffix) {
+        return false;
+    }
+    match setting {
+        Multiline::Never => false,
+        Multiline::Always => true,
+        Multiline::Auto if place.open.in_string().is_some() => false,
+        Multiline::Auto if trigger == Trigger::Invoked => true,
+        Multiline::Auto => match &snapshot.parsed {
+            Some(parsed) => parsed.block_begins_at(place.offset) || follows_comment(place),
+            None => block_begins(place) || follows_comment(place),
+        },
+    }
+}
+
+/// What syntax would say, from the lines alone: a block was opened here or on the line above, and has no body yet.
+fn block_begins(place: &Place) -> bool {
+    let (opener, indent) = match place.above.first() {
+        Some(above) if place.is_blank_line() => (above.as_str(), indent_columns(above)),
+        _ => (place.line_prefix.as_str(), place.indent()),
+    };
+    opens_block(opener, place.python_like) && place.below.first().is_none_or(|below| indent_columns(below) <= indent)
+}
+
+/// On a blank line under a comment: the comment says what the next lines do.
+fn follows_comment(place: &Place) -> bool {
+    let comment = |line: &String| place.line_comment.is_some_and(|comment| line.trim_start().starts_with(comment));
+    place.is_blank_line() && !place.line_prefix.is_empty() && place.above.first().is_some_and(comment)
+}
+
+/// Where a completion ends.
+pub(super) fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOptions) -> StopRules {
+    StopRules {
+        single_line: !multi_line,
+        min_indent: multi_line.then(|| min_indent(place)).filter(|_| !place.prose),
+        stop_lines: place.below.first().cloned().into_iter().collect(),
+        // A fence inside Markdown is text; there the prompt does not use this one.
+        stop_strings: if place.markdown { Vec::new() } else { vec!["\n```".to_owned()] },
+        repetition: true,
+        time_budget: Some(options.time_budget),
+    }
+}
+
+/// Columns a later line has to be indented by to belong to what the cursor is in.
+fn min_indent(place: &Place) -> usize {
+    if !place.is_blank_line() {
+        let opens = !place.open.due.is_empty() || opens_block(&place.line_prefix, place.python_like);
+        return place.indent() + usize::from(opens);
+    }
+    if !place.line_prefix.is_empty() {
+        return place.indent();
+    }
+    match (place.above.first(), place.below.first()) {
+        (Some(above), _) if opens_block(above, place.python_like) => indent_columns(above) + 1,
+        (Some(above), Some(below)) => indent_columns(above).min(indent_columns(below)),
+        _ => 0,
+    }
+}

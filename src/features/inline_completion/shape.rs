@@ -1,0 +1,392 @@
+//! Making something to show of what a model wrote: a chain of small steps, each a pure function of the text and the place.
+//!
+//! Every step only takes away or exchanges white space; nothing is invented but the line break before a closer that a block
+//! was written in front of.
+
+use crate::engine::stop::{StopChecker, indent_columns};
+use crate::engine::{StopReason, StopRules};
+
+use super::brackets::{Brackets, Unopened};
+use super::place::{IndentStyle, Place, opens_block};
+
+/// Columns of one level where a model's text does not tell.
+const DEFAULT_LEVEL: usize = 4;
+/// Letters and digits a line needs before it counts as a repetition of its neighbour: `}` and `0,` recur by nature.
+const TELLING_CHARACTERS: usize = 3;
+/// Visible characters below which a completion is not worth looking at.
+const USEFUL_CHARACTERS: usize = 2;
+
+/// A completion that is ready but for its place in the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shaped {
+    pub text: String,
+    /// Bytes right of the cursor that the text replaces.
+    pub replaced: usize,
+}
+
+/// What shaping knows besides the text.
+pub(super) struct Shaping<'a> {
+    pub place: &'a Place,
+    pub stop: &'a StopRules,
+    /// Cuts a text at the end of the syntax node it belongs to; gives it back as it is where there is no tree.
+    pub cut_at_syntax: &'a dyn Fn(&str) -> usize,
+}
+
+impl Shaping<'_> {
+    /// The whole chain; `None` when nothing useful is left.
+    pub(super) fn shape(&self, raw: &str, stop_reason: StopReason) -> Option<Shaped> {
+        let place = self.place;
+        let text = strip_noise(raw, place);
+        let text = drop_retyped_lines(text, place);
+        let text = strip_leading_space(text, place);
+        let text = self.apply_stops(text, stop_reason);
+        let text = &text[..(self.cut_at_syntax)(text)];
+        if repeats_neighbour(text, place) {
+            return None;
+        }
+        let text = drop_lines_below(text, place);
+        let (text, replaced) = meet_line_suffix(text, place);
+        let text = normalize_indentation(&trim_line_ends(text, &place.line_suffix[replaced..]), place);
+        let shaped = break_before_closers(Shaped { text, replaced }, place);
+        is_useful(&shaped, place).then_some(shaped)
+    }
+
+    /// Cuts where the generation should have stopped: not every backend stops by itself.
+    fn apply_stops<'t>(&self, text: &'t str, stop_reason: StopReason) -> &'t str {
+        // The time the text took is the engine's affair; a budget has nothing left to stop here.
+        let rules = StopRules { time_budget: None, ..self.stop.clone() };
+        let mut checker = StopChecker::new(&rules);
+        let stop = checker.push(text, std::time::Duration::ZERO).or_else(|| checker.finish());
+        let kept = &text[..stop.map_or(text.len(), |(_, keep)| keep)];
+        let reason = stop.map_or(stop_reason, |(reason, _)| reason);
+        let broken_off = match reason {
+            StopReason::MaxTokens => kept.contains('\n'),
+            // Whole lines that repeat leave whole lines; a line that runs in circles is worth nothing.
+            StopReason::Repetition => !text[kept.len()..].starts_with(['\n', '\r']) && !kept.is_empty(),
+            _ => false,
+        };
+        if broken_off { &kept[..kept.rfind('\n').unwrap_or(0)] } else { kept }
+    }
+}
+
+/// Takes away what a chat model wraps around code: role tags, fences, sentences before and after.
+fn strip_noise<'t>(text: &'t str, place: &Place) -> &'t str {
+    let text = strip_role_tags(text);
+    if place.prose {
+        return text;
+    }
+    strip_closing_prose(strip_fence(strip_opening_prose(text, place)))
+}
+
+/// Cuts at the first role tag; one that opens the text is skipped.
+fn strip_role_tags(text: &str) -> &str {
+    const TAGS: [&str; 8] = [
+        "<|end|>",
+        "<|assistant|>",
+        "<|user|>",
+        "<|system|>",
+        "<|endoftext|>",
+        "<|im_end|>",
+        "<|im_start|>",
+        "<|end_of_text|>",
+    ];
+    let mut text = text;
+    while let Some(tag) = TAGS.iter().find(|tag| text.trim_start().starts_with(**tag)) {
+        text = text.trim_start()[tag.len()..].trim_start_matches('\n');
+    }
+    &text[..TAGS.iter().filter_map(|tag| text.find(tag)).min().unwrap_or(text.len())]
+}
+
+/// The inside of the fence that opens the text; without one, the text before the fence that ends it.
+fn strip_fence(text: &str) -> &str {
+    let mut inside = text;
+    if let Some(opened) = text.trim_start().strip_prefix("```") {
+        inside = opened.split_once('\n').map_or("", |(_, inside)| inside);
+    }
+    let end = match inside.starts_with("```") {
+        true => 0,
+        false => inside.find("\n```").unwrap_or(inside.len()),
+    };
+    let inside = &inside[..end];
+    inside.trim_end().strip_suffix("```").unwrap_or(inside)
+}
+
+/// Skips a sentence like `Sure, here is the code:` in front of the code.
+fn strip_opening_prose<'t>(text: &'t str, place: &Place) -> &'t str {
+    const OPENINGS: [&str; 14] = [
+        "sure",
+        "certainly",
+        "of course",
+        "okay",
+        "here is",
+        "here's",
+        "here are",
+        "below is",
+        "the completed",
+        "the code",
+        "the following",
+        "to complete",
+        "as an ai",
+        "i'm sorry",
+    ];
+    if !place.is_line_start() && !text.starts_with('\n') {
+        return text;
+    }
+    let line = text.trim_start().lines().next().unwrap_or("");
+    let lower = line.to_lowercase();
+    let is_sentence = line.trim_end().ends_with([':', '.', '!']) && line.split_whitespace().count() >= 3;
+    if !is_sentence || !OPENINGS.iter().any(|opening| lower.starts_with(opening)) {
+        return text;
+    }
+    let after = text.trim_start()[line.len()..].trim_start_matches(['\n', '\r']);
+    // A second sentence may follow before the code does.
+    match after.find("```") {
+        Some(fence) if looks_like_sentence(after.lines().next().unwrap_or("")) => &after[fence..],
+        _ => after,
+    }
+}
+
+/// Cuts at a paragraph of English after the code.
+fn strip_closing_prose(text: &str) -> &str {
+    let mut end = 0;
+    let mut blank_before = false;
+    for line in text.split_inclusive('\n') {
+        if blank_before && looks_like_sentence(line) {
+            return text[..end].trim_end();
+        }
+        blank_before = line.trim().is_empty();
+        end += line.len();
+    }
+    text
+}
+
+/// Whether `line` is English rather than code: several plain words at the left margin, and a full stop or colon.
+fn looks_like_sentence(line: &str) -> bool {
+    let line = line.trim_end();
+    line.starts_with(|first: char| first.is_ascii_uppercase())
+        && line.ends_with(['.', ':', '!'])
+        && line.split_whitespace().count() >= 4
+        && !line.contains(['{', '}', ';', '='])
+}
+
+/// Skips what the model wrote again from above the cursor: whole lines, and the cursor's line up to the cursor.
+fn drop_retyped_lines<'t>(text: &'t str, place: &Place) -> &'t str {
+    let text = &text[retyped_lines_end(text, place)..];
+    let typed = place.line_prefix.trim();
+    if !is_telling(typed) {
+        return text;
+    }
+    match text.trim_start().strip_prefix(typed) {
+        Some(rest) if place.line_prefix.ends_with(' ') => rest.trim_start_matches(' '),
+        Some(rest) => rest,
+        None => text,
+    }
+}
+
+/// Where the lines at the start of `text` end that are the lines above the cursor, in the same order.
+fn retyped_lines_end(text: &str, place: &Place) -> usize {
+    let mut ends = Vec::new();
+    let mut lines = Vec::new();
+    let mut end = 0;
+    for line in text.split_inclusive('\n').take_while(|line| line.ends_with('\n')) {
+        end += line.len();
+        if !line.trim().is_empty() {
+            lines.push(line.trim());
+            ends.push(end);
+        }
+    }
+    let retyped = (1..=lines.len().min(place.above.len())).rev().find(|count| {
+        let above = place.above[..*count].iter().rev().map(|line| line.trim());
+        is_telling(lines[0]) && lines[..*count].iter().copied().eq(above)
+    });
+    retyped.map_or(0, |count| ends[count - 1])
+}
+
+/// Drops blank lines and indentation that are on the screen already.
+fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
+    if !place.is_line_start() {
+        let spaced = place.line_prefix.ends_with([' ', '\t']);
+        return if spaced { text.trim_start_matches([' ', '\t']) } else { text };
+    }
+    let content = text.len() - text.trim_start().len();
+    let line_start = text[..content].rfind('\n').map_or(0, |end| end + 1);
+    let text = &text[line_start..];
+    let expected = expected_indent(place);
+    let wanted = if line_start == 0 { place.indent() + indent_columns(text) } else { indent_columns(text) };
+    if place.indent() >= expected || wanted <= place.indent() {
+        return text.trim_start_matches([' ', '\t']);
+    }
+    // On its way to a deeper level: what is missing, counted from the cursor.
+    match line_start {
+        0 => text,
+        _ => &text[place.line_prefix.len().min(text.len() - text.trim_start().len())..],
+    }
+}
+
+/// Columns a new line at the cursor would be indented by.
+fn expected_indent(place: &Place) -> usize {
+    let Some(above) = place.above.first() else { return 0 };
+    let level = match place.indent_style {
+        IndentStyle::Spaces(columns) => columns,
+        IndentStyle::Tabs | IndentStyle::Unknown => DEFAULT_LEVEL,
+    };
+    indent_columns(above) + if opens_block(above, place.python_like) { level } else { 0 }
+}
+
+fn is_telling(line: &str) -> bool {
+    line.chars().filter(|character| character.is_alphanumeric()).count() >= TELLING_CHARACTERS
+}
+
+/// Whether the line the completion makes stands directly above or below already.
+fn repeats_neighbour(text: &str, place: &Place) -> bool {
+    let first = text.lines().next().unwrap_or("");
+    let line = format!("{}{first}", place.line_prefix);
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let neighbours = place.above.first().into_iter().chain(place.below.first());
+    is_telling(&line) && neighbours.into_iter().any(|neighbour| words(neighbour) == words(&line))
+}
+
+/// Cuts the lines at the end that are the next lines of the document.
+fn drop_lines_below<'t>(text: &'t str, place: &Place) -> &'t str {
+    let mut lines = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if !line.trim().is_empty() && (offset > 0 || place.is_blank_line()) {
+            lines.push((offset, line));
+        }
+        offset += line.len();
+    }
+    let same = |(offset, line): &(usize, &str), below: &String| {
+        let indent = indent_columns(line) + if *offset == 0 { place.indent() } else { 0 };
+        line.trim() == below.trim() && (is_telling(line) || indent == indent_columns(below))
+    };
+    let longest = (1..=lines.len().min(place.below.len())).rev().find(|count| {
+        let tail = &lines[lines.len() - count..];
+        tail.iter().zip(&place.below).all(|(line, below)| same(line, below))
+    });
+    match longest {
+        Some(count) => text[..lines[lines.len() - count].0].trim_end(),
+        None => text,
+    }
+}
+
+/// Settles who closes what. Closers the text shares with the rest of the line replace those; closers that belong to
+/// neither the text nor the line end it. Returns the text and the bytes of the rest of the line it replaces.
+fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
+    let text = text.trim_end();
+    let suffix = place.line_suffix.trim_end();
+    let scan = |text: &str| Brackets::scan(text, place.open.in_string(), place.quotes, place.line_comment).unopened;
+    let unopened = scan(text);
+    let closers = |unopened: &[Unopened]| unopened.iter().map(|unopened| unopened.closer).collect::<Vec<_>>();
+    let whole = suffix.trim_start();
+    if !whole.is_empty() && text.ends_with(whole) {
+        let in_tail = unopened.partition_point(|unopened| unopened.offset < text.len() - whole.len());
+        // `bar()` does not end with the `)` that follows in `foo($0)`: its own one is spoken for.
+        if closers(&unopened[in_tail..]) == closers(&scan(whole)) {
+            return (text, suffix.len());
+        }
+    }
+
+    let mut due = place.open.due.clone();
+    let mut replaced = 0;
+    for closer in unopened {
+        let rest = &suffix[replaced..];
+        let met = rest.trim_start().strip_prefix(closer.closer).map(|after| suffix.len() - after.len());
+        let opened_here = due.last() == Some(&closer.closer);
+        match met {
+            Some(end) => replaced = end,
+            None if !opened_here => return (text[..closer.offset].trim_end(), replaced),
+            None => {}
+        }
+        if opened_here {
+            due.pop();
+        }
+    }
+    let rest = suffix[replaced..].trim_start();
+    if !rest.is_empty() && !rest.contains([')', ']', '}', '"', '\'', '`']) && text.ends_with(rest) {
+        return (text, suffix.len());
+    }
+    (&text[..text.len() - words_shared(text, rest)], replaced)
+}
+
+/// Bytes at the end of `text` that are whole words at the start of `rest`.
+fn words_shared(text: &str, rest: &str) -> usize {
+    let is_word = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let splits_word = |left: &str, right: &str| is_word(left.chars().last()) && is_word(right.chars().next());
+    let ends = rest.char_indices().map(|(end, _)| end).chain([rest.len()]).rev();
+    let shares = |end: &usize| {
+        let (shared, after) = rest.split_at(*end);
+        let before = text.strip_suffix(shared);
+        shared.contains(char::is_alphanumeric)
+            && before.is_some_and(|before| !splits_word(before, shared) && !splits_word(shared, after))
+    };
+    ends.take_while(|end| *end > 1).find(shares).unwrap_or(0)
+}
+
+/// Takes white space from the ends of lines, but for a space between the text and a word that follows.
+fn trim_line_ends(text: &str, rest: &str) -> String {
+    let lines: Vec<_> = text.trim_end().split('\n').map(str::trim_end).collect();
+    let mut trimmed = lines.join("\n");
+    if text.ends_with(' ') && rest.starts_with(char::is_alphanumeric) {
+        trimmed.push(' ');
+    }
+    trimmed
+}
+
+/// Indents later lines with what the file indents with.
+fn normalize_indentation(text: &str, place: &Place) -> String {
+    let mut lines = text.split('\n');
+    let mut normal = lines.next().unwrap_or("").to_owned();
+    let level = level_columns(text);
+    for line in lines {
+        let content = line.trim_start_matches([' ', '\t']);
+        let white = &line[..line.len() - content.len()];
+        normal.push('\n');
+        match place.indent_style {
+            IndentStyle::Tabs if white.starts_with(' ') => {
+                let columns = indent_columns(white);
+                normal.extend(std::iter::repeat_n('\t', columns / level));
+                normal.extend(std::iter::repeat_n(' ', columns % level));
+            }
+            IndentStyle::Spaces(columns) => {
+                let tabs = white.matches('\t').count();
+                normal.extend(std::iter::repeat_n(' ', tabs * columns + white.len() - tabs));
+            }
+            IndentStyle::Tabs | IndentStyle::Unknown => normal.push_str(white),
+        }
+        normal.push_str(content);
+    }
+    normal
+}
+
+/// Columns of one level in a text indented with spaces: what all its indentations are multiples of.
+fn level_columns(text: &str) -> usize {
+    fn gcd(a: usize, b: usize) -> usize {
+        if b == 0 { a } else { gcd(b, a % b) }
+    }
+    let indented = text.lines().skip(1).filter(|line| line.starts_with(' ') && !line.trim().is_empty());
+    let columns = indented.map(indent_columns).reduce(gcd).unwrap_or(DEFAULT_LEVEL);
+    // Lines that are all two levels deep have twice the level in common.
+    match columns {
+        1 => DEFAULT_LEVEL,
+        columns if columns > DEFAULT_LEVEL && columns % DEFAULT_LEVEL == 0 => DEFAULT_LEVEL,
+        columns => columns,
+    }
+}
+
+/// A block written in front of a closer (`{$0}`) leaves the closer on a line of its own.
+fn break_before_closers(mut shaped: Shaped, place: &Place) -> Shaped {
+    let rest = place.line_suffix[shaped.replaced..].trim_start();
+    if shaped.text.contains('\n') && rest.starts_with([')', ']', '}']) {
+        let indent = place.line_prefix.len() - place.line_prefix.trim_start().len();
+        shaped.text.push('\n');
+        shaped.text.push_str(&place.line_prefix[..indent]);
+    }
+    shaped
+}
+
+/// Whether there is anything in the text that is not on the screen already.
+fn is_useful(shaped: &Shaped, place: &Place) -> bool {
+    let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).count();
+    visible(&shaped.text) >= visible(&place.line_suffix[..shaped.replaced]) + USEFUL_CHARACTERS
+}

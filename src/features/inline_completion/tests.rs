@@ -1,0 +1,400 @@
+//! Shaping and the gate as data: a place, what the model wrote there, what is shown.
+
+use expect_test::{Expect, expect};
+
+use super::place::{Place, fixture};
+use super::*;
+use crate::engine::StopReason;
+
+fn options() -> CompletionOptions {
+    CompletionOptions::new(&CompletionSettings::default(), "", false)
+}
+
+fn candidate(text: &str, stop_reason: StopReason) -> Candidate {
+    Candidate { text: text.to_owned(), stop_reason, mean_logprob: -0.1 }
+}
+
+fn plan_at(snapshot: &Snapshot, request: InlineRequest) -> Plan {
+    let (accepted, offset) = with_selected(snapshot, &request);
+    let place = Place::at(&accepted, offset);
+    let params = plan::generation_params(&place, &accepted, request.trigger, &options());
+    Plan { prompt: Prompt::default(), params, request }
+}
+
+/// The lines `item` makes, with what it inserts in double brackets and `↵` for a line break.
+fn shown(snapshot: &Snapshot, item: Option<InlineItem>) -> String {
+    let Some(item) = item else { return "nothing".to_owned() };
+    let text = snapshot.text.to_string();
+    let line_start = text[..item.range.start].rfind('\n').map_or(0, |end| end + 1);
+    let line_end = text[item.range.end..].find('\n').map_or(text.len(), |end| item.range.end + end);
+    assert!(!text[item.range.clone()].contains('\n'), "the range is on one line");
+    let line =
+        format!("{}⟦{}⟧{}", &text[line_start..item.range.start], item.insert_text, &text[item.range.end..line_end]);
+    line.replace('\n', "↵")
+}
+
+fn check_as(trigger: Trigger, stop: StopReason, language_id: &str, marked: &str, raw: &str, expect: &Expect) {
+    let (snapshot, offset) = fixture(language_id, marked);
+    let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
+    expect.assert_eq(&shown(&snapshot, finish(&plan, &snapshot, &candidate(raw, stop))));
+}
+
+/// While typing.
+fn check(language_id: &str, marked: &str, raw: &str, expect: Expect) {
+    check_as(Trigger::Automatic, StopReason::EndOfTurn, language_id, marked, raw, &expect);
+}
+
+/// On request: several lines where the line is at its end.
+fn check_invoked(language_id: &str, marked: &str, raw: &str, expect: Expect) {
+    check_as(Trigger::Invoked, StopReason::EndOfTurn, language_id, marked, raw, &expect);
+}
+
+#[test]
+fn one_line_while_typing() {
+    check("rust", "fn f() {\n    let a = $0\n}\n", "b + 1;\n    let c = 2;\n", expect!["    let a = ⟦b + 1;⟧"]);
+    check("python", "def f(a):\n    return $0\n", "a + 1\n\ndef g():\n    pass\n", expect!["    return ⟦a + 1⟧"]);
+    check("go", "func f() {\n\tx := $0\n}\n", "g(1)\n\treturn x\n}", expect!["	x := ⟦g(1)⟧"]);
+    check("rust", "fn f() {\n    let a = $0\n}\n", "\n    b", expect!["nothing"]);
+}
+
+#[test]
+fn several_lines_where_a_block_begins() {
+    check(
+        "rust",
+        "fn add(a: i32, b: i32) -> i32 {$0\n}\n",
+        "\n    a + b\n}\n\nfn sub() {}",
+        expect!["fn add(a: i32, b: i32) -> i32 {⟦↵    a + b⟧"],
+    );
+    check(
+        "rust",
+        "fn add(a: i32, b: i32) -> i32 {$0}\n",
+        "\n    a + b\n}\n",
+        expect!["fn add(a: i32, b: i32) -> i32 {⟦↵    a + b↵}⟧"],
+    );
+    check(
+        "rust",
+        "fn add(a: i32, b: i32) -> i32 {$0}\n",
+        "\n    a + b\n",
+        expect!["fn add(a: i32, b: i32) -> i32 {⟦↵    a + b↵⟧}"],
+    );
+    check(
+        "rust",
+        "fn add(a: i32, b: i32) -> i32 {\n    $0\n}\n",
+        "let c = a + b;\n    c\n}\n",
+        expect!["    ⟦let c = a + b;↵    c⟧"],
+    );
+    check(
+        "python",
+        "def f(a):$0\n\ndef g():\n    pass\n",
+        "\n    b = a\n    return b\n\ndef g():\n",
+        expect!["def f(a):⟦↵    b = a↵    return b⟧"],
+    );
+    check(
+        "python",
+        "class A:\n    def f(self):\n        $0\n\n    def g(self):\n        pass\n",
+        "x = 1\n        return x\n\n    def g(self):\n        pass",
+        expect!["        ⟦x = 1↵        return x⟧"],
+    );
+    check(
+        "javascript",
+        "items.map((item) => {$0});\n",
+        "\n  return item.id;\n});\n",
+        expect!["items.map((item) => {⟦↵  return item.id;↵});⟧"],
+    );
+    check(
+        "go",
+        "func f(a int) int {$0\n}\n",
+        "\n    if a > 1 {\n        return 1\n    }\n    return a\n}",
+        expect!["func f(a int) int {⟦↵    if a > 1 {↵        return 1↵    }↵    return a⟧"],
+    );
+    check(
+        "c",
+        "int f(int a) {\n    if (a) {$0\n    }\n    return 1;\n}\n",
+        "\n        a++;\n    }\n    return a;\n}",
+        expect!["    if (a) {⟦↵        a++;⟧"],
+    );
+    check(
+        "java",
+        "class A {\n    int f() {$0\n    }\n}\n",
+        "\n        return 1;\n    }\n\n    int g() {\n        return 2;\n    }\n}",
+        expect!["    int f() {⟦↵        return 1;⟧"],
+    );
+}
+
+#[test]
+fn a_block_that_has_a_body_gets_one_line() {
+    check("rust", "fn f() {$0\n    g();\n}\n", "\n    h();\n    g();", expect!["nothing"]);
+    check("python", "def f():\n    $0\n    return a\n", "a = 1\n    b = 2\n", expect!["    ⟦a = 1⟧"]);
+}
+
+#[test]
+fn several_lines_on_request() {
+    check_invoked(
+        "rust",
+        "fn f() {\n    let a = 1;\n    $0\n}\n",
+        "let b = 2;\n    let c = 3;\n}\n\nfn g() {}",
+        expect!["    ⟦let b = 2;↵    let c = 3;⟧"],
+    );
+    check_invoked("rust", "fn f() {\n    g($0, 1);\n}\n", "a,\n b", expect!["    g(⟦a,⟧, 1);"]);
+    check_invoked("python", "x = [\n    1,\n    $0\n]\n", "2,\n    3,\n]\nprint(x)", expect!["    ⟦2,↵    3,⟧"]);
+}
+
+#[test]
+fn closers_right_of_the_cursor_are_replaced() {
+    check("rust", "    foo($0)", "a, b)", expect!["    foo(⟦a, b)⟧"]);
+    check("rust", "    foo($0)", "a, b", expect!["    foo(⟦a, b⟧)"]);
+    check("rust", "    foo($0)", "a, b);", expect!["    foo(⟦a, b);⟧"]);
+    check("rust", "    foo($0);", "a, b);", expect!["    foo(⟦a, b);⟧"]);
+    check("rust", "    foo($0);", "a, b)", expect!["    foo(⟦a, b)⟧;"]);
+    check("rust", "    foo(bar($0))", "arg))", expect!["    foo(bar(⟦arg))⟧"]);
+    check("rust", "    foo(bar($0))", "arg)", expect!["    foo(bar(⟦arg)⟧)"]);
+    check("rust", "    foo($0)", "bar(1)", expect!["    foo(⟦bar(1)⟧)"]);
+    check("rust", "    println!(\"$0\");", "hello {}\", name);", expect![[r#"    println!("⟦hello {}", name);⟧"#]]);
+    check("rust", "    println!(\"$0\");", "hello\");", expect![[r#"    println!("⟦hello");⟧"#]]);
+    check("rust", "    println!(\"$0\");", "hello", expect![[r#"    println!("⟦hello⟧");"#]]);
+    check("python", "print('$0')", "hello')", expect!["print('⟦hello')⟧"]);
+    check("python", "x = a[$0]", "1][2]", expect!["x = a[⟦1][2]⟧"]);
+    check("javascript", "foo(() => {$0})", " return 1; })", expect!["foo(() => {⟦ return 1; })⟧"]);
+    check("rust", "fn f($0) {\n}\n", "a: i32) -> i32 {", expect!["fn f(⟦a: i32) -> i32 {⟧"]);
+    check("rust", "fn f($0) {\n}\n", "a: i32, b: i32", expect!["fn f(⟦a: i32, b: i32⟧) {"]);
+    check(
+        "typescript",
+        "const a: Map<string, number> = new Map([$0]);",
+        "[\"a\", 1]]);",
+        expect![[r#"const a: Map<string, number> = new Map([⟦["a", 1]]);⟧"#]],
+    );
+}
+
+#[test]
+fn brackets_opened_elsewhere_are_not_closed() {
+    check("rust", "fn f() {\n    let a = $0\n}\n", "g(b) })", expect!["    let a = ⟦g(b)⟧"]);
+    check("rust", "fn f() {\n    let a = (1 + $0\n}\n", "b) * c;", expect!["    let a = (1 + ⟦b) * c;⟧"]);
+    check("python", "foo(\n    a,\n    $0\n)\n", "bb)", expect!["    ⟦bb⟧"]);
+}
+
+#[test]
+fn code_that_follows_is_not_written_again() {
+    check("python", "def f():\n    $0\n    return total\n", "return total\n", expect!["nothing"]);
+    check("python", "def f():\n    return to$0\n    return total\n", "tal", expect!["nothing"]);
+    check("python", "x = compute(1)\n$0\n", "x = compute(1)\n", expect!["nothing"]);
+    check_invoked(
+        "python",
+        "def f():\n    $0\n    return total\n",
+        "total = 1\n    return total\n",
+        expect!["    ⟦total = 1⟧"],
+    );
+    check_invoked(
+        "rust",
+        "fn f() {\n    a();\n    $0\n    b();\n    c();\n}\n",
+        "x();\n    b();\n    c();\n}\n",
+        expect!["    ⟦x();⟧"],
+    );
+    check_invoked("rust", "    foo(a, $0b);", "c, b);", expect!["    foo(a, ⟦c, b);⟧"]);
+    check_invoked("rust", "    foo($0, rest);", "first, rest", expect!["    foo(⟦first⟧, rest);"]);
+    check_invoked("rust", "    foo($0bar, rest);", "first, bar", expect!["    foo(⟦first, ⟧bar, rest);"]);
+}
+
+#[test]
+fn repeated_lines_and_running_in_circles_are_cut() {
+    check_invoked(
+        "python",
+        "def f():\n    $0\n",
+        "a = 1\n    b(a)\n    b(a)\n    b(a)\n    b(a)\n",
+        expect!["    ⟦a = 1↵    b(a)⟧"],
+    );
+    check("python", "x = $0\n", "a.b.a.b.a.b.a.b.a.b.a.b", expect!["nothing"]);
+    check_invoked("python", "def f():\n    $0\n", "a = 1\n    x = a.b.a.b.a.b.a.b.a.b.a.b", expect!["    ⟦a = 1⟧"]);
+    check_as(
+        Trigger::Invoked,
+        StopReason::MaxTokens,
+        "python",
+        "def f():\n    $0\n",
+        "a = 1\n    b = 2\n    return a +",
+        &expect!["    ⟦a = 1↵    b = 2⟧"],
+    );
+}
+
+#[test]
+fn prose_fences_and_role_tags_are_never_shown() {
+    check(
+        "python",
+        "def f(a, b):\n    return $0\n",
+        "a + b\n```\n\nThis function adds.",
+        expect!["    return ⟦a + b⟧"],
+    );
+    check("python", "def f(a, b):\n    return $0\n", "a + b```", expect!["    return ⟦a + b⟧"]);
+    check("python", "def f(a, b):\n    return $0\n", "a + b<|end|>\n<|user|>", expect!["    return ⟦a + b⟧"]);
+    check(
+        "python",
+        "def f(a, b):\n    return $0\n",
+        "```python\ndef f(a, b):\n    return a + b\n```",
+        expect!["    return ⟦a + b⟧"],
+    );
+    check(
+        "python",
+        "import os\n\ndef f(a, b):\n    c = a\n    $0\n",
+        "def f(a, b):\n    c = a\n    return c\n",
+        expect!["    ⟦return c⟧"],
+    );
+    check("python", "def f(a, b):\n    return $0\n", "    return a + b\n", expect!["    return ⟦a + b⟧"]);
+    check_invoked(
+        "python",
+        "def f(a, b):\n    $0\n",
+        "Sure, here is the completed code:\n```python\n    return a + b\n```\nIt adds.",
+        expect!["    ⟦return a + b⟧"],
+    );
+    check_invoked(
+        "python",
+        "def f(a, b):\n    $0\n",
+        "return a + b\n\nThis function returns the sum of both arguments.",
+        expect!["    ⟦return a + b⟧"],
+    );
+    check_invoked(
+        "python",
+        "def f(a, b):\n    $0\n",
+        "Sure! I can help you with that. Here is the code.\n",
+        expect!["nothing"],
+    );
+    check(
+        "rust",
+        "/// $0\nfn f() {}\n",
+        "Here is the sum of all elements:",
+        expect!["/// ⟦Here is the sum of all elements:⟧"],
+    );
+    check("markdown", "# Title\n\n$0\n", "Here is an example:\n", expect!["⟦Here is an example:⟧"]);
+}
+
+#[test]
+fn indentation_is_the_files() {
+    check_invoked(
+        "go",
+        "func f() {\n\tif a {\n\t\t$0\n\t}\n}\n",
+        "for {\n            b()\n        }\n",
+        expect!["		⟦for {↵			b()↵		}⟧"],
+    );
+    check_invoked(
+        "python",
+        "def f():\n  if a:\n    $0\n",
+        "for b in c:\n\t\t\td()\n",
+        expect!["    ⟦for b in c:↵      d()⟧"],
+    );
+    check("python", "def f():\n    a = 1\n    $0\n", "    return a\n", expect!["    ⟦return a⟧"]);
+    check("python", "def f():\n    a = 1\n$0\n", "    return a\n", expect!["⟦    return a⟧"]);
+    check_invoked("python", "def f():\n    a = 1\n    $0\n", "\n    return a\n", expect!["    ⟦return a⟧"]);
+    check("python", "def f():\n    return $0\n", " a + b  ", expect!["    return ⟦a + b⟧"]);
+}
+
+#[test]
+fn what_is_not_useful_is_not_shown() {
+    check("rust", "    foo(a$0)", ")", expect!["nothing"]);
+    check("rust", "    foo(a$0)", ");", expect!["nothing"]);
+    check("rust", "    foo(a$0", ");", expect!["    foo(a⟦);⟧"]);
+    check("rust", "    foo(a$0", "", expect!["nothing"]);
+    check("rust", "    foo(a$0", "  \n \n", expect!["nothing"]);
+    check("rust", "fn f() {$0\n}\n", "\n}\n", expect!["nothing"]);
+}
+
+#[test]
+fn a_guess_is_shown_only_to_who_asks() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let guess = Candidate { mean_logprob: MIN_MEAN_LOGPROB - 0.1, ..candidate("b + c;", StopReason::LineEnd) };
+    for (trigger, is_shown) in [(Trigger::Automatic, false), (Trigger::Invoked, true)] {
+        let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
+        assert_eq!(finish(&plan, &snapshot, &guess).is_some(), is_shown, "{trigger:?}");
+    }
+}
+
+#[test]
+fn a_completion_extends_the_selected_item() {
+    let (snapshot, offset) = fixture("rust", "fn f() {\n    foo.pu$0)\n}\n");
+    let selected = Some((offset - 2..offset, "push_str(".to_owned()));
+    let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Automatic, selected });
+    let item = finish(&plan, &snapshot, &candidate("\"a\");", StopReason::LineEnd));
+    expect![[r#"    foo.⟦push_str("a");⟧"#]].assert_eq(&shown(&snapshot, item));
+}
+
+#[test]
+fn alternatives_that_come_to_the_same_are_one() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Invoked, selected: None });
+    let candidates = ["b + c;", "b + c;  ", "", "d + e;"].map(|text| candidate(text, StopReason::EndOfTurn));
+    let texts: Vec<_> = finish_all(&plan, &snapshot, &candidates).into_iter().map(|item| item.insert_text).collect();
+    assert_eq!(texts, ["b + c;", "d + e;"]);
+}
+
+#[test]
+fn typing_what_a_completion_says_keeps_it() {
+    let check = |insert_text: &str, replaced: usize, typed: &str, closed: &str, expect: Expect| {
+        let item = InlineItem { insert_text: insert_text.to_owned(), range: 10..10 + replaced };
+        let rest = type_through(&item, typed, closed);
+        expect.assert_eq(
+            &rest.map_or("nothing".to_owned(), |rest| format!("{:?} at {:?}", rest.insert_text, rest.range)),
+        );
+    };
+    check("foo(a)", 0, "f", "", expect![[r#""oo(a)" at 11..11"#]]);
+    check("foo(a)", 0, "", "", expect![[r#""foo(a)" at 10..10"#]]);
+    check("foo(a)", 0, "foo(a)", "", expect!["nothing"]);
+    check("foo(a)", 0, "g", "", expect!["nothing"]);
+    check("foo(a)", 0, "foo(", ")", expect![[r#""a)" at 14..15"#]]);
+    check("foo(a))", 1, "foo(", ")", expect![[r#""a))" at 14..16"#]]);
+    check("foo(b() + c", 0, "foo(", ")", expect![[r#""b() + c" at 14..14"#]]);
+    check("foo(\"a\")", 0, "foo(\"", "\")", expect![[r#""a\")" at 15..17"#]]);
+    check("foo(a, ", 0, "foo(", ")", expect![[r#""a, " at 14..14"#]]);
+    check("foo(a, ", 1, "foo(", ")", expect!["nothing"]);
+    check("a()", 0, "a(", ")", expect!["nothing"]);
+    check(" {\n    b\n}", 0, " {", "}", expect![[r#""\n    b\n}" at 12..13"#]]);
+}
+
+#[test]
+fn the_gate_keeps_quiet_where_nobody_would_look() {
+    let check = |trigger: Trigger, language_id: &str, marked: &str, expect: Expect| {
+        let (snapshot, offset) = fixture(language_id, marked);
+        let verdict = gate::gate(&Place::at(&snapshot, offset), trigger, &options());
+        expect.assert_eq(&verdict.map_or_else(|skip| format!("{skip:?}"), |()| "asks".to_owned()));
+    };
+    check(Trigger::Automatic, "rust", "let a = b$0cd;", expect!["MidWord"]);
+    check(Trigger::Automatic, "rust", "let a = é$0é;", expect!["MidWord"]);
+    check(Trigger::Automatic, "rust", "let a = $0;", expect!["asks"]);
+    check(Trigger::Automatic, "rust", "foo($0);", expect!["asks"]);
+    check(Trigger::Automatic, "rust", "foo($0, b);", expect!["asks"]);
+    check(Trigger::Automatic, "rust", "foo($0, some_other);", expect!["MidLine"]);
+    check(Trigger::Automatic, "rust", "foo(a);$0", expect!["StatementEnd"]);
+    check(Trigger::Automatic, "rust", "for (i = 0;$0", expect!["asks"]);
+    check(Trigger::Automatic, "rust", "// first;$0", expect!["asks"]);
+    check(Trigger::Automatic, "rust", "$0", expect!["Empty"]);
+    check(Trigger::Automatic, "rust", "\n\n  $0\n", expect!["Empty"]);
+    check(Trigger::Invoked, "rust", "let a = b$0cd;", expect!["asks"]);
+    check(Trigger::Invoked, "rust", "$0", expect!["asks"]);
+}
+
+#[test]
+fn the_gate_obeys_the_settings() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let place = Place::at(&snapshot, offset);
+    let verdict =
+        |enabled, excluded, trigger| gate::gate(&place, trigger, &CompletionOptions { enabled, excluded, ..options() });
+    assert_eq!(verdict(Enabled::On, false, Trigger::Automatic), Ok(()));
+    assert_eq!(verdict(Enabled::Manual, false, Trigger::Automatic), Err(Skip::Disabled));
+    assert_eq!(verdict(Enabled::Manual, false, Trigger::Invoked), Ok(()));
+    assert_eq!(verdict(Enabled::Off, false, Trigger::Invoked), Err(Skip::Disabled));
+    assert_eq!(verdict(Enabled::On, true, Trigger::Invoked), Err(Skip::Excluded));
+}
+
+#[test]
+fn the_setting_decides_about_lines_where_syntax_does_not_forbid() {
+    let single_line = |multiline, trigger, marked: &str| {
+        let (snapshot, offset) = fixture("rust", marked);
+        let place = Place::at(&snapshot, offset);
+        let options = CompletionOptions { multiline, ..options() };
+        plan::generation_params(&place, &snapshot, trigger, &options).stop.single_line
+    };
+    let opened = "fn f() {$0\n}\n";
+    let statement = "fn f() {\n    let a = $0\n}\n";
+    let before_code = "fn f() {\n    g($0, a);\n}\n";
+    assert!(!single_line(Multiline::Auto, Trigger::Automatic, opened));
+    assert!(single_line(Multiline::Auto, Trigger::Automatic, statement));
+    assert!(!single_line(Multiline::Auto, Trigger::Invoked, statement));
+    assert!(single_line(Multiline::Never, Trigger::Invoked, opened));
+    assert!(!single_line(Multiline::Always, Trigger::Automatic, statement));
+    assert!(single_line(Multiline::Always, Trigger::Invoked, before_code));
+}
