@@ -2,6 +2,7 @@
 //! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
 
 pub mod attention;
+mod buffer;
 mod disjoint;
 pub mod matmul;
 pub mod ops;

@@ -1,16 +1,49 @@
 //! Quantised weights, packed for the processor at hand, times f32 activations.
 
+mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod interleaved;
+mod layout;
+mod level;
 mod reference;
 
+pub use activations::Activations;
+
+use super::buffer::AlignedBytes;
 use super::{pool::ThreadPool, quant, quant::QuantType};
+use level::Level;
 
 /// A weight matrix `(rows, cols)` in the layout its kernel wants, at about the file's own bytes.
 pub struct PackedMatrix {
     quant: QuantType,
     rows: usize,
     cols: usize,
-    /// Rows of blocks as in the file.
-    bytes: Vec<u8>,
+    kernel: Kernel,
+    bytes: AlignedBytes,
+}
+
+/// Which family of kernels multiplies a matrix; it decides the layout and the form of the activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    /// Rows as in the file, f32 activations.
+    Native,
+    /// Interleaved rows of blocks of 32, activations with a scale per 32.
+    Blocks,
+    /// Interleaved rows of superblocks of 256, activations with a scale per 256.
+    Supers,
+}
+
+impl Kernel {
+    fn choose(quant: QuantType, level: Level) -> Self {
+        if level == Level::Portable || !layout::is_interleaved(quant) || quant.block_len() == activations::SUPER {
+            Self::Native
+        } else if quant.block_len() == activations::BLOCK {
+            Self::Blocks
+        } else {
+            Self::Supers
+        }
+    }
 }
 
 impl PackedMatrix {
@@ -19,11 +52,24 @@ impl PackedMatrix {
     /// # Panics
     /// If `cols` is not a multiple of the block length or `bytes` is not exactly the matrix.
     pub fn pack(quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
-        let _ = pool;
+        Self::pack_for(Kernel::choose(quant, Level::detect()), quant, rows, cols, bytes, pool)
+    }
+
+    fn pack_for(kernel: Kernel, quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
         assert!(cols.is_multiple_of(quant.block_len()), "{cols} columns are not whole blocks of {quant:?}");
         let expected = rows * (cols / quant.block_len() * quant.block_bytes());
         assert_eq!(bytes.len(), expected, "bytes of a {rows} x {cols} matrix of {quant:?}");
-        Self { quant, rows, cols, bytes: bytes.to_vec() }
+        let bytes = if kernel == Kernel::Native {
+            let mut native = AlignedBytes::zeroed(bytes.len());
+            native.as_mut_slice().copy_from_slice(bytes);
+            native
+        } else {
+            let groups = rows.div_ceil(layout::ROWS);
+            let mut packed = AlignedBytes::zeroed(groups * layout::group_bytes(quant, cols));
+            layout::pack(quant, rows, cols, bytes, packed.as_mut_slice(), pool);
+            packed
+        };
+        Self { quant, rows, cols, kernel, bytes }
     }
 
     pub fn rows(&self) -> usize {
@@ -36,48 +82,34 @@ impl PackedMatrix {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.as_slice().len()
     }
 
     /// Row `row` as f32 into `out` (cols): the embedding look-up.
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows, "row {row} of a matrix of {} rows", self.rows);
         let row_bytes = self.cols / self.quant.block_len() * self.quant.block_bytes();
-        quant::dequantize(self.quant, &self.bytes[row * row_bytes..(row + 1) * row_bytes], out);
+        if self.kernel == Kernel::Native {
+            let native = &self.bytes.as_slice()[row * row_bytes..(row + 1) * row_bytes];
+            quant::dequantize(self.quant, native, out);
+        } else {
+            let mut native = vec![0; row_bytes];
+            layout::unpack_row(self.quant, self.cols, self.bytes.as_slice(), row, &mut native);
+            quant::dequantize(self.quant, &native, out);
+        }
     }
 
     /// `out (m, rows) = activations (m, cols) x self^T`.
     ///
     /// # Panics
-    /// If the activations have other columns, or `out` another size.
+    /// If the activations have other columns, were not quantised for this matrix, or `out` has another size.
     pub fn matmul(&self, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {
         assert_eq!(activations.cols, self.cols, "columns of activations and matrix");
         assert_eq!(out.len(), activations.m * self.rows, "output size");
-        reference::matmul(self, pool, activations, out);
-    }
-}
-
-/// An `(m, cols)` block of activations in the quantised forms the matrices it meets need; reused between calls so
-/// that decoding allocates nothing.
-#[derive(Default)]
-pub struct Activations {
-    m: usize,
-    cols: usize,
-    values: Vec<f32>,
-}
-
-impl Activations {
-    /// Takes `values (m, cols)` for products with `matrices`, all of `cols` columns.
-    ///
-    /// # Panics
-    /// If `values` is not whole rows, or a matrix has other columns.
-    pub fn quantize(&mut self, pool: &ThreadPool, values: &[f32], cols: usize, matrices: &[&PackedMatrix]) {
-        let _ = pool;
-        assert!(values.len().is_multiple_of(cols), "{} values are not rows of {cols}", values.len());
-        assert!(matrices.iter().all(|matrix| matrix.cols == cols), "a matrix does not have {cols} columns");
-        self.cols = cols;
-        self.m = values.len() / cols;
-        self.values.clear();
-        self.values.extend_from_slice(values);
+        match self.kernel {
+            Kernel::Native => reference::matmul(self, pool, activations, out),
+            Kernel::Blocks | Kernel::Supers => interleaved::matmul(self, Level::detect(), pool, activations, out),
+        }
     }
 }
 

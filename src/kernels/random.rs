@@ -37,26 +37,32 @@ impl Random {
         let mut bytes: Vec<u8> =
             (0..values / quant.block_len() * quant.block_bytes()).map(|_| self.next() as u8).collect();
         for block in bytes.chunks_exact_mut(quant.block_bytes()) {
-            let f16_offsets: &[usize] = match quant {
+            match quant {
                 QuantType::F32 | QuantType::Q8K => {
                     block[..4].copy_from_slice(&(scale * self.gaussian()).to_le_bytes());
-                    &[]
                 }
                 QuantType::Bf16 => {
                     block.copy_from_slice(&half::bf16::from_f32(scale * self.gaussian()).to_le_bytes());
-                    &[]
                 }
-                QuantType::F16 | QuantType::Q4_0 | QuantType::Q5_0 | QuantType::Q8_0 => &[0],
-                QuantType::Q4_1 | QuantType::Q5_1 | QuantType::Q4K | QuantType::Q5K => &[0, 2],
-                QuantType::Q2K => &[80, 82],
-                QuantType::Q3K => &[108],
-                QuantType::Q6K => &[208],
-            };
-            for &offset in f16_offsets {
+                _ => {}
+            }
+            for &offset in Self::f16_offsets(quant) {
                 let value = half::f16::from_f32(scale * self.gaussian());
                 block[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
             }
         }
         bytes
+    }
+
+    /// Where a block's f16 fields are.
+    pub(super) fn f16_offsets(quant: QuantType) -> &'static [usize] {
+        match quant {
+            QuantType::F32 | QuantType::Bf16 | QuantType::Q8K => &[],
+            QuantType::F16 | QuantType::Q4_0 | QuantType::Q5_0 | QuantType::Q8_0 => &[0],
+            QuantType::Q4_1 | QuantType::Q5_1 | QuantType::Q4K | QuantType::Q5K => &[0, 2],
+            QuantType::Q2K => &[80, 82],
+            QuantType::Q3K => &[108],
+            QuantType::Q6K => &[208],
+        }
     }
 }

@@ -1,0 +1,238 @@
+//! Speed of the kernels on one thread, in processor time, beside what the machine can do: `cargo bench --bench kernels`,
+//! optionally with a filter (`-- q4_k`).
+//!
+//! Products are given in GMAC/s (multiplications and additions) and, for few rows, in GB/s of packed weights read. The
+//! matrix is larger than the caches for m <= 8, as in decoding, and small for larger m, as in prefill.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use phi_ls::kernels::attention::{AttentionInput, KvShape, KvType, PAGE_LEN, attend};
+use phi_ls::kernels::matmul::{Activations, PackedMatrix};
+use phi_ls::kernels::ops;
+use phi_ls::kernels::pool::ThreadPool;
+use phi_ls::kernels::quant::QuantType;
+
+const TYPES: [(&str, QuantType); 13] = [
+    ("f32", QuantType::F32),
+    ("f16", QuantType::F16),
+    ("bf16", QuantType::Bf16),
+    ("q4_0", QuantType::Q4_0),
+    ("q4_1", QuantType::Q4_1),
+    ("q5_0", QuantType::Q5_0),
+    ("q5_1", QuantType::Q5_1),
+    ("q8_0", QuantType::Q8_0),
+    ("q2_k", QuantType::Q2K),
+    ("q3_k", QuantType::Q3K),
+    ("q4_k", QuantType::Q4K),
+    ("q5_k", QuantType::Q5K),
+    ("q6_k", QuantType::Q6K),
+];
+
+/// Processor time of this thread; wall-clock time where the system does not tell.
+fn thread_time(origin: Instant) -> Duration {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse().ok())
+        .map_or_else(|| origin.elapsed(), Duration::from_nanos)
+}
+
+/// Seconds of the best of several runs.
+fn best(mut run: impl FnMut()) -> f64 {
+    run();
+    let origin = Instant::now();
+    let mut best = f64::INFINITY;
+    while origin.elapsed() < Duration::from_millis(250) {
+        let start = thread_time(origin);
+        let mut runs = 0;
+        while (thread_time(origin) - start) < Duration::from_millis(20) {
+            run();
+            runs += 1;
+        }
+        best = best.min((thread_time(origin) - start).as_secs_f64() / f64::from(runs));
+    }
+    best
+}
+
+/// Pseudo-random bytes; with these tops every f16 of a block is small and finite.
+fn blocks(quant: QuantType, values: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = vec![0; values / quant.block_len() * quant.block_bytes()];
+    for byte in &mut bytes {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        *byte = (state >> 33) as u8 & 0xbb;
+    }
+    bytes
+}
+
+fn activations(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919) % 1021) as f32 / 510.0 - 1.0).collect()
+}
+
+fn bench_matmul(name: &str, quant: QuantType, pool: &ThreadPool) {
+    let cols = 3072;
+    for m in [1, 2, 4, 8, 32, 128] {
+        let rows = if m <= 8 { 32768 } else { 1024 };
+        let bytes = blocks(quant, rows * cols);
+        let matrix = PackedMatrix::pack(quant, rows, cols, &bytes, pool);
+        let values = activations(m * cols);
+        let mut input = Activations::default();
+        input.quantize(pool, &values, cols, &[&matrix]);
+        let mut out = vec![0.0; m * rows];
+        let seconds = best(|| matrix.matmul(pool, &input, black_box(&mut out)));
+        let gmacs = (rows * cols * m) as f64 / seconds * 1e-9;
+        let gigabytes = bytes.len() as f64 / seconds * 1e-9;
+        println!("{name:<6} m {m:>3}  {gmacs:7.1} GMAC/s  {gigabytes:6.1} GB/s");
+    }
+}
+
+fn bench_pack(pool: &ThreadPool) {
+    for (name, quant) in TYPES {
+        let (rows, cols) = (8192, 3072);
+        let bytes = blocks(quant, rows * cols);
+        let seconds = best(|| {
+            black_box(PackedMatrix::pack(quant, rows, cols, &bytes, pool));
+        });
+        println!("pack {name:<6} {:6.1} GB/s", bytes.len() as f64 / seconds * 1e-9);
+    }
+}
+
+fn bench_quantize(pool: &ThreadPool) {
+    for (name, quant) in [("per 32", QuantType::Q8_0), ("per 256", QuantType::Q4K)] {
+        for m in [1, 128] {
+            let cols = 3072;
+            let matrix = PackedMatrix::pack(quant, 16, cols, &blocks(quant, 16 * cols), pool);
+            let values = activations(m * cols);
+            let mut input = Activations::default();
+            let seconds = best(|| input.quantize(pool, black_box(&values), cols, &[&matrix]));
+            println!("quantize {name:<8} m {m:>3}  {:6.2} G values/s", values.len() as f64 / seconds * 1e-9);
+        }
+    }
+}
+
+fn bench_attention(pool: &ThreadPool) {
+    let models = [("Phi-3.5-mini", 32, 32, 96), ("Phi-4-mini", 24, 8, 128), ("SmolLM2-135M", 9, 3, 64)];
+    for (model, num_heads, num_kv_heads, head_dim) in models {
+        for kv_type in [KvType::F16, KvType::Q8_0] {
+            let shape = KvShape { num_kv_heads, head_dim, kv_type };
+            for (context, rows) in [(512, 1), (2048, 1), (2048, 4), (512, 64)] {
+                let width = num_kv_heads * head_dim;
+                let mut pages = vec![vec![0; shape.page_layer_bytes()]; (context + rows) / PAGE_LEN + 1];
+                let values = activations((context + rows) * width);
+                for (position, row) in values.chunks_exact(width).enumerate() {
+                    shape.store(&mut pages[position / PAGE_LEN], position % PAGE_LEN, row, row);
+                }
+                let pages: Vec<&[u8]> = pages.iter().map(Vec::as_slice).collect();
+                let query = activations(rows * num_heads * head_dim);
+                let mut out = vec![0.0; query.len()];
+                let seconds = best(|| {
+                    let input = AttentionInput { pages: &pages, past_len: context, rows };
+                    attend(pool, &shape, num_heads, &query, &[input], black_box(&mut out));
+                });
+                let gmacs = (2 * rows * num_heads * head_dim * context) as f64 / seconds * 1e-9;
+                let bytes = (pages.len() * shape.page_layer_bytes()) as f64;
+                println!(
+                    "attention {model} {kv_type:?} context {context} rows {rows}: {:.1} us a layer, {gmacs:.1} GMAC/s, {:.1} GB/s",
+                    seconds * 1e6,
+                    bytes / seconds * 1e-9
+                );
+            }
+        }
+    }
+}
+
+fn bench_ops() {
+    let (n, rows) = (8192, 16);
+    let gate_up = activations(2 * n * rows);
+    let mut out = vec![0.0; n * rows];
+    let seconds = best(|| ops::silu_gate(black_box(&gate_up), n, black_box(&mut out)));
+    println!("silu_gate {:6.2} G values/s", out.len() as f64 / seconds * 1e-9);
+    let weight = activations(3072);
+    let hidden = activations(3072 * rows);
+    let mut out = vec![0.0; hidden.len()];
+    let seconds = best(|| ops::rms_norm(black_box(&hidden), &weight, 1e-5, black_box(&mut out)));
+    println!("rms_norm  {:6.2} G values/s", out.len() as f64 / seconds * 1e-9);
+    let (cos, sin) = (activations(48), activations(48));
+    for style in [ops::RopeStyle::Neox, ops::RopeStyle::Interleaved] {
+        let seconds = best(|| {
+            for head in out.chunks_exact_mut(96) {
+                ops::rope(style, black_box(head), &cos, &sin);
+            }
+        });
+        println!("rope {style:?} {:6.2} G values/s", out.len() as f64 / seconds * 1e-9);
+    }
+}
+
+/// What the kernels are measured against.
+fn bench_machine() {
+    let memory = vec![1u64; 1 << 25];
+    let seconds = best(|| {
+        black_box(black_box(&memory).iter().fold(0, |sum, word| sum ^ word));
+    });
+    println!("streaming read {:.1} GB/s", (memory.len() * 8) as f64 / seconds * 1e-9);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        println!("maddubs peak   {:.1} GMAC/s", unsafe { peak::maddubs() });
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod peak {
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    /// Eight products summed in 16 bits, then one `madd`, as the 4-bit kernels do, all in registers.
+    #[target_feature(enable = "avx2")]
+    pub fn maddubs() -> f64 {
+        let steps = 100_000;
+        let input = black_box([[3u8; 32]; 8 + 4]);
+        let seconds = super::best(|| {
+            let mut sums = [_mm256_setzero_si256(); 4];
+            for _ in 0..steps {
+                let input = black_box(&input);
+                // SAFETY: each of the 12 vectors is 32 readable bytes.
+                let vector = |i: usize| unsafe { _mm256_loadu_si256(input[i].as_ptr().cast()) };
+                let activations = [vector(8), vector(9), vector(10), vector(11)];
+                let mut partial = [_mm256_setzero_si256(); 4];
+                for step in 0..8 {
+                    let weights = vector(step);
+                    for (partial, activations) in partial.iter_mut().zip(activations) {
+                        *partial = _mm256_add_epi16(*partial, _mm256_maddubs_epi16(weights, activations));
+                    }
+                }
+                for (sum, partial) in sums.iter_mut().zip(partial) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(partial, *sum));
+                }
+            }
+            black_box(sums);
+        });
+        f64::from(steps) * 8.0 * 4.0 * 32.0 / seconds * 1e-9
+    }
+}
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let wanted = |name: &str| name.contains(&filter);
+    let pool = ThreadPool::new(1);
+    if wanted("machine") {
+        bench_machine();
+    }
+    for (name, quant) in TYPES {
+        if wanted(name) {
+            bench_matmul(name, quant, &pool);
+        }
+    }
+    if wanted("pack") {
+        bench_pack(&pool);
+    }
+    if wanted("quantize") {
+        bench_quantize(&pool);
+    }
+    if wanted("attention") {
+        bench_attention(&pool);
+    }
+    if wanted("ops") {
+        bench_ops();
+    }
+}

@@ -1,0 +1,265 @@
+//! The interleaved layout: 16 rows of one block side by side, at exactly the file's bytes.
+//!
+//! For each group of 16 rows, block after block along the columns, the parts of the 16 native blocks follow one
+//! another. Dwords are transposed: the same 4 bytes of all 16 rows lie together in 64 bytes, so a vector holds 4
+//! neighbouring columns of 8 (or 16) rows and one activation dword, broadcast, meets them all. Rows are padded to
+//! whole groups with zero blocks.
+
+use std::ops::Range;
+
+use crate::kernels::disjoint::DisjointSlice;
+use crate::kernels::pool::ThreadPool;
+use crate::kernels::quant::{QuantType, k_scale_min};
+
+/// Rows side by side.
+pub(super) const ROWS: usize = 16;
+
+/// Where row r's byte lies in 16 bytes of scales: so ordered that widening to 16 bits and unpacking gives the rows
+/// 0..8 in the low and 8..16 in the high halves without crossing vector lanes.
+const SCALE_PLACE: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
+
+/// Bytes of the packed six-bit scales and mins of 16 rows.
+pub(super) const SIX_BIT_BYTES: usize = 192;
+
+/// One part of a block of 16 rows; the number is its byte offset in the native block.
+#[derive(Clone, Copy)]
+enum Part {
+    /// An f16 of each row, in row order.
+    Halves(usize),
+    /// Bytes in `SCALE_PLACE` order, one vector of 16 per native byte.
+    Bytes(Range8),
+    /// The 12 bytes of six-bit scales and mins of Q4_K and Q5_K, see `pack_six_bits`.
+    SixBits(usize),
+    /// Dwords, in row order, one vector of 64 bytes per native dword.
+    Dwords(Range8),
+}
+
+/// A start and a count.
+#[derive(Clone, Copy)]
+struct Range8 {
+    start: usize,
+    count: usize,
+}
+
+const fn halves(start: usize) -> Part {
+    Part::Halves(start)
+}
+
+const fn bytes(start: usize, count: usize) -> Part {
+    Part::Bytes(Range8 { start, count })
+}
+
+const fn dwords(start: usize, count: usize) -> Part {
+    Part::Dwords(Range8 { start, count })
+}
+
+/// The parts of a type's block in the order in which they are stored; `None` if the type is kept as in the file.
+fn parts(quant: QuantType) -> Option<&'static [Part]> {
+    Some(match quant {
+        QuantType::Q4_0 => const { &[halves(0), dwords(2, 4)] },
+        QuantType::Q4_1 => const { &[halves(0), halves(2), dwords(4, 4)] },
+        QuantType::Q5_0 => const { &[halves(0), dwords(2, 1), dwords(6, 4)] },
+        QuantType::Q5_1 => const { &[halves(0), halves(2), dwords(4, 1), dwords(8, 4)] },
+        QuantType::Q8_0 => const { &[halves(0), dwords(2, 8)] },
+        QuantType::Q4K => const { &[halves(0), halves(2), Part::SixBits(4), dwords(16, 32)] },
+        QuantType::Q5K => const { &[halves(0), halves(2), Part::SixBits(4), dwords(16, 8), dwords(48, 32)] },
+        QuantType::Q6K => const { &[halves(208), bytes(192, 16), dwords(0, 32), dwords(128, 16)] },
+        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q2K | QuantType::Q3K | QuantType::Q8K => {
+            return None;
+        }
+    })
+}
+
+/// Whether the type has an interleaved layout.
+pub(super) fn is_interleaved(quant: QuantType) -> bool {
+    parts(quant).is_some()
+}
+
+/// Bytes of one group of 16 rows of `cols` columns.
+pub(super) fn group_bytes(quant: QuantType, cols: usize) -> usize {
+    ROWS * (cols / quant.block_len() * quant.block_bytes())
+}
+
+/// Interleaves `rows` rows of native blocks into `packed` (whole groups).
+pub(super) fn pack(quant: QuantType, rows: usize, cols: usize, native: &[u8], packed: &mut [u8], pool: &ThreadPool) {
+    let parts = parts(quant).expect("only interleaved types are packed");
+    let row_bytes = cols / quant.block_len() * quant.block_bytes();
+    let group_bytes = group_bytes(quant, cols);
+    let packed = DisjointSlice::new(packed);
+    pool.run(rows.div_ceil(ROWS), &|group| {
+        // SAFETY: each task has its own group.
+        let packed = unsafe { packed.slice(group * group_bytes..(group + 1) * group_bytes) };
+        let native = &native[group * ROWS * row_bytes..rows.min((group + 1) * ROWS) * row_bytes];
+        pack_group(parts, quant.block_bytes(), row_bytes, native, packed);
+    });
+}
+
+fn pack_group(parts: &[Part], block_bytes: usize, row_bytes: usize, native: &[u8], packed: &mut [u8]) {
+    let zeros = [0; 256];
+    for (block, mut packed) in packed.chunks_exact_mut(ROWS * block_bytes).enumerate() {
+        let start = block * block_bytes;
+        let mut rows = [&zeros[..block_bytes]; ROWS];
+        for (row, native) in rows.iter_mut().zip(native.chunks_exact(row_bytes)) {
+            *row = &native[start..start + block_bytes];
+        }
+        for part in parts {
+            let (target, rest) = packed.split_at_mut(part.packed_bytes());
+            part.pack(&rows, target);
+            packed = rest;
+        }
+    }
+}
+
+/// Gathers the native blocks of `row` (of its whole width) out of the packed matrix.
+pub(super) fn unpack_row(quant: QuantType, cols: usize, packed: &[u8], row: usize, native: &mut [u8]) {
+    let parts = parts(quant).expect("only interleaved types are packed");
+    let group_bytes = group_bytes(quant, cols);
+    let group = &packed[row / ROWS * group_bytes..(row / ROWS + 1) * group_bytes];
+    let block_bytes = quant.block_bytes();
+    for (mut packed, native) in group.chunks_exact(ROWS * block_bytes).zip(native.chunks_exact_mut(block_bytes)) {
+        for part in parts {
+            let (source, rest) = packed.split_at(part.packed_bytes());
+            part.unpack(source, row % ROWS, native);
+            packed = rest;
+        }
+    }
+}
+
+impl Part {
+    fn packed_bytes(self) -> usize {
+        match self {
+            Self::Halves(_) => 2 * ROWS,
+            Self::Bytes(range) => range.count * ROWS,
+            Self::SixBits(_) => SIX_BIT_BYTES,
+            Self::Dwords(range) => range.count * 4 * ROWS,
+        }
+    }
+
+    fn pack(self, rows: &[&[u8]; ROWS], packed: &mut [u8]) {
+        match self {
+            Self::Halves(start) => {
+                for (packed, row) in packed.chunks_exact_mut(2).zip(rows) {
+                    packed.copy_from_slice(&row[start..start + 2]);
+                }
+            }
+            Self::Bytes(Range8 { start, count }) => {
+                for (r, row) in rows.iter().enumerate() {
+                    for (vector, byte) in packed.chunks_exact_mut(ROWS).zip(&row[start..start + count]) {
+                        vector[SCALE_PLACE[r]] = *byte;
+                    }
+                }
+            }
+            Self::SixBits(start) => pack_six_bits(&rows.map(|row| &row[start..start + 12]), packed),
+            Self::Dwords(Range8 { start, count }) => {
+                for (r, row) in rows.iter().enumerate() {
+                    let (dwords, _) = row[start..start + 4 * count].as_chunks::<4>();
+                    let (vectors, _) = packed.as_chunks_mut::<64>();
+                    for (vector, dword) in vectors.iter_mut().zip(dwords) {
+                        vector[4 * r..4 * r + 4].copy_from_slice(dword);
+                    }
+                }
+            }
+        }
+    }
+
+    fn unpack(self, packed: &[u8], row: usize, native: &mut [u8]) {
+        match self {
+            Self::Halves(start) => native[start..start + 2].copy_from_slice(&packed[2 * row..2 * row + 2]),
+            Self::Bytes(Range8 { start, count }) => {
+                for (byte, vector) in native[start..start + count].iter_mut().zip(packed.chunks_exact(ROWS)) {
+                    *byte = vector[SCALE_PLACE[row]];
+                }
+            }
+            Self::SixBits(start) => native[start..start + 12].copy_from_slice(&unpack_six_bits(packed, row)),
+            Self::Dwords(Range8 { start, count }) => {
+                let dwords = native[start..start + 4 * count].chunks_exact_mut(4);
+                for (dword, vector) in dwords.zip(packed.chunks_exact(4 * ROWS)) {
+                    dword.copy_from_slice(&vector[4 * row..4 * row + 4]);
+                }
+            }
+        }
+    }
+}
+
+/// Six-bit values 0..8 of a row are its scales, 8..16 its mins; value v of row r is byte `SCALE_PLACE[r] + 16 (v % 2)` of
+/// vector v / 2 of 8. Six vectors are stored: their low six bits are vectors 0..6; the top two bits of stored vectors 0,
+/// 1, 2 are bits 0-1, 2-3, 4-5 of vector 6, and those of stored vectors 3, 4, 5 the same of vector 7.
+fn pack_six_bits(scales: &[&[u8]; ROWS], packed: &mut [u8]) {
+    let mut vectors = [[0u8; 32]; 8];
+    for (r, scales) in scales.iter().enumerate() {
+        for sub_block in 0..8 {
+            let (scale, min) = k_scale_min(scales, sub_block);
+            let place = SCALE_PLACE[r] + sub_block % 2 * ROWS;
+            vectors[sub_block / 2][place] = scale;
+            vectors[4 + sub_block / 2][place] = min;
+        }
+    }
+    for (v, stored) in packed.chunks_exact_mut(32).enumerate() {
+        for (place, stored) in stored.iter_mut().enumerate() {
+            *stored = vectors[v][place] | (vectors[6 + v / 3][place] >> (v % 3 * 2) & 3) << 6;
+        }
+    }
+}
+
+/// The inverse, back into the native 12 bytes of one row.
+fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
+    let value = |v: usize| {
+        let (vector, place) = (v / 2, SCALE_PLACE[row] + v % 2 * ROWS);
+        let stored = |v: usize| packed[v * 32 + place];
+        match vector {
+            0..6 => stored(vector) & 63,
+            _ => (0..3).map(|i| stored((vector - 6) * 3 + i) >> 6 << (2 * i)).sum(),
+        }
+    };
+    let mut native = [0; 12];
+    for i in 0..4 {
+        let (scale, min, scale_high, min_high) = (value(i), value(8 + i), value(4 + i), value(12 + i));
+        native[i] = scale | scale_high >> 4 << 6;
+        native[4 + i] = min | min_high >> 4 << 6;
+        native[8 + i] = scale_high & 15 | min_high << 4;
+    }
+    native
+}
+
+/// Splits the row groups of a matrix into tasks for `threads` threads: enough to balance, few enough to stream.
+pub(super) fn task_groups(rows: usize, threads: usize) -> usize {
+    rows.div_ceil(ROWS).div_ceil(threads * 8).max(1)
+}
+
+/// The groups of task `task`, of `per_task` groups each.
+pub(super) fn groups_of(task: usize, per_task: usize, rows: usize) -> Range<usize> {
+    task * per_task..((task + 1) * per_task).min(rows.div_ceil(ROWS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::random::Random;
+
+    #[test]
+    fn every_row_comes_back_as_it_was() {
+        let types = [
+            QuantType::Q4_0,
+            QuantType::Q4_1,
+            QuantType::Q5_0,
+            QuantType::Q5_1,
+            QuantType::Q8_0,
+            QuantType::Q4K,
+            QuantType::Q5K,
+            QuantType::Q6K,
+        ];
+        let pool = ThreadPool::new(2);
+        for quant in types {
+            let (rows, cols) = (37, 512);
+            let native = Random::new(1).blocks(quant, rows * cols, 1.0);
+            let mut packed = vec![0xff; rows.div_ceil(ROWS) * group_bytes(quant, cols)];
+            pack(quant, rows, cols, &native, &mut packed, &pool);
+            let row_bytes = native.len() / rows;
+            let mut row = vec![0; row_bytes];
+            for (index, expected) in native.chunks_exact(row_bytes).enumerate() {
+                unpack_row(quant, cols, &packed, index, &mut row);
+                assert_eq!(row, expected, "{quant:?} row {index}");
+            }
+        }
+    }
+}
