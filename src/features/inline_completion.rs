@@ -87,7 +87,10 @@ pub enum Skip {
 pub struct Plan {
     pub prompt: Prompt,
     pub params: GenerationParams,
-    pub request: InlineRequest,
+    /// The request's.
+    pub offset: usize,
+    pub trigger: Trigger,
+    pub selected: Option<(Range<usize>, String)>,
 }
 
 /// What to show. `range` lies on one line and begins at the cursor (with a selected item: where that begins); what it covers
@@ -101,15 +104,15 @@ pub struct InlineItem {
 /// Shapes what the model wrote at the plan's place in `snapshot`, the one it was planned for; `None` when nothing useful is
 /// left, or when the model was guessing and nobody asked.
 pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option<InlineItem> {
-    if plan.request.trigger == Trigger::Automatic && candidate.mean_logprob < MIN_MEAN_LOGPROB {
+    if plan.trigger == Trigger::Automatic && candidate.mean_logprob < MIN_MEAN_LOGPROB {
         return None;
     }
-    let (snapshot, offset) = with_selected(snapshot, &plan.request);
+    let (snapshot, offset) = with_selected(snapshot, plan.offset, plan.selected.as_ref());
     let place = Place::at(&snapshot, offset);
     let cut_at_syntax = |text: &str| statement_end(&snapshot, &place, text);
     let shaping = Shaping { place: &place, stop: &plan.params.stop, cut_at_syntax: &cut_at_syntax };
     let Shaped { text, replaced } = shaping.shape(&candidate.text, candidate.stop_reason)?;
-    Some(match &plan.request.selected {
+    Some(match &plan.selected {
         Some((range, selected)) => {
             InlineItem { insert_text: format!("{selected}{text}"), range: range.start..range.end + replaced }
         }
@@ -150,8 +153,8 @@ pub fn type_through(item: &InlineItem, typed: &str, closed: &str) -> Option<Inli
 }
 
 /// The document as if the item selected in the suggest widget were accepted, and the cursor in it.
-fn with_selected(snapshot: &Snapshot, request: &InlineRequest) -> (Snapshot, usize) {
-    let Some((range, selected)) = &request.selected else { return (snapshot.clone(), request.offset) };
+fn with_selected(snapshot: &Snapshot, offset: usize, selected: Option<&(Range<usize>, String)>) -> (Snapshot, usize) {
+    let Some((range, selected)) = selected else { return (snapshot.clone(), offset) };
     let edit = Edit { range: range.clone(), new_text: selected.clone() };
     let mut accepted = snapshot.clone();
     apply_edit(&mut accepted.text, &edit);
