@@ -2,7 +2,9 @@
 
 mod config;
 mod engine;
+mod gguf;
 mod hub;
+mod model;
 mod quant;
 mod queries;
 mod support;
