@@ -7,6 +7,7 @@
 
 pub mod exclude;
 pub mod keys;
+pub mod machine;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use exclude::ExcludeMatcher;
 pub use keys::KeyDescription;
+pub use machine::Machine;
 
 use crate::kernels::attention::KvType;
 use keys::{KEYS, Key};

@@ -73,6 +73,16 @@ pub(super) fn hub_path(owner: &str, repo: &str, file: &str) -> PathBuf {
     }
 }
 
+impl ModelRef {
+    /// The file it means, see [`resolve`], in [`models_folder`].
+    ///
+    /// # Errors
+    /// [`HubError`], naming the command that installs what is missing.
+    pub fn resolve(&self) -> Result<PathBuf, HubError> {
+        resolve(self, &models_folder().ok_or(HubError::NoFolder)?)
+    }
+}
+
 /// The file that `reference` means, in `folder` if it is no path.
 ///
 /// # Errors
