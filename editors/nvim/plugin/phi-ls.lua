@@ -1,0 +1,16 @@
+-- The :PhiLs command. Nothing else runs until setup() is called.
+
+if vim.g.loaded_phi_ls then
+  return
+end
+vim.g.loaded_phi_ls = true
+
+vim.api.nvim_create_user_command('PhiLs', function(args)
+  require('phi-ls.command').run(args.fargs)
+end, {
+  nargs = '?',
+  desc = 'phi-ls: status, restart, log, enable, disable',
+  complete = function(lead)
+    return require('phi-ls.command').complete(lead)
+  end,
+})

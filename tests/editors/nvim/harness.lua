@@ -1,0 +1,194 @@
+-- Drives a child Neovim by RPC with real keys. Everything waits for what it expects to see; nothing sleeps.
+
+local M = {}
+
+local here = vim.fs.dirname(vim.uv.fs_realpath(debug.getinfo(1, 'S').source:sub(2)))
+M.root = vim.fs.normalize(here .. '/../../..')
+M.scripted_server = { vim.env.PHI_LS_TEST_PYTHON or 'python3', here .. '/scripted_server.py' }
+
+local WAIT_MS = tonumber(vim.env.PHI_LS_TEST_WAIT_MS or '20000')
+
+---@class Child
+local Child = {}
+Child.__index = Child
+
+--- A child Neovim with the plugin installed and `file` (name, lines) open in a new folder.
+---@param setup table the options of setup()
+---@param file { name: string, lines: string[] }
+---@param before string? Lua to run before setup()
+---@return Child
+function M.start(setup, file, before)
+  local folder = vim.fn.tempname()
+  vim.fn.mkdir(folder, 'p')
+  vim.fn.writefile(file.lines, folder .. '/' .. file.name)
+  local init = folder .. '/init.lua'
+  vim.fn.writefile(
+    vim.split(
+      table.concat({
+        ('vim.opt.runtimepath:prepend(%q)'):format(M.root .. '/editors/nvim'),
+        'vim.opt.swapfile = false',
+        -- Looking for a Python provider takes longer than a whole test.
+        'vim.g.loaded_python3_provider = 0',
+        'vim.opt.termguicolors = true',
+        'vim.cmd("filetype plugin indent on")',
+        before or '',
+        ('require("phi-ls").setup(%s)'):format(vim.inspect(setup)),
+      }, '\n'),
+      '\n'
+    ),
+    init
+  )
+  local command = { vim.v.progpath, '--embed', '--headless', '-i', 'NONE', '-u', init, file.name }
+  local env = { XDG_STATE_HOME = folder .. '/state', XDG_CONFIG_HOME = folder .. '/config', XDG_DATA_HOME = folder .. '/data' }
+  local channel = vim.fn.jobstart(command, { rpc = true, cwd = folder, env = env })
+  local child = setmetatable({ channel = channel, folder = folder }, Child)
+  -- With a user interface attached it redraws as in a terminal.
+  child:call('nvim_ui_attach', 80, 16, { rgb = true, ext_linegrid = false })
+  child:wait('the server is attached', function()
+    return child:lua('return require("phi-ls").attached()')
+  end)
+  return child
+end
+
+function Child:call(name, ...)
+  return vim.rpcrequest(self.channel, name, ...)
+end
+
+function Child:lua(code, ...)
+  return self:call('nvim_exec_lua', code, { ... })
+end
+
+--- Presses keys, as a person does: one after the other, without waiting for the editor.
+function Child:press(keys)
+  self:call('nvim_input', keys)
+end
+
+--- Types `text` key by key, each handled before the next one comes.
+function Child:type(text)
+  for _, character in ipairs(vim.fn.split(text, '\\zs')) do
+    self:call('nvim_input', character == '<' and '<lt>' or character)
+    self:call('nvim_get_mode')
+    self:lua('return 0')
+  end
+end
+
+function Child:screen()
+  return self:lua([[
+    vim.cmd.redraw()
+    local rows = {}
+    for row = 1, vim.o.lines do
+      local cells = {}
+      for column = 1, vim.o.columns do
+        cells[column] = vim.fn.screenstring(row, column)
+      end
+      rows[row] = (table.concat(cells):gsub('%s+$', ''))
+    end
+    return table.concat(rows, '\n')
+  ]])
+end
+
+function Child:text()
+  return table.concat(self:call('nvim_buf_get_lines', 0, 0, -1, false), '\n')
+end
+
+function Child:cursor()
+  return self:call('nvim_win_get_cursor', 0)
+end
+
+--- All ghost text, in reading order, as it is in the extmarks.
+function Child:ghost()
+  return self:lua([[
+    local marks = vim.api.nvim_buf_get_extmarks(0, vim.api.nvim_create_namespace('phi-ls.ghost'), 0, -1, { details = true })
+    local out = {}
+    for _, mark in ipairs(marks) do
+      for _, chunk in ipairs(mark[4].virt_text or {}) do
+        out[#out + 1] = chunk[1]
+      end
+    end
+    for _, mark in ipairs(marks) do
+      for _, line in ipairs(mark[4].virt_lines or {}) do
+        out[#out + 1] = '\n'
+        for _, chunk in ipairs(line) do
+          out[#out + 1] = chunk[1]
+        end
+      end
+    end
+    return table.concat(out)
+  ]])
+end
+
+--- Sends the server a notification of the test's own.
+function Child:tell(method, params)
+  self:lua('vim.lsp.get_clients({ name = "phi-ls" })[1]:notify(...)', method, params or vim.empty_dict())
+end
+
+--- The messages of one method the scripted server has received.
+function Child:received(method)
+  local all = self:lua([[return vim.lsp.get_clients({ name = 'phi-ls' })[1]:request_sync('test/received', {}, 5000).result]])
+  return vim.tbl_filter(function(message)
+    return message.method == method
+  end, all)
+end
+
+function Child:wait(what, condition)
+  if not vim.wait(WAIT_MS, condition, 10) then
+    local ok, screen = pcall(self.screen, self)
+    error(('timed out waiting until %s; the screen:\n%s'):format(what, ok and screen or '?'), 2)
+  end
+end
+
+function Child:wait_ghost(expected)
+  local ok = vim.wait(WAIT_MS, function()
+    return self:ghost() == expected
+  end, 10)
+  if not ok then
+    error(('expected ghost text %q, found %q; the screen:\n%s'):format(expected, self:ghost(), self:screen()), 2)
+  end
+end
+
+function Child:wait_screen(expected)
+  self:wait(('the screen shows %q'):format(expected), function()
+    return self:screen():find(expected, 1, true) ~= nil
+  end)
+end
+
+function Child:quit()
+  pcall(self.call, self, 'nvim_command', 'qa!')
+  vim.fn.jobwait({ self.channel }, 5000)
+  vim.fn.delete(self.folder, 'rf')
+end
+
+---@param found any
+---@param expected any
+---@param what string?
+function M.equal(found, expected, what)
+  if not vim.deep_equal(found, expected) then
+    error(('%sexpected %s, found %s'):format(what and what .. ': ' or '', vim.inspect(expected), vim.inspect(found)), 2)
+  end
+end
+
+--- Runs every test (a name and a function) and ends the process: exit code 1 if one failed.
+---@param tests { [1]: string, [2]: fun() }[]
+function M.run(tests)
+  local only = vim.env.PHI_LS_TEST_ONLY
+  local passed, failed = 0, 0
+  for _, test in ipairs(tests) do
+    if not only or test[1]:find(only, 1, true) then
+      local start = vim.uv.hrtime()
+      local ok, err = xpcall(test[2], debug.traceback)
+      local ms = math.floor((vim.uv.hrtime() - start) / 1e6)
+      if ok then
+        passed = passed + 1
+        io.stdout:write(('ok    %s (%d ms)\n'):format(test[1], ms))
+      else
+        failed = failed + 1
+        io.stdout:write(('FAIL  %s\n%s\n'):format(test[1], err))
+      end
+    end
+  end
+  io.stdout:write(('%d passed, %d failed\n'):format(passed, failed))
+  io.stdout:flush()
+  os.exit(failed == 0 and passed > 0 and 0 or 1)
+end
+
+return M

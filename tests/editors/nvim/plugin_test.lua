@@ -1,0 +1,454 @@
+-- The plugin against scripted answers: nvim --headless -u NONE -l plugin_test.lua
+
+local here = vim.fs.dirname(vim.uv.fs_realpath(debug.getinfo(1, 'S').source:sub(2)))
+package.path = here .. '/?.lua;' .. package.path
+local harness = require('harness')
+local equal = harness.equal
+
+local MULTI = 'add(a, b):\n    return a + b'
+
+--- A child with the cursor in Insert mode at the end of `lines`.
+local function insert_at_end(rules, lines, options)
+  options = options or {}
+  local settings = { rules = rules, encoding = options.encoding }
+  local setup = { cmd = harness.scripted_server, settings = settings, ui = 'extmarks', keymaps = options.keymaps }
+  local child = harness.start(setup, { name = options.name or 'main.py', lines = lines }, options.before)
+  child:press('GA')
+  return child
+end
+
+--- Runs `body` with such a child and ends it whatever happens.
+local function with(rules, lines, body, options)
+  return function()
+    local child = insert_at_end(rules, lines, options)
+    local ok, err = xpcall(body, debug.traceback, child)
+    child:quit()
+    assert(ok, err)
+  end
+end
+
+local ADD = { { at = 'def ', insert = { MULTI } } }
+
+local function count(child, method)
+  return #child:received(method)
+end
+
+--- Waits until the newest request is one at the given column (in the server's units).
+local function wait_asked(child, character)
+  child:wait('the server was asked at column ' .. character, function()
+    local asked = child:received('textDocument/inlineCompletion')
+    return #asked > 0 and asked[#asked].params.position.character == character
+  end)
+end
+
+local tests = {}
+local function test(name, body)
+  tests[#tests + 1] = { name, body }
+end
+
+test('ghost text is on the screen and not in the buffer', with(ADD, { 'import os', '' }, function(child)
+  child:press('def ')
+  child:wait_screen('def add(a, b):\n    return a + b')
+  equal(child:text(), 'import os\ndef ')
+  equal(child:cursor(), { 2, 4 })
+  equal(child:lua('return require("phi-ls").visible()'), true)
+end))
+
+test('Tab puts exactly the completion into the buffer', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('<Tab>')
+  child:wait('the text is in the buffer', function()
+    return child:text() == 'def ' .. MULTI
+  end)
+  equal(child:cursor(), { 2, 16 })
+  child:wait_ghost('')
+end))
+
+test('keys pressed right after Tab come after the completion', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('<Tab> + c')
+  child:wait('all is in the buffer', function()
+    return child:text() == 'def ' .. MULTI .. ' + c'
+  end)
+end))
+
+test('Tab is still Tab where nothing is shown', with(ADD, { '' }, function(child)
+  child:press('x<Tab>y')
+  child:wait('the tab is in the buffer', function()
+    return child:text() == 'x\ty'
+  end)
+end, { name = 'main.txt' }))
+
+test('a mapping Tab had before works where nothing is shown', with(ADD, { '' }, function(child)
+  child:press('<Tab>')
+  child:wait('the older mapping has run', function()
+    return child:text() == 'older'
+  end)
+  child:press('<CR>def ')
+  child:wait_ghost(MULTI)
+  child:press('<Tab>')
+  child:wait('the completion is in the buffer', function()
+    return child:text() == 'older\ndef ' .. MULTI
+  end)
+end, { before = [[vim.keymap.set('i', '<Plug>(older)', 'older') vim.keymap.set('i', '<Tab>', '<Plug>(older)', { remap = true })]] }))
+
+test('dismiss removes the ghost text and it does not come back', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('<C-]>')
+  child:wait_ghost('')
+  equal(child:text(), 'def ')
+  child:press('x<BS>')
+  child:wait('the server was asked again', function()
+    return #vim.tbl_filter(function(message)
+      return message.params.position.character == 4
+    end, child:received('textDocument/inlineCompletion')) == 2
+  end)
+  equal(child:ghost(), '')
+end))
+
+test('leaving Insert mode removes the ghost text', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('<Esc>')
+  child:wait_ghost('')
+  equal(child:text(), 'def ')
+end))
+
+test('entering Insert mode asks', with(ADD, { 'def ' }, function(child)
+  child:wait_ghost(MULTI)
+end))
+
+test('typing along keeps the rest on screen and asks nothing', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  local asked = count(child, 'textDocument/inlineCompletion')
+  for i = 1, #'add(a' do
+    child:type(MULTI:sub(i, i))
+    equal(child:ghost(), MULTI:sub(i + 1), 'after ' .. i .. ' keys')
+  end
+  child:press('<BS>')
+  child:wait_ghost(MULTI:sub(#'add(' + 1))
+  equal(count(child, 'textDocument/inlineCompletion'), asked)
+  child:press('<Tab>')
+  child:wait('the rest is in the buffer', function()
+    return child:text() == 'def ' .. MULTI
+  end)
+end))
+
+test('typing along goes on over a new line with automatic indentation', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('add(a, b):')
+  child:wait_ghost('\n    return a + b')
+  child:press('<CR>')
+  child:wait_ghost('return a + b')
+  equal(child:text(), 'def add(a, b):\n    ')
+end))
+
+test('other text removes the ghost text', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:type('x')
+  equal(child:ghost(), '')
+end))
+
+test('an answer for an older text is dropped', with({ { at = 'def ', insert = { MULTI }, hold = true } }, { '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  -- Without the plugin seeing it: no autocommand runs for this change.
+  child:lua([[
+    vim.o.eventignore = 'all'
+    vim.api.nvim_buf_set_lines(0, 0, 0, false, { 'import os' })
+  ]])
+  child:tell('test/release')
+  child:received('textDocument/inlineCompletion')
+  equal(child:ghost(), '')
+  equal(child:text(), 'import os\ndef ')
+end))
+
+test('a superseded request is cancelled, and its answer dropped if it comes', with({ { at = 'def ', insert = { MULTI }, hold = true, deaf = true } }, { '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  local held = child:received('textDocument/inlineCompletion')
+  child:press('x')
+  child:wait('the older request was cancelled', function()
+    local cancelled = child:received('$/cancelRequest')
+    return #cancelled > 0 and cancelled[#cancelled].params.id == held[#held].id
+  end)
+  child:tell('test/release')
+  child:received('textDocument/inlineCompletion')
+  equal(child:ghost(), '')
+end))
+
+test('a word, then a line, then the rest', with({ { at = '= ', insert = { 'a.größe + f(x)\ny = 2\nz = 3' } } }, { '' }, function(child)
+  child:press('x = ')
+  child:wait_ghost('a.größe + f(x)\ny = 2\nz = 3')
+  local asked = count(child, 'textDocument/inlineCompletion')
+  for _, expected in ipairs({ 'x = a', 'x = a.', 'x = a.größe', 'x = a.größe +' }) do
+    child:press('<M-Right>')
+    child:wait('a word more: ' .. expected, function()
+      return child:text() == expected
+    end)
+  end
+  equal(child:ghost(), ' f(x)\ny = 2\nz = 3')
+  child:press('<M-Down>')
+  child:wait_ghost('\ny = 2\nz = 3')
+  equal(child:text(), 'x = a.größe + f(x)')
+  child:press('<M-Down>')
+  child:wait_ghost('\nz = 3')
+  equal(count(child, 'textDocument/inlineCompletion'), asked)
+  child:press('<Tab>')
+  child:wait('the rest is in the buffer', function()
+    return child:text() == 'x = a.größe + f(x)\ny = 2\nz = 3'
+  end)
+end))
+
+test('one undo takes back one completion and nothing else', with(ADD, { 'import os', '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:press('<Tab> + c<Esc>')
+  child:wait('all is in the buffer', function()
+    return child:text() == 'import os\ndef ' .. MULTI .. ' + c'
+  end)
+  local steps = { 'import os\ndef ' .. MULTI, 'import os\ndef ', 'import os\n' }
+  for _, expected in ipairs(steps) do
+    child:press('u')
+    child:wait('undone to ' .. vim.inspect(expected), function()
+      return child:text() == expected
+    end)
+  end
+  child:press('3<C-r>')
+  child:wait('all redone', function()
+    return child:text() == 'import os\ndef ' .. MULTI .. ' + c'
+  end)
+end))
+
+local CALL = { { at = 'print(', insert = { 'a, b)' }, after = ')' } }
+
+test('closers after the cursor are replaced, and drawn once', with(CALL, { '' }, function(child)
+  child:press('print()<Left>')
+  child:wait_screen('print(a, b)\n')
+  child:press('<Tab>')
+  child:wait('the closer is there once', function()
+    return child:text() == 'print(a, b)'
+  end)
+  equal(child:cursor(), { 1, 11 })
+end))
+
+test('closers come along when words are accepted', with(CALL, { '' }, function(child)
+  child:press('print()<Left>')
+  child:wait_ghost('a, b')
+  for _ = 1, 3 do
+    child:press('<M-Right>')
+  end
+  child:wait_ghost('')
+  equal(child:text(), 'print(a, b)')
+  child:press('<M-Right>')
+  equal(child:text(), 'print(a, b)')
+end))
+
+test(
+  'closers of an auto-pairs plugin are taken along while typing',
+  with({ { at = 'x = ', insert = { 'f(a, b)' } } }, { '' }, function(child)
+    child:press('x = ')
+    child:wait_ghost('f(a, b)')
+    child:press('f(')
+    child:wait_screen('x = f(a, b)\n')
+    equal(child:text(), 'x = f()')
+    child:press('<Tab>')
+    child:wait('the closer is there once', function()
+      return child:text() == 'x = f(a, b)'
+    end)
+  end, { before = [[vim.keymap.set('i', '(', '()<C-g>U<Left>')]] })
+)
+
+test(
+  'a closer that moves to a later line is hidden under the ghost text',
+  with({ { at = 'f(', insert = { '\n    a,\n)' }, after = ')' } }, { '' }, function(child)
+    child:press('f()<Left>')
+    child:wait_screen('f(\n    a,\n)')
+    child:press('<Tab>')
+    child:wait('the closer is there once', function()
+      return child:text() == 'f(\n    a,\n)'
+    end)
+  end)
+)
+
+for _, encoding in ipairs({ 'utf-8', 'utf-16', 'utf-32' }) do
+  test(
+    'characters outside ASCII are counted right in ' .. encoding,
+    with({ { at = '😀é', insert = { '😀é漢字"' }, before = '😀é', after = '"' } }, { 's = ""' }, function(child)
+      child:press('<Left>😀é')
+      child:wait_screen('s = "😀é漢字"\n')
+      child:type('漢')
+      equal(child:ghost(), '字')
+      child:press('<Tab>')
+      child:wait('the text is in the buffer', function()
+        return child:text() == 's = "😀é漢字"'
+      end)
+    end, { encoding = encoding })
+  )
+end
+
+test('tabs are drawn as wide as they are', with({ { at = '{', insert = { '\n\treturn 1\n}' } } }, { '' }, function(child)
+  child:press('func f() {')
+  child:wait_screen('func f() {\n        return 1\n}')
+  child:press('<Tab>')
+  child:wait('the tab is in the buffer', function()
+    return child:text() == 'func f() {\n\treturn 1\n}'
+  end)
+end, { name = 'main.txt' }))
+
+local TWO = { { at = 'x = ', insert = { 'one', 'two', 'three' } } }
+
+test('alternatives are fetched on demand and cycled', with(TWO, { '' }, function(child)
+  child:press('x = ')
+  child:wait_ghost('one')
+  child:press('<M-]>')
+  child:wait_ghost('two  (2/3)')
+  child:press('<M-]>')
+  child:wait_ghost('three  (3/3)')
+  child:press('<M-]><M-[>')
+  child:wait_ghost('three  (3/3)')
+  child:press('<Tab>')
+  child:wait('the one shown is in the buffer', function()
+    return child:text() == 'x = three'
+  end)
+end))
+
+test('trigger asks as invoked and says so if there is nothing', with(ADD, { '' }, function(child)
+  child:press('x')
+  wait_asked(child, 1)
+  child:press('<M-Bslash>')
+  child:wait_screen('phi-ls: no completion here')
+  local asked = child:received('textDocument/inlineCompletion')
+  equal(asked[#asked].params.context.triggerKind, 1)
+  child:press('y')
+  child:wait_ghost('')
+end))
+
+local command = { title = 'accepted', command = 'test.accepted', arguments = { 7 } }
+
+test('the command of an item runs when it is accepted', with({ { at = 'x = ', insert = { 'one' }, command = command } }, { '' }, function(child)
+  child:press('x = ')
+  child:wait_ghost('one')
+  equal(count(child, 'workspace/executeCommand'), 0)
+  child:press('<Tab>')
+  child:wait('the command was executed', function()
+    return count(child, 'workspace/executeCommand') == 1
+  end)
+  local executed = child:received('workspace/executeCommand')[1].params
+  equal({ executed.command, executed.arguments }, { 'test.accepted', { 7 } })
+end))
+
+test('one key asks once', with({}, { '' }, function(child)
+  wait_asked(child, 0)
+  child:type('abc')
+  -- InsertEnter, and three keys.
+  equal(count(child, 'textDocument/inlineCompletion'), 4)
+end))
+
+test('an item that does not belong at the cursor is not shown', with({ { at = 'x = ', insert = { 'y = 2' }, before = 'x = ' } }, { '' }, function(child)
+  child:press('x = ')
+  wait_asked(child, 4)
+  equal(child:ghost(), '')
+end))
+
+test('status messages are shown once and kept for the status line', with({}, { '' }, function(child)
+  child:press('<Esc>')
+  child:lua([[vim.notify = function(message) _G.notified = (_G.notified or '') .. message .. '\n' end]])
+  local function state(expected)
+    child:wait('the status line says ' .. expected, function()
+      return child:lua('return require("phi-ls").statusline()') == expected
+    end)
+  end
+  state('phi-ls')
+  for _ = 1, 2 do
+    child:tell('test/status', { state = 'loading', message = 'loading starter' })
+    state('phi-ls loading…')
+    child:tell('test/status', { state = 'error', message = 'no such model: run `phi-ls pull starter`' })
+    state('phi-ls error')
+  end
+  equal(child:lua('return notified'), 'phi-ls: loading starter\nphi-ls: no such model: run `phi-ls pull starter`\n')
+  local report = child:lua('return vim.fn.execute("PhiLs status")')
+  assert(report:find('phi-ls: error\nno such model: run `phi-ls pull starter`\nscripted 1, serving 1 buffer', 1, true), report)
+end))
+
+test('a server that dies is reported, and restart brings it back', with(ADD, { '' }, function(child)
+  child:press('<Esc>')
+  child:lua([[vim.notify = function(message) _G.notified = (_G.notified or '') .. message end]])
+  child:tell('test/crash')
+  child:wait('it is reported', function()
+    return (child:lua('return notified or ""')):find('the server ended with code 3', 1, true) ~= nil
+  end)
+  child:lua('vim.cmd("PhiLs restart")')
+  child:wait('the server is back', function()
+    return child:lua('return require("phi-ls").attached()')
+  end)
+  child:press('Adef ')
+  child:wait_ghost(MULTI)
+end))
+
+test('restart of a living server keeps completions working', with(ADD, { '' }, function(child)
+  child:press('<Esc>')
+  local before = child:lua('return vim.lsp.get_clients({ name = "phi-ls" })[1].id')
+  child:lua('vim.cmd("PhiLs restart")')
+  child:wait('another server is there', function()
+    return child:lua('local c = vim.lsp.get_clients({ name = "phi-ls" })[1] return c and c.id') ~= before
+      and child:lua('return require("phi-ls").attached()')
+  end)
+  child:press('Adef ')
+  child:wait_ghost(MULTI)
+end))
+
+test('disable and enable', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:lua('vim.cmd("PhiLs disable")')
+  child:wait_ghost('')
+  local asked = count(child, 'textDocument/inlineCompletion')
+  child:type('x')
+  equal(count(child, 'textDocument/inlineCompletion'), asked)
+  child:lua('vim.cmd("PhiLs enable")')
+  child:press('<C-u>def ')
+  child:wait_ghost(MULTI)
+end))
+
+test('checkhealth names a server that is not running and one that is', with(ADD, { '' }, function(child)
+  child:press('<Esc>')
+  child:lua('vim.cmd("checkhealth phi-ls")')
+  assert(child:text():find('the server is running: ready', 1, true), child:text())
+end))
+
+test('a second project is served by the same server', with(ADD, { '' }, function(child)
+  child:press('<Esc>')
+  child:lua([[
+    vim.fn.mkdir('other/.git', 'p')
+    vim.cmd.edit('other/b.py')
+  ]])
+  child:wait('the second buffer is attached', function()
+    return child:lua('return require("phi-ls").attached()')
+  end)
+  equal(child:lua('return #vim.lsp.get_clients()'), 1)
+  child:press('idef ')
+  child:wait_ghost(MULTI)
+end))
+
+test('a wrong option is named', function()
+  vim.opt.runtimepath:prepend(harness.root .. '/editors/nvim')
+  local resolve = require('phi-ls.config').resolve
+  for options, expected in pairs({
+    [{ comand = {} }] = "unknown option 'comand'",
+    [{ cmd = 'phi-ls' }] = "option 'cmd': expected a table, found a string",
+    [{ keymaps = { acept = '<Tab>' } }] = "unknown keymap 'acept'",
+    [{ ui = 'none' }] = "found 'none'",
+  }) do
+    local ok, err = pcall(resolve, options)
+    assert(not ok and err:find(expected, 1, true), err)
+  end
+end)
+
+harness.run(tests)
