@@ -5,6 +5,7 @@
 pub mod chat;
 pub mod config;
 pub mod decoder;
+pub mod describe;
 pub mod gguf;
 pub mod kv_cache;
 pub mod rope;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use chat::{ChatFormat, Prompt, Role, Turn};
 pub use config::ModelConfig;
 pub use decoder::Decoder;
+pub use describe::{ModelReport, describe};
 pub use gguf::GgufFile;
 pub use kv_cache::KvCache;
 pub use rope::RopeFactors;
@@ -121,9 +123,8 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     let tokenizer = Tokenizer::from_gguf(&gguf)?;
     let chat = ChatFormat::recognise(&tokenizer);
     let decoder = Decoder::load(&gguf, config, options, progress)?;
-    let file_name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(LoadedModel {
-        name: gguf.string("general.name").map_or_else(|_| file_name(), str::to_owned),
+        name: gguf.name(),
         path: path.to_owned(),
         weight_bytes: decoder.weight_bytes(),
         model: Box::new(decoder),

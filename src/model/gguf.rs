@@ -91,6 +91,12 @@ impl GgufFile {
         &self.path
     }
 
+    /// `general.name` of the file, else its file name.
+    pub fn name(&self) -> String {
+        let file_name = || self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.string("general.name").map_or_else(|_| file_name(), str::to_owned)
+    }
+
     /// Bytes of the file.
     pub fn file_bytes(&self) -> u64 {
         self.map.len() as u64

@@ -73,6 +73,15 @@ impl Weights {
     }
 }
 
+/// How many tensors the model has, if every one is there and of its shape.
+///
+/// # Errors
+/// As [`Weights::load`].
+pub(super) fn check(gguf: &GgufFile, config: &ModelConfig) -> Result<usize, ModelError> {
+    ModelTensors::find(gguf, config)?;
+    Ok(gguf.tensors().count())
+}
+
 /// A product with one or more matrices whose output rows are laid side by side: `llama` files keep the query, key and
 /// value (gate and up) projections apart, and give them different quantisations at times.
 pub(super) struct Projection {

@@ -1,0 +1,90 @@
+//! What `phi-ls models` tells about a file.
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use phi_ls::kernels::quant::QuantType;
+use phi_ls::model;
+
+use crate::support::tiny_gguf::{GgufWriter, TinyModel};
+
+fn check(writer: &GgufWriter, expected: &Expect) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, writer.bytes()).expect("writing a micro model");
+    let report = model::describe(&path).expect("a sound file");
+    let mut text = format!("{} ({}), {} parameters\n", report.name, report.architecture, report.parameters);
+    for share in &report.quantisation {
+        writeln!(text, "{}: {} tensors, {} bytes", share.quant, share.tensors, share.bytes)
+            .expect("writing to a string");
+    }
+    for check in &report.checks {
+        let (mark, found) = match &check.outcome {
+            Ok(found) => ("ok", found),
+            Err(reason) => ("NOT OK", reason),
+        };
+        writeln!(text, "{}: {mark}: {found}", check.name).expect("writing to a string");
+    }
+    assert_eq!(report.passes(), !text.contains("NOT OK"));
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn a_file_that_passes() {
+    check(
+        &TinyModel::phi3().quantized(QuantType::Q4K).writer(),
+        &expect![[r#"
+        Tiny test model (phi3), 866572 parameters
+        Q4_K: 9 tensors, 486720 bytes
+        F32: 7 tensors, 5168 bytes
+        architecture: ok: phi3
+        tensors: ok: all 16 there
+        rotary factors: ok: short up to 4096 positions, long up to 16384, attention factor 1.0801
+        chat roles: ok: phi-3
+        stop ids: ok: <|end|> (306), <|assistant|> (304), <|endoftext|> (303)
+    "#]],
+    );
+    check(
+        &TinyModel::llama().writer(),
+        &expect![[r#"
+        Tiny test model (llama), 95424 parameters
+        F32: 21 tensors, 381696 bytes
+        architecture: ok: llama
+        tensors: ok: all 21 there
+        rotary factors: ok: one set for 4096 positions
+        chat roles: ok: chatml
+        stop ids: ok: <|im_end|> (2), <|endoftext|> (0)
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_by_check() {
+    let mut writer = TinyModel::phi3().writer();
+    writer.remove("rope_factors_long.weight");
+    writer.remove("blk.1.ffn_down.weight");
+    check(
+        &writer,
+        &expect![[r#"
+        Tiny test model (phi3), 75334 parameters
+        F32: 14 tensors, 301336 bytes
+        architecture: ok: phi3
+        tensors: NOT OK: tensor `blk.1.ffn_down.weight` is missing, expected one of shape [64, 96]
+        rotary factors: NOT OK: tensor `rope_factors_long.weight` is missing; the context of 16384 positions is longer than the original 4096, so its 6 rotary factors are needed
+        chat roles: ok: phi-3
+        stop ids: ok: <|end|> (306), <|assistant|> (304), <|endoftext|> (303)
+    "#]],
+    );
+    let mut writer = TinyModel::llama().writer();
+    writer.string("general.architecture", "gemma");
+    writer.string("tokenizer.ggml.pre", "unheard-of");
+    check(
+        &writer,
+        &expect![[r#"
+            Tiny test model (gemma), 95424 parameters
+            F32: 21 tensors, 381696 bytes
+            architecture: NOT OK: expected a model of architecture `phi3` or `llama`, found `gemma`
+            tokenizer: NOT OK: tokenizer.ggml.pre: expected one of gpt-4o, smollm, gpt-2, default, found "unheard-of"; its text would be cut wrongly
+        "#]],
+    );
+}
