@@ -39,7 +39,7 @@ function M.start(setup, file, before)
     init
   )
   local command = { vim.v.progpath, '--embed', '--headless', '-i', 'NONE', '-u', init, file.name }
-  local env = { XDG_STATE_HOME = folder .. '/state', XDG_CONFIG_HOME = folder .. '/config', XDG_DATA_HOME = folder .. '/data' }
+  local env = { XDG_STATE_HOME = folder .. '/state', XDG_DATA_HOME = folder .. '/data' }
   local channel = vim.fn.jobstart(command, { rpc = true, cwd = folder, env = env })
   local child = setmetatable({ channel = channel, folder = folder }, Child)
   -- With a user interface attached it redraws as in a terminal.
