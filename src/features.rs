@@ -1,4 +1,9 @@
 //! What phi-ls can do for a person: each feature is a pure `plan()` (what to ask the model) and a pure `finish()` (what
 //! to show of its answer). No channels, no protocol types, no model.
 
+pub mod code_actions;
+mod indentation;
 pub mod inline_completion;
+
+#[cfg(test)]
+mod fixture;

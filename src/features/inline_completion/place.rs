@@ -5,21 +5,12 @@ use crate::engine::stop::indent_columns;
 use crate::text::{floor_char_boundary, line_content};
 
 use super::brackets::{Brackets, Quotes};
+use crate::features::indentation::IndentStyle;
 
 /// Lines with content looked at above and below the cursor.
 const LINES_AROUND: usize = 8;
 /// Lines looked at, at most, to find them and to learn how the file indents.
 const LINES_SEARCHED: usize = 200;
-
-/// What a file indents its lines with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IndentStyle {
-    Tabs,
-    /// The columns of one level.
-    Spaces(usize),
-    /// Nothing is indented yet.
-    Unknown,
-}
 
 /// Where the cursor stands.
 #[derive(Debug, Clone)]
@@ -56,7 +47,9 @@ impl Place {
         let line_at = |line: usize| text.byte_slice(line_content(text, line)).to_string();
         let above: Vec<_> = (line.saturating_sub(LINES_SEARCHED)..line).rev().map(line_at).collect();
         let below: Vec<_> = (line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED)).map(line_at).collect();
-        let indent_style = indent_style(&line_prefix, &above, &below);
+        let mut around = above.iter().chain(&below).map(String::as_str).collect::<Vec<_>>();
+        around.insert(0, &line_prefix);
+        let indent_style = IndentStyle::of_lines(around);
         let line_comment =
             snapshot.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty());
         let quotes = Quotes::of_language(&snapshot.language_id);
@@ -117,46 +110,4 @@ pub(super) fn opens_block(line: &str, python_like: bool) -> bool {
         || line.ends_with("=>")
         || line.ends_with("->")
         || (python_like && line.ends_with(':'))
-}
-
-/// How the lines nearest to the cursor are indented.
-fn indent_style(line_prefix: &str, above: &[String], below: &[String]) -> IndentStyle {
-    let mut narrowest = None;
-    for line in
-        std::iter::once(line_prefix).chain(above.iter().map(String::as_str)).chain(below.iter().map(String::as_str))
-    {
-        if line.starts_with('\t') {
-            return if narrowest.is_none() { IndentStyle::Tabs } else { break };
-        }
-        let columns = indent_columns(line);
-        // One column is how block comments are continued, not a level.
-        if columns > 1 && columns < line.len() {
-            narrowest = Some(narrowest.map_or(columns, |narrowest: usize| narrowest.min(columns)));
-        }
-    }
-    match narrowest {
-        Some(columns) => IndentStyle::Spaces(columns),
-        None if line_prefix.starts_with(' ') => IndentStyle::Spaces(indent_columns(line_prefix)),
-        None => IndentStyle::Unknown,
-    }
-}
-
-/// The document of a test, and the cursor that `$0` marks in it.
-#[cfg(test)]
-pub(super) fn fixture(language_id: &str, marked: &str) -> (Snapshot, usize) {
-    use crate::syntax::{Language, Parsed};
-    use crate::text::Rope;
-
-    let offset = marked.find("$0").expect("a test text marks its place with $0");
-    let text = Rope::from_str(&marked.replacen("$0", "", 1));
-    let language = Language::by_id(language_id);
-    let snapshot = Snapshot {
-        version: 1,
-        parsed: language.and_then(|language| Parsed::parse(language, &text)),
-        language,
-        language_id: language_id.to_owned(),
-        path: None,
-        text,
-    };
-    (snapshot, offset)
 }

@@ -7,10 +7,9 @@ use crate::engine::stop::{StopChecker, indent_columns};
 use crate::engine::{StopReason, StopRules};
 
 use super::brackets::{Brackets, Unopened};
-use super::place::{IndentStyle, Place, opens_block};
+use super::place::{Place, opens_block};
+use crate::features::indentation::normalize_later_lines;
 
-/// Columns of one level where a model's text does not tell.
-const DEFAULT_LEVEL: usize = 4;
 /// Letters and digits a line needs before it counts as a repetition of its neighbour: `}` and `0,` recur by nature.
 const TELLING_CHARACTERS: usize = 3;
 /// Visible characters below which a completion is not worth looking at.
@@ -46,7 +45,7 @@ impl Shaping<'_> {
         }
         let text = drop_lines_below(text, place);
         let (text, replaced) = meet_line_suffix(text, place);
-        let text = normalize_indentation(&trim_line_ends(text, &place.line_suffix[replaced..]), place);
+        let text = normalize_later_lines(&trim_line_ends(text, &place.line_suffix[replaced..]), place.indent_style);
         let shaped = break_before_closers(Shaped { text, replaced }, place);
         is_useful(&shaped, place).then_some(shaped)
     }
@@ -226,11 +225,7 @@ fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
 /// Columns a new line at the cursor would be indented by.
 fn expected_indent(place: &Place) -> usize {
     let Some(above) = place.above.first() else { return 0 };
-    let level = match place.indent_style {
-        IndentStyle::Spaces(columns) => columns,
-        IndentStyle::Tabs | IndentStyle::Unknown => DEFAULT_LEVEL,
-    };
-    indent_columns(above) + if opens_block(above, place.python_like) { level } else { 0 }
+    indent_columns(above) + if opens_block(above, place.python_like) { place.indent_style.level_columns() } else { 0 }
 }
 
 fn is_telling(line: &str) -> bool {
@@ -331,47 +326,6 @@ fn trim_line_ends(text: &str, rest: &str) -> String {
         trimmed.push(' ');
     }
     trimmed
-}
-
-/// Indents later lines with what the file indents with.
-fn normalize_indentation(text: &str, place: &Place) -> String {
-    let mut lines = text.split('\n');
-    let mut normal = lines.next().unwrap_or("").to_owned();
-    let level = level_columns(text);
-    for line in lines {
-        let content = line.trim_start_matches([' ', '\t']);
-        let white = &line[..line.len() - content.len()];
-        normal.push('\n');
-        match place.indent_style {
-            IndentStyle::Tabs if white.starts_with(' ') => {
-                let columns = indent_columns(white);
-                normal.extend(std::iter::repeat_n('\t', columns / level));
-                normal.extend(std::iter::repeat_n(' ', columns % level));
-            }
-            IndentStyle::Spaces(columns) => {
-                let tabs = white.matches('\t').count();
-                normal.extend(std::iter::repeat_n(' ', tabs * columns + white.len() - tabs));
-            }
-            IndentStyle::Tabs | IndentStyle::Unknown => normal.push_str(white),
-        }
-        normal.push_str(content);
-    }
-    normal
-}
-
-/// Columns of one level in a text indented with spaces: what all its indentations are multiples of.
-fn level_columns(text: &str) -> usize {
-    fn gcd(a: usize, b: usize) -> usize {
-        if b == 0 { a } else { gcd(b, a % b) }
-    }
-    let indented = text.lines().skip(1).filter(|line| line.starts_with(' ') && !line.trim().is_empty());
-    let columns = indented.map(indent_columns).reduce(gcd).unwrap_or(DEFAULT_LEVEL);
-    // Lines that are all two levels deep have twice the level in common.
-    match columns {
-        1 => DEFAULT_LEVEL,
-        columns if columns > DEFAULT_LEVEL && columns % DEFAULT_LEVEL == 0 => DEFAULT_LEVEL,
-        columns => columns,
-    }
 }
 
 /// A block written in front of a closer (`{$0}`) leaves the closer on a line of its own.

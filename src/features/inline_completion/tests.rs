@@ -2,9 +2,10 @@
 
 use expect_test::{Expect, expect};
 
-use super::place::{Place, fixture};
+use super::place::Place;
 use super::*;
 use crate::engine::StopReason;
+use crate::features::fixture::at_cursor as fixture;
 
 fn options() -> CompletionOptions {
     CompletionOptions::new(&CompletionSettings::default(), "", false)
