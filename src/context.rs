@@ -1,6 +1,16 @@
 //! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
+//!
+//! Budgets are bytes: token counts belong to a model, and nothing here knows one. Only the neighbourhood of the cursor is
+//! read, so the size of the file does not matter.
+
+mod completion;
+mod item;
+mod outline;
 
 use std::path::PathBuf;
+
+pub use completion::{Anchor, CompletionContext, Limits, completion_context};
+pub use item::{ItemContext, Marked, Problem, item_context, selection_context};
 
 use crate::syntax::{Language, Parsed};
 use crate::text::Rope;
@@ -18,4 +28,21 @@ pub struct Snapshot {
     pub language_id: String,
     /// Path shown to the model, relative to the workspace where there is one.
     pub path: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// The language's name as it stands after a code fence; empty if nobody said.
+    pub fn fence_name(&self) -> &str {
+        self.language.map_or(&self.language_id, |language| language.name)
+    }
+
+    /// The path as the model sees it, with forward slashes everywhere.
+    pub fn shown_path(&self) -> Option<String> {
+        self.path.as_ref().map(|path| path.to_string_lossy().replace('\\', "/"))
+    }
+
+    /// What starts a comment, for languages in the table.
+    pub fn line_comment(&self) -> Option<&'static str> {
+        self.language.map(|language| language.line_comment)
+    }
 }

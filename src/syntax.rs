@@ -10,7 +10,7 @@ mod structure;
 mod tree;
 
 pub use items::{Item, ItemKind, Reference, ReferenceKind};
-pub use language::{LANGUAGES, Language};
+pub use language::{LANGUAGES, Language, language_for};
 pub use queries::{Capture, QueryKind};
 pub use structure::Region;
 pub use tree::{MAX_PARSE_BYTES, Parsed};

@@ -200,6 +200,19 @@ impl Parsed {
         start
     }
 
+    /// The item that the comment or attribute at `offset` belongs to.
+    pub fn item_after_comment(&self, offset: usize) -> Option<Item> {
+        let mut node = self.tree.root_node().descendant_for_byte_range(offset, offset)?;
+        while !node.is_extra() && Some(node.kind()) != self.language.attribute {
+            node = node.parent()?;
+        }
+        while node.is_extra() || Some(node.kind()) == self.language.attribute {
+            node = node.next_sibling()?;
+        }
+        let items = self.items(node.start_byte()..node.start_byte() + 1);
+        items.into_iter().find(|item| item.range.start >= node.start_byte() && self.item_start(item) <= offset)
+    }
+
     /// Text of `range`, as a string of its own.
     pub fn slice(&self, range: Range<usize>) -> String {
         self.text.byte_slice(range).to_string()

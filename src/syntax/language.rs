@@ -44,6 +44,11 @@ impl std::fmt::Debug for Language {
     }
 }
 
+/// The language of a document: its `languageId` counts, its file name where that says nothing.
+pub fn language_for(language_id: &str, path: Option<&Path>) -> Option<&'static Language> {
+    Language::by_id(language_id).or_else(|| Language::by_path(path?))
+}
+
 /// The query files of `queries/<folder>/`.
 macro_rules! sources {
     ($folder:literal) => {

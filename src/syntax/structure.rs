@@ -180,6 +180,26 @@ impl Parsed {
         None
     }
 
+    /// The lines of the largest node around `range` that begins on a line of its own and has at most `budget` bytes.
+    pub fn largest_node_lines(&self, range: Range<usize>, budget: usize) -> Option<Range<usize>> {
+        let mut node = self.tree.root_node().descendant_for_byte_range(range.start, range.end);
+        let mut best = None;
+        while let Some(inner) = node.filter(|node| node.end_byte() - node.start_byte() <= budget) {
+            if self.opens_line(inner.start_byte()) && inner.parent().is_some() {
+                let start = self.text.line_to_byte(self.row(inner.start_byte()));
+                best = Some(start..line_content(&self.text, self.row(inner.end_byte())).end);
+            }
+            node = inner.parent();
+        }
+        best
+    }
+
+    /// Offset of the first code at or after `offset` on its line; `offset` itself on a blank line.
+    pub fn first_code_in(&self, offset: usize) -> usize {
+        let line = line_content(&self.text, self.row(offset));
+        if self.opens_line(offset) { self.first_non_blank_in(offset..line.end).unwrap_or(offset) } else { offset }
+    }
+
     /// The opening token of the body or literal that `offset` is at the very beginning of; comments may lie between.
     fn opener_before(&self, offset: usize) -> Option<usize> {
         let lowest = offset.saturating_sub(MAX_LOOK_BACK);
@@ -244,7 +264,7 @@ impl Parsed {
     }
 
     /// Offset of the last byte before `offset` that is not white space.
-    pub(super) fn last_non_blank_before(&self, offset: usize) -> Option<usize> {
+    pub fn last_non_blank_before(&self, offset: usize) -> Option<usize> {
         let mut bytes = self.text.bytes_at(offset);
         let mut at = offset;
         while let Some(byte) = bytes.prev() {

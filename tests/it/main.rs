@@ -1,6 +1,7 @@
 //! The one integration-test binary: each module is an area.
 
 mod config;
+mod context;
 mod describe;
 mod engine;
 mod gguf;

@@ -1,0 +1,265 @@
+//! The context of an inline completion: a window before the cursor, one after it, and what stands for the rest.
+//!
+//! While a person types, only the end of the prefix may change, or the model's cache of the prompt is worth nothing. So
+//! everything but the prefix is frozen when the window is placed (the [`Anchor`]), the window's start stays where it is
+//! while the prefix grows, and both move only when they must.
+
+use std::ops::Range;
+
+use super::Snapshot;
+use super::outline::{imports_outside, outline_outside};
+use crate::text::{Rope, floor_char_boundary, line_content};
+
+/// How many bytes a context may have, and how they are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub total_bytes: usize,
+}
+
+impl Limits {
+    /// Bytes per token of source code, rounded down from what Phi-3.5's vocabulary of 32,064 pieces reaches on it.
+    const BYTES_PER_TOKEN: f64 = 2.6;
+    /// Tokens of instructions, role tags and fences around the context.
+    const FRAME_TOKENS: usize = 160;
+
+    /// Limits for a prompt of about `tokens` tokens.
+    pub fn for_tokens(tokens: usize) -> Self {
+        let tokens = tokens.saturating_sub(Self::FRAME_TOKENS).max(64);
+        Self { total_bytes: (tokens as f64 * Self::BYTES_PER_TOKEN) as usize }
+    }
+
+    fn suffix(self) -> usize {
+        self.total_bytes * 15 / 100
+    }
+
+    fn imports(self) -> usize {
+        self.total_bytes * 6 / 100
+    }
+
+    fn outline(self) -> usize {
+        self.total_bytes * 9 / 100
+    }
+
+    /// The most the code after the cursor may have grown by before the frozen suffix no longer stands for it.
+    fn gap(self) -> usize {
+        self.suffix()
+    }
+
+    /// The most of the frozen suffix the cursor may have gone past: a line or two.
+    fn overlap(self) -> usize {
+        self.suffix().min(80)
+    }
+}
+
+/// What a completion prompt is made from. Ordered by how rarely a part changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletionContext {
+    pub path: Option<String>,
+    /// The language's name after a code fence; empty if unknown.
+    pub language: String,
+    pub line_comment: Option<&'static str>,
+    /// Imports that the prefix does not show, one a line.
+    pub imports: String,
+    /// Signatures of the items around the cursor and of their neighbours, where neither prefix nor suffix shows them.
+    pub outline: String,
+    /// Lines after the cursor's line, as they were when the window was placed.
+    pub suffix: String,
+    /// Exactly the text from `prefix_start` to the cursor.
+    pub prefix: String,
+    /// Byte offset of the prefix in the document.
+    pub prefix_start: usize,
+}
+
+/// Where a document's window is, and what was frozen when it was placed there. Keep one per document, hand it to every
+/// [`completion_context`]; a fresh one costs the cache of the prompt, nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct Anchor {
+    frozen: Option<Frozen>,
+    moves: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Frozen {
+    limits: Limits,
+    path: Option<String>,
+    language: String,
+    imports: String,
+    outline: String,
+    suffix: String,
+    /// The first bytes of the window: how it is found again after edits above it.
+    head: String,
+    /// Largest prefix before the window has to move.
+    max_prefix: usize,
+    // The following are offsets in the text of the last request.
+    prefix_start: usize,
+    suffix_start: usize,
+    text_len: usize,
+}
+
+/// Bytes of the window's beginning that must still be there.
+const HEAD_BYTES: usize = 64;
+
+impl Anchor {
+    /// How often the window has been placed.
+    pub fn moves(&self) -> usize {
+        self.moves
+    }
+
+    /// Gives up what is frozen if it no longer fits the code around `offset` exactly. To be called before a warm-up
+    /// while nobody types: the next context is placed afresh then, and the model has time to read it.
+    pub fn settle(&mut self, snapshot: &Snapshot, offset: usize) {
+        let offset = floor_char_boundary(&snapshot.text, offset);
+        let fits = self.frozen.as_ref().is_some_and(|frozen| {
+            frozen.find_suffix(&snapshot.text).is_some_and(|start| start == next_line_start(&snapshot.text, offset))
+        });
+        if !fits {
+            self.frozen = None;
+        }
+    }
+}
+
+/// The context of a completion at `offset`. Moves `anchor` if the cursor has left the window, the prefix has outgrown
+/// it, or the code after the cursor is no longer the one that was frozen.
+pub fn completion_context(
+    snapshot: &Snapshot,
+    offset: usize,
+    limits: Limits,
+    anchor: &mut Anchor,
+) -> CompletionContext {
+    let offset = floor_char_boundary(&snapshot.text, offset);
+    let kept = anchor.frozen.take().and_then(|frozen| frozen.kept_at(snapshot, offset, limits));
+    anchor.moves += usize::from(kept.is_none());
+    let frozen = kept.unwrap_or_else(|| Frozen::place(snapshot, offset, limits));
+    let context = CompletionContext {
+        path: frozen.path.clone(),
+        language: frozen.language.clone(),
+        line_comment: snapshot.line_comment(),
+        imports: frozen.imports.clone(),
+        outline: frozen.outline.clone(),
+        suffix: frozen.suffix.clone(),
+        prefix: snapshot.text.byte_slice(frozen.prefix_start..offset).to_string(),
+        prefix_start: frozen.prefix_start,
+    };
+    anchor.frozen = Some(frozen);
+    context
+}
+
+impl Frozen {
+    fn place(snapshot: &Snapshot, offset: usize, limits: Limits) -> Self {
+        let text = &snapshot.text;
+        let suffix_start = next_line_start(text, offset);
+        let suffix_end = whole_lines_within(text, suffix_start, limits.suffix());
+        // The rest is fixed when the parts that need little have been served, as if they needed all of theirs.
+        let least_prefix = limits.total_bytes - limits.suffix() - limits.imports() - limits.outline();
+        let prefix_start = place_prefix(snapshot, offset, least_prefix);
+        let shown = prefix_start..suffix_end;
+        let (imports, outline) = match &snapshot.parsed {
+            Some(parsed) => (
+                imports_outside(parsed, &shown, limits.imports()),
+                outline_outside(parsed, offset, &shown, limits.outline()),
+            ),
+            None => Default::default(),
+        };
+        let suffix = text.byte_slice(suffix_start..suffix_end).to_string();
+        let others = suffix.len() + imports.len() + outline.len();
+        let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
+        Self {
+            limits,
+            path: snapshot.shown_path(),
+            language: snapshot.fence_name().to_string(),
+            head: text.byte_slice(prefix_start..head_end).to_string(),
+            imports,
+            outline,
+            suffix,
+            max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix),
+            prefix_start,
+            suffix_start,
+            text_len: text.len_bytes(),
+        }
+    }
+
+    /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
+    fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
+        let same_document = self.path == snapshot.shown_path() && self.language == snapshot.fence_name();
+        if self.limits != limits || !same_document {
+            return None;
+        }
+        let text = &snapshot.text;
+        let prefix_start = self.find_prefix(text)?;
+        let in_window = prefix_start <= offset && offset - prefix_start <= self.max_prefix;
+        let suffix_start = self.find_suffix(text)?;
+        let after = next_line_start(text, offset);
+        let near = suffix_start <= after + limits.gap() && after <= suffix_start + limits.overlap();
+        if !in_window || !near {
+            return None;
+        }
+        self.prefix_start = prefix_start;
+        self.suffix_start = suffix_start;
+        self.text_len = text.len_bytes();
+        Some(self)
+    }
+
+    /// Where the window begins in `text`: where it was, unless the edits were before it.
+    fn find_prefix(&self, text: &Rope) -> Option<usize> {
+        [Some(self.prefix_start), self.moved(text, self.prefix_start)]
+            .into_iter()
+            .flatten()
+            .find(|start| holds(text, *start, &self.head))
+    }
+
+    /// Where the frozen suffix is in `text`: moved along by the edits, unless they were after it.
+    fn find_suffix(&self, text: &Rope) -> Option<usize> {
+        [self.moved(text, self.suffix_start), Some(self.suffix_start)]
+            .into_iter()
+            .flatten()
+            .find(|start| holds(text, *start, &self.suffix))
+    }
+
+    /// Where `offset` of the last text is in `text` if all edits since were before it.
+    fn moved(&self, text: &Rope, offset: usize) -> Option<usize> {
+        (offset + text.len_bytes()).checked_sub(self.text_len)
+    }
+}
+
+fn holds(text: &Rope, start: usize, part: &str) -> bool {
+    text.get_byte_slice(start..start + part.len()).is_some_and(|slice| slice == part)
+}
+
+/// Where the window before `offset` begins: at the start of the file if that is near, else so that the prefix has room
+/// to grow by two fifths of `max_prefix` bytes, at a syntax boundary, at a line start, or, in an endless line, anywhere.
+fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize {
+    if offset <= max_prefix * 4 / 5 {
+        return 0;
+    }
+    let text = &snapshot.text;
+    let lowest = floor_char_boundary(text, offset - max_prefix * 3 / 5);
+    let near = lowest..lowest + (offset - lowest) / 2;
+    let boundary = snapshot.parsed.as_ref().and_then(|parsed| parsed.boundary_in(near.clone()));
+    match boundary {
+        // With its indentation, unless that alone fills a budget.
+        Some(start) => text
+            .line_to_byte(text.byte_to_line(start))
+            .max(floor_char_boundary(text, lowest.saturating_sub(HEAD_BYTES))),
+        None => {
+            let next = next_line_start(text, lowest);
+            if next < near.end { next } else { lowest }
+        }
+    }
+}
+
+/// Start of the line after the one `offset` is on; the text's end after the last.
+fn next_line_start(text: &Rope, offset: usize) -> usize {
+    let line = text.byte_to_line(offset) + 1;
+    if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
+}
+
+/// End of the last whole line that begins at or after `start` and ends within `budget` bytes of it; in a longer line, a
+/// character boundary.
+fn whole_lines_within(text: &Rope, start: usize, budget: usize) -> usize {
+    let limit = floor_char_boundary(text, start.saturating_add(budget));
+    if limit == text.len_bytes() {
+        return limit;
+    }
+    let Range { start: last_line, .. } = line_content(text, text.byte_to_line(limit));
+    if last_line > start { last_line } else { limit }
+}
