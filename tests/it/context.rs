@@ -40,7 +40,8 @@ fn shown(context: &CompletionContext) -> String {
         ("imports", &context.imports),
         ("outline", &context.outline),
         ("suffix", &context.suffix),
-        ("prefix", &context.prefix),
+        // The bar shows where white space at the end stops.
+        ("prefix", &format!("{}|", context.prefix)),
     ];
     for (name, part) in parts {
         let _ = writeln!(shown, "== {name}\n{part}");
@@ -87,7 +88,7 @@ fn a_small_file_is_shown_whole() {
             use std::f64::consts::PI;
 
             fn area(r: f64) -> f64 {
-    
+                |
         "#]],
     );
 }
@@ -99,42 +100,42 @@ fn what_the_window_leaves_out_is_outlined() {
         &long_file(9, "x +$0"),
         620,
         expect![[r#"
-        == imports
-        use std::collections::HashMap;
+            == imports
+            use std::collections::HashMap;
 
-        == outline
-        fn number_6(x: u32) -> u32
-        fn number_7(x: u32) -> u32
+            == outline
+            fn number_6(x: u32) -> u32
+            fn number_7(x: u32) -> u32
 
-        == suffix
-        }
+            == suffix
+            }
 
-        /// Number 5.
-        fn number_5(x: u32) -> u32 {
-            let y = x * 5;
-            x + 1
-        }
+            /// Number 5.
+            fn number_5(x: u32) -> u32 {
+                let y = x * 5;
+                x + 1
+            }
 
-        /// Number 6.
+            /// Number 6.
 
-        == prefix
-        /// Number 2.
-        fn number_2(x: u32) -> u32 {
-            let y = x * 2;
-            x + 1
-        }
+            == prefix
+            /// Number 2.
+            fn number_2(x: u32) -> u32 {
+                let y = x * 2;
+                x + 1
+            }
 
-        /// Number 3.
-        fn number_3(x: u32) -> u32 {
-            let y = x * 3;
-            x + 1
-        }
+            /// Number 3.
+            fn number_3(x: u32) -> u32 {
+                let y = x * 3;
+                x + 1
+            }
 
-        /// Number 4.
-        fn number_4(x: u32) -> u32 {
-            let y = x * 4;
-            x +
-    "#]],
+            /// Number 4.
+            fn number_4(x: u32) -> u32 {
+                let y = x * 4;
+                x +|
+        "#]],
     );
 }
 
@@ -157,28 +158,28 @@ fn a_method_is_outlined_with_its_container() {
         &text,
         600,
         expect![[r#"
-        == imports
-        import os
-        from typing import Any
+            == imports
+            import os
+            from typing import Any
 
-        == outline
-        def helper(x: int) -> int:
-        class Shape(Base):
+            == outline
+            def helper(x: int) -> int:
+            class Shape(Base):
 
-        == suffix
+            == suffix
 
-            def last(self):
-                pass
+                def last(self):
+                    pass
 
-        == prefix
-            def side_7(self, factor: float = 1.0) -> float:
-                value = self.sides[7]
-                return value * factor
+            == prefix
+                def side_7(self, factor: float = 1.0) -> float:
+                    value = self.sides[7]
+                    return value * factor
 
-            def area(self) -> float:
-                total = 0.0
-        
-    "#]],
+                def area(self) -> float:
+                    total = 0.0
+                    |
+        "#]],
     );
 }
 
@@ -190,22 +191,22 @@ fn other_languages_get_plain_windows() {
         &text.replacen("line 30", "line 30$0", 1),
         300,
         expect![[r#"
-        == imports
+            == imports
 
-        == outline
+            == outline
 
-        == suffix
-        line 31 of the notes
-        line 32 of the notes
+            == suffix
+            line 31 of the notes
+            line 32 of the notes
 
-        == prefix
-        line 25 of the notes
-        line 26 of the notes
-        line 27 of the notes
-        line 28 of the notes
-        line 29 of the notes
-        line 30
-    "#]],
+            == prefix
+            line 25 of the notes
+            line 26 of the notes
+            line 27 of the notes
+            line 28 of the notes
+            line 29 of the notes
+            line 30|
+        "#]],
     );
 }
 
