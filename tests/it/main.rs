@@ -11,3 +11,4 @@ mod quant;
 mod queries;
 mod support;
 mod text;
+mod tokenizer;

@@ -77,13 +77,6 @@ impl Bpe {
             .filter(|id| matches!(vocabulary.kind(*id), TokenKind::Normal | TokenKind::Byte))
             .map(|id| (vocabulary.piece(id).to_owned(), id))
             .collect();
-        if kind == TokenizerKind::Bpe {
-            if let Some(byte) = (0..=u8::MAX).find(|byte| !ids.contains_key(byte_char(*byte).to_string().as_str())) {
-                return Err(
-                    data.malformed(format!("tokenizer.ggml.tokens: expected a token for byte {byte}, found none"))
-                );
-            }
-        }
         let line_break = ids.get("<0x0A>").copied();
         let merges = BPE::builder()
             .vocab_and_merges(ids, merges)
@@ -94,7 +87,8 @@ impl Bpe {
         Ok(Self { merges, kind, line_break })
     }
 
-    /// Appends the ids of `piece`, which is taken as one word.
+    /// Appends the ids of `piece`, which is taken as one word. Bytes that a BPE vocabulary has no token for (some of the
+    /// starter's control characters) are left out, as the reference implementations do.
     pub(super) fn encode(&self, piece: &str, ids: &mut Vec<u32>) {
         let word = match self.kind {
             TokenizerKind::Spm => {
@@ -105,7 +99,8 @@ impl Bpe {
             }
             TokenizerKind::Bpe => piece.bytes().map(byte_char).collect(),
         };
-        let tokens = self.merges.tokenize(&word).expect("every byte has a token and no dropout is set");
+        let tokens =
+            self.merges.tokenize(&word).expect("only an unknown token or a dropout can fail, and neither is set");
         ids.extend(tokens.iter().map(|token| token.id));
     }
 }

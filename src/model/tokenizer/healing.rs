@@ -26,7 +26,8 @@ impl Healing {
             let bytes = tokenizer.bytes(*token);
             if bytes.is_empty() {
                 // A special token: nothing spans it.
-                (text.clear(), starts.clear());
+                text.clear();
+                starts.clear();
             } else {
                 starts.push((index, text.len()));
                 text.extend_from_slice(bytes);

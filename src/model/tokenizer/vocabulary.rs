@@ -138,11 +138,13 @@ impl Vocabulary {
         ids
     }
 
-    /// Whether some token is longer than `start` and begins with it, in a way other than by a line break.
+    /// Whether some token begins with `start` and goes on with more than the end of the line: a cursor waits for text.
     pub(super) fn extends(&self, start: &[u8]) -> bool {
+        let ends_line = |rest: &[u8]| rest.iter().all(u8::is_ascii_whitespace) && rest.contains(&b'\n');
         self.by_bytes[self.starting_with(start)]
             .iter()
-            .any(|id| self.bytes(*id).get(start.len()).is_some_and(|next| !matches!(next, b'\n' | b'\r')))
+            .map(|id| &self.bytes(*id)[start.len()..])
+            .any(|rest| !rest.is_empty() && !ends_line(rest))
     }
 
     /// Whether some token holds a line break and then ends in blanks: indentation is then tokenized with the break.
