@@ -1,5 +1,9 @@
 //! Causal attention over the paged KV cache, grouped-query heads without copying K or V.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod flash;
 mod page;
 mod reference;
 
@@ -74,6 +78,10 @@ pub fn attend(
         assert!(sequence.pages.len() * PAGE_LEN >= sequence.past_len + sequence.rows, "a sequence lacks pages");
         let sized = sequence.pages.iter().all(|page| page.len() == shape.page_layer_bytes());
         assert!(sized, "a page of one layer has the wrong size");
+    }
+    #[cfg(target_arch = "x86_64")]
+    if flash::supports(shape) {
+        return flash::attend(pool, shape, num_heads, query, sequences, out);
     }
     reference::attend(pool, shape, num_heads, query, sequences, out);
 }

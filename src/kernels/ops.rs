@@ -1,16 +1,58 @@
 //! Row-wise operations: RMS norm, rotary embedding, SiLU gate, residual addition.
+//!
+//! Each is one plain loop that the compiler vectorises, compiled twice: for any processor, and for AVX2 with FMA.
 
-/// `out = hidden_states / rms(hidden_states) * weight`, row by row (rows of `weight.len()`).
-pub fn rms_norm(hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+use super::math::exp;
+
+/// Defines a public function that runs its plain version compiled for the instruction sets at hand.
+macro_rules! vectorised {
+    ($(#[$doc:meta])* pub fn $name:ident / $avx2:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
+        $(#[$doc])*
+        pub fn $name($($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the processor has AVX2 and FMA.
+                return unsafe { $avx2($($arg),*) };
+            }
+            $plain($($arg),*);
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn $avx2($($arg: $type),*) {
+            $plain($($arg),*);
+        }
+    };
+}
+
+vectorised! {
+    /// `out = hidden_states / rms(hidden_states) * weight`, row by row (rows of `weight.len()`).
+    pub fn rms_norm / rms_norm_avx2 / rms_norm_plain (hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
+}
+
+#[inline(always)]
+fn rms_norm_plain(hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     assert_eq!(hidden_states.len(), out.len(), "rms_norm: input and output lengths differ");
     let width = weight.len();
     for (row, out) in hidden_states.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let sum_of_squares: f32 = row.iter().map(|x| x * x).sum();
-        let scale = 1.0 / (sum_of_squares / width as f32 + eps).sqrt();
+        let scale = 1.0 / (sum_of_squares(row) / width as f32 + eps).sqrt();
         for ((out, x), weight) in out.iter_mut().zip(row).zip(weight) {
             *out = x * scale * weight;
         }
     }
+}
+
+/// In 32 partial sums: enough for vectors, and closer to the true sum than one.
+#[inline(always)]
+fn sum_of_squares(row: &[f32]) -> f32 {
+    let mut sums = [0.0; 32];
+    let (chunks, rest) = row.as_chunks::<32>();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x * x;
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
 }
 
 /// Which elements a rotation pairs up.
@@ -22,8 +64,13 @@ pub enum RopeStyle {
     Interleaved,
 }
 
-/// Rotates one head's first `2 * cos.len()` elements in place; `cos` and `sin` hold one position's half-table.
-pub fn rope(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+vectorised! {
+    /// Rotates one head's first `2 * cos.len()` elements in place; `cos` and `sin` hold one position's half-table.
+    pub fn rope / rope_avx2 / rope_plain (style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32])
+}
+
+#[inline(always)]
+fn rope_plain(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let half = cos.len();
     assert_eq!(half, sin.len(), "rope: cos and sin lengths differ");
     let rotated = &mut head[..2 * half];
@@ -35,28 +82,37 @@ pub fn rope(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
             }
         }
         RopeStyle::Interleaved => {
-            for ((pair, cos), sin) in rotated.chunks_exact_mut(2).zip(cos).zip(sin) {
-                let (x, y) = (pair[0], pair[1]);
-                pair[0] = x * cos - y * sin;
-                pair[1] = x * sin + y * cos;
+            for ((pair, cos), sin) in rotated.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+                let [x, y] = *pair;
+                *pair = [x * cos - y * sin, x * sin + y * cos];
             }
         }
     }
 }
 
-/// `out[i] = silu(gate_up[i]) * gate_up[n + i]` for each row `gate_up (2n)`, giving rows of `n`.
-pub fn silu_gate(gate_up: &[f32], n: usize, out: &mut [f32]) {
+vectorised! {
+    /// `out[i] = silu(gate_up[i]) * gate_up[n + i]` for each row `gate_up (2n)`, giving rows of `n`.
+    pub fn silu_gate / silu_gate_avx2 / silu_gate_plain (gate_up: &[f32], n: usize, out: &mut [f32])
+}
+
+#[inline(always)]
+fn silu_gate_plain(gate_up: &[f32], n: usize, out: &mut [f32]) {
     assert_eq!(gate_up.len(), 2 * out.len(), "silu_gate: input is not twice the output");
     for (row, out) in gate_up.chunks_exact(2 * n).zip(out.chunks_exact_mut(n)) {
         let (gate, up) = row.split_at(n);
         for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-            *out = gate / (1.0 + (-gate).exp()) * up;
+            *out = gate / (1.0 + exp(-gate)) * up;
         }
     }
 }
 
-/// `residual += delta`.
-pub fn add(residual: &mut [f32], delta: &[f32]) {
+vectorised! {
+    /// `residual += delta`.
+    pub fn add / add_avx2 / add_plain (residual: &mut [f32], delta: &[f32])
+}
+
+#[inline(always)]
+fn add_plain(residual: &mut [f32], delta: &[f32]) {
     assert_eq!(residual.len(), delta.len(), "add: lengths differ");
     for (residual, delta) in residual.iter_mut().zip(delta) {
         *residual += delta;

@@ -78,11 +78,12 @@ fn check(kv_type: KvType, (num_heads, num_kv_heads, head_dim): (usize, usize, us
 #[test]
 fn attention_matches_its_definition() {
     for kv_type in [KvType::F16, KvType::Q8_0] {
-        for heads in [(2, 2, 96), (6, 2, 128), (9, 3, 64), (2, 1, 16), (1, 1, 6)] {
+        for heads in [(2, 2, 96), (6, 2, 128), (9, 3, 64), (8, 1, 40), (3, 1, 16), (1, 1, 6)] {
             check(kv_type, heads, &[(0, 1)]);
             check(kv_type, heads, &[(70, 1)]);
             check(kv_type, heads, &[(0, 37)]);
             check(kv_type, heads, &[(33, 5), (0, 3), (64, 1)]);
+            check(kv_type, heads, &[(700, 2), (900, 1), (31, 60)]);
         }
     }
 }

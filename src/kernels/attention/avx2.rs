@@ -1,0 +1,432 @@
+//! One page of attention with AVX2, FMA and F16C.
+//!
+//! A page is read through [`Keys`] and [`Values`]: as it lies in the cache for few queries, or widened to f32 once for
+//! many. Register tiles: up to 3 queries by 4 groups of 8 positions for the scores, up to 3 queries by 4 vectors of
+//! the head (1 by 12 for a lone query, so that it reads each value row in one go) for the output.
+
+use std::arch::x86_64::*;
+
+use super::flash::Tile;
+use super::page::{self, BLOCK, GROUP};
+use super::{KvShape, KvType, PAGE_LEN};
+use crate::kernels::math::exp;
+
+/// From this many queries on, a page is widened to f32 once instead of by each of them.
+const WIDEN_FROM: usize = 8;
+const GROUPS: usize = PAGE_LEN / GROUP;
+
+/// Takes one head's page into the running softmax of `tile`. `visible` tells how many of the page's positions a query
+/// sees.
+///
+/// # Safety
+/// AVX2, FMA and F16C; the head size is a multiple of 8; `head` is one head's block of a page of `shape`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
+    assert_eq!(head.len(), page::head_bytes(shape));
+    let dim = shape.head_dim;
+    // SAFETY: the caller's promise; `widen` gives a page of f32.
+    unsafe {
+        if tile.max.len() >= WIDEN_FROM {
+            let mut widened = std::mem::take(&mut tile.widened);
+            widened.resize(2 * PAGE_LEN * dim, 0.0);
+            widen(shape, head, &mut widened);
+            let (keys, values) = widened.split_at(PAGE_LEN * dim);
+            attend_with(dim, &PlainPage { at: keys.as_ptr() }, &PlainPage { at: values.as_ptr() }, visible, tile);
+            tile.widened = widened;
+        } else {
+            let offsets = page::offsets(shape);
+            let at = head.as_ptr();
+            match shape.kv_type {
+                KvType::F16 => {
+                    let values = HalfPage { at: at.add(offsets.values) };
+                    attend_with(dim, &HalfPage { at }, &values, visible, tile);
+                }
+                KvType::Q8_0 => {
+                    let blocks = page::blocks(shape);
+                    let keys = BytePage { at, scales: at.add(offsets.key_scales), blocks };
+                    let values = BytePage { at: at.add(offsets.values), scales: at.add(offsets.value_scales), blocks };
+                    attend_with(dim, &keys, &values, visible, tile);
+                }
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
+    let queries = tile.max.len();
+    // SAFETY: the tile holds `queries` rows of each of its parts; the pages are whole.
+    unsafe {
+        for first in (0..queries).step_by(3) {
+            let query = tile.queries.as_ptr().add(first * dim);
+            let weights = tile.weights.as_mut_ptr().add(first * PAGE_LEN);
+            match queries - first {
+                1 => keys.scores::<1>(dim, query, weights),
+                2 => keys.scores::<2>(dim, query, weights),
+                _ => keys.scores::<3>(dim, query, weights),
+            }
+        }
+        let mut most_visible = 0;
+        for q in 0..queries {
+            let weights = tile.weights[q * PAGE_LEN..].first_chunk_mut().expect("each query has a page of weights");
+            let visible = visible(q);
+            most_visible = most_visible.max(visible);
+            let shrink = soften(weights, visible, &mut tile.max[q], &mut tile.sum[q]);
+            if shrink != 1.0 {
+                tile.output[q * dim..(q + 1) * dim].iter_mut().for_each(|x| *x *= shrink);
+            }
+        }
+        for first in (0..queries).step_by(3) {
+            let weights = tile.weights.as_ptr().add(first * PAGE_LEN);
+            let output = tile.output.as_mut_ptr().add(first * dim);
+            match queries - first {
+                1 => accumulate_strips::<P, 1>(values, dim, weights, most_visible, output),
+                2 => accumulate_strips::<P, 2>(values, dim, weights, most_visible, output),
+                _ => accumulate_strips::<P, 3>(values, dim, weights, most_visible, output),
+            }
+        }
+    }
+}
+
+/// Turns the scores of a page into weights relative to the largest score so far, adds them to `sum` and returns what
+/// the sums so far were multiplied with.
+#[target_feature(enable = "avx2,fma")]
+fn soften(weights: &mut [f32; PAGE_LEN], visible: usize, max: &mut f32, sum: &mut f32) -> f32 {
+    weights[visible..].fill(f32::NEG_INFINITY);
+    let mut maxima = [f32::NEG_INFINITY; 8];
+    for weights in weights.as_chunks::<8>().0 {
+        for (max, weight) in maxima.iter_mut().zip(weights) {
+            *max = if *weight > *max { *weight } else { *max };
+        }
+    }
+    let page_max = maxima.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut shrink = 1.0;
+    if page_max > *max {
+        shrink = exp(*max - page_max);
+        *max = page_max;
+        *sum *= shrink;
+    }
+    if *max == f32::NEG_INFINITY {
+        weights.fill(0.0);
+        return shrink;
+    }
+    let mut sums = [0.0; 8];
+    for weights in weights.as_chunks_mut::<8>().0 {
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *weight = exp(*weight - *max);
+            *sum += *weight;
+        }
+    }
+    *sum += sums.iter().sum::<f32>();
+    shrink
+}
+
+/// Adds the weighted values to `output`, strip by strip of the head.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn accumulate_strips<P: Page, const Q: usize>(
+    values: &P,
+    dim: usize,
+    weights: *const f32,
+    positions: usize,
+    output: *mut f32,
+) {
+    let mut start = 0;
+    // SAFETY: strips lie inside the head; the caller passes whole pages, weights and outputs of `Q` queries.
+    unsafe {
+        while start < dim {
+            let strip = match ((dim - start) / 8, Q) {
+                (12.., 1) if P::LONG_STRIPS => 12,
+                (8.., 1) if P::LONG_STRIPS => 8,
+                (4.., _) => 4,
+                (2.., _) => 2,
+                _ => 1,
+            };
+            match strip {
+                12 => values.accumulate::<Q, 12>(dim, start, weights, positions, output),
+                8 => values.accumulate::<Q, 8>(dim, start, weights, positions, output),
+                4 => values.accumulate::<Q, 4>(dim, start, weights, positions, output),
+                2 => values.accumulate::<Q, 2>(dim, start, weights, positions, output),
+                _ => values.accumulate::<Q, 1>(dim, start, weights, positions, output),
+            }
+            start += 8 * strip;
+        }
+    }
+}
+
+/// The keys or the values of one head in a page, in one number format.
+trait Page {
+    /// Whether a lone query may take more than a block of 32 elements at once.
+    const LONG_STRIPS: bool;
+
+    /// `scores (Q, PAGE_LEN) = query (Q, dim) x keys^T`.
+    ///
+    /// # Safety
+    /// AVX2, FMA, F16C; the page and both arrays have these sizes; `dim` is a multiple of 8.
+    unsafe fn scores<const Q: usize>(&self, dim: usize, query: *const f32, scores: *mut f32);
+
+    /// `output (Q, dim)` at columns `start..start + 8 * S` gains `weights (Q, PAGE_LEN) x values` over the first
+    /// `positions`. With scales, a strip lies in one block of 32.
+    ///
+    /// # Safety
+    /// As for `scores`.
+    unsafe fn accumulate<const Q: usize, const S: usize>(
+        &self,
+        dim: usize,
+        start: usize,
+        weights: *const f32,
+        positions: usize,
+        output: *mut f32,
+    );
+}
+
+/// f16 as in the cache.
+struct HalfPage {
+    at: *const u8,
+}
+
+/// The same layout in f32.
+struct PlainPage {
+    at: *const f32,
+}
+
+/// Bytes with f16 scales as in the cache.
+struct BytePage {
+    at: *const u8,
+    scales: *const u8,
+    blocks: usize,
+}
+
+macro_rules! float_page {
+    ($name:ident, |$page:ident, $index:ident| $load:expr) => {
+        impl $name {
+            /// Elements `index..index + 8`.
+            #[target_feature(enable = "avx2,f16c")]
+            unsafe fn load(&self, $index: usize) -> __m256 {
+                let $page = self;
+                // SAFETY: the callers stay inside the page.
+                unsafe { $load }
+            }
+        }
+
+        impl Page for $name {
+            const LONG_STRIPS: bool = true;
+
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn scores<const Q: usize>(&self, dim: usize, query: *const f32, scores: *mut f32) {
+                let mut sums = [[_mm256_setzero_ps(); GROUPS]; Q];
+                // SAFETY: `dim` elements of each query, `GROUPS * dim` vectors of 8 keys, `Q` pages of scores.
+                unsafe {
+                    for i in 0..dim {
+                        let mut keys = [_mm256_setzero_ps(); GROUPS];
+                        for g in 0..GROUPS {
+                            keys[g] = self.load((g * dim + i) * GROUP);
+                        }
+                        for q in 0..Q {
+                            let element = _mm256_broadcast_ss(&*query.add(q * dim + i));
+                            for g in 0..GROUPS {
+                                sums[q][g] = _mm256_fmadd_ps(element, keys[g], sums[q][g]);
+                            }
+                        }
+                    }
+                    for q in 0..Q {
+                        for g in 0..GROUPS {
+                            _mm256_storeu_ps(scores.add(q * PAGE_LEN + g * GROUP), sums[q][g]);
+                        }
+                    }
+                }
+            }
+
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn accumulate<const Q: usize, const S: usize>(
+                &self,
+                dim: usize,
+                start: usize,
+                weights: *const f32,
+                positions: usize,
+                output: *mut f32,
+            ) {
+                // SAFETY: the strip lies inside the rows of the page and of the output.
+                unsafe {
+                    let mut sums = load_strip::<Q, S>(dim, start, output);
+                    for position in 0..positions {
+                        let mut values = [_mm256_setzero_ps(); S];
+                        for s in 0..S {
+                            values[s] = self.load(position * dim + start + 8 * s);
+                        }
+                        for q in 0..Q {
+                            let weight = _mm256_broadcast_ss(&*weights.add(q * PAGE_LEN + position));
+                            for s in 0..S {
+                                sums[q][s] = _mm256_fmadd_ps(weight, values[s], sums[q][s]);
+                            }
+                        }
+                    }
+                    store_strip(dim, start, output, &sums);
+                }
+            }
+        }
+    };
+}
+
+float_page!(HalfPage, |page, index| _mm256_cvtph_ps(_mm_loadu_si128(page.at.add(2 * index).cast())));
+float_page!(PlainPage, |page, index| _mm256_loadu_ps(page.at.add(index)));
+
+#[target_feature(enable = "avx2")]
+unsafe fn load_strip<const Q: usize, const S: usize>(dim: usize, start: usize, at: *const f32) -> [[__m256; S]; Q] {
+    let mut strip = [[_mm256_setzero_ps(); S]; Q];
+    for q in 0..Q {
+        for s in 0..S {
+            // SAFETY: the caller's strip lies inside `Q` rows of `dim`.
+            strip[q][s] = unsafe { _mm256_loadu_ps(at.add(q * dim + start + 8 * s)) };
+        }
+    }
+    strip
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn store_strip<const Q: usize, const S: usize>(
+    dim: usize,
+    start: usize,
+    at: *mut f32,
+    strip: &[[__m256; S]; Q],
+) {
+    for q in 0..Q {
+        for s in 0..S {
+            // SAFETY: the caller's strip lies inside `Q` rows of `dim`.
+            unsafe { _mm256_storeu_ps(at.add(q * dim + start + 8 * s), strip[q][s]) };
+        }
+    }
+}
+
+impl BytePage {
+    /// Eight consecutive f16 scales.
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(&self, index: usize) -> __m256 {
+        // SAFETY: the callers stay inside the page.
+        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(self.scales.add(2 * index).cast()) })
+    }
+
+    /// Element `element` of 4 of the 8 positions whose dwords are in `dwords`, as f32.
+    #[target_feature(enable = "avx2")]
+    fn widen_element(dwords: __m256i, element: usize) -> __m256 {
+        let top = _mm256_sll_epi32(dwords, _mm_cvtsi32_si128(24 - 8 * element as i32));
+        _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(top))
+    }
+
+    /// Values `index..index + 8`, not yet scaled.
+    #[target_feature(enable = "avx2")]
+    unsafe fn values(&self, index: usize) -> __m256 {
+        // SAFETY: the callers stay inside the page.
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(self.at.add(index).cast()) }))
+    }
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn value_scale(&self, position: usize, start: usize) -> f32 {
+        // SAFETY: the callers stay inside the page.
+        let bits =
+            unsafe { self.scales.add(2 * (position * self.blocks + start / BLOCK)).cast::<u16>().read_unaligned() };
+        _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
+    }
+}
+
+impl Page for BytePage {
+    const LONG_STRIPS: bool = false;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn scores<const Q: usize>(&self, dim: usize, query: *const f32, scores: *mut f32) {
+        // SAFETY: `dim` elements of each query, `GROUPS * dim / 4` vectors of keys, `Q` pages of scores.
+        unsafe {
+            for g in 0..GROUPS {
+                let mut sums = [_mm256_setzero_ps(); Q];
+                for block in 0..self.blocks {
+                    let mut block_sums = [_mm256_setzero_ps(); Q];
+                    for i in (block * BLOCK..dim.min((block + 1) * BLOCK)).step_by(4) {
+                        let dwords = _mm256_loadu_si256(self.at.add((g * dim + i) * GROUP).cast());
+                        for element in 0..4 {
+                            let key = Self::widen_element(dwords, element);
+                            for q in 0..Q {
+                                let element = _mm256_broadcast_ss(&*query.add(q * dim + i + element));
+                                block_sums[q] = _mm256_fmadd_ps(element, key, block_sums[q]);
+                            }
+                        }
+                    }
+                    let scales = self.scales((g * self.blocks + block) * GROUP);
+                    for q in 0..Q {
+                        sums[q] = _mm256_fmadd_ps(scales, block_sums[q], sums[q]);
+                    }
+                }
+                for q in 0..Q {
+                    _mm256_storeu_ps(scores.add(q * PAGE_LEN + g * GROUP), sums[q]);
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn accumulate<const Q: usize, const S: usize>(
+        &self,
+        dim: usize,
+        start: usize,
+        weights: *const f32,
+        positions: usize,
+        output: *mut f32,
+    ) {
+        // SAFETY: the strip lies inside the rows of the page and of the output.
+        unsafe {
+            let mut sums = load_strip::<Q, S>(dim, start, output);
+            for position in 0..positions {
+                let scale = self.value_scale(position, start);
+                let mut values = [_mm256_setzero_ps(); S];
+                for s in 0..S {
+                    values[s] = self.values(position * dim + start + 8 * s);
+                }
+                for q in 0..Q {
+                    let weight = _mm256_set1_ps(scale * *weights.add(q * PAGE_LEN + position));
+                    for s in 0..S {
+                        sums[q][s] = _mm256_fmadd_ps(weight, values[s], sums[q][s]);
+                    }
+                }
+            }
+            store_strip(dim, start, output, &sums);
+        }
+    }
+}
+
+/// Writes a page as f32: keys `[PAGE_LEN / 8][dim][8 positions]`, then values `[PAGE_LEN][dim]`.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn widen(shape: &KvShape, head: &[u8], widened: &mut [f32]) {
+    let (dim, offsets, at) = (shape.head_dim, page::offsets(shape), head.as_ptr());
+    let half = PAGE_LEN * dim;
+    assert_eq!(widened.len(), 2 * half);
+    let out = widened.as_mut_ptr();
+    // SAFETY: `head` is a whole page of one head (the caller's promise), `widened` a page of f32 (checked).
+    unsafe {
+        match shape.kv_type {
+            KvType::F16 => {
+                let page = HalfPage { at };
+                for index in (0..2 * half).step_by(8) {
+                    _mm256_storeu_ps(out.add(index), page.load(index));
+                }
+            }
+            KvType::Q8_0 => {
+                let blocks = page::blocks(shape);
+                let keys = BytePage { at, scales: at.add(offsets.key_scales), blocks };
+                for (g, i) in (0..GROUPS).flat_map(|g| (0..dim).step_by(4).map(move |i| (g, i))) {
+                    let dwords = _mm256_loadu_si256(keys.at.add((g * dim + i) * GROUP).cast());
+                    let scales = keys.scales((g * blocks + i / BLOCK) * GROUP);
+                    for element in 0..4 {
+                        let key = _mm256_mul_ps(scales, BytePage::widen_element(dwords, element));
+                        _mm256_storeu_ps(out.add((g * dim + i + element) * GROUP), key);
+                    }
+                }
+                let values = BytePage { at: at.add(offsets.values), scales: at.add(offsets.value_scales), blocks };
+                for position in 0..PAGE_LEN {
+                    for start in (0..dim).step_by(8) {
+                        let scale = _mm256_set1_ps(values.value_scale(position, start));
+                        let value = _mm256_mul_ps(scale, values.values(position * dim + start));
+                        _mm256_storeu_ps(out.add(half + position * dim + start), value);
+                    }
+                }
+            }
+        }
+    }
+}
