@@ -1,15 +1,15 @@
 //! One page of attention with AVX2, FMA and F16C.
 //!
 //! A page is read through [`Keys`] and [`Values`]: as it lies in the cache for few queries, or widened to f32 once for
-//! many. Register tiles: up to 3 queries by 4 groups of 8 positions for the scores, up to 3 queries by 4 vectors of
-//! the head (1 by 12 for a lone query, so that it reads each value row in one go) for the output.
+//! many. Register tiles of queries by vectors (8 positions for the scores, 8 elements of the head for the output) are
+//! 6 by 2, 3 by 4, 2 by 4 and, for a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go.
 
 use std::arch::x86_64::*;
 
 use super::flash::Tile;
 use super::page::{self, BLOCK, GROUP};
 use super::{KvShape, KvType, PAGE_LEN};
-use crate::kernels::math::exp;
+use crate::kernels::math::{exp, exp8};
 
 /// From this many queries on, a page is widened to f32 once instead of by each of them.
 const WIDEN_FROM: usize = 8;
@@ -57,13 +57,14 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
     let queries = tile.max.len();
     // SAFETY: the tile holds `queries` rows of each of its parts; the pages are whole.
     unsafe {
-        for first in (0..queries).step_by(3) {
+        for (first, count) in query_tiles(queries) {
             let query = tile.queries.as_ptr().add(first * dim);
             let weights = tile.weights.as_mut_ptr().add(first * PAGE_LEN);
-            match queries - first {
+            match count {
                 1 => keys.scores::<1>(dim, query, weights),
                 2 => keys.scores::<2>(dim, query, weights),
-                _ => keys.scores::<3>(dim, query, weights),
+                3 => keys.scores::<3>(dim, query, weights),
+                _ => keys.scores::<6>(dim, query, weights),
             }
         }
         let mut most_visible = 0;
@@ -76,16 +77,31 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
                 tile.output[q * dim..(q + 1) * dim].iter_mut().for_each(|x| *x *= shrink);
             }
         }
-        for first in (0..queries).step_by(3) {
+        for (first, count) in query_tiles(queries) {
             let weights = tile.weights.as_ptr().add(first * PAGE_LEN);
             let output = tile.output.as_mut_ptr().add(first * dim);
-            match queries - first {
+            match count {
                 1 => accumulate_strips::<P, 1>(values, dim, weights, most_visible, output),
                 2 => accumulate_strips::<P, 2>(values, dim, weights, most_visible, output),
-                _ => accumulate_strips::<P, 3>(values, dim, weights, most_visible, output),
+                3 => accumulate_strips::<P, 3>(values, dim, weights, most_visible, output),
+                _ => accumulate_strips::<P, 6>(values, dim, weights, most_visible, output),
             }
         }
     }
+}
+
+/// Cuts `queries` into tiles of 6, 3, 2 and 1: (first, count).
+fn query_tiles(queries: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let count = match queries - first {
+            0 => return None,
+            6.. => 6,
+            few => few.min(3),
+        };
+        first += count;
+        Some((first - count, count))
+    })
 }
 
 /// Turns the scores of a page into weights relative to the largest score so far, adds them to `sum` and returns what
@@ -93,13 +109,11 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
 #[target_feature(enable = "avx2,fma")]
 fn soften(weights: &mut [f32; PAGE_LEN], visible: usize, max: &mut f32, sum: &mut f32) -> f32 {
     weights[visible..].fill(f32::NEG_INFINITY);
-    let mut maxima = [f32::NEG_INFINITY; 8];
-    for weights in weights.as_chunks::<8>().0 {
-        for (max, weight) in maxima.iter_mut().zip(weights) {
-            *max = if *weight > *max { *weight } else { *max };
-        }
-    }
-    let page_max = maxima.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let at = weights.as_mut_ptr();
+    // SAFETY: `weights` is 4 vectors.
+    let scores = unsafe { [0, 8, 16, 24].map(|i| _mm256_loadu_ps(at.add(i))) };
+    let largest = _mm256_max_ps(_mm256_max_ps(scores[0], scores[1]), _mm256_max_ps(scores[2], scores[3]));
+    let page_max = horizontal(largest, |a, b| _mm_max_ps(a, b));
     let mut shrink = 1.0;
     if page_max > *max {
         shrink = exp(*max - page_max);
@@ -110,15 +124,24 @@ fn soften(weights: &mut [f32; PAGE_LEN], visible: usize, max: &mut f32, sum: &mu
         weights.fill(0.0);
         return shrink;
     }
-    let mut sums = [0.0; 8];
-    for weights in weights.as_chunks_mut::<8>().0 {
-        for (sum, weight) in sums.iter_mut().zip(weights) {
-            *weight = exp(*weight - *max);
-            *sum += *weight;
-        }
+    let offset = _mm256_set1_ps(*max);
+    let mut total = _mm256_setzero_ps();
+    for (i, scores) in scores.iter().enumerate() {
+        let exponentials = exp8(_mm256_sub_ps(*scores, offset));
+        total = _mm256_add_ps(total, exponentials);
+        // SAFETY: `weights` is 4 vectors.
+        unsafe { _mm256_storeu_ps(at.add(8 * i), exponentials) };
     }
-    *sum += sums.iter().sum::<f32>();
+    *sum += horizontal(total, |a, b| _mm_add_ps(a, b));
     shrink
+}
+
+/// Combines the 8 lanes to one.
+#[target_feature(enable = "avx2")]
+fn horizontal(x: __m256, combine: impl Fn(__m128, __m128) -> __m128) -> f32 {
+    let half = combine(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let quarter = combine(half, _mm_movehl_ps(half, half));
+    _mm_cvtss_f32(combine(quarter, _mm_shuffle_ps::<1>(quarter, quarter)))
 }
 
 /// Adds the weighted values to `output`, strip by strip of the head.
@@ -137,7 +160,7 @@ unsafe fn accumulate_strips<P: Page, const Q: usize>(
             let strip = match ((dim - start) / 8, Q) {
                 (12.., 1) if P::LONG_STRIPS => 12,
                 (8.., 1) if P::LONG_STRIPS => 8,
-                (4.., _) => 4,
+                (4.., 1..=3) => 4,
                 (2.., _) => 2,
                 _ => 1,
             };
@@ -206,6 +229,29 @@ macro_rules! float_page {
                 // SAFETY: the callers stay inside the page.
                 unsafe { $load }
             }
+
+            /// The scores of `Q` queries with the positions of groups `first..first + G`.
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn score_groups<const Q: usize, const G: usize>(
+                &self,
+                dim: usize,
+                first: usize,
+                query: *const f32,
+                scores: *mut f32,
+            ) {
+                let mut sums = [[_mm256_setzero_ps(); G]; Q];
+                // SAFETY: `dim` elements of each query, `G * dim` vectors of 8 keys, `Q` pages of scores.
+                unsafe {
+                    for i in 0..dim {
+                        multiply_add(
+                            &mut sums,
+                            |q| _mm256_broadcast_ss(&*query.add(q * dim + i)),
+                            |g| self.load(((first + g) * dim + i) * GROUP),
+                        );
+                    }
+                    store_strip(PAGE_LEN, first * GROUP, scores, &sums);
+                }
+            }
         }
 
         impl Page for $name {
@@ -213,25 +259,13 @@ macro_rules! float_page {
 
             #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn scores<const Q: usize>(&self, dim: usize, query: *const f32, scores: *mut f32) {
-                let mut sums = [[_mm256_setzero_ps(); GROUPS]; Q];
-                // SAFETY: `dim` elements of each query, `GROUPS * dim` vectors of 8 keys, `Q` pages of scores.
+                // SAFETY: the groups lie inside the page.
                 unsafe {
-                    for i in 0..dim {
-                        let mut keys = [_mm256_setzero_ps(); GROUPS];
-                        for g in 0..GROUPS {
-                            keys[g] = self.load((g * dim + i) * GROUP);
-                        }
-                        for q in 0..Q {
-                            let element = _mm256_broadcast_ss(&*query.add(q * dim + i));
-                            for g in 0..GROUPS {
-                                sums[q][g] = _mm256_fmadd_ps(element, keys[g], sums[q][g]);
-                            }
-                        }
-                    }
-                    for q in 0..Q {
-                        for g in 0..GROUPS {
-                            _mm256_storeu_ps(scores.add(q * PAGE_LEN + g * GROUP), sums[q][g]);
-                        }
+                    if Q > 3 {
+                        self.score_groups::<Q, 2>(dim, 0, query, scores);
+                        self.score_groups::<Q, 2>(dim, 2, query, scores);
+                    } else {
+                        self.score_groups::<Q, GROUPS>(dim, 0, query, scores);
                     }
                 }
             }
@@ -249,16 +283,11 @@ macro_rules! float_page {
                 unsafe {
                     let mut sums = load_strip::<Q, S>(dim, start, output);
                     for position in 0..positions {
-                        let mut values = [_mm256_setzero_ps(); S];
-                        for s in 0..S {
-                            values[s] = self.load(position * dim + start + 8 * s);
-                        }
-                        for q in 0..Q {
-                            let weight = _mm256_broadcast_ss(&*weights.add(q * PAGE_LEN + position));
-                            for s in 0..S {
-                                sums[q][s] = _mm256_fmadd_ps(weight, values[s], sums[q][s]);
-                            }
-                        }
+                        multiply_add(
+                            &mut sums,
+                            |q| _mm256_broadcast_ss(&*weights.add(q * PAGE_LEN + position)),
+                            |s| self.load(position * dim + start + 8 * s),
+                        );
                     }
                     store_strip(dim, start, output, &sums);
                 }
@@ -269,6 +298,39 @@ macro_rules! float_page {
 
 float_page!(HalfPage, |page, index| _mm256_cvtph_ps(_mm_loadu_si128(page.at.add(2 * index).cast())));
 float_page!(PlainPage, |page, index| _mm256_loadu_ps(page.at.add(index)));
+
+/// `sums[q][v] += factor(q) * vector(v)`, in the order that needs the fewest registers beside the sums: of the fewer
+/// kind all, of the other one at a time.
+#[target_feature(enable = "avx2,fma")]
+fn multiply_add<const Q: usize, const V: usize>(
+    sums: &mut [[__m256; V]; Q],
+    factor: impl Fn(usize) -> __m256,
+    vector: impl Fn(usize) -> __m256,
+) {
+    if Q <= V {
+        let mut factors = [_mm256_setzero_ps(); Q];
+        for q in 0..Q {
+            factors[q] = factor(q);
+        }
+        for v in 0..V {
+            let vector = vector(v);
+            for q in 0..Q {
+                sums[q][v] = _mm256_fmadd_ps(factors[q], vector, sums[q][v]);
+            }
+        }
+    } else {
+        let mut vectors = [_mm256_setzero_ps(); V];
+        for v in 0..V {
+            vectors[v] = vector(v);
+        }
+        for q in 0..Q {
+            let factor = factor(q);
+            for v in 0..V {
+                sums[q][v] = _mm256_fmadd_ps(factor, vectors[v], sums[q][v]);
+            }
+        }
+    }
+}
 
 #[target_feature(enable = "avx2")]
 unsafe fn load_strip<const Q: usize, const S: usize>(dim: usize, start: usize, at: *const f32) -> [[__m256; S]; Q] {
