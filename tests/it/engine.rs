@@ -74,7 +74,7 @@ fn the_text_is_what_follows_the_prompt_and_ends_with_the_turn() {
         run(&fixture.engine, Prompt { turns, prefill: "let total = 1;\n".to_owned() }, params(50)).unwrap();
     assert_eq!(generation.candidates[0].text, "return total;");
     assert_eq!(generation.candidates[0].stop_reason, StopReason::EndOfTurn);
-    assert_eq!(fixture.events.lock().unwrap()[1], EngineEvent::Ready { model: "scripted".to_owned() });
+    assert!(fixture.events.lock().unwrap().contains(&EngineEvent::Ready { model: "scripted".to_owned() }));
 }
 
 #[test]
@@ -224,7 +224,5 @@ fn dropping_the_last_handle_answers_what_is_left() {
     });
     go_on.send(()).unwrap();
     waited.recv_timeout(Duration::from_secs(20)).expect("the thread ends");
-    assert!(
-        running.recv().unwrap().is_ok_and(|generation| generation.candidates[0].text == "!") || running.recv().is_err()
-    );
+    assert!(running.recv().is_ok(), "every job is answered, the last one too");
 }

@@ -30,7 +30,7 @@ PROMPTS = [
 def main():
     model, out = sys.argv[1:3]
     steps = int(sys.argv[3]) if len(sys.argv) > 3 else 64
-    llm = llama_cpp.Llama(model_path=model, n_ctx=2048, n_batch=512, n_threads=2, verbose=False, flash_attn=False)
+    llm = llama_cpp.Llama(model_path=model, n_ctx=2048, n_batch=512, n_threads=1, verbose=False)
     cases = []
     for prompt in PROMPTS:
         ids = llm.tokenize(prompt.encode(), add_bos=False, special=False)
