@@ -5,6 +5,7 @@ mod context;
 mod describe;
 mod engine;
 mod gguf;
+mod greedy;
 mod hub;
 mod model;
 mod quant;
