@@ -1,9 +1,7 @@
 //! What several areas of the tests share.
 
 pub(crate) mod scripted_model;
-<<<<<<< HEAD
 pub(crate) mod tiny_gguf;
-=======
 
 /// The starter model in the folder `PHI_LS_MODELS`. Where it is missing, CI fails and a person's run says it skips.
 pub(crate) fn starter() -> Option<std::path::PathBuf> {
@@ -16,4 +14,3 @@ pub(crate) fn starter() -> Option<std::path::PathBuf> {
     println!("skipped: no starter model; set PHI_LS_MODELS to a folder that `phi-ls pull starter` filled");
     None
 }
->>>>>>> 9c788fb (Test: greedy continuations equal llama.cpp's)
