@@ -1,4 +1,147 @@
-//! x
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: the only place that prints. Each command is a file of `cli/`.
+
+mod bench;
+// mod complete;
+// mod doctor;
+mod logits;
+// mod models;
+// mod place;
+// mod pull;
+// mod serve;
+mod tokenize;
+// mod try_out;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Machine, Settings};
+use crate::hub::{Alias, ModelRef};
+use crate::kernels::pool::ThreadPool;
+use crate::model::{self, LoadOptions, LoadedModel};
+
+/// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
+///
+/// Without a command it is the language server on standard input and output, which is what editors start.
+/// Try it without an editor: phi-ls try
+#[derive(Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    // serve
+    /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    // Serve(serve::ServeArgs),
+    // Try(try_out::TryArgs),
+    // Complete(complete::CompleteArgs),
+    // Pull(pull::PullArgs),
+    // Models(models::ModelsArgs),
+    // Doctor(doctor::DoctorArgs),
+    /// Measure loading, prefill and decode speed, and peak memory
+    Bench(bench::BenchArgs),
+    /// Token ids of standard input, to compare with another engine
+    Tokenize(tokenize::TokenizeArgs),
+    /// Logits after given token ids, to compare with another engine
+    Logits(logits::LogitsArgs),
+}
+
+/// Runs the command of `std::env::args`; an error is one line on standard error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    let outcome = match cli.command {
+        None => Ok(()),
+        // None => serve::serve(&cli.serve),
+        // Some(Command::Serve(args)) => serve::serve(&args),
+        // Some(Command::Try(args)) => try_out::try_out(&args),
+        // Some(Command::Complete(args)) => complete::complete(&args),
+        // Some(Command::Pull(args)) => pull::pull(&args),
+        // Some(Command::Models(args)) => models::models(&args),
+        // Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Bench(args)) => bench::bench(&args),
+        Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
+        Some(Command::Logits(args)) => logits::logits(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("phi-ls: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error: standard output is the protocol.
+fn start_log(verbose: u8) {
+    let level = ["warn", "phi_ls=info", "phi_ls=debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PHI_LS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// Which model, on how many threads: the options that most commands share.
+#[derive(clap::Args)]
+struct ModelArgs {
+    /// A path to a .gguf, a name (phi-3.5-mini, phi-4-mini, starter), or hf:OWNER/REPO/FILE
+    #[arg(long)]
+    model: Option<String>,
+    /// Threads to compute with; 0 is as many as the machine has physical cores
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl ModelArgs {
+    /// The model asked for; else the resident model of the settings, else the best one installed.
+    fn reference(&self) -> anyhow::Result<ModelRef> {
+        match &self.model {
+            Some(text) => Ok(text.parse()?),
+            None => best_installed().context("no model is installed; run: phi-ls pull starter"),
+        }
+    }
+
+    fn load_options(&self) -> LoadOptions {
+        load_options(self.threads)
+    }
+
+    /// Loads the model, with a progress bar where a person watches.
+    fn load(&self) -> anyhow::Result<LoadedModel> {
+        let path: PathBuf = self.reference()?.resolve()?;
+        let bar = loading_bar();
+        let loaded = model::load(&path, &self.load_options(), &mut |fraction| {
+            bar.set_position((fraction * 1000.0) as u64);
+        });
+        bar.finish_and_clear();
+        Ok(loaded?)
+    }
+}
+
+/// The installed model that completes best.
+fn best_installed() -> Option<ModelRef> {
+    Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
+}
+
+/// How models are loaded on `threads` threads, 0 being as many as the machine has physical cores.
+fn load_options(threads: usize) -> LoadOptions {
+    let settings = Settings { threads, ..Settings::default() };
+    let threads = settings.thread_count(&Machine::read());
+    LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
+}
+
+/// A bar from 0 to 1000, shown only on a terminal.
+fn loading_bar() -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(1000);
+    let style = indicatif::ProgressStyle::with_template("loading the model {wide_bar} {percent:>3} %");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
 }

@@ -4,6 +4,7 @@
 
 mod decode;
 mod gate;
+pub mod load;
 mod prefix_cache;
 mod queue;
 mod sampler;

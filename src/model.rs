@@ -30,6 +30,9 @@ use crate::kernels::pool::ThreadPool;
 /// What can be wrong with a model file or its use; every message says what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The model is not installed; the sentence says which command helps.
+    #[error("{0}")]
+    Missing(String),
     #[error("cannot read {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     /// The file is not a GGUF file, is cut off, or contradicts itself.
