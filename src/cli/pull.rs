@@ -1,0 +1,121 @@
+//! `phi-ls pull`: downloads models.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
+
+/// On no terminal, a line is printed whenever so much more of the file is there.
+const PERCENT_PER_LINE: u64 = 10;
+
+#[derive(Debug, clap::Args)]
+pub struct PullArgs {
+    /// phi-3.5-mini (completions), phi-4-mini (explanations), starter (98 MB, for a first try or a small machine) or
+    /// hf:OWNER/REPO/FILE.gguf; without any: phi-3.5-mini and phi-4-mini
+    #[arg(value_name = "MODEL")]
+    models: Vec<String>,
+}
+
+/// Downloads what `args` names, telling how it goes on standard error, then the files' paths on standard output.
+///
+/// # Errors
+/// The first download that fails; what it brought is kept for the next call.
+pub fn pull(args: &PullArgs) -> anyhow::Result<()> {
+    let references = match args.models.as_slice() {
+        [] => vec![ModelRef::Alias(Alias::Phi35Mini), ModelRef::Alias(Alias::Phi4Mini)],
+        models => models.iter().map(|model| model.parse()).collect::<Result<_, _>>()?,
+    };
+    for reference in references {
+        println!("{}", pull_model(&reference)?.path.display());
+    }
+    Ok(())
+}
+
+/// Downloads one model, telling how it goes on standard error.
+///
+/// # Errors
+/// As [`Hub::pull`].
+pub fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
+    let hub = Hub::from_environment()?;
+    let mut report = Report::new(reference);
+    let outcome = hub.pull(reference, &mut |event| report.event(&event));
+    report.bar.finish_and_clear();
+    let pulled = outcome?;
+    let state = if pulled.already_installed { "is installed" } else { "downloaded" };
+    let checksum = if pulled.checksum_verified { "checksum right" } else { "the hub states no checksum" };
+    eprintln!("{reference} {state}: {}, {checksum}", HumanBytes(pulled.bytes));
+    Ok(pulled)
+}
+
+/// Tells about one download: a progress bar on a terminal, else now and then a line.
+struct Report {
+    name: String,
+    bar: ProgressBar,
+    is_terminal: bool,
+    total: Option<u64>,
+    /// Of the last line printed.
+    percent: u64,
+}
+
+impl Report {
+    fn new(reference: &ModelRef) -> Self {
+        let bar = ProgressBar::hidden();
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { name: reference.to_string(), bar, is_terminal, total: None, percent: 0 }
+    }
+
+    fn event(&mut self, event: &PullEvent) {
+        match event {
+            PullEvent::Started { from, done, total } => self.started(from, *done, *total),
+            PullEvent::Progress { done } => self.progress(*done),
+            PullEvent::Retrying { reason } => self.line(&format!("{reason}; trying again")),
+            PullEvent::Checking { bytes } => {
+                self.line(&format!("checking {} on disk", HumanBytes(*bytes)));
+            }
+            PullEvent::NextPlace { reason } => self.line(&format!("{reason}; trying another place")),
+        }
+    }
+
+    fn started(&mut self, from: &str, done: u64, total: Option<u64>) {
+        let resumed = if done > 0 { format!(", continuing at {}", HumanBytes(done)) } else { String::new() };
+        self.line(&format!("from {from}{resumed}"));
+        self.total = total;
+        self.percent = total.map_or(0, |total| 100 * done / total.max(1));
+        if self.is_terminal {
+            self.bar.finish_and_clear();
+            self.bar = progress_bar(total);
+            self.bar.set_position(done);
+            // Speed and time left are those of this download, not of what was there.
+            self.bar.reset_eta();
+        }
+    }
+
+    fn progress(&mut self, done: u64) {
+        self.bar.set_position(done);
+        let percent = self.total.map_or(0, |total| 100 * done / total.max(1));
+        if !self.is_terminal && percent / PERCENT_PER_LINE > self.percent / PERCENT_PER_LINE {
+            self.percent = percent;
+            self.line(&format!("{percent} %, {}", HumanBytes(done)));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let line = format!("{}: {text}", self.name);
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+}
+
+fn progress_bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}"),
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is a constant that is well formed"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
