@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use super::models;
+use super::models::InstalledModel;
 use crate::config::{self, KvCacheType, Machine, Settings, Source};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 
@@ -70,11 +70,11 @@ impl Findings {
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
         let budget = settings.memory_budget(&machine);
         let roles = [("completion", &settings.completion.model), ("assistant", &settings.assistant.model)];
-        let installed = hub::installed(&models_folder);
-        let model_problems = installed.iter().flat_map(|file| models::problems(&file.path));
+        let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
+        let model_problems = installed.iter().flat_map(InstalledModel::problems);
         Ok(Self {
             problems: problems.iter().map(ToString::to_string).chain(model_problems).collect(),
-            installed: installed.into_iter().map(|file| file.path).collect(),
+            installed: installed.into_iter().map(|model| model.file.path).collect(),
             roles: roles.map(|(role, model)| find(role, model, &models_folder)).into(),
             fits: fits(&settings, budget),
             free_space: hub::free_space(&models_folder),

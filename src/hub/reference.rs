@@ -45,7 +45,7 @@ impl Alias {
         match self {
             Self::Phi35Mini => "completion",
             Self::Phi4Mini => "assistant",
-            Self::Starter => "starter",
+            Self::Starter => "any",
         }
     }
 

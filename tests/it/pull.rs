@@ -41,7 +41,7 @@ fn pull_prints_the_path_and_tells_how_it_went() {
     let path = models.path().join("owner/repo/m.gguf");
     assert_eq!(stdout, format!("{}\n", path.display()));
     assert_eq!(std::fs::read(path).expect("the file"), content());
-    assert!(stderr.contains("hf:owner/repo/m.gguf: 50 %, "), "{stderr}");
+    assert!(stderr.contains("hf:owner/repo/m.gguf: 100 %, 976.56 KiB\n"), "{stderr}");
     assert!(stderr.ends_with("hf:owner/repo/m.gguf downloaded: 976.56 KiB, checksum right\n"), "{stderr}");
 
     let (_, _, stderr) = run(&mut phi_ls(&arguments, models.path(), &endpoint));
@@ -110,14 +110,15 @@ fn models_and_doctor_say_what_is_wrong_with_a_file() {
     let list: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(list[0]["path"], path.display().to_string());
     assert_eq!((&list[0]["alias"], &list[0]["role"]), (&"phi-3.5-mini".into(), &"completion".into()));
-    assert_eq!((&list[0]["usable"], &list[0]["checks"][0]["passed"]), (&false.into(), &false.into()));
+    assert_eq!(list[0]["passes"], false);
+    assert!(list[0]["error"].as_str().is_some_and(|error| error.contains("GGUF")), "{stdout}");
 
     let (output, stdout, stderr) = run(&mut phi_ls(&["doctor", "--json"], models.path(), NO_HUB));
     assert!(output.status.success(), "{stderr}");
     let findings: Value = serde_json::from_str(&stdout).expect("JSON");
     assert!(findings["cores"].as_u64() >= Some(1));
     assert_eq!(findings["models"][0]["path"], path.display().to_string());
-    assert!(findings["problems"][0].as_str().is_some_and(|problem| problem.contains(": file: ")), "{stdout}");
+    assert!(findings["problems"][0].as_str().is_some_and(|problem| problem.contains("GGUF")), "{stdout}");
     let problem = findings["models"][1]["problem"].as_str().expect("phi-4-mini is missing");
     assert!(problem.starts_with("phi-4-mini is not installed: run `phi-ls pull phi-4-mini`"), "{problem}");
 
