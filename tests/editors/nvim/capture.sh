@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Draws a picture of ghost text in a real terminal: Neovim with the plugin, the server and the starter model in tmux.
+#
+#   tests/editors/nvim/capture.sh [OUT.svg]      default: editors/nvim/ghost-text.svg
+#
+# Needs tmux, and what run.sh needs.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+out=${1:-$root/editors/nvim/ghost-text.svg}
+nvim=$("$here/install.sh")
+export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}
+server=${PHI_LS_BIN:-$root/target/debug/phi-ls}
+
+work=$(mktemp -d)
+tmux=(tmux -L "phi-ls-capture-$$" -f /dev/null)
+trap '"${tmux[@]}" kill-server 2>/dev/null || true; rm -rf "$work"' EXIT
+
+cat > "$work/init.lua" <<LUA
+vim.opt.runtimepath:prepend('$root/editors/nvim')
+vim.opt.termguicolors = true
+vim.opt.swapfile = false
+vim.opt.number = true
+vim.opt.ruler = false
+vim.opt.fillchars = { eob = ' ' }
+vim.o.statusline = ' %f %m%=%{v:lua.require("phi-ls").statusline()}  %l:%c '
+vim.g.loaded_python3_provider = 0
+vim.cmd('filetype plugin indent on')
+require('phi-ls').setup({ cmd = { '$server' }, settings = { completion = { model = 'starter', timeBudgetMs = 60000 } } })
+LUA
+cp "$here/capture.py.txt" "$work/shapes.py"
+
+ask() { "$nvim" --server "$work/socket" --remote-expr "luaeval('$1')" 2>/dev/null; }
+
+until_true() { # until_true WHAT LUA-EXPRESSION: polls for two minutes
+    for _ in $(seq 1200); do
+        [ "$(ask "$2")" = true ] && return
+        sleep 0.1
+    done
+    echo "timed out waiting until $1; the screen:" >&2
+    "${tmux[@]}" capture-pane -p >&2
+    exit 1
+}
+
+export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config
+"${tmux[@]}" new-session -d -x 80 -y 24 -c "$work" \
+    "env TERM=tmux-256color COLORTERM=truecolor '$nvim' -u init.lua -i NONE --listen '$work/socket' shapes.py"
+until_true 'the model is loaded' 'require("phi-ls").statusline() == "phi-ls"'
+"${tmux[@]}" send-keys G o
+until_true 'it inserts' 'vim.api.nvim_get_mode().mode == "i"'
+# Out of the body that Neovim indents to.
+"${tmux[@]}" send-keys Enter BSpace
+"${tmux[@]}" send-keys -l 'def '
+until_true 'ghost text is shown' 'require("phi-ls").visible() and require("phi-ls").statusline() == "phi-ls"'
+"${tmux[@]}" capture-pane -p -e > "$work/screen.ansi"
+python3 "$here/ansi_to_svg.py" < "$work/screen.ansi" > "$out"
+echo "$out: $(wc -c < "$out") bytes"
