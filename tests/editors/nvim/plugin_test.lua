@@ -92,7 +92,7 @@ test('a mapping Tab had before works where nothing is shown', with(ADD, { '' }, 
   child:wait('the completion is in the buffer', function()
     return child:text() == 'older\ndef ' .. MULTI
   end)
-end, { before = [[vim.keymap.set('i', '<Plug>(older)', 'older') vim.keymap.set('i', '<Tab>', '<Plug>(older)', { remap = true })]] }))
+end, { before = [[vim.keymap.set('i', '<F2>', 'older') vim.keymap.set('i', '<Tab>', '<F2>', { remap = true })]] }))
 
 test('dismiss removes the ghost text and it does not come back', with(ADD, { '' }, function(child)
   child:press('def ')
@@ -250,6 +250,31 @@ test('closers come along when words are accepted', with(CALL, { '' }, function(c
   equal(child:text(), 'print(a, b)')
 end))
 
+local CALL_AND_MORE = { { at = 'print(', insert = { 'a)\nprint(c)' }, after = ')' } }
+
+test('a closer that an accepted line brings goes from after the cursor', with(CALL_AND_MORE, { '' }, function(child)
+  child:press('print()<Left>')
+  child:wait_screen('print(a)\nprint(c)')
+  child:press('<M-Down>')
+  child:wait_ghost('\nprint(c)')
+  equal(child:text(), 'print(a)')
+  child:press('<Tab>')
+  child:wait('the rest is in the buffer', function()
+    return child:text() == 'print(a)\nprint(c)'
+  end)
+end))
+
+test(
+  'typing over a closer is typing along',
+  with(CALL_AND_MORE, { 'print()' }, function(child)
+    child:press('<Left>')
+    child:wait_screen('print(a)\nprint(c)')
+    child:press('a)')
+    child:wait_ghost('\nprint(c)')
+    equal(child:text(), 'print(a)')
+  end, { before = [[vim.keymap.set('i', ')', '<C-g>U<Right>')]] })
+)
+
 test(
   'closers of an auto-pairs plugin are taken along while typing',
   with({ { at = 'x = ', insert = { 'f(a, b)' } } }, { '' }, function(child)
@@ -293,12 +318,12 @@ for _, encoding in ipairs({ 'utf-8', 'utf-16', 'utf-32' }) do
   )
 end
 
-test('tabs are drawn as wide as they are', with({ { at = '{', insert = { '\n\treturn 1\n}' } } }, { '' }, function(child)
+test('tabs are drawn as wide as they are', with({ { at = '{', insert = { ' //\tx\n\treturn 1\n}' } } }, { '' }, function(child)
   child:press('func f() {')
-  child:wait_screen('func f() {\n        return 1\n}')
+  child:wait_screen('func f() { //   x\n        return 1\n}')
   child:press('<Tab>')
-  child:wait('the tab is in the buffer', function()
-    return child:text() == 'func f() {\n\treturn 1\n}'
+  child:wait('the tabs are in the buffer', function()
+    return child:text() == 'func f() { //\tx\n\treturn 1\n}'
   end)
 end, { name = 'main.txt' }))
 
