@@ -158,7 +158,11 @@ fn definitions_used(parsed: &Parsed, range: &Range<usize>, budget: usize) -> Vec
         .collect();
     let mut definitions: Vec<(usize, String)> = Vec::new();
     let mut left = budget;
-    for reference in parsed.references(range.clone()) {
+    let mut references = parsed.references(range.clone());
+    // What a method is a method of matters as much as what it calls.
+    references
+        .extend(parsed.enclosing_items(range.start).iter().flat_map(|item| parsed.references(item.signature.clone())));
+    for reference in references {
         let name = parsed.slice(reference.name);
         let found = elsewhere
             .iter()

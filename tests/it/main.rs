@@ -8,6 +8,7 @@ mod gguf;
 mod greedy;
 mod hub;
 mod model;
+mod prompts;
 mod quant;
 mod queries;
 mod support;
