@@ -36,7 +36,7 @@ enum Kernel {
 
 impl Kernel {
     fn choose(quant: QuantType, level: Level) -> Self {
-        if level == Level::Portable || !layout::is_interleaved(quant) || quant.block_len() == activations::SUPER {
+        if level == Level::Portable || !layout::is_interleaved(quant) {
             Self::Native
         } else if quant.block_len() == activations::BLOCK {
             Self::Blocks

@@ -4,6 +4,8 @@
 //! many. Register tiles of queries by vectors (8 positions for the scores, 8 elements of the head for the output) are
 //! 6 by 2, 3 by 4, 2 by 4 and, for a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
+
 use std::arch::x86_64::*;
 
 use super::flash::Tile;

@@ -1,6 +1,9 @@
 //! Kernels for x86-64 with AVX2, FMA and F16C. Everything here is unsafe to call without them.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
+
 mod blocks;
+mod supers;
 
 use std::arch::x86_64::*;
 
@@ -16,6 +19,9 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
         QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
         QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
         QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
+        QuantType::Q4K => supers::group::<supers::Q4K>,
+        QuantType::Q5K => supers::group::<supers::Q5K>,
+        QuantType::Q6K => supers::group::<supers::Q6K>,
         _ => unreachable!("{quant:?} is not interleaved"),
     }
 }
@@ -61,4 +67,17 @@ fn horizontal_max(x: __m256) -> f32 {
     let half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
     let quarter = _mm_max_ps(half, _mm_movehl_ps(half, half));
     _mm_cvtss_f32(_mm_max_ss(quarter, _mm_shuffle_ps::<1>(quarter, quarter)))
+}
+
+/// Eight f16.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn load_halves(at: *const u8) -> __m256 {
+    // SAFETY: the caller passes 16 readable bytes.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn load(at: *const u8) -> __m256i {
+    // SAFETY: the caller passes 32 readable bytes.
+    unsafe { _mm256_loadu_si256(at.cast()) }
 }

@@ -170,6 +170,15 @@ fn integer_kernels_are_exact_for_any_number_of_rows() {
 }
 
 #[test]
+fn integer_kernels_are_exact_on_the_widest_rows() {
+    for quant in interleaved_types() {
+        let (rows, cols, m) = (16, 8192, 3);
+        let random = &mut Random::new(8192);
+        check_exact(quant, rows, cols, &random.blocks(quant, rows * cols, 0.01), &random.gaussians(m * cols));
+    }
+}
+
+#[test]
 fn integer_kernels_are_exact_at_their_extremes() {
     let (rows, cols, m) = (18, 512, 5);
     for quant in interleaved_types() {

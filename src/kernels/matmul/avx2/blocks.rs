@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, BLOCK, SUPER, row_groups};
 use super::super::layout::ROWS;
+use super::{load, load_halves};
 
 /// Sums of one block: 16 rows (two vectors of 8) for each of `A` activation rows.
 type Sums<const A: usize> = [[__m256i; 2]; A];
@@ -180,18 +181,6 @@ unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &Input
     }
 }
 
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn load_halves(at: *const u8) -> __m256 {
-    // SAFETY: the caller passes 16 readable bytes.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
-}
-
-#[target_feature(enable = "avx2")]
-unsafe fn load(at: *const u8) -> __m256i {
-    // SAFETY: the caller passes 32 readable bytes.
-    unsafe { _mm256_loadu_si256(at.cast()) }
-}
-
 /// Dword `chunk` of activation row `i` of `A`, in every lane.
 #[target_feature(enable = "avx2")]
 unsafe fn broadcast<const A: usize>(quants: *const i8, chunk: usize, i: usize) -> __m256i {
@@ -276,7 +265,7 @@ fn fifth_bits(dwords: __m256i, chunk: usize) -> __m256i {
     let byte = (chunk / 2) as i8;
     let spread = _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
     let spread = _mm256_add_epi8(_mm256_broadcastsi128_si256(spread), _mm256_set1_epi8(byte));
-    let bits = _mm256_set1_epi32(if chunk % 2 == 0 { 0x0804_0201 } else { 0x8040_2010u32.cast_signed() });
+    let bits = _mm256_set1_epi32(if chunk.is_multiple_of(2) { 0x0804_0201 } else { 0x8040_2010u32.cast_signed() });
     let here = _mm256_and_si256(_mm256_shuffle_epi8(dwords, spread), bits);
     _mm256_and_si256(_mm256_cmpeq_epi8(here, bits), _mm256_set1_epi8(16))
 }

@@ -1,0 +1,452 @@
+//! The K-quants: integer sums over a superblock of 256, sub-block scales folded into the widening to 32 bits.
+//!
+//! A superblock is 16 sub-blocks of 16 columns, each 4 dwords wide. Products of unsigned weights with signed
+//! activations are summed in 16 bits over one or two sub-blocks, then multiplied by the integer scale and widened in one
+//! `madd`. The bounds, each lane taking 2 products per dword:
+//!
+//! | type | dwords | largest 16-bit sum |
+//! |---|---|---|
+//! | Q4_K | 8 | 8 * 2 * 15 * 127 = 30480 |
+//! | Q5_K | 4 | 4 * 2 * 31 * 127 = 31496 |
+//! | Q6_K | 4 | 4 * 2 * 32 * 127 = 32512: the sum starts at -32 times the activations' sum, and a carry lost on the way to a result that fits does no harm |
+//!
+//! 32-bit sums stay below 16 * 32512 * 2 * 128 = 133 million.
+
+use std::arch::x86_64::*;
+
+use super::super::activations::{Activations, SUPER, row_groups};
+use super::super::layout::{ROWS, SIX_BIT_BYTES};
+use super::{load, load_halves};
+
+/// Sub-blocks of 16 columns in a superblock.
+const SUB_BLOCKS: usize = SUPER / 16;
+
+/// How far ahead of the superblock at hand its successors are fetched, in bytes: far enough for memory's latency.
+const FETCH_AHEAD: usize = 6912;
+
+/// A K-quant, packed by 16 rows.
+pub(super) trait SuperType {
+    /// Bytes of 16 rows of one superblock.
+    const BYTES: usize;
+    /// Sub-blocks that are summed before their common scale is applied.
+    const PER_SCALE: usize;
+    /// Sub-blocks that may be summed in 16 bits.
+    const PER_WIDENING: usize;
+    /// Whether minima are subtracted.
+    const HAS_MINS: bool;
+    /// What is subtracted from every quant, as a power of two; 0 for nothing.
+    const OFFSET_BITS: i32;
+    /// More activation rows than this are worth expanding a superblock to bytes for.
+    const PACKED_UP_TO: usize;
+
+    /// Unpacks the scales of a superblock.
+    ///
+    /// # Safety
+    /// AVX2 and F16C; `weights` is readable for `BYTES`.
+    unsafe fn scales(weights: *const u8) -> Scales;
+
+    /// Dword `chunk` of sub-block `S`, rows `8 g..8 g + 8`, as unsigned bytes.
+    ///
+    /// # Safety
+    /// As for `scales`; `chunk < 4`, `g < 2`.
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i;
+}
+
+/// The scales of 16 rows of a superblock, ready for use. Vectors come in twos: rows 0..8 and rows 8..16.
+pub(super) struct Scales {
+    scale: [__m256; 2],
+    min: [__m256; 2],
+    /// Integer scales of the sub-blocks (or of twos of them), each twice in a dword.
+    pairs: [[__m256i; 2]; SUB_BLOCKS],
+    /// Integer minima of the 32-column sub-blocks 2p and 2p + 1 in the halves of a dword.
+    min_pairs: [[__m256i; 2]; 4],
+}
+
+/// A superblock of one group of activation rows, see `SuperForm`.
+struct Input<'a> {
+    quants: &'a [i8],
+    scales: &'a [f32],
+    sums: &'a [i32],
+    half_sums: &'a [i32],
+}
+
+/// One group of 16 rows with all activation rows.
+///
+/// # Safety
+/// See [`super::super::interleaved::GroupKernel`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
+    let m = activations.m;
+    debug_assert!(weights.len() == activations.cols / SUPER * T::BYTES && sums.len() == m * ROWS);
+    let mut expanded = Expanded([0; ROWS * SUPER]);
+    for (superblock, weights) in weights.chunks_exact(T::BYTES).enumerate() {
+        let weights = weights.as_ptr();
+        // SAFETY: `weights` is one superblock.
+        let scales = unsafe { T::scales(weights) };
+        if m > T::PACKED_UP_TO {
+            // SAFETY: as above.
+            unsafe { expand::<T>(weights, &mut expanded) };
+        }
+        for (first, rows) in row_groups(m) {
+            let (form, start) = (&activations.supers, superblock * m + first);
+            let input = Input {
+                quants: &form.quants[start * SUPER..][..rows * SUPER],
+                scales: &form.scales[start..][..rows],
+                sums: &form.sums[start * 4..][..rows * 4],
+                half_sums: &form.half_sums[start * 16..][..rows * 16],
+            };
+            let sums = &mut sums[first * ROWS..][..rows * ROWS];
+            // SAFETY: the slices have just been cut to the sizes the kernels read.
+            unsafe {
+                match (rows, m > T::PACKED_UP_TO) {
+                    (1, false) => finish::<T, 1>(&scales, packed::<T, 1>(weights, &scales, &input), &input, sums),
+                    (2, false) => finish::<T, 2>(&scales, packed::<T, 2>(weights, &scales, &input), &input, sums),
+                    (3, false) => finish::<T, 3>(&scales, packed::<T, 3>(weights, &scales, &input), &input, sums),
+                    (_, false) => finish::<T, 4>(&scales, packed::<T, 4>(weights, &scales, &input), &input, sums),
+                    (1, true) => finish::<T, 1>(&scales, bytes::<T, 1>(&expanded, &scales, &input), &input, sums),
+                    (2, true) => finish::<T, 2>(&scales, bytes::<T, 2>(&expanded, &scales, &input), &input, sums),
+                    (3, true) => finish::<T, 3>(&scales, bytes::<T, 3>(&expanded, &scales, &input), &input, sums),
+                    (_, true) => finish::<T, 4>(&scales, bytes::<T, 4>(&expanded, &scales, &input), &input, sums),
+                }
+            }
+        }
+    }
+}
+
+/// Integer sums of a superblock: 16 rows (two vectors of 8) for each of `A` activation rows.
+type Sums<const A: usize> = [[__m256i; 2]; A];
+
+/// Runs a block of code for each sub-block, its number a constant.
+macro_rules! for_sub_blocks {
+    ($s:ident => $body:block) => {
+        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $s:ident $body:block $($n:literal)*) => {
+        $({ const $s: usize = $n; $body })*
+    };
+}
+
+/// The sums straight from the packed quants, which are unpacked in registers: for few rows.
+///
+/// # Safety
+/// AVX2; a superblock of weights and an input of `A` rows.
+#[target_feature(enable = "avx2")]
+unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scales, input: &Input<'_>) -> Sums<A> {
+    let mut sums = [[_mm256_setzero_si256(); 2]; A];
+    let mut partial = [[_mm256_setzero_si256(); 2]; A];
+    let quants = input.quants.as_ptr();
+    // SAFETY: the caller's promise; fetching ahead never faults.
+    unsafe {
+        for_sub_blocks!(S => {
+            if S.is_multiple_of(T::PER_WIDENING) {
+                partial = first_partial::<T, A>(input, S);
+            }
+            for chunk in 0..4 {
+                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
+                if 64 * chunk < T::BYTES / SUB_BLOCKS {
+                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
+                }
+                let weights = [T::quants::<S>(weights, chunk, 0), T::quants::<S>(weights, chunk, 1)];
+                multiply_add(&mut partial, weights, quants.add((S * 4 + chunk) * 4 * A));
+            }
+            if (S + 1).is_multiple_of(T::PER_WIDENING) {
+                widen(&mut sums, &partial, &scales.pairs[S / T::PER_SCALE]);
+            }
+        });
+    }
+    sums
+}
+
+/// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
+#[repr(C, align(64))]
+struct Expanded([u8; ROWS * SUPER]);
+
+#[target_feature(enable = "avx2")]
+unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
+    let bytes = expanded.0.as_mut_ptr();
+    // SAFETY: the caller passes a superblock; 64 dwords of two vectors are exactly `expanded`.
+    unsafe {
+        for_sub_blocks!(S => {
+            for chunk in 0..4 {
+                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
+                if 64 * chunk < T::BYTES / SUB_BLOCKS {
+                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
+                }
+                for g in 0..2 {
+                    let vector = T::quants::<S>(weights, chunk, g);
+                    _mm256_store_si256(bytes.add((S * 4 + chunk) * 64 + 32 * g).cast(), vector);
+                }
+            }
+        });
+    }
+}
+
+/// The sums from expanded quants: for many rows.
+///
+/// # Safety
+/// AVX2; an input of `A` rows.
+#[target_feature(enable = "avx2")]
+unsafe fn bytes<T: SuperType, const A: usize>(expanded: &Expanded, scales: &Scales, input: &Input<'_>) -> Sums<A> {
+    let mut sums = [[_mm256_setzero_si256(); 2]; A];
+    let (mut weights, mut quants) = (expanded.0.as_ptr(), input.quants.as_ptr());
+    // SAFETY: 16 sub-blocks of 4 dwords are exactly what the caller passes.
+    unsafe {
+        for sub_block in (0..SUB_BLOCKS).step_by(T::PER_WIDENING) {
+            let mut partial = first_partial::<T, A>(input, sub_block);
+            for _ in 0..4 * T::PER_WIDENING {
+                multiply_add(&mut partial, [load(weights), load(weights.add(32))], quants);
+                (weights, quants) = (weights.add(64), quants.add(4 * A));
+            }
+            widen(&mut sums, &partial, &scales.pairs[sub_block / T::PER_SCALE]);
+        }
+    }
+    sums
+}
+
+/// What 16-bit sums start with: the offset's share, if the type has one.
+#[target_feature(enable = "avx2")]
+unsafe fn first_partial<T: SuperType, const A: usize>(input: &Input<'_>, sub_block: usize) -> Sums<A> {
+    let mut partial = [[_mm256_setzero_si256(); 2]; A];
+    if T::OFFSET_BITS != 0 {
+        for (i, partial) in partial.iter_mut().enumerate() {
+            // SAFETY: the caller passes an input of `A` rows.
+            let sum = unsafe { *input.half_sums.as_ptr().add(sub_block * A + i) };
+            let shifted = _mm256_sll_epi16(_mm256_set1_epi32(sum), _mm_cvtsi32_si128(T::OFFSET_BITS));
+            *partial = [_mm256_sub_epi16(_mm256_setzero_si256(), shifted); 2];
+        }
+    }
+    partial
+}
+
+/// Adds the products of one dword of 16 rows with that of each activation row.
+#[target_feature(enable = "avx2")]
+unsafe fn multiply_add<const A: usize>(partial: &mut Sums<A>, weights: [__m256i; 2], quants: *const i8) {
+    for (i, partial) in partial.iter_mut().enumerate() {
+        // SAFETY: the caller passes `A` dwords.
+        let activation = _mm256_set1_epi32(unsafe { quants.add(4 * i).cast::<i32>().read_unaligned() });
+        partial[0] = _mm256_add_epi16(partial[0], _mm256_maddubs_epi16(weights[0], activation));
+        partial[1] = _mm256_add_epi16(partial[1], _mm256_maddubs_epi16(weights[1], activation));
+    }
+}
+
+/// Adds 16-bit sums, times their scale, to the 32-bit ones.
+#[target_feature(enable = "avx2")]
+fn widen<const A: usize>(sums: &mut Sums<A>, partial: &Sums<A>, scale: &[__m256i; 2]) {
+    for (sums, partial) in sums.iter_mut().zip(partial) {
+        sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(partial[0], scale[0]));
+        sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(partial[1], scale[1]));
+    }
+}
+
+/// Scales a superblock's integer sums, takes off the minima, and adds the result to `out (A, 16)`.
+///
+/// # Safety
+/// AVX2 and FMA; an input of `A` rows and `A * 16` sums.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn finish<T: SuperType, const A: usize>(scales: &Scales, sums: Sums<A>, input: &Input<'_>, out: &mut [f32]) {
+    let out = out.as_mut_ptr();
+    for (i, sums) in sums.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let activation_scale = _mm256_set1_ps(*input.scales.as_ptr().add(i));
+            for g in 0..2 {
+                let at = out.add(i * ROWS + 8 * g);
+                let scale = _mm256_mul_ps(scales.scale[g], activation_scale);
+                let mut total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[g]), scale, _mm256_loadu_ps(at));
+                if T::HAS_MINS {
+                    let mut minima = _mm256_setzero_si256();
+                    for (p, pair) in scales.min_pairs.iter().enumerate() {
+                        let sums = _mm256_set1_epi32(*input.sums.as_ptr().add(4 * i + p));
+                        minima = _mm256_add_epi32(minima, _mm256_madd_epi16(pair[g], sums));
+                    }
+                    let scale = _mm256_mul_ps(scales.min[g], activation_scale);
+                    total = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(minima), scale, total);
+                }
+                _mm256_storeu_ps(at, total);
+            }
+        }
+    }
+}
+
+/// 16 bytes of scales in `SCALE_PLACE` order, widened: each row's twice in its dword.
+#[target_feature(enable = "avx2")]
+fn pairs(widened: __m256i) -> [__m256i; 2] {
+    [_mm256_unpacklo_epi16(widened, widened), _mm256_unpackhi_epi16(widened, widened)]
+}
+
+/// The six-bit scales and minima of Q4_K and Q5_K, after two f16 of each row.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn six_bit_scales(weights: *const u8) -> Scales {
+    let six = _mm256_set1_epi8(63);
+    let two = _mm256_set1_epi8(3);
+    let mut vectors = [_mm256_setzero_si256(); 8];
+    // SAFETY: the caller passes a superblock, whose scales begin after 64 bytes of f16.
+    unsafe {
+        let mut stored = [_mm256_setzero_si256(); 6];
+        for (v, stored) in stored.iter_mut().enumerate() {
+            *stored = load(weights.add(64 + 32 * v));
+            vectors[v] = _mm256_and_si256(*stored, six);
+        }
+        for (v, vector) in vectors[6..].iter_mut().enumerate() {
+            let [a, b, c] = [stored[3 * v], stored[3 * v + 1], stored[3 * v + 2]];
+            let low = _mm256_and_si256(_mm256_srli_epi16::<6>(a), two);
+            let middle = _mm256_and_si256(_mm256_srli_epi16::<4>(b), _mm256_slli_epi16::<2>(two));
+            let high = _mm256_and_si256(_mm256_srli_epi16::<2>(c), _mm256_slli_epi16::<4>(two));
+            *vector = _mm256_or_si256(_mm256_or_si256(low, middle), high);
+        }
+        let mut scales = Scales {
+            scale: [load_halves(weights), load_halves(weights.add(16))],
+            min: [load_halves(weights.add(32)), load_halves(weights.add(48))],
+            pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
+            min_pairs: [[_mm256_setzero_si256(); 2]; 4],
+        };
+        for (v, vector) in vectors[..4].iter().enumerate() {
+            scales.pairs[2 * v] = pairs(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(*vector)));
+            scales.pairs[2 * v + 1] = pairs(_mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(*vector)));
+        }
+        for (vector, min_pairs) in vectors[4..].iter().zip(&mut scales.min_pairs) {
+            let even = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(*vector));
+            let odd = _mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(*vector));
+            *min_pairs = [_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd)];
+        }
+        scales
+    }
+}
+
+/// Nibbles of the bytes at `at`, high if `HIGH`.
+#[target_feature(enable = "avx2")]
+unsafe fn nibbles(at: *const u8, high: bool) -> __m256i {
+    // SAFETY: the caller passes 32 readable bytes.
+    let bytes = unsafe { load(at) };
+    let bytes = if high { _mm256_srli_epi16::<4>(bytes) } else { bytes };
+    _mm256_and_si256(bytes, _mm256_set1_epi8(15))
+}
+
+/// Bits `bit..bit + width` of each byte, moved to bit 4.
+#[target_feature(enable = "avx2")]
+fn moved_to_bit_4<const BIT: i32>(bytes: __m256i, mask: i8) -> __m256i {
+    let moved = match BIT {
+        0 => _mm256_slli_epi16::<4>(bytes),
+        1 => _mm256_slli_epi16::<3>(bytes),
+        2 => _mm256_slli_epi16::<2>(bytes),
+        3 => _mm256_slli_epi16::<1>(bytes),
+        4 => bytes,
+        5 => _mm256_srli_epi16::<1>(bytes),
+        6 => _mm256_srli_epi16::<2>(bytes),
+        _ => _mm256_srli_epi16::<3>(bytes),
+    };
+    _mm256_and_si256(moved, _mm256_set1_epi8(mask))
+}
+
+/// Where dword `chunk` of 16-column sub-block `s` of a 4-bit plane lies, in vectors of 64 bytes, and whether its quants
+/// are the high nibbles: bytes of 32 columns hold those columns in their low and the next 32 in their high nibbles.
+const fn nibble_place(s: usize, chunk: usize) -> (usize, bool) {
+    (s / 4 * 8 + s % 2 * 4 + chunk, s % 4 >= 2)
+}
+
+pub(super) struct Q4K;
+pub(super) struct Q5K;
+pub(super) struct Q6K;
+
+impl SuperType for Q4K {
+    const BYTES: usize = 144 * ROWS;
+    const PER_SCALE: usize = 2;
+    const PER_WIDENING: usize = 2;
+    const HAS_MINS: bool = true;
+    const OFFSET_BITS: i32 = 0;
+    const PACKED_UP_TO: usize = 8;
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: the caller's promise.
+        unsafe { six_bit_scales(weights) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i {
+        let (place, high) = nibble_place(S, chunk);
+        // SAFETY: 32 vectors of 64 bytes follow the scales.
+        unsafe { nibbles(weights.add(64 + SIX_BIT_BYTES + 64 * place + 32 * g), high) }
+    }
+}
+
+impl SuperType for Q5K {
+    const BYTES: usize = 176 * ROWS;
+    const PER_SCALE: usize = 2;
+    const PER_WIDENING: usize = 1;
+    const HAS_MINS: bool = true;
+    const OFFSET_BITS: i32 = 0;
+    const PACKED_UP_TO: usize = 2;
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: the caller's promise.
+        unsafe { six_bit_scales(weights) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i {
+        let (place, high) = nibble_place(S, chunk);
+        // SAFETY: 8 vectors of fifth bits and 32 of nibbles, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(64 + SIX_BIT_BYTES + 32 * g);
+            let fifths = load(planes.add(64 * (S % 2 * 4 + chunk)));
+            let fifths = match S / 2 {
+                0 => moved_to_bit_4::<0>(fifths, 16),
+                1 => moved_to_bit_4::<1>(fifths, 16),
+                2 => moved_to_bit_4::<2>(fifths, 16),
+                3 => moved_to_bit_4::<3>(fifths, 16),
+                4 => moved_to_bit_4::<4>(fifths, 16),
+                5 => moved_to_bit_4::<5>(fifths, 16),
+                6 => moved_to_bit_4::<6>(fifths, 16),
+                _ => moved_to_bit_4::<7>(fifths, 16),
+            };
+            _mm256_or_si256(nibbles(planes.add(64 * (8 + place)), high), fifths)
+        }
+    }
+}
+
+impl SuperType for Q6K {
+    const BYTES: usize = 210 * ROWS;
+    const PER_SCALE: usize = 1;
+    const PER_WIDENING: usize = 1;
+    const HAS_MINS: bool = false;
+    const OFFSET_BITS: i32 = 5;
+    const PACKED_UP_TO: usize = 2;
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: 16 f16 and 16 vectors of 16 scales begin the superblock.
+        unsafe {
+            let mut scales = Scales {
+                scale: [load_halves(weights), load_halves(weights.add(16))],
+                min: [_mm256_setzero_ps(); 2],
+                pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
+                min_pairs: [[_mm256_setzero_si256(); 2]; 4],
+            };
+            for (s, target) in scales.pairs.iter_mut().enumerate() {
+                *target = pairs(_mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(32 + 16 * s).cast())));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i {
+        // Column 128 h + 32 w + i: nibble i of low plane 64 h + 32 (w % 2), high if w >= 2; bits 2 w of high plane 32 h.
+        let (h, w, column) = (S / 8, S % 8 / 2, S % 2 * 4 + chunk);
+        // SAFETY: 32 vectors of nibbles and 16 of bit pairs, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(32 + 256 + 32 * g);
+            let low = nibbles(planes.add(64 * (16 * h + 8 * (w % 2) + column)), w >= 2);
+            let high = load(planes.add(64 * (32 + 8 * h + column)));
+            let high = match w {
+                0 => moved_to_bit_4::<0>(high, 0x30),
+                1 => moved_to_bit_4::<2>(high, 0x30),
+                2 => moved_to_bit_4::<4>(high, 0x30),
+                _ => moved_to_bit_4::<6>(high, 0x30),
+            };
+            _mm256_or_si256(low, high)
+        }
+    }
+}
