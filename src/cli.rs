@@ -2,11 +2,11 @@
 
 mod bench;
 // mod complete;
-// mod doctor;
+mod doctor;
 mod logits;
-// mod models;
+mod models;
 // mod place;
-// mod pull;
+mod pull;
 // mod serve;
 mod tokenize;
 // mod try_out;
@@ -43,9 +43,9 @@ enum Command {
     // Serve(serve::ServeArgs),
     // Try(try_out::TryArgs),
     // Complete(complete::CompleteArgs),
-    // Pull(pull::PullArgs),
-    // Models(models::ModelsArgs),
-    // Doctor(doctor::DoctorArgs),
+    Pull(pull::PullArgs),
+    Models(models::ModelsArgs),
+    Doctor(doctor::DoctorArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
     /// Token ids of standard input, to compare with another engine
@@ -64,9 +64,9 @@ pub fn main() -> ExitCode {
         // Some(Command::Serve(args)) => serve::serve(&args),
         // Some(Command::Try(args)) => try_out::try_out(&args),
         // Some(Command::Complete(args)) => complete::complete(&args),
-        // Some(Command::Pull(args)) => pull::pull(&args),
-        // Some(Command::Models(args)) => models::models(&args),
-        // Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Pull(args)) => pull::pull(&args),
+        Some(Command::Models(args)) => models::models(&args),
+        Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),

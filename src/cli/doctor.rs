@@ -12,8 +12,9 @@ use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 /// Beside weights and cache: buffers, tokenizer, documents.
 const OTHER_BYTES: u64 = 400 << 20;
 
+/// Show what this machine can run, what is installed and what is wrong
 #[derive(Debug, clap::Args)]
-pub struct DoctorArgs {
+pub(super) struct DoctorArgs {
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -23,7 +24,7 @@ pub struct DoctorArgs {
 ///
 /// # Errors
 /// There is no folder for models.
-pub fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
+pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     let findings = Findings::collect()?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings.to_json())?);

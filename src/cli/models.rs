@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::hub::{self, HubError, Installed};
 use crate::model::{self, ModelError, ModelReport, describe::Check};
 
+/// List the installed models and the checks they pass
 #[derive(Debug, clap::Args)]
-pub struct ModelsArgs {
+pub(super) struct ModelsArgs {
     /// One JSON list instead of lines
     #[arg(long)]
     json: bool,
@@ -17,7 +18,7 @@ pub struct ModelsArgs {
 ///
 /// # Errors
 /// There is no folder for models.
-pub fn models(args: &ModelsArgs) -> anyhow::Result<()> {
+pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     let folder = hub::models_folder().ok_or(HubError::NoFolder)?;
     let models: Vec<InstalledModel> = hub::installed(&folder).into_iter().map(InstalledModel::look_into).collect();
     if args.json {

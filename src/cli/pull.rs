@@ -10,8 +10,9 @@ use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
 /// On no terminal, a line is printed whenever so much more of the file is there.
 const PERCENT_PER_LINE: u64 = 10;
 
+/// Download models, with resume and checksum
 #[derive(Debug, clap::Args)]
-pub struct PullArgs {
+pub(super) struct PullArgs {
     /// phi-3.5-mini (completions), phi-4-mini (explanations), starter (98 MB, for a first try or a small machine) or
     /// hf:OWNER/REPO/FILE.gguf; without any: phi-3.5-mini and phi-4-mini
     #[arg(value_name = "MODEL")]
@@ -22,7 +23,7 @@ pub struct PullArgs {
 ///
 /// # Errors
 /// The first download that fails; what it brought is kept for the next call.
-pub fn pull(args: &PullArgs) -> anyhow::Result<()> {
+pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     let references = match args.models.as_slice() {
         [] => vec![ModelRef::Alias(Alias::Phi35Mini), ModelRef::Alias(Alias::Phi4Mini)],
         models => models.iter().map(|model| model.parse()).collect::<Result<_, _>>()?,
@@ -37,7 +38,7 @@ pub fn pull(args: &PullArgs) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`Hub::pull`].
-pub fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
+pub(super) fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
     let hub = Hub::from_environment()?;
     let mut report = Report::new(reference);
     let outcome = hub.pull(reference, &mut |event| report.event(&event));

@@ -9,6 +9,7 @@ mod greedy;
 mod hub;
 mod model;
 mod prompts;
+mod pull;
 mod quant;
 mod queries;
 mod support;
