@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Enabled, Multiline};
-use crate::context::Snapshot;
+use crate::context::{Anchor, Limits, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
+use crate::prompt::{Layout, completion_prompt};
 use crate::text::{Edit, apply_edit};
 
 use brackets::{Brackets, Quotes};
@@ -49,6 +50,7 @@ pub struct CompletionOptions {
     /// The document may not enter a prompt.
     pub excluded: bool,
     pub multiline: Multiline,
+    pub layout: Layout,
     /// Tokens of the prompt and of the answer.
     pub context_tokens: usize,
     pub max_tokens: usize,
@@ -56,10 +58,12 @@ pub struct CompletionOptions {
 }
 
 impl CompletionOptions {
-    pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
+    /// What `settings` say about a document in the language `language_id`, for a model that is asked in `layout`.
+    pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool, layout: Layout) -> Self {
         Self {
             enabled: settings.language(language_id),
             excluded,
+            layout,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -99,6 +103,31 @@ pub struct Plan {
 pub struct InlineItem {
     pub insert_text: String,
     pub range: Range<usize>,
+}
+
+/// What to ask the model about `request` in `snapshot`. `anchor` is the document's: it keeps the prompt's beginning the same
+/// from one key to the next.
+///
+/// # Errors
+/// Why nothing is asked.
+pub fn plan(
+    snapshot: &Snapshot,
+    request: InlineRequest,
+    options: &CompletionOptions,
+    anchor: &mut Anchor,
+) -> Result<Plan, Skip> {
+    let InlineRequest { offset, trigger, selected } = request;
+    let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
+    let place = Place::at(&accepted, cursor);
+    gate::gate(&place, trigger, options)?;
+    let params = plan::generation_params(&place, &accepted, trigger, options);
+    let limits = Limits::for_tokens(options.context_tokens);
+    let context = match selected {
+        None => completion_context(&accepted, place.offset, limits, anchor),
+        // The item is not accepted yet: the document's own window stays where it is.
+        Some(_) => completion_context(&accepted, place.offset, limits, &mut anchor.clone()),
+    };
+    Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected })
 }
 
 /// Shapes what the model wrote at the plan's place in `snapshot`, the one it was planned for; `None` when nothing useful is
