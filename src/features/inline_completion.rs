@@ -58,12 +58,12 @@ pub struct CompletionOptions {
 }
 
 impl CompletionOptions {
-    /// What `settings` say about a document in the language `language_id`, for a model that is asked in `layout`.
-    pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool, layout: Layout) -> Self {
+    /// What `settings` say about a document in the language `language_id`, for a model that follows instructions.
+    pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
         Self {
             enabled: settings.language(language_id),
             excluded,
-            layout,
+            layout: Layout::Infill,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -72,17 +72,20 @@ impl CompletionOptions {
     }
 }
 
-/// Why nothing is asked of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why nothing is asked of the model: the sentence for a person who wonders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    /// A word goes on right of the cursor.
+    #[error("the cursor is inside a word; put it at the word's end")]
     MidWord,
-    /// Code follows on the line that is not closers.
+    #[error("code follows on the line; put the cursor at its end")]
     MidLine,
-    /// The statement on the line is complete.
+    #[error("the statement on this line is complete; put the cursor on the next line")]
     StatementEnd,
+    #[error("completion is off for this language in the settings")]
     Disabled,
+    #[error("the file is excluded from prompts, as files with secrets are")]
     Excluded,
+    #[error("there is no code before the cursor")]
     Empty,
 }
 

@@ -8,7 +8,7 @@ use crate::engine::StopReason;
 use crate::features::fixture::at_cursor as fixture;
 
 fn options() -> CompletionOptions {
-    CompletionOptions::new(&CompletionSettings::default(), "", false, Layout::Infill)
+    CompletionOptions::new(&CompletionSettings::default(), "", false)
 }
 
 fn candidate(text: &str, stop_reason: StopReason) -> Candidate {
