@@ -10,6 +10,8 @@ mod reference;
 
 pub use activations::Activations;
 
+use std::cell::RefCell;
+
 use super::buffer::AlignedBytes;
 use super::{pool::ThreadPool, quant, quant::QuantType};
 use level::Level;
@@ -93,9 +95,14 @@ impl PackedMatrix {
             let native = &self.bytes.as_slice()[row * row_bytes..(row + 1) * row_bytes];
             quant::dequantize(self.quant, native, out);
         } else {
-            let mut native = vec![0; row_bytes];
-            layout::unpack_row(self.quant, self.cols, self.bytes.as_slice(), row, &mut native);
-            quant::dequantize(self.quant, &native, out);
+            thread_local! {
+                static NATIVE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+            }
+            NATIVE.with_borrow_mut(|native| {
+                native.resize(row_bytes, 0);
+                layout::unpack_row(self.quant, self.cols, self.bytes.as_slice(), row, native);
+                quant::dequantize(self.quant, native, out);
+            });
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
         QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
         QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
         QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
+        QuantType::Q2K => supers::group::<supers::Q2K>,
+        QuantType::Q3K => supers::group::<supers::Q3K>,
         QuantType::Q4K => supers::group::<supers::Q4K>,
         QuantType::Q5K => supers::group::<supers::Q5K>,
         QuantType::Q6K => supers::group::<supers::Q6K>,

@@ -64,9 +64,9 @@ fn parts(quant: QuantType) -> Option<&'static [Part]> {
         QuantType::Q4K => const { &[halves(0), halves(2), Part::SixBits(4), dwords(16, 32)] },
         QuantType::Q5K => const { &[halves(0), halves(2), Part::SixBits(4), dwords(16, 8), dwords(48, 32)] },
         QuantType::Q6K => const { &[halves(208), bytes(192, 16), dwords(0, 32), dwords(128, 16)] },
-        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q2K | QuantType::Q3K | QuantType::Q8K => {
-            return None;
-        }
+        QuantType::Q2K => const { &[halves(80), halves(82), bytes(0, 16), dwords(16, 16)] },
+        QuantType::Q3K => const { &[halves(108), bytes(96, 12), dwords(0, 8), dwords(32, 16)] },
+        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => return None,
     })
 }
 
@@ -244,6 +244,8 @@ mod tests {
             QuantType::Q5_0,
             QuantType::Q5_1,
             QuantType::Q8_0,
+            QuantType::Q2K,
+            QuantType::Q3K,
             QuantType::Q4K,
             QuantType::Q5K,
             QuantType::Q6K,

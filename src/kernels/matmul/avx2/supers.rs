@@ -6,6 +6,8 @@
 //!
 //! | type | dwords | largest 16-bit sum |
 //! |---|---|---|
+//! | Q2_K | 4 | 4 * 2 * 3 * 127 = 3048 |
+//! | Q3_K | 4 | 4 * 2 * 4 * 127 = 4064, the sum starting at -4 times the activations' sum |
 //! | Q4_K | 8 | 8 * 2 * 15 * 127 = 30480 |
 //! | Q5_K | 4 | 4 * 2 * 31 * 127 = 31496 |
 //! | Q6_K | 4 | 4 * 2 * 32 * 127 = 32512: the sum starts at -32 times the activations' sum, and a carry lost on the way to a result that fits does no harm |
@@ -32,8 +34,8 @@ pub(super) trait SuperType {
     const PER_SCALE: usize;
     /// Sub-blocks that may be summed in 16 bits.
     const PER_WIDENING: usize;
-    /// Whether minima are subtracted.
-    const HAS_MINS: bool;
+    /// Whether minima are subtracted, and of how many columns each.
+    const MINIMA: Minima;
     /// What is subtracted from every quant, as a power of two; 0 for nothing.
     const OFFSET_BITS: i32;
     /// More activation rows than this are worth expanding a superblock to bytes for.
@@ -52,14 +54,44 @@ pub(super) trait SuperType {
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i;
 }
 
+/// The minima of a type.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Minima {
+    None,
+    Per16,
+    Per32,
+}
+
 /// The scales of 16 rows of a superblock, ready for use. Vectors come in twos: rows 0..8 and rows 8..16.
 pub(super) struct Scales {
     scale: [__m256; 2],
     min: [__m256; 2],
     /// Integer scales of the sub-blocks (or of twos of them), each twice in a dword.
     pairs: [[__m256i; 2]; SUB_BLOCKS],
-    /// Integer minima of the 32-column sub-blocks 2p and 2p + 1 in the halves of a dword.
-    min_pairs: [[__m256i; 2]; 4],
+    /// Integer minima. Of 32 columns each: those of blocks 2p and 2p + 1 in the halves of dword p. Of 16 columns each:
+    /// that of sub-block p twice in dword p.
+    min_pairs: [[__m256i; 2]; SUB_BLOCKS],
+}
+
+impl Scales {
+    /// The f16 scales of 16 rows and, 32 bytes on, their minima; no integers yet.
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn new(weights: *const u8, has_minima: bool) -> Self {
+        let mut scales = Self {
+            scale: [_mm256_setzero_ps(); 2],
+            min: [_mm256_setzero_ps(); 2],
+            pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
+            min_pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
+        };
+        // SAFETY: the caller passes a superblock, which begins with its f16.
+        unsafe {
+            scales.scale = [load_halves(weights), load_halves(weights.add(16))];
+            if has_minima {
+                scales.min = [load_halves(weights.add(32)), load_halves(weights.add(48))];
+            }
+        }
+        scales
+    }
 }
 
 /// A superblock of one group of activation rows, see `SuperForm`.
@@ -253,11 +285,16 @@ unsafe fn finish<T: SuperType, const A: usize>(scales: &Scales, sums: Sums<A>, i
                 let at = out.add(i * ROWS + 8 * g);
                 let scale = _mm256_mul_ps(scales.scale[g], activation_scale);
                 let mut total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[g]), scale, _mm256_loadu_ps(at));
-                if T::HAS_MINS {
+                if T::MINIMA != Minima::None {
                     let mut minima = _mm256_setzero_si256();
-                    for (p, pair) in scales.min_pairs.iter().enumerate() {
-                        let sums = _mm256_set1_epi32(*input.sums.as_ptr().add(4 * i + p));
-                        minima = _mm256_add_epi32(minima, _mm256_madd_epi16(pair[g], sums));
+                    let per_16 = T::MINIMA == Minima::Per16;
+                    for (p, pair) in scales.min_pairs[..if per_16 { 16 } else { 4 }].iter().enumerate() {
+                        let sums = if per_16 {
+                            *input.half_sums.as_ptr().add(p * A + i)
+                        } else {
+                            *input.sums.as_ptr().add(4 * i + p)
+                        };
+                        minima = _mm256_add_epi32(minima, _mm256_madd_epi16(pair[g], _mm256_set1_epi32(sums)));
                     }
                     let scale = _mm256_mul_ps(scales.min[g], activation_scale);
                     total = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(minima), scale, total);
@@ -294,12 +331,7 @@ unsafe fn six_bit_scales(weights: *const u8) -> Scales {
             let high = _mm256_and_si256(_mm256_srli_epi16::<2>(c), _mm256_slli_epi16::<4>(two));
             *vector = _mm256_or_si256(_mm256_or_si256(low, middle), high);
         }
-        let mut scales = Scales {
-            scale: [load_halves(weights), load_halves(weights.add(16))],
-            min: [load_halves(weights.add(32)), load_halves(weights.add(48))],
-            pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
-            min_pairs: [[_mm256_setzero_si256(); 2]; 4],
-        };
+        let mut scales = Scales::new(weights, true);
         for (v, vector) in vectors[..4].iter().enumerate() {
             scales.pairs[2 * v] = pairs(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(*vector)));
             scales.pairs[2 * v + 1] = pairs(_mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(*vector)));
@@ -322,20 +354,25 @@ unsafe fn nibbles(at: *const u8, high: bool) -> __m256i {
     _mm256_and_si256(bytes, _mm256_set1_epi8(15))
 }
 
-/// Bits `bit..bit + width` of each byte, moved to bit 4.
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
 #[target_feature(enable = "avx2")]
-fn moved_to_bit_4<const BIT: i32>(bytes: __m256i, mask: i8) -> __m256i {
-    let moved = match BIT {
-        0 => _mm256_slli_epi16::<4>(bytes),
-        1 => _mm256_slli_epi16::<3>(bytes),
+#[inline]
+fn moved(bytes: __m256i, from: usize, to: usize, mask: i8) -> __m256i {
+    let shifted = match to as i32 - from as i32 {
+        4 => _mm256_slli_epi16::<4>(bytes),
+        3 => _mm256_slli_epi16::<3>(bytes),
         2 => _mm256_slli_epi16::<2>(bytes),
-        3 => _mm256_slli_epi16::<1>(bytes),
-        4 => bytes,
-        5 => _mm256_srli_epi16::<1>(bytes),
-        6 => _mm256_srli_epi16::<2>(bytes),
-        _ => _mm256_srli_epi16::<3>(bytes),
+        1 => _mm256_slli_epi16::<1>(bytes),
+        0 => bytes,
+        -1 => _mm256_srli_epi16::<1>(bytes),
+        -2 => _mm256_srli_epi16::<2>(bytes),
+        -3 => _mm256_srli_epi16::<3>(bytes),
+        -4 => _mm256_srli_epi16::<4>(bytes),
+        -5 => _mm256_srli_epi16::<5>(bytes),
+        -6 => _mm256_srli_epi16::<6>(bytes),
+        _ => unreachable!("no type moves bit {from} to bit {to}"),
     };
-    _mm256_and_si256(moved, _mm256_set1_epi8(mask))
+    _mm256_and_si256(shifted, _mm256_set1_epi8(mask))
 }
 
 /// Where dword `chunk` of 16-column sub-block `s` of a 4-bit plane lies, in vectors of 64 bytes, and whether its quants
@@ -344,15 +381,91 @@ const fn nibble_place(s: usize, chunk: usize) -> (usize, bool) {
     (s / 4 * 8 + s % 2 * 4 + chunk, s % 4 >= 2)
 }
 
+/// Where dword `chunk` of sub-block `s` of a 2-bit plane of Q2_K and Q3_K lies, in vectors of 64 bytes, and its lowest bit.
+const fn two_bit_place(s: usize, chunk: usize) -> (usize, usize) {
+    (s / 8 * 8 + s % 2 * 4 + chunk, s % 8 / 2 * 2)
+}
+
+pub(super) struct Q2K;
+pub(super) struct Q3K;
 pub(super) struct Q4K;
 pub(super) struct Q5K;
 pub(super) struct Q6K;
+
+impl SuperType for Q2K {
+    const BYTES: usize = 84 * ROWS;
+    const PER_SCALE: usize = 1;
+    const PER_WIDENING: usize = 1;
+    const MINIMA: Minima = Minima::Per16;
+    const OFFSET_BITS: i32 = 0;
+    const PACKED_UP_TO: usize = 2;
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: two f16 of each row and 16 vectors of 16 scales begin the superblock.
+        unsafe {
+            let mut scales = Scales::new(weights, true);
+            let nibble = _mm_set1_epi8(15);
+            for s in 0..SUB_BLOCKS {
+                let both = _mm_loadu_si128(weights.add(64 + 16 * s).cast());
+                scales.pairs[s] = pairs(_mm256_cvtepu8_epi16(_mm_and_si128(both, nibble)));
+                let minima = _mm_and_si128(_mm_srli_epi16::<4>(both), nibble);
+                scales.min_pairs[s] = pairs(_mm256_cvtepu8_epi16(minima));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i {
+        let (place, bit) = two_bit_place(S, chunk);
+        // SAFETY: 16 vectors of 64 bytes follow the scales.
+        moved(unsafe { load(weights.add(64 + 256 + 64 * place + 32 * g)) }, bit, 0, 3)
+    }
+}
+
+impl SuperType for Q3K {
+    const BYTES: usize = 110 * ROWS;
+    const PER_SCALE: usize = 1;
+    const PER_WIDENING: usize = 1;
+    const MINIMA: Minima = Minima::None;
+    const OFFSET_BITS: i32 = 2;
+    const PACKED_UP_TO: usize = 2;
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: one f16 of each row and 12 vectors of 16 bytes of scales begin the superblock.
+        unsafe {
+            let mut scales = Scales::new(weights, false);
+            let vector = |v: usize| _mm_loadu_si128(weights.add(32 + 16 * v).cast());
+            let shift = |bits: usize| _mm_cvtsi32_si128(bits as i32);
+            for s in 0..SUB_BLOCKS {
+                let low = _mm_and_si128(_mm_srl_epi16(vector(s % 8), shift(s / 8 * 4)), _mm_set1_epi8(15));
+                let high = _mm_and_si128(_mm_srl_epi16(vector(8 + s % 4), shift(s / 4 * 2)), _mm_set1_epi8(3));
+                let six_bits = _mm_or_si128(low, _mm_slli_epi16::<4>(high));
+                scales.pairs[s] = pairs(_mm256_cvtepi8_epi16(_mm_sub_epi8(six_bits, _mm_set1_epi8(32))));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> __m256i {
+        let (place, bit) = two_bit_place(S, chunk);
+        // SAFETY: 8 vectors of third bits and 16 of bit pairs, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(32 + 192 + 32 * g);
+            let low = moved(load(planes.add(64 * (8 + place))), bit, 0, 3);
+            _mm256_or_si256(low, moved(load(planes.add(64 * (S % 2 * 4 + chunk))), S / 2, 2, 4))
+        }
+    }
+}
 
 impl SuperType for Q4K {
     const BYTES: usize = 144 * ROWS;
     const PER_SCALE: usize = 2;
     const PER_WIDENING: usize = 2;
-    const HAS_MINS: bool = true;
+    const MINIMA: Minima = Minima::Per32;
     const OFFSET_BITS: i32 = 0;
     const PACKED_UP_TO: usize = 8;
 
@@ -374,7 +487,7 @@ impl SuperType for Q5K {
     const BYTES: usize = 176 * ROWS;
     const PER_SCALE: usize = 2;
     const PER_WIDENING: usize = 1;
-    const HAS_MINS: bool = true;
+    const MINIMA: Minima = Minima::Per32;
     const OFFSET_BITS: i32 = 0;
     const PACKED_UP_TO: usize = 2;
 
@@ -391,17 +504,7 @@ impl SuperType for Q5K {
         unsafe {
             let planes = weights.add(64 + SIX_BIT_BYTES + 32 * g);
             let fifths = load(planes.add(64 * (S % 2 * 4 + chunk)));
-            let fifths = match S / 2 {
-                0 => moved_to_bit_4::<0>(fifths, 16),
-                1 => moved_to_bit_4::<1>(fifths, 16),
-                2 => moved_to_bit_4::<2>(fifths, 16),
-                3 => moved_to_bit_4::<3>(fifths, 16),
-                4 => moved_to_bit_4::<4>(fifths, 16),
-                5 => moved_to_bit_4::<5>(fifths, 16),
-                6 => moved_to_bit_4::<6>(fifths, 16),
-                _ => moved_to_bit_4::<7>(fifths, 16),
-            };
-            _mm256_or_si256(nibbles(planes.add(64 * (8 + place)), high), fifths)
+            _mm256_or_si256(nibbles(planes.add(64 * (8 + place)), high), moved(fifths, S / 2, 4, 16))
         }
     }
 }
@@ -410,7 +513,7 @@ impl SuperType for Q6K {
     const BYTES: usize = 210 * ROWS;
     const PER_SCALE: usize = 1;
     const PER_WIDENING: usize = 1;
-    const HAS_MINS: bool = false;
+    const MINIMA: Minima = Minima::None;
     const OFFSET_BITS: i32 = 5;
     const PACKED_UP_TO: usize = 2;
 
@@ -418,12 +521,7 @@ impl SuperType for Q6K {
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: 16 f16 and 16 vectors of 16 scales begin the superblock.
         unsafe {
-            let mut scales = Scales {
-                scale: [load_halves(weights), load_halves(weights.add(16))],
-                min: [_mm256_setzero_ps(); 2],
-                pairs: [[_mm256_setzero_si256(); 2]; SUB_BLOCKS],
-                min_pairs: [[_mm256_setzero_si256(); 2]; 4],
-            };
+            let mut scales = Scales::new(weights, false);
             for (s, target) in scales.pairs.iter_mut().enumerate() {
                 *target = pairs(_mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(32 + 16 * s).cast())));
             }
@@ -440,13 +538,7 @@ impl SuperType for Q6K {
             let planes = weights.add(32 + 256 + 32 * g);
             let low = nibbles(planes.add(64 * (16 * h + 8 * (w % 2) + column)), w >= 2);
             let high = load(planes.add(64 * (32 + 8 * h + column)));
-            let high = match w {
-                0 => moved_to_bit_4::<0>(high, 0x30),
-                1 => moved_to_bit_4::<2>(high, 0x30),
-                2 => moved_to_bit_4::<4>(high, 0x30),
-                _ => moved_to_bit_4::<6>(high, 0x30),
-            };
-            _mm256_or_si256(low, high)
+            _mm256_or_si256(low, moved(high, 2 * w, 4, 0x30))
         }
     }
 }
