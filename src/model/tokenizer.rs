@@ -151,7 +151,7 @@ impl Tokenizer {
         };
         let vocabulary = Vocabulary::new(&data, kind)?;
         let (bpe, pre_tokenizer) = match kind {
-            TokenizerKind::Spm => (Bpe::from_scores(&data, &vocabulary)?, PreTokenizer::lines()),
+            TokenizerKind::Spm => (Bpe::from_scores(&data, &vocabulary)?, PreTokenizer::spm(&data)),
             TokenizerKind::Bpe => (Bpe::from_merges(&data, &vocabulary)?, PreTokenizer::named(&data)?),
         };
         let bos_wanted = data.add_bos.unwrap_or(kind == TokenizerKind::Spm);

@@ -404,6 +404,18 @@ fn healing_goes_back_to_the_last_boundary_of_words() {
     }
 }
 
+#[test]
+fn healing_keeps_the_space_a_tokenizer_invented() {
+    let tokenizer = phi_3();
+    let prompt = Prompt { turns: conversation(), prefill: "retu".to_owned() };
+    let encoded = ChatFormat::recognise(tokenizer).encode(tokenizer, &prompt);
+    let (keep, mut healing) = Healing::at(tokenizer, &encoded.tokens, encoded.prefill_start);
+    assert_eq!((keep, healing.required()), (encoded.prefill_start, b" retu".as_slice()));
+    let [return_id] = tokenizer.encode("return", TextStart::Fragment)[..] else { panic!("one token") };
+    assert!(healing.allowed(tokenizer).unwrap().contains(&return_id));
+    assert_eq!(healing.advance(tokenizer.bytes(return_id)), "rn".len());
+}
+
 /// How a cursor at every character of the samples is healed.
 #[derive(Debug, Default)]
 struct HealingFigures {

@@ -1,6 +1,6 @@
 //! The merge tables of both tokenizer families as one `tokenizers` BPE model.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -13,8 +13,6 @@ use crate::model::ModelError;
 pub(super) struct Bpe {
     merges: BPE,
     kind: TokenizerKind,
-    /// SPM: the byte token of a line break, which no piece contains.
-    line_break: Option<u32>,
 }
 
 impl Bpe {
@@ -29,38 +27,45 @@ impl Bpe {
             )));
         }
         let normal = |id: &u32| vocabulary.kind(*id) == TokenKind::Normal;
-        let ids: HashMap<&str, u32> = (0..count as u32).filter(normal).map(|id| (vocabulary.piece(id), id)).collect();
+        let pieces: HashSet<&str> = (0..count as u32).filter(normal).map(|id| vocabulary.piece(id)).collect();
         let mut merges = Vec::new();
         for id in (0..count as u32).filter(normal) {
             let piece = vocabulary.piece(id);
             for (middle, _) in piece.char_indices().skip(1) {
                 let (left, right) = piece.split_at(middle);
-                if ids.contains_key(left) && ids.contains_key(right) {
+                if pieces.contains(left) && pieces.contains(right) {
                     merges.push((scores[id as usize], left.chars().count(), left, right));
                 }
             }
         }
         merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         let merges = merges.into_iter().map(|(_, _, left, right)| (left.to_owned(), right.to_owned())).collect();
-        let byte_tokens = (0..count as u32).filter(|id| vocabulary.kind(*id) == TokenKind::Byte).count();
-        if byte_tokens != 256 {
-            return Err(data.unsupported(format!(
-                "tokenizer.ggml.tokens: expected byte tokens for all 256 bytes, found {byte_tokens}"
-            )));
+        let bytes: HashSet<&[u8]> = (0..count as u32)
+            .filter(|id| vocabulary.kind(*id) == TokenKind::Byte)
+            .map(|id| vocabulary.bytes(id))
+            .filter(|bytes| !bytes.is_empty())
+            .collect();
+        if bytes.len() != 256 {
+            let found = bytes.len();
+            return Err(data
+                .unsupported(format!("tokenizer.ggml.tokens: expected byte tokens for all 256 bytes, found {found}")));
         }
         Self::build(data, vocabulary, merges, TokenizerKind::Spm)
     }
 
     /// BPE files list their merges as `left right`, best first.
     pub(super) fn from_merges(data: &TokenizerData<'_>, vocabulary: &Vocabulary) -> Result<Self, ModelError> {
+        let longest = (0..vocabulary.len() as u32).map(|id| vocabulary.piece(id).len()).max().unwrap_or(0);
         let merges = data
             .merges
             .iter()
             .map(|merge| {
-                // The halves are non-empty and hold no space of their own: a space is spelled `Ġ`.
-                let halves = merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
+                // The halves hold no space of their own (it is spelled `Ġ`), and what they form is a token.
+                let halves = merge.split_once(' ').filter(|(left, right)| {
+                    !left.is_empty() && !right.is_empty() && left.len() + right.len() <= longest
+                });
                 halves.map(|(left, right)| (left.to_owned(), right.to_owned())).ok_or_else(|| {
-                    data.malformed(format!("tokenizer.ggml.merges: expected two pieces, found {merge:?}"))
+                    data.malformed(format!("tokenizer.ggml.merges: expected two pieces of a token, found {merge:?}"))
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -77,26 +82,20 @@ impl Bpe {
             .filter(|id| matches!(vocabulary.kind(*id), TokenKind::Normal | TokenKind::Byte))
             .map(|id| (vocabulary.piece(id).to_owned(), id))
             .collect();
-        let line_break = ids.get("<0x0A>").copied();
         let merges = BPE::builder()
             .vocab_and_merges(ids, merges)
             .byte_fallback(kind == TokenizerKind::Spm)
             .cache_capacity(0)
             .build()
             .map_err(|error| data.malformed(format!("tokenizer.ggml.merges: {error}")))?;
-        Ok(Self { merges, kind, line_break })
+        Ok(Self { merges, kind })
     }
 
     /// Appends the ids of `piece`, which is taken as one word. Bytes that a BPE vocabulary has no token for (some of the
     /// starter's control characters) are left out, as the reference implementations do.
     pub(super) fn encode(&self, piece: &str, ids: &mut Vec<u32>) {
         let word = match self.kind {
-            TokenizerKind::Spm => {
-                if let ("\n", Some(line_break)) = (piece, self.line_break) {
-                    return ids.push(line_break);
-                }
-                piece.replace(' ', "▁")
-            }
+            TokenizerKind::Spm => piece.replace(' ', "▁"),
             TokenizerKind::Bpe => piece.bytes().map(byte_char).collect(),
         };
         let tokens =

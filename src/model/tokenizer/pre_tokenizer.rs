@@ -31,14 +31,15 @@ const KNOWN: [(&str, &[&str]); 4] = [
 
 /// Cuts text into pieces.
 pub(super) enum PreTokenizer {
-    /// SPM has none, but no piece of it contains a line break, so lines and breaks are independent.
+    /// SPM has none, but where no piece of a vocabulary contains a line break, lines and breaks are independent.
     Lines,
     Patterns(Vec<SysRegex>),
 }
 
 impl PreTokenizer {
-    pub(super) fn lines() -> Self {
-        Self::Lines
+    pub(super) fn spm(data: &TokenizerData<'_>) -> Self {
+        let longer_break = |token: &String| token.contains('\n') && token != "\n";
+        if data.tokens.iter().any(longer_break) { Self::Patterns(Vec::new()) } else { Self::Lines }
     }
 
     pub(super) fn named(data: &TokenizerData<'_>) -> Result<Self, ModelError> {

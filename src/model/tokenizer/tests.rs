@@ -88,6 +88,13 @@ fn spm_merges_by_score_and_falls_back_to_bytes() {
 }
 
 #[test]
+fn spm_pieces_with_line_breaks_are_found() {
+    let small = Small::spm(&["▁", "a", "\n", "\n\n"]);
+    let tokenizer = small.tokenizer("llama", "default");
+    check(&tokenizer, "a\n\na\n", TextStart::Exact, "a|\n\n|a|\n");
+}
+
+#[test]
 fn bpe_never_merges_across_pre_tokens() {
     let small = Small::bpe(&["Ġ a", "1 2", "Ċ Ġ"]);
     let gpt_2 = small.tokenizer("gpt2", "gpt-2");
@@ -210,7 +217,11 @@ fn contradictory_vocabularies_are_refused() {
     refused(&|small| small.types[5] = 9, "gpt2", "found 9");
     refused(&|small| small.scores.truncate(3), "llama", "scores");
     refused(&|small| small.types[5] = 1, "llama", "found 255");
+    refused(&|small| small.types[5] = 5, "llama", "found 255");
+    refused(&|small| small.tokens[5] = small.tokens[4].clone(), "llama", "found 255");
+    refused(&|small| small.tokens[5] = "x".repeat(2000), "llama", "found 2000");
     refused(&|small| small.merges[0] = "ab".into(), "gpt2", "two pieces");
+    refused(&|small| small.merges[0] = "a bbbbbbbb".into(), "gpt2", "two pieces");
     refused(&|small| small.merges[0] = "a zz".into(), "gpt2", "merges");
 }
 

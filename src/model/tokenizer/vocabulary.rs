@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::{TokenizerData, TokenizerKind};
 use crate::model::ModelError;
 
+/// Several times the longest token there is (o200k has one of 256 bytes), so that finding merges stays linear.
+const MAX_PIECE_BYTES: usize = 1024;
+
 /// What a token is for. GGUF numbers them 1 to 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -81,6 +84,12 @@ impl Vocabulary {
         let (mut pieces, mut bytes) = (Arena::default(), Arena::default());
         let (mut kinds, mut specials) = (Vec::with_capacity(count), HashMap::new());
         for (id, piece) in data.tokens.iter().enumerate() {
+            if piece.len() > MAX_PIECE_BYTES {
+                return Err(data.malformed(format!(
+                    "tokenizer.ggml.tokens: expected tokens of at most {MAX_PIECE_BYTES} bytes, found {} in token {id}",
+                    piece.len()
+                )));
+            }
             let number = data.token_types.get(id).copied().unwrap_or(1);
             let token_kind = TokenKind::from_gguf(number).ok_or_else(|| {
                 data.malformed(format!("tokenizer.ggml.token_type: expected 1 to 6 for token {id}, found {number}"))
