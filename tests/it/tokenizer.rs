@@ -112,17 +112,28 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// What is needed of `tokenizer.json`.
+#[derive(serde::Deserialize)]
+struct O200k {
+    model: O200kModel,
+}
+
+#[derive(serde::Deserialize)]
+struct O200kModel {
+    vocab: HashMap<String, usize>,
+    merges: Vec<String>,
+}
+
 /// Phi-4-mini's vocabulary as its GGUF files lay it out: o200k, the role tags at their ids, unused slots.
 fn phi_4_mini() -> Option<&'static Tokenizer> {
     static PHI_4_MINI: OnceLock<Option<Tokenizer>> = OnceLock::new();
     let build = || {
         let path = skip_without("o200k's vocabulary", o200k_json())?;
-        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let O200k { model } = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let mut tokens: Vec<String> = (0..200_064).map(|id| format!("[PAD{id}]")).collect();
         let mut token_types = vec![5; tokens.len()];
-        for (token, id) in document["model"]["vocab"].as_object().unwrap() {
-            let id = id.as_u64().unwrap() as usize;
-            tokens[id] = token.clone();
+        for (token, id) in model.vocab {
+            tokens[id] = token;
             token_types[id] = 1;
         }
         let specials = [
@@ -143,12 +154,6 @@ fn phi_4_mini() -> Option<&'static Tokenizer> {
             tokens[id] = text.to_owned();
             token_types[id] = 3;
         }
-        let merges: Vec<String> = document["model"]["merges"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|merge| merge.as_str().unwrap().into())
-            .collect();
         let data = TokenizerData {
             path: Path::new("phi-4-mini.gguf"),
             model: "gpt2",
@@ -156,7 +161,7 @@ fn phi_4_mini() -> Option<&'static Tokenizer> {
             tokens: &tokens,
             scores: &[],
             token_types: &token_types,
-            merges: &merges,
+            merges: &model.merges,
             bos: Some(199_999),
             eos: &[199_999],
             add_bos: Some(false),
