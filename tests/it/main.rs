@@ -8,6 +8,7 @@ mod gguf;
 mod greedy;
 mod hub;
 mod model;
+mod parity;
 mod prompts;
 mod pull;
 mod quant;

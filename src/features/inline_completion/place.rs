@@ -30,8 +30,7 @@ pub(super) struct Place {
     pub line_comment: Option<&'static str>,
     /// Whether English is to be expected here: a text document, a comment, a string.
     pub prose: bool,
-    /// The language's name after a code fence.
-    pub fence_name: String,
+    pub markdown: bool,
     pub python_like: bool,
 }
 
@@ -70,7 +69,7 @@ impl Place {
             quotes,
             line_comment,
             prose,
-            fence_name: snapshot.fence_name().to_owned(),
+            markdown: snapshot.language_id == "markdown",
             python_like: snapshot.language_id == "python",
         }
     }

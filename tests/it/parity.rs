@@ -1,0 +1,213 @@
+//! The decoder against two independent engines: transformers (residual stream after every layer, logits) and
+//! llama.cpp (logits on quantised weights), at positions around the switch of the rotary factors, and greedy
+//! continuations. The references are made by `tests/parity/make_references.py`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use phi_ls::kernels::attention::KvType;
+use phi_ls::kernels::pool::ThreadPool;
+use phi_ls::model::{
+    Decoder, GgufFile, KvCache, LanguageModel, LoadOptions, LogitRows, Logits, ModelConfig, RopeFactors, Sequence,
+};
+
+/// Against transformers with keys and values rounded to f16: what is left is f32 sums in another order, and the odd
+/// value that they tip over to the next f16. Measured: 4.4e-4 on values up to 15.
+const SAME_CACHE_TOLERANCE: f32 = 1.5e-3;
+/// Against transformers as it is, with f32 keys and values: f16 keeps 11 bits. Measured: 2.2e-2.
+const F32_CACHE_TOLERANCE: f32 = 5e-2;
+/// Against llama.cpp on quantised weights, which both multiply with activations rounded to 8 bits, in blocks of their
+/// own. Measured: 0.11 on logits up to 3.6, of which both engines' distance to exact arithmetic explains all.
+const QUANTIZED_TOLERANCE: f32 = 0.2;
+/// How much further than llama.cpp from exact arithmetic the kernels may be, as a ratio of root mean squares.
+const ROUNDING_RATIO: f32 = 1.25;
+
+#[derive(serde::Deserialize)]
+struct Reference {
+    made_with: String,
+    hidden_size: usize,
+    vocab_size: usize,
+    cases: Vec<Case>,
+}
+
+#[derive(serde::Deserialize)]
+struct Case {
+    /// `short` or `long`.
+    factors: String,
+    tokens: Vec<u32>,
+    /// Positions whose values were kept.
+    positions: Vec<usize>,
+    /// The best token after each of the tokens, and its lead over the second; empty where nothing is rounded.
+    #[serde(default)]
+    best: Vec<u32>,
+    #[serde(default)]
+    best_gaps: Vec<f32>,
+    references: std::collections::BTreeMap<String, Values>,
+    /// How many of the tokens the greedy continuation starts from.
+    greedy_prompt_len: usize,
+    greedy: Vec<u32>,
+    /// How far the best logit was ahead of the second, step by step.
+    greedy_gaps: Vec<f32>,
+}
+
+#[derive(serde::Deserialize)]
+struct Values {
+    /// After the embedding and after every layer, each `(positions, hidden_size)`.
+    hidden_states: Vec<Vec<f32>>,
+    /// `(positions, vocab_size)`
+    logits: Vec<f32>,
+}
+
+impl Case {
+    fn factors(&self) -> RopeFactors {
+        match self.factors.as_str() {
+            "short" => RopeFactors::Short,
+            "long" => RopeFactors::Long,
+            other => panic!("expected short or long factors, found {other}"),
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity")
+}
+
+fn load(name: &str) -> (Decoder, Reference) {
+    let gguf = GgufFile::open(&folder().join(format!("{name}.gguf"))).expect("the model of a reference");
+    let config = ModelConfig::from_gguf(&gguf).expect("its settings");
+    let options = LoadOptions { pool: Arc::new(ThreadPool::new(2)), kv_type: KvType::F16 };
+    let decoder = Decoder::load(&gguf, config, &options, &mut |_| {}).expect("its weights");
+    let text = std::fs::read_to_string(folder().join(format!("{name}.json"))).expect("the reference");
+    (decoder, serde_json::from_str(&text).expect("the reference's fields"))
+}
+
+/// What the decoder computes for a case.
+struct Computed {
+    /// In the shape of the reference: the positions that were kept.
+    kept: Values,
+    /// Of all positions.
+    best: Vec<u32>,
+    cache: KvCache,
+}
+
+fn compute(decoder: &mut Decoder, case: &Case, reference: &Reference) -> Computed {
+    let mut hidden_states = Vec::new();
+    let mut logits = Logits::default();
+    let mut cache = decoder.new_cache(case.factors());
+    let sequence = Sequence { tokens: &case.tokens, cache: &mut cache, logits: LogitRows::All };
+    let rows = |values: &[f32], width: usize| -> Vec<f32> {
+        case.positions.iter().flat_map(|position| &values[position * width..(position + 1) * width]).copied().collect()
+    };
+    decoder
+        .forward_observed(&mut [sequence], &mut logits, &mut |_, values| {
+            hidden_states.push(rows(values, reference.hidden_size));
+        })
+        .expect("a pass");
+    let best = (0..logits.rows()).map(|row| best(logits.row(row))).collect();
+    Computed { kept: Values { hidden_states, logits: rows(&logits.values, reference.vocab_size) }, best, cache }
+}
+
+fn best(logits: &[f32]) -> u32 {
+    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("a vocabulary") as u32
+}
+
+/// The largest difference of `found` and `expected`, which is at most `tolerance`.
+#[track_caller]
+fn check(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
+    let scale = expected.iter().fold(0.0, |scale: f32, value| scale.max(value.abs()));
+    eprintln!("{what}: largest difference {largest:.2e} (values up to {scale:.1}, tolerance {tolerance:.0e})");
+    assert!(largest <= tolerance, "{what}: largest difference {largest:e}, tolerance {tolerance:e}");
+}
+
+/// Greedy tokens after the first `prompt_len` of a case, whose keys and values `cache` already has.
+fn greedy(decoder: &mut Decoder, cache: &mut KvCache, case: &Case) -> Vec<u32> {
+    let (mut logits, mut chosen) = (Logits::default(), Vec::new());
+    cache.truncate(case.greedy_prompt_len - 1);
+    let mut last = case.tokens[case.greedy_prompt_len - 1];
+    while chosen.len() < case.greedy.len() {
+        let sequence = Sequence { tokens: &[last], cache, logits: LogitRows::Last };
+        decoder.forward(&mut [sequence], &mut logits).expect("a pass");
+        last = best(logits.row(0));
+        chosen.push(last);
+    }
+    chosen
+}
+
+/// The continuation equals the reference's, or parts from it where its two best logits are within `tolerance`.
+#[track_caller]
+fn check_greedy(name: &str, decoder: &mut Decoder, case: &Case, cache: &mut KvCache, tolerance: f32) {
+    let found = greedy(decoder, cache, case);
+    let same = found.iter().zip(&case.greedy).take_while(|(found, expected)| found == expected).count();
+    eprintln!("{name}, {} factors: {same} of {} greedy tokens equal", case.factors, found.len());
+    if let Some(gap) = case.greedy_gaps.get(same) {
+        assert!(*gap <= tolerance, "greedy token {same} differs although the best logit leads by {gap}");
+    }
+}
+
+fn check_against_transformers(name: &str) {
+    let (mut decoder, reference) = load(name);
+    eprintln!("made with {}", reference.made_with);
+    for case in &reference.cases {
+        let Computed { kept: found, mut cache, .. } = compute(&mut decoder, case, &reference);
+        for (kind, tolerance) in [("f16_cache", SAME_CACHE_TOLERANCE), ("f32", F32_CACHE_TOLERANCE)] {
+            let expected = &case.references[kind];
+            assert_eq!(found.hidden_states.len(), expected.hidden_states.len());
+            for (layer, (found, expected)) in found.hidden_states.iter().zip(&expected.hidden_states).enumerate() {
+                let what = format!("{name}, {} factors, {kind}, hidden states after layer {layer}", case.factors);
+                check(&what, found, expected, tolerance);
+            }
+            let what = format!("{name}, {} factors, {kind}, logits", case.factors);
+            check(&what, &found.logits, &expected.logits, tolerance);
+        }
+        // Here nothing is rounded that the reference does not round, so all tokens are equal.
+        check_greedy(name, &mut decoder, case, &mut cache, 0.0);
+    }
+}
+
+fn rms_difference(left: &[f32], right: &[f32]) -> f32 {
+    let squares = left.iter().zip(right).map(|(left, right)| (left - right).powi(2)).sum::<f32>();
+    (squares / left.len() as f32).sqrt()
+}
+
+fn check_against_llama_cpp(name: &str) {
+    let (mut decoder, reference) = load(name);
+    eprintln!("made with {}", reference.made_with);
+    for case in &reference.cases {
+        let Computed { kept: found, best, mut cache } = compute(&mut decoder, case, &reference);
+        let [llama_cpp, exact] = ["llama.cpp", "exact"].map(|kind| &case.references[kind].logits);
+        let what = format!("{name}, {} factors, logits", case.factors);
+        check(&what, &found.logits, llama_cpp, QUANTIZED_TOLERANCE);
+        let (ours, theirs) = (rms_difference(&found.logits, exact), rms_difference(llama_cpp, exact));
+        eprintln!("{what}: {ours:.2e} from exact arithmetic (rms), llama.cpp {theirs:.2e}");
+        assert!(ours <= ROUNDING_RATIO * theirs, "{what}: {ours:e} from exact arithmetic, llama.cpp {theirs:e}");
+
+        // Where llama.cpp is sure by more than the tolerance, the same token is best.
+        let sure = |index: &usize| case.best_gaps[*index] > QUANTIZED_TOLERANCE;
+        let differing = (0..best.len()).filter(|index| best[*index] != case.best[*index]).collect::<Vec<_>>();
+        eprintln!("{what}: best token equal at {} of {} positions", best.len() - differing.len(), best.len());
+        assert!(!differing.iter().any(sure), "{what}: another best token at one of {differing:?}");
+        check_greedy(name, &mut decoder, case, &mut cache, QUANTIZED_TOLERANCE);
+    }
+}
+
+#[test]
+fn phi_3_5_shaped_model_equals_transformers() {
+    check_against_transformers("phi-3.5-shaped");
+}
+
+#[test]
+fn phi_4_shaped_model_equals_transformers() {
+    check_against_transformers("phi-4-shaped");
+}
+
+#[test]
+fn phi_3_5_shaped_quantized_model_equals_llama_cpp() {
+    check_against_llama_cpp("phi-3.5-shaped-q4_k_m");
+}
+
+#[test]
+fn phi_4_shaped_quantized_model_equals_llama_cpp() {
+    check_against_llama_cpp("phi-4-shaped-q5_k_m");
+}

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""What two independent engines compute, for tests/it/parity.rs to compare with.
+
+Usage: make_references.py FOLDER      (FOLDER is tests/parity; run outside CI, the packages are large)
+
+Made with Python 3.11, torch 2.15.0, transformers 4.57.1, gguf 0.19.0 and llama-cpp-python 0.3.36 (llama.cpp 0c1e57098).
+
+Two models in the shapes of Phi-3.5-mini and Phi-4-mini, with random weights and a subset of the real rotary factors:
+
+NAME.gguf, NAME.json              transformers' Phi3ForCausalLM: the residual stream after every layer, the logits, and
+                                  greedy tokens, below and above 4096 positions; weights in F32
+NAME-q4_k_m.gguf, NAME-q4_k_m.json (and q5_k_m)
+                                  llama.cpp: logits and greedy tokens; weights in the mixtures of Q4_K, Q5_K and Q6_K
+                                  that published files have. Also what transformers computes from the same weights
+                                  in f32: how far llama.cpp is from that is what rounding activations costs it
+
+Each transformers reference comes twice: as it is, and with cached keys and values rounded to f16, which is how the
+engine under test stores them. The second leaves only the order of sums to differ, so it can be compared tightly.
+"""
+import ctypes
+import json
+import math
+import os
+import sys
+import tempfile
+
+import gguf
+import llama_cpp
+import numpy as np
+import torch
+import transformers
+from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
+
+ORIGINAL, CONTEXT = 4096, 131072
+VOCAB = 320
+GREEDY_STEPS = 64
+# Every sixth factor of Phi-3.5-mini, and of Phi-4-mini.
+SHORT_35 = [1.0, 1.0499999523162842, 1.1599998474121094, 1.8499997854232788, 2.0199997425079346, 2.0299997329711914, 2.0299997329711914, 2.5899994373321533]
+LONG_35 = [1.0800000429153442, 1.6200000047683716, 7.700000286102295, 30.420001983642578, 50.340003967285156, 62.61000442504883, 63.93000411987305, 64.41000366210938]
+LONG_4 = [1.0, 1.956131817, 3.826451687, 7.485043894, 14.64173252, 28.64115884]
+
+
+def stretched(factors, count):
+    """`count` factors along the line through `factors`: larger heads have more of them."""
+    at = np.linspace(0, len(factors) - 1, count)
+    return [float(np.float32(x)) for x in np.interp(at, range(len(factors)), factors)]
+
+
+def config(name, hidden, intermediate, heads, kv_heads, rotary, tied, short, long):
+    half = int(hidden // heads * rotary) // 2
+    return name, Phi3Config(
+        vocab_size=VOCAB, hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=2,
+        num_attention_heads=heads, num_key_value_heads=kv_heads, rms_norm_eps=1e-5, rope_theta=10000.0,
+        max_position_embeddings=CONTEXT, original_max_position_embeddings=ORIGINAL, partial_rotary_factor=rotary,
+        rope_scaling={"type": "longrope", "short_factor": stretched(short, half), "long_factor": stretched(long, half)},
+        sliding_window=262144, tie_word_embeddings=tied, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        attn_implementation="eager",
+    )
+
+
+SMALL = [
+    config("phi-3.5-shaped", 32, 64, 2, 2, 1.0, False, SHORT_35, LONG_35),
+    config("phi-4-shaped", 48, 64, 3, 1, 0.75, True, [1.0], LONG_4),
+]
+# K-quants come in blocks of 256.
+QUANTIZED = [
+    (llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M, *config("phi-3.5-shaped-q4_k_m", 256, 256, 4, 4, 1.0, False, SHORT_35, LONG_35)),
+    (llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_K_M, *config("phi-4-shaped-q5_k_m", 256, 256, 4, 2, 0.75, True, [1.0], LONG_4)),
+]
+
+
+def build(config, seed, gain):
+    """A model whose layers have opinions: the usual initialisation makes attention uniform, which hides positions."""
+    generator = torch.Generator().manual_seed(seed)
+    model = Phi3ForCausalLM(config).float().eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.copy_(1 + 0.1 * noise if weight.dim() == 1 else gain / math.sqrt(weight.shape[1]) * noise)
+    return model
+
+
+def vocabulary():
+    """SPM: bytes, some pieces, Phi-3's role tokens."""
+    normal, unknown, control, byte = 1, 2, 3, 6
+    tokens = [("<unk>", unknown), ("<s>", control), ("</s>", control)]
+    tokens += [(f"<0x{value:02X}>", byte) for value in range(256)]
+    roles = ["<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>"]
+    pieces = VOCAB - len(tokens) - len(roles)
+    tokens += [("▁" + chr(ord("a") + index) if index < 26 else chr(ord("a") + index - 26), normal) for index in range(pieces)]
+    return tokens + [(role, control) for role in roles]
+
+
+NAMES = {
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm", "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output",
+    "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_name(key):
+    base = key.removesuffix(".weight")
+    if not base.startswith("model.layers."):
+        return NAMES[base] + ".weight"
+    _, _, layer, part = base.split(".", 3)
+    return f"blk.{layer}.{NAMES[part]}.weight"
+
+
+def export(model, name, path):
+    """As llama.cpp's converter writes Phi3ForCausalLM."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "phi3")
+    writer.add_name(name)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_rope_scaling_orig_ctx_len(config.original_max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(2 * len(config.rope_scaling["short_factor"]))
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_sliding_window(config.sliding_window)
+    ratio = config.max_position_embeddings / config.original_max_position_embeddings
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(ratio) / math.log(config.original_max_position_embeddings)))
+    tokens, kinds = zip(*vocabulary())
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-float(index) for index in range(VOCAB)])
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(tokens.index("<|endoftext|>"))
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(False)
+    for key, weight in model.named_parameters():
+        writer.add_tensor(gguf_name(key), weight.detach().numpy())
+    for which in ["long", "short"]:
+        writer.add_tensor(f"rope_factors_{which}.weight", np.array(config.rope_scaling[f"{which}_factor"], np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+class HalfCache(DynamicCache):
+    """Gives back keys and values as an f16 cache holds them."""
+
+    def update(self, key, value, layer_idx, cache_kwargs=None):
+        return super().update(key.half().float(), value.half().float(), layer_idx, cache_kwargs)
+
+
+def run(model, tokens, cache, past_len=0):
+    """Residual stream after the embedding and every layer, and the logits, `(positions, ..)`."""
+    stages, hooks = [], []
+    hooks.append(model.model.embed_tokens.register_forward_hook(lambda _m, _i, out: stages.append(out)))
+    for layer in model.model.layers:
+        hooks.append(layer.register_forward_hook(lambda _m, _i, out: stages.append(out[0] if isinstance(out, tuple) else out)))
+    with torch.no_grad():
+        positions = torch.arange(past_len, past_len + len(tokens))
+        logits = model(
+            torch.tensor([tokens]), past_key_values=cache, use_cache=True, position_ids=positions[None],
+            cache_position=positions,
+        ).logits[0]
+    for hook in hooks:
+        hook.remove()
+    return [stage.reshape(len(tokens), -1) for stage in stages], logits
+
+
+def greedy(model, tokens, cache):
+    """Tokens, and how far the best logit is ahead of the second at each step."""
+    chosen, gaps = [], []
+    _, logits = run(model, tokens, cache)
+    for step in range(GREEDY_STEPS):
+        best = torch.topk(logits[-1], 2)
+        chosen.append(int(best.indices[0]))
+        gaps.append(float(best.values[0] - best.values[1]))
+        _, logits = run(model, chosen[-1:], cache, len(tokens) + step)
+    return chosen, gaps
+
+
+def rounded(values):
+    return [float(f"{value:.7g}") for value in values.flatten().tolist()]
+
+
+def random_tokens(count, seed):
+    return np.random.default_rng(seed).integers(3, VOCAB, count).tolist()
+
+
+def torch_case(model, factors, tokens, positions, prompt_len):
+    case = {"factors": factors, "tokens": tokens, "positions": positions, "references": {}}
+    for kind, cache in [("f32", DynamicCache), ("f16_cache", HalfCache)]:
+        stages, logits = run(model, tokens, cache())
+        case["references"][kind] = {
+            "hidden_states": [rounded(stage[positions]) for stage in stages],
+            "logits": rounded(logits[positions]),
+        }
+    case["greedy_prompt_len"] = prompt_len
+    case["greedy"], gaps = greedy(model, tokens[:prompt_len], HalfCache())
+    case["greedy_gaps"] = rounded(np.array(gaps))
+    return case
+
+
+def torch_reference(folder, name, config, seed):
+    model = build(config, seed, 1.5)
+    export(model, name, os.path.join(folder, name + ".gguf"))
+    tokens = random_tokens(4200, seed)
+    # transformers takes the long factors as soon as a pass reaches beyond 4096 positions, for all of them.
+    cases = [
+        torch_case(model, "short", tokens[:4096], [0, 1, 2048, 4095], 100),
+        torch_case(model, "long", tokens, [0, 1, 2048, 4095, 4096, 4097, 4199], 4100),
+    ]
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, gguf 0.19.0"
+    write(folder, name, {"made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases})
+
+
+def llama_case(path, exact, factors, n_ctx, tokens, positions):
+    """llama.cpp takes the long factors if its context is longer than the original one."""
+    llm = llama_cpp.Llama(path, n_ctx=n_ctx, n_batch=512, n_threads=2, logits_all=True, verbose=False, flash_attn=False)
+    llm.eval(tokens)
+    logits = np.array(llm.scores[: len(tokens)])
+    best_two = np.sort(logits, axis=1)[:, -2:]
+    prompt_len = 100
+    llm.reset()
+    llm.eval(tokens[:prompt_len])
+    chosen, gaps = [], []
+    for _ in range(GREEDY_STEPS):
+        row = np.array(llm.scores[llm.n_tokens - 1])
+        order = np.argsort(row)
+        chosen.append(int(order[-1]))
+        gaps.append(float(row[order[-1]] - row[order[-2]]))
+        llm.eval(chosen[-1:])
+    stages, exact_logits = run(exact(factors), tokens, HalfCache())
+    return {
+        "factors": factors, "tokens": tokens, "positions": positions,
+        "references": {
+            "llama.cpp": {"hidden_states": [], "logits": rounded(logits[positions])},
+            "exact": {"hidden_states": [rounded(stage[positions]) for stage in stages], "logits": rounded(exact_logits[positions])},
+        },
+        "best": [int(token) for token in logits.argmax(axis=1)], "best_gaps": rounded(best_two[:, 1] - best_two[:, 0]),
+        "greedy_prompt_len": prompt_len, "greedy": chosen, "greedy_gaps": rounded(np.array(gaps)),
+    }
+
+
+def quantize(source, target, file_type):
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = file_type
+    params.nthread = 2
+    if llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)) != 0:
+        sys.exit(f"cannot quantise {source}")
+
+
+def dequantized(path, config, factors):
+    """The weights of a quantised file in transformers, with one list of factors whatever the length."""
+    factor_list = config.rope_scaling[f"{factors}_factor"]
+    scaling = {"type": "longrope", "short_factor": factor_list, "long_factor": factor_list}
+    model = Phi3ForCausalLM(Phi3Config(**{**config.to_dict(), "rope_scaling": scaling})).float().eval()
+    model.config._attn_implementation = "eager"
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    with torch.no_grad():
+        for key, weight in model.named_parameters():
+            tensor = tensors[gguf_name(key)]
+            values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+            weight.copy_(torch.from_numpy(np.array(values)).reshape(weight.shape))
+    return model
+
+
+def llama_reference(folder, file_type, name, config, seed):
+    target = os.path.join(folder, name + ".gguf")
+    with tempfile.TemporaryDirectory() as temporary:
+        source = os.path.join(temporary, "f32.gguf")
+        export(build(config, seed, 1.0), name, source)
+        quantize(source, target, file_type)
+    tokens = random_tokens(600, seed)
+    exact = lambda factors: dequantized(target, config, factors)
+    cases = [
+        llama_case(target, exact, "short", 4096, tokens, [0, 1, 300, 599]),
+        llama_case(target, exact, "long", 8192, tokens, [0, 1, 300, 599]),
+    ]
+    versions = f"llama-cpp-python {llama_cpp.__version__}, torch {torch.__version__}, transformers {transformers.__version__}"
+    write(folder, name, {"made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases})
+
+
+def write(folder, name, reference):
+    with open(os.path.join(folder, name + ".json"), "w") as file:
+        json.dump(reference, file, separators=(",", ":"))
+    gaps = [min(case["greedy_gaps"]) for case in reference["cases"]]
+    print(f"{name}: smallest gaps between the two best logits {gaps}")
+
+
+def main():
+    folder = sys.argv[1]
+    torch.set_num_threads(2)
+    for seed, (name, config) in enumerate(SMALL):
+        torch_reference(folder, name, config, seed)
+    for seed, (file_type, name, config) in enumerate(QUANTIZED):
+        llama_reference(folder, file_type, name, config, seed)
+
+
+main()
