@@ -11,7 +11,7 @@ use phi_ls::model::{self, LoadOptions, LogitRows, Logits, RopeFactors, Sequence}
 use crate::support::tiny_gguf::{QUANT_TYPES, Random, TinyModel};
 
 /// Damaged files for each type of each architecture. A run without end would find more; this many take seconds.
-const MUTATIONS: usize = 60;
+const MUTATIONS: usize = 40;
 
 /// Loads the file and runs a pass; `None` if it was refused.
 fn load_and_run(path: &Path, options: &LoadOptions) -> Option<()> {
