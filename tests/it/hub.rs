@@ -433,6 +433,20 @@ fn known_models_come_from_their_repository_at_the_known_commit() {
 }
 
 #[test]
+fn a_repository_that_is_gone_is_replaced_by_another_publishers() {
+    let server = TestHub::start(|_, _| Answer::status(404));
+    let mut fixture = Fixture::new(&server.address);
+    let error = fixture.pull("phi-4-mini").expect_err("both are gone").to_string();
+    let repositories: Vec<String> = server
+        .asked()
+        .iter()
+        .map(|asked| asked.path.split('/').skip(1).take(2).collect::<Vec<_>>().join("/"))
+        .collect();
+    assert_eq!(repositories, ["unsloth/Phi-4-mini-instruct-GGUF", "bartowski/microsoft_Phi-4-mini-instruct-GGUF"]);
+    assert!(error.contains("/bartowski/") && error.contains("does not exist (HTTP 404)"), "{error}");
+}
+
+#[test]
 fn a_known_model_with_other_content_is_refused() {
     let server = TestHub::start(|asked, _| Answer::content(&content(), asked).linked(&content()));
     let mut fixture = Fixture::new(&server.address);
