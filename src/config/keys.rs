@@ -242,7 +242,7 @@ pub(super) fn pointer<'a>(settings: &'a Value, key: &str) -> Option<&'a Value> {
     settings.pointer(&json_pointer(key))
 }
 
-/// [`pointer`], to change it.
+/// As [`pointer()`], to change it.
 pub(super) fn pointer_mut<'a>(settings: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     settings.pointer_mut(&json_pointer(key))
 }
