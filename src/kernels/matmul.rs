@@ -3,7 +3,7 @@
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod interleaved;
+mod grouped;
 mod layout;
 mod level;
 mod reference;
@@ -28,8 +28,10 @@ pub struct PackedMatrix {
 /// Which family of kernels multiplies a matrix; it decides the layout and the form of the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
-    /// Rows as in the file, f32 activations.
-    Native,
+    /// Any processor: rows as in the file, f32 activations.
+    Plain,
+    /// Rows of floats as in the file, padded to whole groups of 16; f32 activations.
+    Floats,
     /// Interleaved rows of blocks of 32, activations with a scale per 32.
     Blocks,
     /// Interleaved rows of superblocks of 256, activations with a scale per 256.
@@ -38,13 +40,18 @@ enum Kernel {
 
 impl Kernel {
     fn choose(quant: QuantType, level: Level) -> Self {
-        if level == Level::Portable || !layout::is_interleaved(quant) {
-            Self::Native
-        } else if quant.block_len() == activations::BLOCK {
-            Self::Blocks
-        } else {
-            Self::Supers
+        match quant {
+            _ if level == Level::Portable => Self::Plain,
+            QuantType::F32 | QuantType::F16 | QuantType::Bf16 => Self::Floats,
+            _ if !layout::is_interleaved(quant) => Self::Plain,
+            _ if quant.block_len() == activations::BLOCK => Self::Blocks,
+            _ => Self::Supers,
         }
+    }
+
+    /// Whether rows lie as in the file.
+    fn has_native_rows(self) -> bool {
+        matches!(self, Self::Plain | Self::Floats)
     }
 }
 
@@ -61,16 +68,14 @@ impl PackedMatrix {
         assert!(cols.is_multiple_of(quant.block_len()), "{cols} columns are not whole blocks of {quant:?}");
         let expected = rows * (cols / quant.block_len() * quant.block_bytes());
         assert_eq!(bytes.len(), expected, "bytes of a {rows} x {cols} matrix of {quant:?}");
-        let bytes = if kernel == Kernel::Native {
-            let mut native = AlignedBytes::zeroed(bytes.len());
-            native.as_mut_slice().copy_from_slice(bytes);
-            native
+        let groups = rows.div_ceil(layout::ROWS);
+        let mut packed = AlignedBytes::zeroed(groups * layout::group_bytes(quant, cols));
+        if kernel.has_native_rows() {
+            layout::copy(rows, bytes, packed.as_mut_slice(), pool);
         } else {
-            let groups = rows.div_ceil(layout::ROWS);
-            let mut packed = AlignedBytes::zeroed(groups * layout::group_bytes(quant, cols));
             layout::pack(quant, rows, cols, bytes, packed.as_mut_slice(), pool);
-            packed
-        };
+        }
+        let bytes = packed;
         Self { quant, rows, cols, kernel, bytes }
     }
 
@@ -91,7 +96,7 @@ impl PackedMatrix {
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.rows, "row {row} of a matrix of {} rows", self.rows);
         let row_bytes = self.cols / self.quant.block_len() * self.quant.block_bytes();
-        if self.kernel == Kernel::Native {
+        if self.kernel.has_native_rows() {
             let native = &self.bytes.as_slice()[row * row_bytes..(row + 1) * row_bytes];
             quant::dequantize(self.quant, native, out);
         } else {
@@ -114,8 +119,10 @@ impl PackedMatrix {
         assert_eq!(activations.cols, self.cols, "columns of activations and matrix");
         assert_eq!(out.len(), activations.m * self.rows, "output size");
         match self.kernel {
-            Kernel::Native => reference::matmul(self, pool, activations, out),
-            Kernel::Blocks | Kernel::Supers => interleaved::matmul(self, Level::detect(), pool, activations, out),
+            Kernel::Plain => reference::matmul(self, pool, activations, out),
+            Kernel::Floats | Kernel::Blocks | Kernel::Supers => {
+                grouped::matmul(self, Level::detect(), pool, activations, out)
+            }
         }
     }
 }

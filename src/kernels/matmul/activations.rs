@@ -78,7 +78,7 @@ impl Activations {
         let mut forms = Forms::default();
         for matrix in matrices {
             match matrix.kernel {
-                Kernel::Native => forms.values = true,
+                Kernel::Plain | Kernel::Floats => forms.values = true,
                 Kernel::Blocks => forms.blocks = true,
                 Kernel::Supers => forms.supers = true,
             }

@@ -3,17 +3,21 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
 mod blocks;
+mod floats;
 mod supers;
 
 use std::arch::x86_64::*;
 
 use super::activations::quantize::is_quantizable;
-use super::interleaved::GroupKernel;
+use super::grouped::GroupKernel;
 use crate::kernels::quant::QuantType;
 
-/// The kernel of an interleaved type.
+/// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     match quant {
+        QuantType::F32 => floats::group::<floats::F32>,
+        QuantType::F16 => floats::group::<floats::F16>,
+        QuantType::Bf16 => floats::group::<floats::Bf16>,
         QuantType::Q4_0 => blocks::group::<blocks::Q4_0>,
         QuantType::Q4_1 => blocks::group::<blocks::Q4_1>,
         QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
@@ -24,7 +28,7 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
         QuantType::Q4K => supers::group::<supers::Q4K>,
         QuantType::Q5K => supers::group::<supers::Q5K>,
         QuantType::Q6K => supers::group::<supers::Q6K>,
-        _ => unreachable!("{quant:?} is not interleaved"),
+        QuantType::Q8K => unreachable!("{quant:?} has only the plain kernel"),
     }
 }
 

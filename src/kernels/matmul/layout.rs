@@ -80,6 +80,17 @@ pub(super) fn group_bytes(quant: QuantType, cols: usize) -> usize {
     ROWS * (cols / quant.block_len() * quant.block_bytes())
 }
 
+/// Copies `rows` rows as they are to the start of `packed`.
+pub(super) fn copy(rows: usize, native: &[u8], packed: &mut [u8], pool: &ThreadPool) {
+    let group_bytes = native.len() / rows.max(1) * ROWS;
+    let packed = DisjointSlice::new(packed);
+    pool.run(rows.div_ceil(ROWS), &|group| {
+        let range = group * group_bytes..native.len().min((group + 1) * group_bytes);
+        // SAFETY: each task has its own group.
+        unsafe { packed.slice(range.clone()) }.copy_from_slice(&native[range]);
+    });
+}
+
 /// Interleaves `rows` rows of native blocks into `packed` (whole groups).
 pub(super) fn pack(quant: QuantType, rows: usize, cols: usize, native: &[u8], packed: &mut [u8], pool: &ThreadPool) {
     let parts = parts(quant).expect("only interleaved types are packed");

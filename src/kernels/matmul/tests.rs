@@ -27,7 +27,7 @@ const QUANTIZED: f64 = 0.05;
 const PLAIN: f64 = 1e-5;
 
 fn tolerance(quant: QuantType) -> f64 {
-    if Kernel::choose(quant, Level::detect()) == Kernel::Native { PLAIN } else { QUANTIZED }
+    if Kernel::choose(quant, Level::detect()).has_native_rows() { PLAIN } else { QUANTIZED }
 }
 
 fn product(matrix: &PackedMatrix, values: &[f32], pool: &ThreadPool) -> Vec<f32> {
@@ -154,6 +154,15 @@ fn every_type_multiplies_and_looks_up_rows() {
 fn widths_that_are_not_whole_superblocks_work() {
     for quant in [QuantType::F32, QuantType::F16, QuantType::Q4_1, QuantType::Q8_0] {
         check(quant, 33, 576, 3);
+    }
+}
+
+#[test]
+fn floats_work_at_any_width_and_number_of_rows() {
+    for quant in [QuantType::F32, QuantType::F16, QuantType::Bf16] {
+        for (rows, cols, m) in [(1, 1, 1), (17, 30, 4), (16, 8, 2), (5, 1100, 7), (40, 2049, 3)] {
+            check(quant, rows, cols, m);
+        }
     }
 }
 

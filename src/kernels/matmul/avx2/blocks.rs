@@ -99,7 +99,7 @@ impl BlockType for Q8_0 {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::interleaved::GroupKernel`].
+/// See [`super::super::grouped::GroupKernel`].
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
     let (m, cols) = (activations.m, activations.cols);

@@ -105,7 +105,7 @@ struct Input<'a> {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::interleaved::GroupKernel`].
+/// See [`super::super::grouped::GroupKernel`].
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
     let m = activations.m;

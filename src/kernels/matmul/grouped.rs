@@ -1,4 +1,4 @@
-//! The walk over an interleaved matrix: threads take runs of row groups, each group meets all activation rows.
+//! The walk over a matrix in groups of 16 rows: threads take runs of row groups, each group meets all activation rows.
 
 use std::cell::RefCell;
 
@@ -63,7 +63,7 @@ fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
     let len = match matrix.kernel {
         Kernel::Blocks => activations.blocks.quants.len(),
         Kernel::Supers => activations.supers.quants.len(),
-        Kernel::Native => activations.values.len(),
+        Kernel::Floats | Kernel::Plain => activations.values.len(),
     };
     let expected = activations.m * activations.cols;
     assert_eq!(len, expected, "the activations were not quantised for a matrix of {:?}", matrix.quant);
@@ -72,12 +72,12 @@ fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
 #[cfg(target_arch = "x86_64")]
 fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
     match level {
-        Level::Portable => unreachable!("portable matrices are not interleaved"),
+        Level::Portable => unreachable!("the plain kernel needs no groups"),
         Level::Avx2 => super::avx2::group_kernel(quant),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
-    unreachable!("no interleaved kernel for {quant:?} at {level:?}")
+    unreachable!("no grouped kernel for {quant:?} at {level:?}")
 }
