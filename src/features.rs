@@ -3,8 +3,10 @@
 
 pub mod code_actions;
 pub mod edit;
+pub mod explain;
 mod indentation;
 pub mod inline_completion;
+pub mod question;
 
 #[cfg(test)]
 mod fixture;

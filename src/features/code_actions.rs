@@ -1,9 +1,8 @@
 //! Which actions a place in a document is offered: kinds, titles and ranges, found without asking a model.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
-use crate::context::Snapshot;
+use crate::context::{Problem, Snapshot};
 use crate::syntax::{Item, ItemKind};
 use crate::text::{Rope, line_content};
 
@@ -88,26 +87,11 @@ pub enum Severity {
     Hint,
 }
 
-/// A problem some tool reported, in byte offsets of the document.
+/// A problem some tool reported, and how bad it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    pub range: Range<usize>,
+    pub problem: Problem,
     pub severity: Severity,
-    pub message: String,
-    /// The tool, and its name for the problem.
-    pub source: Option<String>,
-    pub code: Option<String>,
-    pub related: Vec<RelatedPlace>,
-}
-
-/// Another place a diagnostic points to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelatedPlace {
-    /// `None`: the diagnostic's own document.
-    pub path: Option<PathBuf>,
-    /// One-based.
-    pub line: usize,
-    pub message: String,
 }
 
 /// One action that is offered.
@@ -117,6 +101,8 @@ pub struct Offer {
     pub title: String,
     /// What the action is about, whole lines or a whole item.
     pub target: Range<usize>,
+    /// It is about exactly these lines, not about the item around them.
+    pub exact: bool,
     /// Index of the diagnostic it is about.
     pub diagnostic: Option<usize>,
 }
@@ -141,7 +127,13 @@ pub fn offers(snapshot: &Snapshot, selection: Range<usize>, diagnostics: &[Diagn
             _ => true,
         };
         if wanted {
-            offers.push(Offer { action, title: action.title(&what.words()), target: target.clone(), diagnostic: None });
+            offers.push(Offer {
+                action,
+                title: action.title(&what.words()),
+                target: target.clone(),
+                exact: !has_item,
+                diagnostic: None,
+            });
         }
     }
     offers
@@ -151,17 +143,18 @@ pub fn offers(snapshot: &Snapshot, selection: Range<usize>, diagnostics: &[Diagn
 fn problem_offers(snapshot: &Snapshot, diagnostics: &[Diagnostic]) -> Vec<Offer> {
     let length = snapshot.text.len_bytes();
     let mut worst: Vec<_> =
-        diagnostics.iter().enumerate().filter(|(_, diagnostic)| diagnostic.range.start <= length).collect();
+        diagnostics.iter().enumerate().filter(|(_, diagnostic)| diagnostic.problem.range.start <= length).collect();
     worst.sort_by_key(|(index, diagnostic)| (diagnostic.severity, *index));
     worst.truncate(MAX_DIAGNOSTICS);
     let several = worst.len() > 1;
     let offer = |action: Action, index: usize, diagnostic: &Diagnostic| {
         let what = match several {
-            true => format!("this problem: {}", shortened(&diagnostic.message)),
+            true => format!("this problem: {}", shortened(&diagnostic.problem.message)),
             false => "this problem".to_owned(),
         };
-        let range = diagnostic.range.start..diagnostic.range.end.clamp(diagnostic.range.start, length);
-        Offer { action, title: action.title(&what), target: problem_target(snapshot, &range), diagnostic: Some(index) }
+        let Range { start, end } = diagnostic.problem.range;
+        let target = problem_target(snapshot, &(start..end.clamp(start, length)));
+        Offer { action, title: action.title(&what), target, exact: false, diagnostic: Some(index) }
     };
     let mut offers = Vec::new();
     for action in [Action::FixProblem, Action::ExplainProblem] {
@@ -215,7 +208,7 @@ fn subject(snapshot: &Snapshot, selection: &Range<usize>) -> Option<(Range<usize
 }
 
 /// The lines an action on the problem at `range` may change: the function it is in, or its own lines.
-pub fn problem_target(snapshot: &Snapshot, range: &Range<usize>) -> Range<usize> {
+fn problem_target(snapshot: &Snapshot, range: &Range<usize>) -> Range<usize> {
     let function = snapshot.parsed.as_ref().and_then(|parsed| {
         let around = |item: &Item| item.kind.is_callable() && item.range.end >= range.end;
         let items = parsed.enclosing_items(range.start);
@@ -241,7 +234,7 @@ fn first_item(snapshot: &Snapshot, lines: &Range<usize>) -> Option<(Range<usize>
 }
 
 /// `range` grown to whole lines, without their last line break. A range that ends at the start of a line leaves that out.
-pub fn whole_lines(text: &Rope, range: &Range<usize>) -> Range<usize> {
+fn whole_lines(text: &Rope, range: &Range<usize>) -> Range<usize> {
     let end = range.end.min(text.len_bytes());
     let start = range.start.min(end);
     let first = text.byte_to_line(start);
@@ -273,7 +266,7 @@ mod tests {
     use crate::features::fixture::selected;
 
     fn diagnostic(range: Range<usize>, severity: Severity, message: &str) -> Diagnostic {
-        Diagnostic { range, severity, message: message.to_owned(), source: None, code: None, related: Vec::new() }
+        Diagnostic { problem: Problem { range, message: message.to_owned(), ..Problem::default() }, severity }
     }
 
     /// One line per offer: its title, kind and the first and last line of its target.

@@ -8,10 +8,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::context::Snapshot;
-use crate::engine::{Candidate, GenerationParams, StopReason};
+use crate::engine::{Candidate, GenerationParams, Sampling, StopReason, StopRules};
 use crate::features::code_actions::Action;
 use crate::features::indentation::{IndentStyle, reindent};
+use crate::features::question::{AssistantOptions, NotAsked, Question, check_room, context_of};
 use crate::model::Prompt;
+use crate::prompt::{document_prompt, fence, fix_prompt, refactor_prompt, retry_prompt, tests_prompt};
 use crate::syntax::{Capture, Parsed, QueryKind};
 use crate::text::Edit;
 
@@ -28,8 +30,8 @@ pub struct EditPlan {
     pub params: GenerationParams,
     /// The lines an edit may replace, without their last line break.
     pub target: Range<usize>,
-    /// The answer goes on after a code fence that the prompt has opened.
-    pub fence_opened: bool,
+    /// The code fence that the prompt has opened, after which the answer goes on.
+    pub fence: String,
 }
 
 /// What an answer would do.
@@ -72,6 +74,38 @@ impl Rejection {
     }
 }
 
+/// What to ask the model for an edit.
+///
+/// # Errors
+/// Why nothing is asked.
+pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions) -> Result<EditPlan, NotAsked> {
+    let context = context_of(snapshot, question, options)?;
+    let prompt = match question.action {
+        Action::Refactor => refactor_prompt(&context, question.instruction.as_deref()),
+        Action::Document => document_prompt(&context),
+        Action::WriteTests => tests_prompt(&context),
+        Action::FixProblem | Action::ExplainCode | Action::ExplainProblem => fix_prompt(&context),
+    };
+    if question.action != Action::WriteTests {
+        check_room(&context.code, options)?;
+    }
+    let fence = fence(&context.language, &context.code);
+    let params = GenerationParams {
+        max_new_tokens: options.max_tokens,
+        sampling: Sampling::Greedy,
+        heal: false,
+        // Code that is copied may repeat itself as often as the original does.
+        stop: StopRules { stop_strings: vec![format!("\n{fence}")], ..StopRules::default() },
+        candidates: 1,
+    };
+    Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence })
+}
+
+/// `plan` again after its `answer` was rejected, with the reason told to the model.
+pub fn retry(plan: &EditPlan, answer: &str, reason: &Rejection) -> EditPlan {
+    EditPlan { prompt: retry_prompt(&plan.prompt, answer, &reason.to_string()), ..plan.clone() }
+}
+
 /// Makes an edit of the model's answer to `plan` in `snapshot`, the document it was asked about.
 ///
 /// # Errors
@@ -80,7 +114,7 @@ pub fn finish(plan: &EditPlan, snapshot: &Snapshot, candidate: &Candidate) -> Re
     let original = snapshot.text.get_byte_slice(plan.target.clone()).ok_or(Rejection::Stale)?.to_string();
     let language = snapshot.language.map_or("", |language| language.name);
     let ended = candidate.stop_reason != StopReason::MaxTokens;
-    let code = code_block(&candidate.text, language, plan.fence_opened, ended).map_err(|reason| match reason {
+    let code = code_block(&candidate.text, language, &plan.fence, ended).map_err(|reason| match reason {
         NoCode::Prose => Rejection::NoCode,
         NoCode::CutOff => Rejection::CutOff,
     })?;
@@ -177,7 +211,6 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::engine::{Sampling, StopRules};
     use crate::features::fixture::selected;
     use crate::text::apply_edit;
 
@@ -197,7 +230,7 @@ mod tests {
             stop: stop_rules,
             candidates: 1,
         };
-        let plan = EditPlan { action, prompt: Prompt::default(), params, target, fence_opened: false };
+        let plan = EditPlan { action, prompt: Prompt::default(), params, target, fence: String::new() };
         let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: -0.1 };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
@@ -429,8 +462,13 @@ mod tests {
             stop: StopRules::default(),
             candidates: 1,
         };
-        let plan =
-            EditPlan { action: Action::Refactor, prompt: Prompt::default(), params, target: 5..9, fence_opened: false };
+        let plan = EditPlan {
+            action: Action::Refactor,
+            prompt: Prompt::default(),
+            params,
+            target: 5..9,
+            fence: String::new(),
+        };
         let candidate =
             Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: 0.0 };
         assert_eq!(finish(&plan, &snapshot, &candidate), Err(Rejection::Stale));

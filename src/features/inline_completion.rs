@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Enabled, Multiline};
-use crate::context::Snapshot;
+use crate::context::{Anchor, Limits, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
+use crate::prompt::{Layout, completion_prompt};
 use crate::text::{Edit, apply_edit};
 
 use brackets::{Brackets, Quotes};
@@ -49,6 +50,7 @@ pub struct CompletionOptions {
     /// The document may not enter a prompt.
     pub excluded: bool,
     pub multiline: Multiline,
+    pub layout: Layout,
     /// Tokens of the prompt and of the answer.
     pub context_tokens: usize,
     pub max_tokens: usize,
@@ -56,10 +58,12 @@ pub struct CompletionOptions {
 }
 
 impl CompletionOptions {
+    /// What `settings` say about a document in the language `language_id`, for a model that follows instructions.
     pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
         Self {
             enabled: settings.language(language_id),
             excluded,
+            layout: Layout::Infill,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -68,17 +72,20 @@ impl CompletionOptions {
     }
 }
 
-/// Why nothing is asked of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why nothing is asked of the model: the sentence for a person who wonders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    /// A word goes on right of the cursor.
+    #[error("the cursor is inside a word; put it at the word's end")]
     MidWord,
-    /// Code follows on the line that is not closers.
+    #[error("code follows on the line; put the cursor at its end")]
     MidLine,
-    /// The statement on the line is complete.
+    #[error("the statement on this line is complete; put the cursor on the next line")]
     StatementEnd,
+    #[error("completion is off for this language in the settings")]
     Disabled,
+    #[error("the file is excluded from prompts, as files with secrets are")]
     Excluded,
+    #[error("there is no code before the cursor")]
     Empty,
 }
 
@@ -99,6 +106,31 @@ pub struct Plan {
 pub struct InlineItem {
     pub insert_text: String,
     pub range: Range<usize>,
+}
+
+/// What to ask the model about `request` in `snapshot`. `anchor` is the document's: it keeps the prompt's beginning the same
+/// from one key to the next.
+///
+/// # Errors
+/// Why nothing is asked.
+pub fn plan(
+    snapshot: &Snapshot,
+    request: InlineRequest,
+    options: &CompletionOptions,
+    anchor: &mut Anchor,
+) -> Result<Plan, Skip> {
+    let InlineRequest { offset, trigger, selected } = request;
+    let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
+    let place = Place::at(&accepted, cursor);
+    gate::gate(&place, trigger, options)?;
+    let params = plan::generation_params(&place, &accepted, trigger, options);
+    let limits = Limits::for_tokens(options.context_tokens);
+    let context = match selected {
+        None => completion_context(&accepted, place.offset, limits, anchor),
+        // The item is not accepted yet: the document's own window stays where it is.
+        Some(_) => completion_context(&accepted, place.offset, limits, &mut anchor.clone()),
+    };
+    Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected })
 }
 
 /// Shapes what the model wrote at the plan's place in `snapshot`, the one it was planned for; `None` when nothing useful is

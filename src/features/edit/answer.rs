@@ -16,9 +16,10 @@ struct Block<'t> {
     closed: bool,
 }
 
-/// The code in `answer`: its largest block in `language`, else its largest block. With `opened` the answer goes on after a
-/// fence that the prompt has opened. `ended` says that the model ended by itself, which closes a block it left open.
-pub(super) fn code_block<'t>(answer: &'t str, language: &str, opened: bool, ended: bool) -> Result<&'t str, NoCode> {
+/// The code in `answer`: its largest block in `language`, else its largest block. `opened` is the fence that the prompt has
+/// opened, if not empty; the answer goes on after it. `ended` says that the model ended by itself, which closes a block it
+/// left open.
+pub(super) fn code_block<'t>(answer: &'t str, language: &str, opened: &'t str, ended: bool) -> Result<&'t str, NoCode> {
     let blocks = blocks(answer, opened);
     let in_language = |block: &&Block<'_>| block.language.is_empty() || block.language.eq_ignore_ascii_case(language);
     let largest = blocks.iter().filter(in_language).max_by_key(|block| block.code.len());
@@ -35,10 +36,10 @@ pub(super) fn code_block<'t>(answer: &'t str, language: &str, opened: bool, ende
 }
 
 /// The fenced blocks of `answer`, in order.
-fn blocks(answer: &str, opened: bool) -> Vec<Block<'_>> {
+fn blocks<'t>(answer: &'t str, opened: &'t str) -> Vec<Block<'t>> {
     let mut blocks = Vec::new();
     // Where the open block's code begins, its language and its fence.
-    let mut open = opened.then_some((0, "", "```"));
+    let mut open = (!opened.is_empty()).then_some((0, "", opened));
     let mut offset = 0;
     for line in answer.split_inclusive('\n') {
         let start = offset;
@@ -104,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_code_is_found_among_words() {
-        let check = |answer: &str, opened: bool, expected: Result<&str, NoCode>| {
-            assert_eq!(code_block(answer, "rust", opened, true), expected, "{answer:?}");
+        let check = |answer: &str, is_opened: bool, expected: Result<&str, NoCode>| {
+            assert_eq!(code_block(answer, "rust", if is_opened { "```" } else { "" }, true), expected, "{answer:?}");
         };
         check("Sure:\n```rust\nfn f() {}\n```\nIt works.", false, Ok("fn f() {}"));
         check("```\nfn f() {}\n```", false, Ok("fn f() {}"));
@@ -122,10 +123,10 @@ mod tests {
 
     #[test]
     fn code_that_breaks_off_is_not_used() {
-        assert_eq!(code_block("```rust\nfn f() {", "rust", false, false), Err(NoCode::CutOff));
-        assert_eq!(code_block("Let me think", "rust", false, false), Err(NoCode::CutOff));
-        assert_eq!(code_block("```rust\nfn f() {}\n```\nThis is", "rust", false, false), Ok("fn f() {}"));
-        assert_eq!(code_block("```rust\nfn f() {}", "rust", false, true), Ok("fn f() {}"));
+        assert_eq!(code_block("```rust\nfn f() {", "rust", "", false), Err(NoCode::CutOff));
+        assert_eq!(code_block("Let me think", "rust", "", false), Err(NoCode::CutOff));
+        assert_eq!(code_block("```rust\nfn f() {}\n```\nThis is", "rust", "", false), Ok("fn f() {}"));
+        assert_eq!(code_block("```rust\nfn f() {}", "rust", "", true), Ok("fn f() {}"));
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn into_rust_module(snapshot: &Snapshot, code: &str, style: IndentStyle) -> Edit
         IndentStyle::Tabs => "\t".to_owned(),
         IndentStyle::Spaces(_) | IndentStyle::Unknown => " ".repeat(style.level_columns()),
     };
-    let existing = snapshot.parsed.as_ref().and_then(|parsed| tests_module(parsed));
+    let existing = snapshot.parsed.as_ref().and_then(tests_module);
     // What an existing module has already would be there twice.
     let is_new = |line: &&str| existing.is_none() || !matches!(line.trim(), "use super::*;" | "#[cfg(test)]");
     let lines =

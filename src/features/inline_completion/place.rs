@@ -30,7 +30,8 @@ pub(super) struct Place {
     pub line_comment: Option<&'static str>,
     /// Whether English is to be expected here: a text document, a comment, a string.
     pub prose: bool,
-    pub markdown: bool,
+    /// The language's name after a code fence.
+    pub fence_name: String,
     pub python_like: bool,
 }
 
@@ -69,7 +70,7 @@ impl Place {
             quotes,
             line_comment,
             prose,
-            markdown: snapshot.language_id == "markdown",
+            fence_name: snapshot.fence_name().to_owned(),
             python_like: snapshot.language_id == "python",
         }
     }

@@ -1,10 +1,12 @@
-//! What to ask the model for: how many lines, where to stop, how sure to be. The prompt itself is made by `context` and
-//! `prompt`.
+//! What to ask the model for: how many lines, where to stop, how sure to be. What the prompt says is decided in `context`
+//! and `prompt`.
 
 use crate::config::Multiline;
 use crate::context::Snapshot;
 use crate::engine::stop::indent_columns;
 use crate::engine::{GenerationParams, Sampling, StopRules};
+
+use crate::prompt::fence;
 
 use super::gate::is_closers;
 use super::place::{Place, opens_block};
@@ -72,8 +74,7 @@ pub(super) fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOp
         single_line: !multi_line,
         min_indent: multi_line.then(|| min_indent(place)).filter(|_| !place.prose),
         stop_lines: place.below.first().cloned().into_iter().collect(),
-        // A fence inside Markdown is text; there the prompt does not use this one.
-        stop_strings: if place.markdown { Vec::new() } else { vec!["\n```".to_owned()] },
+        stop_strings: vec![format!("\n{}", fence(&place.fence_name, ""))],
         repetition: true,
         time_budget: Some(options.time_budget),
     }

@@ -16,11 +16,7 @@ fn candidate(text: &str, stop_reason: StopReason) -> Candidate {
 }
 
 fn plan_at(snapshot: &Snapshot, request: InlineRequest) -> Plan {
-    let (accepted, offset) = with_selected(snapshot, request.offset, request.selected.as_ref());
-    let place = Place::at(&accepted, offset);
-    let params = plan::generation_params(&place, &accepted, request.trigger, &options());
-    let InlineRequest { offset, trigger, selected } = request;
-    Plan { prompt: Prompt::default(), params, offset, trigger, selected }
+    plan(snapshot, request, &options(), &mut Anchor::default()).expect("something is asked here")
 }
 
 /// The lines `item` makes, with what it inserts in double brackets and `↵` for a line break.

@@ -1,0 +1,78 @@
+//! A question to the assistant before it is a prompt: what is asked, about which code, with how much room.
+
+use std::ops::Range;
+
+use crate::config::AssistantSettings;
+use crate::context::{ItemContext, Limits, Problem, Snapshot, item_context, selection_context};
+
+use super::code_actions::Action;
+
+/// Tokens per byte of code an answer may need, and what it may be longer than the code it replaces.
+const TOKENS_PER_BYTE: f64 = 1.0 / 2.6;
+const ANSWER_GROWTH: f64 = 1.25;
+
+/// What a person asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub action: Action,
+    /// The code it is about, in bytes of the document.
+    pub target: Range<usize>,
+    /// It is about exactly these lines, not about the item around them.
+    pub exact: bool,
+    pub problem: Option<Problem>,
+    /// The person's own words, for a refactoring.
+    pub instruction: Option<String>,
+}
+
+/// What the settings say about questions in one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssistantOptions {
+    /// The document may not enter a prompt.
+    pub excluded: bool,
+    pub context_tokens: usize,
+    pub max_tokens: usize,
+}
+
+impl AssistantOptions {
+    pub fn new(settings: &AssistantSettings, excluded: bool) -> Self {
+        Self { excluded, context_tokens: settings.context_tokens, max_tokens: settings.max_tokens }
+    }
+}
+
+/// Why a question is not asked: the sentence a person needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAsked {
+    #[error("this file is excluded from prompts (see the setting `exclude`)")]
+    Excluded,
+    #[error("there is no code here to ask about")]
+    Empty,
+    #[error(
+        "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
+    )]
+    TooLong { tokens: usize, limit: usize },
+}
+
+/// The code `question` is about, with what the model needs to know around it.
+pub(super) fn context_of(
+    snapshot: &Snapshot,
+    question: &Question,
+    options: &AssistantOptions,
+) -> Result<ItemContext, NotAsked> {
+    if options.excluded {
+        return Err(NotAsked::Excluded);
+    }
+    let budget = Limits::for_tokens(options.context_tokens).total_bytes;
+    let context = match (&question.problem, question.exact) {
+        (Some(problem), _) => item_context(snapshot, problem.range.clone(), Some(problem), budget),
+        (None, true) => selection_context(snapshot, question.target.clone(), budget),
+        (None, false) => item_context(snapshot, question.target.clone(), None, budget),
+    };
+    if context.code.trim().is_empty() { Err(NotAsked::Empty) } else { Ok(context) }
+}
+
+/// Checks that an answer that writes `code` anew fits.
+pub(super) fn check_room(code: &str, options: &AssistantOptions) -> Result<(), NotAsked> {
+    let tokens = (code.len() as f64 * TOKENS_PER_BYTE * ANSWER_GROWTH) as usize;
+    let limit = options.max_tokens;
+    if tokens > limit { Err(NotAsked::TooLong { tokens, limit }) } else { Ok(()) }
+}
