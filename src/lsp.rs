@@ -1,1 +1,23 @@
-//! TODO
+//! Protocol types and nothing else: what an editor says, turned into this project's own types, and back.
+//!
+//! No state, no channels, no model; `server` decides when something is said, this module only how.
+
+pub mod from_proto;
+pub mod status;
+pub mod to_proto;
+
+/// The command that an accepted completion runs, so that acceptance can be counted.
+pub const ACCEPTED_COMMAND: &str = "phi-ls.accepted";
+
+#[cfg(test)]
+mod tests {
+    use super::{from_proto, to_proto};
+
+    #[test]
+    fn file_uris_survive_the_way_there_and_back() {
+        for path in ["/home/me/a b.rs", "/x/ä€😀#?%.py", "/"] {
+            let uri = to_proto::file_uri(std::path::Path::new(path));
+            assert_eq!(from_proto::file_path(&uri).expect("a file"), std::path::Path::new(path), "{uri:?}");
+        }
+    }
+}

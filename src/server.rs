@@ -1,1 +1,136 @@
-//! TODO
+//! The language server: the protocol library at the door, one session thread that owns all state behind it.
+//!
+//! ```text
+//! client -> transport -> tower-lsp-server -> handlers --event--> session --job--> engine
+//! client <- transport <- tower-lsp-server <- handlers <--reply-- session <-event- engine
+//!                                         <- outgoing <--status, messages, progress
+//! ```
+//!
+//! Handlers send one event at their first poll and then only wait, so messages keep their order; no handler waits for
+//! the client.
+
+mod client_process;
+mod handlers;
+mod outgoing;
+mod session;
+mod transport;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+use tower_lsp_server::{LspService, Server};
+
+use crate::config::{Problem, Settings, Source};
+use crate::engine::Loader;
+use handlers::Backend;
+use session::{Event, Session, SessionSender};
+
+/// Requests that may be in flight at once. Handlers only wait, so this costs nothing; at the library's default of 4
+/// a cancellation would wait behind four slow requests.
+const CONCURRENCY: usize = 1024;
+
+/// Bytes between the transport and the protocol library.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// How long to wait for the last answers once the client's side is closed.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
+pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct ServerOptions {
+    pub loader: ModelLoader,
+    /// The settings of `config.toml` and of the command line; the editor's come between them.
+    pub settings: Vec<(Source, Value)>,
+    /// What went wrong when they were read; told to the person like any other problem with settings.
+    pub problems: Vec<Problem>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As the protocol asks: `shutdown`, then `exit`.
+    Orderly,
+    /// `exit` without `shutdown`, a closed input, or a client that died.
+    Abrupt,
+}
+
+/// Serves standard input and output until the client is done or gone.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(run(tokio::io::stdin(), tokio::io::stdout(), options));
+    // A read of standard input cannot be given up; waiting for it would keep the process alive.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Serves one client on `input` and `output` until it is done or gone.
+///
+/// # Errors
+/// When the system gives no thread for the session.
+pub async fn run(
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+    options: ServerOptions,
+) -> std::io::Result<Ended> {
+    let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
+    let (process, process_id) = oneshot::channel();
+    let session = Session::spawn(options, outgoing, process)?;
+    let backend = Backend::new(session.clone());
+    let shutdown = backend.shutdown_flag();
+    let (service, socket) = LspService::new(|client| {
+        tokio::spawn(outgoing::deliver(client, outgoing_queue));
+        backend
+    });
+    let (writer, queue) = transport::unbounded_output();
+    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let library = Server::new(far, writer.clone(), socket).concurrency_level(CONCURRENCY).serve(service);
+    let filter = transport::filter_input(input, near, writer);
+    let drain = transport::drain_output(queue, output);
+    serve(library, filter, drain, process_id, &session).await;
+    session.send(Event::Stop);
+    Ok(if shutdown.is_set() { Ended::Orderly } else { Ended::Abrupt })
+}
+
+/// Runs the parts until `exit`, the end of the input or of the client, and then until what is answered is written.
+async fn serve(
+    library: impl Future<Output = ()>,
+    filter: impl Future<Output = ()>,
+    drain: impl Future<Output = ()>,
+    process_id: oneshot::Receiver<u32>,
+    session: &SessionSender,
+) {
+    tokio::pin!(drain);
+    // What writes to the client is dropped at the end of this block: that ends `drain`.
+    let serving = async move {
+        tokio::pin!(library, filter);
+        tokio::select! {
+            () = &mut library => return,
+            () = &mut filter => tracing::info!("the client has closed its side"),
+        }
+        // Answered empty, the requests in flight end, and with them the library.
+        session.send(Event::InputClosed);
+        let _ = tokio::time::timeout(CLOSING_TIME, library).await;
+    };
+    let client_gone = async {
+        match process_id.await {
+            Ok(id) => client_process::wait_until_gone(id).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serving => {
+            let _ = tokio::time::timeout(CLOSING_TIME, drain).await;
+        }
+        () = &mut drain => tracing::info!("the client reads no more"),
+        () = client_gone => tracing::info!("the client's process has ended"),
+    }
+}

@@ -1,18 +1,23 @@
 //! The one integration-test binary: each module is an area.
 
+mod cancellation;
 mod config;
 mod context;
 mod describe;
+mod documents;
 mod engine;
 mod gguf;
 mod greedy;
 mod hub;
+mod inline_completion;
+mod lifecycle;
 mod model;
 mod parity;
 mod prompts;
 mod pull;
 mod quant;
 mod queries;
+mod settings;
 mod support;
 mod text;
 mod tokenizer;

@@ -1,6 +1,7 @@
 //! What several areas of the tests share.
 
 pub(crate) mod scripted_model;
+pub(crate) mod test_server;
 pub(crate) mod tiny_gguf;
 
 /// The starter model in the folder `PHI_LS_MODELS`. Where it is missing, CI fails and a person's run says it skips.

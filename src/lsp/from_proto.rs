@@ -1,0 +1,175 @@
+//! What an editor says, in this project's own types: positions, edits, paths, capabilities.
+
+use std::path::PathBuf;
+
+use tower_lsp_server::gen_lsp_types as lsp;
+
+use crate::features::inline_completion::Trigger;
+use crate::text::{Edit, Position, PositionEncoding, Rope, offset_at};
+
+/// What of a client's capabilities decides how it is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Client {
+    pub encoding: PositionEncoding,
+    /// It can show `textDocument/inlineCompletion`; one that cannot gets the same text as `textDocument/completion`.
+    pub inline_completion: bool,
+    /// It shows progress a server begins by itself.
+    pub work_done_progress: bool,
+    /// It answers `workspace/configuration`.
+    pub configuration: bool,
+}
+
+/// Reads `capabilities`; UTF-8 positions are preferred because offsets inside are bytes.
+pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
+    let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.as_deref());
+    let utf8 = encodings.unwrap_or_default().contains(&lsp::PositionEncodingKind::UTF8);
+    let text_document = capabilities.text_document.as_ref();
+    Client {
+        encoding: if utf8 { PositionEncoding::Utf8 } else { PositionEncoding::Utf16 },
+        inline_completion: text_document.is_some_and(|text_document| text_document.inline_completion.is_some()),
+        work_done_progress: capabilities.window.as_ref().is_some_and(|window| window.work_done_progress == Some(true)),
+        configuration: capabilities.workspace.as_ref().is_some_and(|workspace| workspace.configuration == Some(true)),
+    }
+}
+
+/// The folders a client works in, newest way of saying it first.
+#[expect(deprecated, reason = "older clients say it with rootUri or rootPath only")]
+pub fn workspace_roots(params: &lsp::InitializeParams) -> Vec<PathBuf> {
+    if let Some(lsp::WorkspaceFolders::WorkspaceFolderList(folders)) =
+        &params.workspace_folders_initialize_params.workspace_folders
+    {
+        return folders.iter().filter_map(|folder| file_path(&folder.uri)).collect();
+    }
+    if let Some(root) = params.root_uri.as_ref().and_then(file_path) {
+        return vec![root];
+    }
+    match &params.root_path {
+        Some(lsp::RootPath::String(path)) if !path.is_empty() => vec![PathBuf::from(path)],
+        _ => Vec::new(),
+    }
+}
+
+/// The path of a `file:` URI; `None` for other schemes, which name no file on this machine.
+pub fn file_path(uri: &lsp::Uri) -> Option<PathBuf> {
+    let rest = uri.0.strip_prefix("file://")?;
+    // `file://host/path` and `file:///path`: the host is this one or none.
+    let path = &rest[rest.find('/')?..];
+    let path = percent_decode(path);
+    // `/c:/x` is how a Windows drive is written.
+    let drive = path.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic) && path.as_bytes().get(2) == Some(&b':');
+    Some(PathBuf::from(if drive { &path[1..] } else { &path }))
+}
+
+/// Undoes `%20` and its like; what is no valid escape stays as it is.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escape = if byte == b'%' { tail.get(..2) } else { None };
+        let hex = escape.and_then(|digits| std::str::from_utf8(digits).ok());
+        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The LSP language id as a string.
+pub fn language_id(kind: lsp::LanguageKind) -> String {
+    kind.into()
+}
+
+/// A place in `text` as a byte offset.
+pub fn offset(text: &Rope, position: lsp::Position, encoding: PositionEncoding) -> usize {
+    offset_at(text, Position { line: position.line, character: position.character }, encoding)
+}
+
+/// One content change as an edit of `text`. Without a range it replaces everything; it is then cut down to what really
+/// differs, so that the syntax tree and the prompt's anchors survive clients that send whole documents.
+pub fn edit(text: &Rope, change: lsp::TextDocumentContentChangeEvent, encoding: PositionEncoding) -> Edit {
+    match change {
+        lsp::TextDocumentContentChangeEvent::TextDocumentContentChangePartial(partial) => {
+            let start = offset(text, partial.range.start, encoding);
+            let end = offset(text, partial.range.end, encoding);
+            Edit { range: start.min(end)..start.max(end), new_text: partial.text }
+        }
+        lsp::TextDocumentContentChangeEvent::TextDocumentContentChangeWholeDocument(whole) => {
+            difference(text, whole.text)
+        }
+    }
+}
+
+/// The smallest single edit that turns `text` into `new_text`.
+fn difference(text: &Rope, new_text: String) -> Edit {
+    let old = text.to_string();
+    let mut start = old.bytes().zip(new_text.bytes()).take_while(|(a, b)| a == b).count();
+    while !old.is_char_boundary(start) || !new_text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let tails = old[start..].bytes().rev().zip(new_text[start..].bytes().rev());
+    let mut tail = tails.take_while(|(a, b)| a == b).count();
+    while !old.is_char_boundary(old.len() - tail) || !new_text.is_char_boundary(new_text.len() - tail) {
+        tail -= 1;
+    }
+    Edit { range: start..old.len() - tail, new_text: new_text[start..new_text.len() - tail].to_owned() }
+}
+
+/// Why the editor asks; kinds a later protocol may add count as automatic.
+pub fn trigger(kind: lsp::InlineCompletionTriggerKind) -> Trigger {
+    match kind {
+        lsp::InlineCompletionTriggerKind::Invoked => Trigger::Invoked,
+        _ => Trigger::Automatic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_file_uris_name_files() {
+        let path = |uri: &str| file_path(&lsp::Uri::from(uri));
+        assert_eq!(path("file:///a/b%20c.rs"), Some("/a/b c.rs".into()));
+        assert_eq!(path("file:///%E2%82%AC"), Some("/€".into()));
+        assert_eq!(path("file:///100%"), Some("/100%".into()));
+        assert_eq!(path("file://localhost/a"), Some("/a".into()));
+        assert_eq!(path("file:///c%3A/x/y.rs"), Some("c:/x/y.rs".into()));
+        assert_eq!(path("untitled:Untitled-1"), None);
+        assert_eq!(path("file://"), None);
+    }
+
+    /// `new` replaces all of `old`; `expected` is the edit that is left: range and text.
+    fn check_difference(old: &str, new: &str, expected: (std::ops::Range<usize>, &str)) {
+        let edit = difference(&Rope::from_str(old), new.to_owned());
+        assert_eq!((edit.range.clone(), edit.new_text.as_str()), expected, "{old:?} -> {new:?}");
+        let mut text = Rope::from_str(old);
+        crate::text::apply_edit(&mut text, &edit);
+        assert_eq!(text.to_string(), new);
+    }
+
+    #[test]
+    fn whole_documents_are_cut_down_to_what_changed() {
+        check_difference("let a;\n", "let ab;\n", (5..5, "b"));
+        check_difference("aaa", "aa", (2..3, ""));
+        check_difference("same", "same", (4..4, ""));
+        check_difference("", "x", (0..0, "x"));
+        // These two share their first three bytes and their last one, but no character.
+        check_difference("a😀b", "a😁b", (1..5, "😁"));
+    }
+
+    #[test]
+    fn utf8_is_taken_when_it_is_offered() {
+        let encoding = |json: serde_json::Value| client(&serde_json::from_value(json).expect("capabilities")).encoding;
+        let offered = |list: serde_json::Value| serde_json::json!({"general": {"positionEncodings": list}});
+        assert_eq!(encoding(serde_json::json!({})), PositionEncoding::Utf16);
+        assert_eq!(encoding(offered(serde_json::json!(["utf-16", "utf-8"]))), PositionEncoding::Utf8);
+        assert_eq!(encoding(offered(serde_json::json!(["utf-32", "utf-16"]))), PositionEncoding::Utf16);
+    }
+}

@@ -1,0 +1,38 @@
+//! `phi-ls/status`: a notification of our own that says what the resident model is doing.
+
+use serde::{Deserialize, Serialize};
+use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification};
+
+/// What the model is doing, as an editor's status line shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Loading,
+    Ready,
+    Busy,
+    Error,
+}
+
+/// The parameters of `phi-ls/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusParams {
+    pub state: State,
+    /// A sentence for a person.
+    pub message: String,
+    /// The model's own name once it is loaded, before that what the settings call it.
+    pub model: String,
+    /// While loading: how much of it is done, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f32>,
+}
+
+/// The notification itself.
+#[derive(Debug)]
+pub enum StatusNotification {}
+
+impl Notification for StatusNotification {
+    const METHOD: LspNotificationMethod<'static> = LspNotificationMethod::Custom("phi-ls/status");
+    const MESSAGE_DIRECTION: MessageDirection = MessageDirection::ServerToClient;
+    type Params = StatusParams;
+}

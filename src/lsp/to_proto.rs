@@ -1,0 +1,200 @@
+//! This project's own types as an editor expects them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::Value;
+use tower_lsp_server::gen_lsp_types as lsp;
+
+use super::ACCEPTED_COMMAND;
+use super::from_proto::Client;
+use crate::features::inline_completion::InlineItem;
+use crate::text::{PositionEncoding, Rope, position_at};
+
+/// After these, clients without inline completion ask for a completion by themselves.
+const TRIGGER_CHARACTERS: [&str; 6] = [".", ":", "(", "=", ">", " "];
+
+/// The most characters of a completion's first line that a popup shows.
+const LABEL_LEN: usize = 60;
+
+/// What this server can do for `client`. Everything is registered statically: clients disagree on the rest.
+pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
+    // Both at once would offer the same text twice.
+    let completion_provider = (!client.inline_completion).then(|| lsp::CompletionOptions {
+        trigger_characters: Some(TRIGGER_CHARACTERS.map(str::to_owned).to_vec()),
+        ..lsp::CompletionOptions::default()
+    });
+    lsp::ServerCapabilities {
+        position_encoding: Some(position_encoding(client.encoding)),
+        text_document_sync: Some(lsp::TextDocumentSync::Options(lsp::TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(lsp::TextDocumentSyncKind::Incremental),
+            ..lsp::TextDocumentSyncOptions::default()
+        })),
+        inline_completion_provider: Some(true.into()),
+        completion_provider,
+        execute_command_provider: Some(lsp::ExecuteCommandOptions {
+            commands: vec![ACCEPTED_COMMAND.to_owned()],
+            ..lsp::ExecuteCommandOptions::default()
+        }),
+        ..lsp::ServerCapabilities::default()
+    }
+}
+
+fn position_encoding(encoding: PositionEncoding) -> lsp::PositionEncodingKind {
+    match encoding {
+        PositionEncoding::Utf8 => lsp::PositionEncodingKind::UTF8,
+        PositionEncoding::Utf16 => lsp::PositionEncodingKind::UTF16,
+        PositionEncoding::Utf32 => lsp::PositionEncodingKind::UTF32,
+    }
+}
+
+/// A byte range of `text` as the client counts.
+pub fn range(text: &Rope, range: &Range<usize>, encoding: PositionEncoding) -> lsp::Range {
+    let position = |offset| {
+        let position = position_at(text, offset, encoding);
+        lsp::Position { line: position.line, character: position.character }
+    };
+    lsp::Range { start: position(range.start), end: position(range.end) }
+}
+
+/// The items of a `textDocument/inlineCompletion` answer. `completion` names the completion in the command that
+/// reports its acceptance.
+pub fn inline_items(
+    text: &Rope,
+    items: &[InlineItem],
+    completion: u64,
+    encoding: PositionEncoding,
+) -> Vec<lsp::InlineCompletionItem> {
+    let item = |(index, item): (usize, &InlineItem)| lsp::InlineCompletionItem {
+        insert_text: item.insert_text.clone().into(),
+        filter_text: None,
+        range: Some(range(text, &item.range, encoding)),
+        command: Some(accepted_command(completion, index)),
+    };
+    items.iter().enumerate().map(item).collect()
+}
+
+fn accepted_command(completion: u64, index: usize) -> lsp::Command {
+    lsp::Command {
+        title: "phi-ls: completion accepted".to_owned(),
+        tooltip: None,
+        command: ACCEPTED_COMMAND.to_owned(),
+        arguments: Some(vec![Value::from(completion), Value::from(index)]),
+    }
+}
+
+/// The first of `items` as a `textDocument/completion` answer at `cursor`; the list is incomplete because the next key
+/// may ask for another text.
+pub fn completion_list(
+    text: &Rope,
+    cursor: usize,
+    items: &[InlineItem],
+    completion: u64,
+    encoding: PositionEncoding,
+    language_id: &str,
+) -> lsp::CompletionList {
+    let item = items.first().and_then(|item| from_word_start(text, cursor, item));
+    let item = item.map(|item| lsp::CompletionItem {
+        label: label(&item.insert_text),
+        kind: Some(lsp::CompletionItemKind::Text),
+        detail: Some("phi-ls".to_owned()),
+        documentation: Some(lsp::Documentation::MarkupContent(lsp::MarkupContent {
+            kind: lsp::MarkupKind::Markdown,
+            value: format!("{}\n\nphi-ls", fenced(&item.insert_text, language_id)),
+        })),
+        // Clients compare this with what stands between the range's start and the cursor.
+        filter_text: Some(item.insert_text.clone()),
+        insert_text_format: Some(lsp::InsertTextFormat::PlainText),
+        insert_text_mode: Some(lsp::InsertTextMode::AsIs),
+        text_edit: Some(lsp::CompletionItemTextEdit::TextEdit(lsp::TextEdit {
+            range: range(text, &item.range, encoding),
+            new_text: item.insert_text.clone(),
+        })),
+        command: Some(accepted_command(completion, 0)),
+        ..lsp::CompletionItem::default()
+    });
+    lsp::CompletionList { is_incomplete: true, items: item.into_iter().collect(), ..lsp::CompletionList::default() }
+}
+
+/// `item` with a range that begins where the word before `cursor` does: popups filter by that word and hide an item
+/// whose range begins elsewhere. `None` when the item would change text before the cursor.
+fn from_word_start(text: &Rope, cursor: usize, item: &InlineItem) -> Option<InlineItem> {
+    let word = text.byte_slice(..cursor).chars_at(text.byte_to_char(cursor)).reversed();
+    let word_len: usize = word.take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let start = cursor - word_len;
+    let kept = text.get_byte_slice(item.range.start..cursor)?.to_string();
+    let added = item.insert_text.strip_prefix(kept.as_str())?;
+    let word = text.byte_slice(start..cursor);
+    Some(InlineItem { insert_text: format!("{word}{added}"), range: start..item.range.end })
+}
+
+/// The first line, cut to a popup's width.
+fn label(insert_text: &str) -> String {
+    let first = insert_text.trim_start().lines().next().unwrap_or_default();
+    let cut: String = first.chars().take(LABEL_LEN).collect();
+    let whole = cut.len() == first.len() && insert_text.trim().lines().count() <= 1;
+    if whole { cut } else { format!("{}…", cut.trim_end()) }
+}
+
+/// `code` as a Markdown code block whose fence the code cannot close.
+fn fenced(code: &str, language_id: &str) -> String {
+    let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let language: String = language_id.chars().filter(|c| c.is_alphanumeric() || "+-#_".contains(*c)).collect();
+    format!("{fence}{language}\n{}\n{fence}", code.trim_end())
+}
+
+/// A path as a `file:` URI.
+pub fn file_uri(path: &Path) -> lsp::Uri {
+    let mut uri = "file://".to_owned();
+    let path = path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
+    if !path.starts_with('/') {
+        uri.push('/');
+    }
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(byte as char),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    lsp::Uri(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `|` marks the cursor in `line`; the item replaces from `start` to the end of the line.
+    fn check_popup(line: &str, start: usize, insert_text: &str, expected: Option<(Range<usize>, &str)>) {
+        let cursor = line.find('|').expect("a line marks its cursor with |");
+        let text = Rope::from_str(&line.replacen('|', "", 1));
+        let item = InlineItem { insert_text: insert_text.to_owned(), range: start..text.len_bytes() };
+        let item = from_word_start(&text, cursor, &item);
+        let found = item.as_ref().map(|item| (item.range.clone(), item.insert_text.as_str()));
+        assert_eq!(found, expected, "{line}");
+    }
+
+    #[test]
+    fn popup_items_begin_where_the_word_does() {
+        check_popup("  self.na|", 0, "  self.name()", Some((7..9, "name()")));
+        check_popup("  self.na|)", 9, "me())", Some((7..10, "name())")));
+        check_popup("x = |", 4, "1", Some((4..4, "1")));
+        check_popup("größe|", 0, "größer", Some((0..7, "größer")));
+        check_popup("abc|", 0, "xbcd", None);
+    }
+
+    #[test]
+    fn labels_are_one_short_line() {
+        assert_eq!(label("name()"), "name()");
+        assert_eq!(label("\n    return x\n"), "return x");
+        assert_eq!(label("if x:\n    y"), "if x:…");
+        assert_eq!(label(&"x".repeat(80)).chars().count(), LABEL_LEN + 1);
+    }
+
+    #[test]
+    fn code_cannot_close_its_fence() {
+        assert_eq!(fenced("x", "rust"), "```rust\nx\n```");
+        assert_eq!(fenced("```\nx", "a\nb"), "````ab\n```\nx\n````");
+    }
+}

@@ -1,0 +1,150 @@
+//! One handler per method. Each turns its parameters into an event at its first poll, then waits for the session's
+//! reply; none holds state or waits for the client.
+//!
+//! Replies are awaited `unconstrained`: all handlers share one task, and once its budget is spent tokio wakes the rest of
+//! them last to first, which would turn the order of the answers round.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+use tokio::task::unconstrained;
+use tower_lsp_server::LanguageServer;
+use tower_lsp_server::gen_lsp_types as lsp;
+use tower_lsp_server::jsonrpc::{Error, Result};
+
+use super::session::{Answer, CompletionRequest, Event, SessionSender};
+use crate::engine::CancelFlag;
+use crate::features::inline_completion::Trigger;
+use crate::lsp::from_proto;
+
+/// The protocol library's view of the server.
+pub(super) struct Backend {
+    session: SessionSender,
+    /// Numbers requests: the library keeps their ids to itself.
+    next_request: AtomicU64,
+    shutdown: ShutdownFlag,
+}
+
+/// Whether the client has asked for an orderly end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ShutdownFlag(Arc<AtomicBool>);
+
+impl ShutdownFlag {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Cancels a request whose handler is dropped before it has its answer: that is all `$/cancelRequest` does.
+struct DropGuard {
+    session: SessionSender,
+    request: u64,
+    cancel: CancelFlag,
+    answered: bool,
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.cancel.cancel();
+            self.session.send(Event::Abandoned(self.request));
+        }
+    }
+}
+
+impl Backend {
+    pub(super) fn new(session: SessionSender) -> Self {
+        Self { session, next_request: AtomicU64::new(1), shutdown: ShutdownFlag::default() }
+    }
+
+    pub(super) fn shutdown_flag(&self) -> ShutdownFlag {
+        self.shutdown.clone()
+    }
+
+    /// Hands a completion request to the session and waits for its answer; `None` if the session failed at it.
+    async fn complete<T>(
+        &self,
+        at: lsp::TextDocumentPositionParams,
+        trigger: Trigger,
+        selected: Option<lsp::SelectedCompletionInfo>,
+        answer: impl FnOnce(oneshot::Sender<T>) -> Answer,
+    ) -> Option<T> {
+        let number = self.next_request.fetch_add(1, Ordering::Relaxed);
+        let cancel = CancelFlag::default();
+        let (reply, answered) = oneshot::channel();
+        let request = CompletionRequest {
+            number,
+            uri: at.text_document.uri,
+            position: at.position,
+            trigger,
+            selected,
+            cancel: cancel.clone(),
+            answer: answer(reply),
+        };
+        self.session.send(Event::Complete(Box::new(request)));
+        let mut guard = DropGuard { session: self.session.clone(), request: number, cancel, answered: false };
+        let answer = unconstrained(answered).await.ok();
+        guard.answered = true;
+        answer
+    }
+}
+
+impl LanguageServer for Backend {
+    async fn initialize(&self, params: lsp::InitializeParams) -> Result<lsp::InitializeResult> {
+        let (reply, answered) = oneshot::channel();
+        self.session.send(Event::Initialize { params: Box::new(params), reply });
+        unconstrained(answered).await.map_err(|_| Error::internal_error())
+    }
+
+    async fn initialized(&self, _: lsp::InitializedParams) {
+        self.session.send(Event::Initialized);
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        self.shutdown.0.store(true, Ordering::Relaxed);
+        self.session.send(Event::Shutdown);
+        Ok(())
+    }
+
+    async fn did_open(&self, params: lsp::DidOpenTextDocumentParams) {
+        self.session.send(Event::Open(params.text_document));
+    }
+
+    async fn did_change(&self, params: lsp::DidChangeTextDocumentParams) {
+        self.session.send(Event::Change(params));
+    }
+
+    async fn did_close(&self, params: lsp::DidCloseTextDocumentParams) {
+        self.session.send(Event::Close(params.text_document.uri));
+    }
+
+    async fn did_change_configuration(&self, params: lsp::DidChangeConfigurationParams) {
+        self.session.send(Event::ConfigurationChanged(params.settings));
+    }
+
+    async fn inline_completion(
+        &self,
+        params: lsp::InlineCompletionParams,
+    ) -> Result<Option<lsp::InlineCompletionResponse>> {
+        let trigger = from_proto::trigger(params.context.trigger_kind);
+        let selected = params.context.selected_completion_info;
+        let items = self.complete(params.text_document_position_params, trigger, selected, Answer::Inline).await;
+        // Never null: a client keeps its old ghost text on screen then.
+        let items = items.unwrap_or_default();
+        Ok(Some(lsp::InlineCompletionList { items }.into()))
+    }
+
+    async fn completion(&self, params: lsp::CompletionParams) -> Result<Option<lsp::CompletionResponse>> {
+        // Clients call it invoked at every key; a popup shows one text, so alternatives are never wanted.
+        let list = self.complete(params.text_document_position_params, Trigger::Automatic, None, Answer::Popup).await;
+        let list = list.unwrap_or_else(|| lsp::CompletionList { is_incomplete: true, ..Default::default() });
+        Ok(Some(list.into()))
+    }
+
+    async fn execute_command(&self, params: lsp::ExecuteCommandParams) -> Result<Option<lsp::LspAny>> {
+        let (reply, answered) = oneshot::channel();
+        self.session.send(Event::ExecuteCommand { params, reply });
+        unconstrained(answered).await.map_err(|_| Error::internal_error())?
+    }
+}

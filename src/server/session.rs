@@ -1,0 +1,295 @@
+//! The session: one thread that owns documents, settings, the engine and everything pending. Events come in over one
+//! channel and are handled one after the other; what takes long happens on the engine's thread and comes back as an
+//! event.
+
+mod completions;
+mod configuration;
+mod documents;
+mod planning;
+mod recall;
+mod resident;
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tower_lsp_server::gen_lsp_types as lsp;
+use tower_lsp_server::jsonrpc::{Error, Result};
+
+use super::ServerOptions;
+use super::outgoing::Outgoing;
+use crate::config::{ExcludeMatcher, Settings};
+use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
+use crate::features::inline_completion::Trigger;
+use crate::lsp::{ACCEPTED_COMMAND, from_proto, to_proto};
+use configuration::Configuration;
+use documents::Document;
+use resident::Resident;
+
+/// Everything that can happen to a session.
+#[derive(Debug)]
+pub(super) enum Event {
+    Initialize {
+        params: Box<lsp::InitializeParams>,
+        reply: oneshot::Sender<lsp::InitializeResult>,
+    },
+    Initialized,
+    Open(lsp::TextDocumentItem),
+    Change(lsp::DidChangeTextDocumentParams),
+    Close(lsp::Uri),
+    /// `workspace/didChangeConfiguration`, as it came.
+    ConfigurationChanged(Value),
+    /// The client's answer to `workspace/configuration`.
+    Configuration(Value),
+    Complete(Box<CompletionRequest>),
+    /// The client has cancelled this completion request.
+    Abandoned(u64),
+    ExecuteCommand {
+        params: lsp::ExecuteCommandParams,
+        reply: oneshot::Sender<Result<Option<Value>>>,
+    },
+    /// News of the engine that was started as number `engine`.
+    Engine {
+        engine: u64,
+        event: EngineEvent,
+    },
+    /// A running job of `document` has written more.
+    JobText {
+        document: u64,
+        job: u64,
+        text: String,
+    },
+    JobDone {
+        document: u64,
+        job: u64,
+        outcome: std::result::Result<Generation, EngineError>,
+    },
+    Shutdown,
+    InputClosed,
+    Stop,
+}
+
+/// A request for a completion, inline or in a popup.
+#[derive(Debug)]
+pub(super) struct CompletionRequest {
+    pub number: u64,
+    pub uri: lsp::Uri,
+    pub position: lsp::Position,
+    pub trigger: Trigger,
+    pub selected: Option<lsp::SelectedCompletionInfo>,
+    /// Set when the client has cancelled it.
+    pub cancel: CancelFlag,
+    pub answer: Answer,
+}
+
+/// Where a completion's answer goes.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Inline(oneshot::Sender<Vec<lsp::InlineCompletionItem>>),
+    Popup(oneshot::Sender<lsp::CompletionList>),
+}
+
+impl Answer {
+    /// Answers with an empty list.
+    fn nothing(self) {
+        // A receiver that is gone has been cancelled and answered by the library.
+        let _ = match self {
+            Self::Inline(reply) => reply.send(Vec::new()).is_ok(),
+            Self::Popup(reply) => {
+                reply.send(lsp::CompletionList { is_incomplete: true, ..lsp::CompletionList::default() }).is_ok()
+            }
+        };
+    }
+}
+
+/// The way into a session's channel.
+#[derive(Debug, Clone)]
+pub(super) struct SessionSender(Sender<Event>);
+
+impl SessionSender {
+    /// Never blocks. Once the session has ended, events go nowhere.
+    pub(super) fn send(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+}
+
+/// Numbers documents, jobs and completions.
+#[derive(Debug, Default)]
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+}
+
+/// All state of one client's session.
+pub(super) struct Session {
+    events: Receiver<Event>,
+    sender: SessionSender,
+    /// Received, not yet handled: a request can be seen to be superseded before any work is done for it.
+    backlog: VecDeque<Event>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Takes the id of the client's process once.
+    client_process: Option<oneshot::Sender<u32>>,
+    client: from_proto::Client,
+    roots: Vec<PathBuf>,
+    configuration: Configuration,
+    settings: Settings,
+    exclude: ExcludeMatcher,
+    documents: HashMap<lsp::Uri, Document>,
+    resident: Resident,
+    numbers: Numbers,
+    accepted: u64,
+    /// A failure of our own has been told to the person.
+    failure_told: bool,
+}
+
+impl Session {
+    /// Starts the session's thread.
+    pub(super) fn spawn(
+        options: ServerOptions,
+        outgoing: mpsc::UnboundedSender<Outgoing>,
+        client_process: oneshot::Sender<u32>,
+    ) -> std::io::Result<SessionSender> {
+        let (sender, events) = channel();
+        let sender = SessionSender(sender);
+        let configuration = Configuration::new(options.settings, options.problems);
+        let session = Self {
+            events,
+            sender: sender.clone(),
+            backlog: VecDeque::new(),
+            outgoing: outgoing.clone(),
+            client_process: Some(client_process),
+            client: from_proto::Client::default(),
+            roots: Vec::new(),
+            configuration,
+            settings: Settings::default(),
+            exclude: ExcludeMatcher::default(),
+            documents: HashMap::new(),
+            resident: Resident::new(options.loader, sender.clone(), outgoing),
+            numbers: Numbers::default(),
+            accepted: 0,
+            failure_told: false,
+        };
+        std::thread::Builder::new().name("session".to_owned()).spawn(move || session.run())?;
+        Ok(sender)
+    }
+
+    fn run(mut self) {
+        while let Some(event) = self.next_event() {
+            if matches!(event, Event::Stop) {
+                return;
+            }
+            // A request's reply is dropped by the unwinding, which its handler answers with an empty list.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.handle(event))) {
+                self.tell_failure(&*panic);
+            }
+        }
+    }
+
+    /// The next event; handles what is due meanwhile.
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            self.backlog.extend(self.events.try_iter());
+            self.handle_due(Instant::now());
+            if let Some(event) = self.backlog.pop_front() {
+                return Some(event);
+            }
+            let received = match self.next_deadline() {
+                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => self.events.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match received {
+                Ok(event) => self.backlog.push_back(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Initialize { params, reply } => self.initialize(&params, reply),
+            Event::Initialized => self.tell_problems(),
+            Event::Open(item) => self.open(item),
+            Event::Change(params) => self.change(params),
+            Event::Close(uri) => self.close(&uri),
+            Event::ConfigurationChanged(value) => self.configuration_changed(value),
+            Event::Configuration(value) => self.configure(value),
+            Event::Complete(request) => self.complete(*request),
+            Event::Abandoned(request) => self.abandon(request),
+            Event::ExecuteCommand { params, reply } => {
+                // Cancelled meanwhile if nobody takes it.
+                let _ = reply.send(self.execute_command(&params));
+            }
+            Event::Engine { engine, event } => self.resident.hear(engine, event),
+            Event::JobText { document, job, text } => self.job_text(document, job, &text),
+            Event::JobDone { document, job, outcome } => self.job_done(document, job, outcome),
+            Event::Shutdown | Event::InputClosed => self.end(),
+            Event::Stop => {}
+        }
+    }
+
+    fn initialize(&mut self, params: &lsp::InitializeParams, reply: oneshot::Sender<lsp::InitializeResult>) {
+        self.client = from_proto::client(&params.capabilities);
+        self.roots = from_proto::workspace_roots(params);
+        self.resident.show_progress = self.client.work_done_progress;
+        self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());
+        self.apply_settings();
+        let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
+        if let (Some(id), Some(watch)) = (process_id, self.client_process.take()) {
+            // Nobody watches any more when the server is about to end.
+            let _ = watch.send(id);
+        }
+        if let Some(info) = &params.client_info {
+            tracing::info!(name = info.name, version = info.version, encoding = ?self.client.encoding, "client");
+        }
+        let result = lsp::InitializeResult {
+            capabilities: to_proto::server_capabilities(self.client),
+            server_info: Some(lsp::ServerInfo {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            }),
+        };
+        let _ = reply.send(result);
+    }
+
+    fn execute_command(&mut self, params: &lsp::ExecuteCommandParams) -> Result<Option<Value>> {
+        if params.command == ACCEPTED_COMMAND {
+            self.accepted += 1;
+            tracing::debug!(accepted = self.accepted, "a completion was accepted");
+            return Ok(None);
+        }
+        let message = format!("expected the command `{ACCEPTED_COMMAND}`, found `{}`", params.command);
+        Err(Error::invalid_params(message))
+    }
+
+    /// The client asks for nothing any more: what runs is cancelled, what waits is answered.
+    fn end(&mut self) {
+        for document in self.documents.values_mut() {
+            document.cancel_jobs();
+        }
+    }
+
+    /// Tells the person once that something in this program is broken; the log has the rest.
+    fn tell_failure(&mut self, panic: &(dyn std::any::Any + Send)) {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
+        tracing::error!("a fault in phi-ls: {text}");
+        if !std::mem::replace(&mut self.failure_told, true) {
+            let message = format!("phi-ls: something went wrong inside and was put aside; please report it: {text}");
+            self.tell(Outgoing::Message(lsp::MessageType::Error, message));
+        }
+    }
+
+    fn tell(&self, outgoing: Outgoing) {
+        // A queue that is closed belongs to a client that is gone.
+        let _ = self.outgoing.send(outgoing);
+    }
+}

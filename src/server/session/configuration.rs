@@ -1,0 +1,90 @@
+//! Where the settings come from and what is wrong with them: `config.toml` loses to the editor, the command line wins.
+
+use serde_json::Value;
+use tower_lsp_server::gen_lsp_types::MessageType;
+
+use super::Session;
+use crate::config::{ExcludeMatcher, Problem, Settings, Source};
+use crate::server::outgoing::Outgoing;
+
+/// The layers of settings and what has been said about them.
+pub(super) struct Configuration {
+    /// `config.toml` and the command line.
+    fixed: Vec<(Source, Value)>,
+    /// `initializationOptions`.
+    initial: Value,
+    /// The last `workspace/didChangeConfiguration`.
+    changed: Value,
+    untold: Vec<Problem>,
+    told: Vec<Problem>,
+}
+
+impl Configuration {
+    pub(super) fn new(fixed: Vec<(Source, Value)>, problems: Vec<Problem>) -> Self {
+        Self { fixed, initial: Value::Null, changed: Value::Null, untold: problems, told: Vec::new() }
+    }
+
+    pub(super) fn set_initial(&mut self, value: Value) {
+        self.initial = value;
+    }
+
+    /// The settings of all layers; problems are kept until they are told.
+    fn settings(&mut self) -> Settings {
+        let mut layers = self.fixed.clone();
+        layers.push((Source::Editor, self.initial.clone()));
+        layers.push((Source::Editor, self.changed.clone()));
+        let (settings, problems) = Settings::from_layers(&layers);
+        for problem in problems {
+            if !self.told.contains(&problem) && !self.untold.contains(&problem) {
+                self.untold.push(problem);
+            }
+        }
+        settings
+    }
+}
+
+impl Session {
+    /// A client that has nothing to say with the notification wants to be asked.
+    pub(super) fn configuration_changed(&mut self, settings: Value) {
+        if settings.is_null() && self.client.configuration {
+            self.tell(Outgoing::PullConfiguration(self.sender.clone()));
+        } else {
+            self.configure(settings);
+        }
+    }
+
+    /// Puts `settings` in the place of what the editor said last.
+    pub(super) fn configure(&mut self, settings: Value) {
+        self.configuration.changed = settings;
+        self.apply_settings();
+        self.tell_problems();
+    }
+
+    /// Reads all layers anew and brings everything in line with them.
+    pub(super) fn apply_settings(&mut self) {
+        let settings = self.configuration.settings();
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
+        self.exclude = ExcludeMatcher::new(&self.settings.exclude);
+        for document in self.documents.values_mut() {
+            document.excluded = document.is_excluded(&self.exclude, &self.roots);
+            // Other settings, other completions.
+            document.cancel_jobs();
+            document.recall.clear();
+        }
+        self.resident.configure(&self.settings);
+        self.load_if_wanted();
+    }
+
+    /// Tells the person, once, what in the settings is not used.
+    pub(super) fn tell_problems(&mut self) {
+        let problems = std::mem::take(&mut self.configuration.untold);
+        for problem in &problems {
+            tracing::warn!("{problem}");
+            self.tell(Outgoing::Message(MessageType::Warning, format!("phi-ls: {problem}")));
+        }
+        self.configuration.told.extend(problems);
+    }
+}

@@ -1,0 +1,37 @@
+//! Plans for a document: the settings as options, and the prefill of what is likely to be asked.
+
+use super::documents::Document;
+use crate::config::CompletionSettings;
+use crate::engine::{CancelFlag, Job, Priority};
+use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
+
+/// What to ask the model for `request`, or why nothing.
+pub(super) fn plan(
+    document: &mut Document,
+    request: InlineRequest,
+    settings: &CompletionSettings,
+) -> Result<Plan, Skip> {
+    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.excluded);
+    inline_completion::plan(&document.snapshot, request, &options, &mut document.anchor)
+}
+
+/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing.
+pub(super) fn warm_up(document: &mut Document, cursor: usize, settings: &CompletionSettings) -> Option<Job> {
+    let request = InlineRequest { offset: cursor, trigger: Trigger::Automatic, selected: None };
+    let mut plan = plan(document, request, settings).ok()?;
+    plan.params.max_new_tokens = 0;
+    let cancel = CancelFlag::default();
+    document.warm_up = Some(cancel.clone());
+    Some(Job {
+        priority: Priority::WarmUp,
+        document: document.number,
+        prompt: plan.prompt,
+        params: plan.params,
+        cancel,
+        on_text: None,
+        on_done: Box::new(|outcome| match outcome {
+            Ok(generation) => tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up"),
+            Err(error) => tracing::trace!("not warmed up: {error}"),
+        }),
+    })
+}

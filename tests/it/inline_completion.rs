@@ -1,0 +1,154 @@
+//! Inline completions as an editor sees them: their shape, what is reused, what is superseded.
+
+use serde_json::json;
+
+use crate::support::test_server::{TestOptions, TestServer, URI, braked, completion_params, rest_of, texts};
+
+#[test]
+fn an_item_has_text_range_and_command_and_nothing_else() {
+    let mut server = TestServer::answering("foo(1)", "x = \n");
+    let id = server.request_completion(0, 4);
+    let result = server.result(id);
+    let item = &result["items"][0];
+    let fields: Vec<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["command", "insertText", "range"]);
+    let place = json!({"line": 0, "character": 4});
+    assert_eq!(item["range"], json!({"start": place, "end": place}));
+    assert_eq!(item["command"]["command"], "phi-ls.accepted");
+    let command = json!({"command": "phi-ls.accepted", "arguments": item["command"]["arguments"]});
+    assert_eq!(server.call("workspace/executeCommand", command), json!(null));
+    server.finish();
+}
+
+#[test]
+fn text_typed_in_agreement_is_answered_without_the_model() {
+    let mut server = TestServer::answering("compute(first, second)", "x = \n");
+    assert_eq!(server.complete(0, 4), ["compute(first, second)"]);
+    server.settle();
+    let calls = server.counters.forward_calls();
+    let typed = "compute(first, secon";
+    for (index, character) in typed.char_indices() {
+        let at = 4 + index as u32;
+        server.edit(2 + index as i32, (0, at), (0, at), &character.to_string());
+        assert_eq!(server.complete(0, at + 1), [&"compute(first, second)"[index + 1..]]);
+    }
+    // Undone to where it began.
+    server.edit(100, (0, 4), (0, 4 + typed.len() as u32), "");
+    assert_eq!(server.complete(0, 4), ["compute(first, second)"]);
+    assert_eq!(server.counters.forward_calls(), calls);
+    server.finish();
+}
+
+#[test]
+fn a_bracket_closed_by_the_editor_is_not_doubled() {
+    let mut server = TestServer::answering("(a, b)", "f\n");
+    assert_eq!(server.complete(0, 1), ["(a, b)"]);
+    server.edit(2, (0, 1), (0, 1), "()");
+    let id = server.request_completion(0, 2);
+    let result = server.result(id);
+    assert_eq!(texts(&result), ["a, b)"]);
+    assert_eq!(result["items"][0]["range"]["end"]["character"], 3);
+    server.finish();
+}
+
+#[test]
+fn what_was_typed_against_is_not_offered_again() {
+    let mut server = TestServer::initialized(TestOptions::scripted(|read| {
+        let line = read.rsplit('\n').next().unwrap_or_default();
+        rest_of(if line.starts_with("x = z") { "zip" } else { "foo(1)" }, read)
+    }));
+    server.open(URI, "python", "x = \n");
+    assert_eq!(server.complete(0, 4), ["foo(1)"]);
+    server.edit(2, (0, 4), (0, 4), "z");
+    assert_eq!(server.complete(0, 5), ["ip"]);
+    server.edit(3, (0, 4), (0, 5), "");
+    assert_eq!(server.complete(0, 4), [""; 0]);
+    server.finish();
+}
+
+#[test]
+fn a_newer_request_is_answered_after_the_older_one_is_with_an_empty_list() {
+    let (options, brake) = braked("foo(1)", 1);
+    let mut server = TestServer::initialized(options);
+    server.open(URI, "python", "x = \ny = \n");
+    let older = server.request_completion(0, 4);
+    brake.begun.recv().unwrap();
+    let newer = server.request_completion(1, 4);
+    assert_eq!(texts(&server.result(older)), [""; 0]);
+    brake.go_on.send(()).unwrap();
+    assert_eq!(texts(&server.result(newer)), ["foo(1)"]);
+    assert_eq!(server.answered()[1..], [older, newer]);
+    server.finish();
+}
+
+#[test]
+fn a_generation_goes_on_while_the_typed_text_agrees_with_it() {
+    let (options, brake) = braked("compute(1)", 4);
+    let mut server = TestServer::initialized(options);
+    server.open(URI, "python", "x = \n");
+    let older = server.request_completion(0, 4);
+    // `com` is written, `p` is about to be.
+    for _ in 0..3 {
+        brake.begun.recv().unwrap();
+        brake.go_on.send(()).unwrap();
+    }
+    brake.begun.recv().unwrap();
+    let calls = server.counters.forward_calls();
+    server.edit(2, (0, 4), (0, 4), "co");
+    let newer = server.request_completion(0, 6);
+    assert_eq!(texts(&server.result(older)), [""; 0]);
+    brake.go_on.send(()).unwrap();
+    assert_eq!(texts(&server.result(newer)), ["mpute(1)"]);
+    // `ompute(1)` and the end, and no second prompt.
+    assert_eq!(server.counters.forward_calls() - calls, "pute(1)".len());
+    server.finish();
+}
+
+#[test]
+fn a_generation_the_typed_text_disagrees_with_ends() {
+    let (options, brake) = braked("compute(1)", 4);
+    let mut server = TestServer::initialized(options);
+    server.open(URI, "python", "x = \n");
+    let older = server.request_completion(0, 4);
+    for _ in 0..3 {
+        brake.begun.recv().unwrap();
+        brake.go_on.send(()).unwrap();
+    }
+    brake.begun.recv().unwrap();
+    server.edit(2, (0, 4), (0, 4), "1 + ");
+    assert_eq!(texts(&server.result(older)), [""; 0]);
+    brake.go_on.send(()).unwrap();
+    assert_eq!(server.complete(0, 8), ["compute(1)"]);
+    server.finish();
+}
+
+#[test]
+fn clients_without_inline_completion_get_it_in_a_popup() {
+    let mut server = TestServer::start(TestOptions::scripted(|read| rest_of("self.name()", read)));
+    server.initialize(json!({"capabilities": {}}));
+    server.open(URI, "python", "x = self.na\n");
+    let list = server.call("textDocument/completion", completion_params(URI, 0, 11));
+    assert_eq!(list["isIncomplete"], true);
+    let item = &list["items"][0];
+    let range = json!({"start": {"line": 0, "character": 9}, "end": {"line": 0, "character": 11}});
+    assert_eq!(item["textEdit"], json!({"range": range, "newText": "name()"}));
+    assert_eq!((&item["filterText"], &item["label"]), (&json!("name()"), &json!("name()")));
+    assert_eq!(item["detail"], "phi-ls");
+    assert_eq!(item["documentation"]["value"], "```python\nname()\n```\n\nphi-ls");
+    server.finish();
+}
+
+#[test]
+fn a_fault_in_one_request_is_told_once_and_the_server_lives() {
+    let options = TestOptions::scripted(|read| {
+        assert!(!read.contains("poison"), "a bug in the model");
+        rest_of("fine", read)
+    });
+    let mut server = TestServer::initialized(options);
+    server.open(URI, "python", "poison = \n");
+    assert_eq!(server.complete(0, 9), [""; 0]);
+    server.notification("window/showMessage", |message| message["message"].as_str().unwrap().contains("a bug"));
+    server.edit(2, (0, 0), (0, 6), "a");
+    assert_eq!(server.complete(0, 4), ["fine"]);
+    server.finish();
+}

@@ -1,0 +1,383 @@
+//! A protocol client for a server in the same process, over pipes in memory, with a scripted model behind it.
+//!
+//! At its end it checks what must hold for every conversation: each request was answered exactly once, and the person
+//! was shown no message the test did not ask for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use phi_ls::config::{Settings, Source};
+use phi_ls::engine::Loader;
+use phi_ls::model::{LoadedModel, ModelError};
+use phi_ls::server::{self, Ended, ModelLoader, ServerOptions};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+
+use super::scripted_model::{Counters, Script, scripted};
+
+/// After this long without a message the server is taken to hang. No test waits for it when all is well.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+pub(crate) const URI: &str = "file:///home/user/project/main.py";
+
+/// What a server is tested with.
+pub(crate) struct TestOptions {
+    pub(crate) loader: ModelLoader,
+    pub(crate) settings: Vec<(Source, Value)>,
+    pub(crate) counters: Counters,
+    /// Whether the client answers `window/workDoneProgress/create`.
+    pub(crate) answers_requests: bool,
+    /// Bytes the pipes hold.
+    pub(crate) pipe_bytes: usize,
+}
+
+impl TestOptions {
+    /// A model that goes on with what `script` says after everything it has read.
+    pub(crate) fn scripted(script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let (script, counters): (Script, _) = (Arc::new(script), Counters::default());
+        let counted = counters.clone();
+        Self { counters, ..Self::loading(move || Ok(scripted(Arc::clone(&script), counted.clone()))) }
+    }
+
+    /// A model that comes from `load`.
+    pub(crate) fn loading(load: impl Fn() -> Result<LoadedModel, ModelError> + Send + Sync + 'static) -> Self {
+        let load = Arc::new(load);
+        let loader = move |_: &str, _: &Settings| -> Loader {
+            let load = Arc::clone(&load);
+            Box::new(move |progress| {
+                progress(0.5);
+                load()
+            })
+        };
+        Self {
+            loader: Arc::new(loader),
+            settings: Vec::new(),
+            counters: Counters::default(),
+            answers_requests: true,
+            pipe_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What is left of `answer` when `text` already ends with a part of it.
+pub(crate) fn rest_of(answer: &str, text: &str) -> String {
+    let written = (0..=answer.len()).rev().find(|&len| text.ends_with(&answer[..len])).unwrap_or(0);
+    answer[written..].to_owned()
+}
+
+/// A running server and what it has said.
+pub(crate) struct TestServer {
+    runtime: tokio::runtime::Runtime,
+    input: Option<WriteHalf<DuplexStream>>,
+    messages: mpsc::Receiver<Value>,
+    running: Option<tokio::task::JoinHandle<std::io::Result<Ended>>>,
+    answers_requests: bool,
+    next_id: i64,
+    /// Requests sent, by id; true once answered.
+    sent: BTreeMap<i64, bool>,
+    /// Answers nobody has asked for yet.
+    answers: BTreeMap<i64, Value>,
+    /// Ids in the order of their answers.
+    answered: Vec<i64>,
+    pub(crate) notifications: VecDeque<Value>,
+    /// Methods of the server's requests.
+    pub(crate) requests: Vec<String>,
+    pub(crate) counters: Counters,
+}
+
+impl TestServer {
+    /// Starts a server; nothing is sent yet.
+    pub(crate) fn start(options: TestOptions) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (client, server) = tokio::io::duplex(options.pipe_bytes);
+        let (server_input, server_output) = tokio::io::split(server);
+        let (output, input) = tokio::io::split(client);
+        let server_options = ServerOptions { loader: options.loader, settings: options.settings, problems: Vec::new() };
+        let running = runtime.spawn(server::run(server_input, server_output, server_options));
+        let (sender, messages) = mpsc::channel();
+        runtime.spawn(read_messages(output, sender));
+        Self {
+            runtime,
+            input: Some(input),
+            messages,
+            running: Some(running),
+            answers_requests: options.answers_requests,
+            next_id: 1,
+            sent: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            answered: Vec::new(),
+            notifications: VecDeque::new(),
+            requests: Vec::new(),
+            counters: options.counters,
+        }
+    }
+
+    /// Starts and initialises a server as an editor with inline completion does that counts in UTF-16.
+    pub(crate) fn initialized(options: TestOptions) -> Self {
+        let mut server = Self::start(options);
+        server.initialize(json!({"capabilities": {"textDocument": {"inlineCompletion": {}}}}));
+        server
+    }
+
+    /// A server whose model always writes `answer`, with `text` open at [`URI`].
+    pub(crate) fn answering(answer: &'static str, text: &str) -> Self {
+        let mut server = Self::initialized(TestOptions::scripted(move |read| rest_of(answer, read)));
+        server.open(URI, "python", text);
+        server
+    }
+
+    pub(crate) fn initialize(&mut self, params: Value) -> Value {
+        let result = self.call("initialize", params);
+        self.notify("initialized", json!({}));
+        result
+    }
+
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().expect("the input is open");
+        // The server may have ended, which the test will notice by what it does not answer.
+        let _ = self.runtime.block_on(input.write_all(bytes));
+    }
+
+    fn send(&mut self, message: &Value) {
+        let body = message.to_string();
+        self.send_raw(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    }
+
+    pub(crate) fn notify(&mut self, method: &str, params: Value) {
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    /// Sends a request without waiting; its id.
+    pub(crate) fn request(&mut self, method: &str, params: Value) -> i64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.sent.insert(id, false);
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        id
+    }
+
+    /// The result of a request.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        let id = self.request(method, params);
+        self.result(id)
+    }
+
+    pub(crate) fn cancel(&mut self, id: i64) {
+        self.notify("$/cancelRequest", json!({"id": id}));
+    }
+
+    /// The answer to request `id`, result or error, as it came.
+    pub(crate) fn answer(&mut self, id: i64) -> Value {
+        loop {
+            if let Some(answer) = self.answers.remove(&id) {
+                return answer;
+            }
+            self.receive();
+        }
+    }
+
+    pub(crate) fn result(&mut self, id: i64) -> Value {
+        let answer = self.answer(id);
+        assert!(answer.get("error").is_none(), "request {id} failed: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Ids of answered requests, in the order of their answers.
+    pub(crate) fn answered(&self) -> &[i64] {
+        &self.answered
+    }
+
+    /// Waits for one message.
+    fn receive(&mut self) {
+        match self.messages.recv_timeout(HANGS_AFTER) {
+            Ok(message) => self.take_in(message),
+            Err(error) => panic!("the server says nothing ({error}); unanswered: {:?}", self.unanswered()),
+        }
+    }
+
+    fn take_in(&mut self, message: Value) {
+        match (message.get("id"), message.get("method").and_then(Value::as_str)) {
+            (Some(id), Some(method)) => {
+                self.requests.push(method.to_owned());
+                if self.answers_requests {
+                    let result = if method == "workspace/configuration" { json!([{}]) } else { Value::Null };
+                    self.send(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
+                }
+            }
+            (None, Some(_)) => self.notifications.push_back(message),
+            (Some(Value::Null), None) => self.notifications.push_back(message),
+            (Some(id), None) => {
+                let id = id.as_i64().expect("ids of the client are numbers");
+                let answered =
+                    self.sent.get_mut(&id).unwrap_or_else(|| panic!("an answer nobody asked for: {message}"));
+                assert!(!std::mem::replace(answered, true), "request {id} was answered twice");
+                self.answered.push(id);
+                self.answers.insert(id, message);
+            }
+            (None, None) => panic!("expected a message, found {message}"),
+        }
+    }
+
+    fn unanswered(&self) -> BTreeSet<i64> {
+        self.sent.iter().filter(|(_, answered)| !**answered).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes in messages until a notification of `method` fulfils `wanted`, which is taken out and returned.
+    pub(crate) fn notification(&mut self, method: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let fits = |message: &Value| message["method"] == method && wanted(&message["params"]);
+            if let Some(index) = self.notifications.iter().position(fits) {
+                return self.notifications.remove(index).expect("found there")["params"].clone();
+            }
+            self.receive();
+        }
+    }
+
+    /// Waits until the model's state is `state`; older states are forgotten.
+    pub(crate) fn status(&mut self, state: &str) -> Value {
+        let status = self.notification("phi-ls/status", |params| params["state"] == state);
+        self.notifications.retain(|message| message["method"] != "phi-ls/status");
+        status
+    }
+
+    /// Waits for an answer to a message without a usable id.
+    pub(crate) fn anonymous_answer(&mut self) -> Value {
+        loop {
+            if let Some(index) = self.notifications.iter().position(|message| message.get("method").is_none()) {
+                return self.notifications.remove(index).expect("found there");
+            }
+            self.receive();
+        }
+    }
+
+    pub(crate) fn open(&mut self, uri: &str, language: &str, text: &str) {
+        let document = json!({"uri": uri, "languageId": language, "version": 1, "text": text});
+        self.notify("textDocument/didOpen", json!({"textDocument": document}));
+    }
+
+    /// Replaces `start..end` (line, character) of the document at [`URI`].
+    pub(crate) fn edit(&mut self, version: i32, start: (u32, u32), end: (u32, u32), text: &str) {
+        self.notify("textDocument/didChange", change(version, start, end, text));
+    }
+
+    /// Asks for a completion at [`URI`] without waiting.
+    pub(crate) fn request_completion(&mut self, line: u32, character: u32) -> i64 {
+        self.request("textDocument/inlineCompletion", completion_params(URI, line, character))
+    }
+
+    /// The texts offered at a place of [`URI`].
+    pub(crate) fn complete(&mut self, line: u32, character: u32) -> Vec<String> {
+        let id = self.request_completion(line, character);
+        texts(&self.result(id))
+    }
+
+    /// Waits until the engine has nothing to do.
+    pub(crate) fn settle(&mut self) {
+        self.status("ready");
+    }
+
+    /// Ends the conversation in order and checks it.
+    pub(crate) fn finish(mut self) {
+        self.call("shutdown", Value::Null);
+        self.notify("exit", Value::Null);
+        assert_eq!(self.wait_for_end(), Ended::Orderly);
+        self.audit();
+    }
+
+    /// How the server ended.
+    pub(crate) fn wait_for_end(&mut self) -> Ended {
+        let running = self.running.take().expect("not waited for yet");
+        let ended = self.runtime.block_on(async { tokio::time::timeout(HANGS_AFTER, running).await });
+        ended.expect("the server ends").expect("the server does not panic").expect("the server runs")
+    }
+
+    /// Closes the server's input.
+    pub(crate) fn close_input(&mut self) {
+        let mut input = self.input.take().expect("the input is open");
+        self.runtime.block_on(input.shutdown()).unwrap();
+    }
+
+    /// Takes in what the ended server has left and checks that nothing is missing or too much.
+    pub(crate) fn audit(&mut self) {
+        while let Ok(message) = self.messages.recv_timeout(HANGS_AFTER) {
+            self.take_in(message);
+        }
+        assert!(self.unanswered().is_empty(), "without an answer: {:?}", self.unanswered());
+        let shown = |message: &&Value| message["method"] == "window/showMessage" || message.get("method").is_none();
+        let unread: Vec<_> = self.notifications.iter().filter(shown).collect();
+        assert!(unread.is_empty(), "the person was told what the test does not expect: {unread:?}");
+    }
+}
+
+pub(crate) fn completion_params(uri: &str, line: u32, character: u32) -> Value {
+    json!({
+        "textDocument": {"uri": uri},
+        "position": {"line": line, "character": character},
+        "context": {"triggerKind": 2},
+    })
+}
+
+pub(crate) fn change(version: i32, start: (u32, u32), end: (u32, u32), text: &str) -> Value {
+    let position = |(line, character): (u32, u32)| json!({"line": line, "character": character});
+    json!({
+        "textDocument": {"uri": URI, "version": version},
+        "contentChanges": [{"range": {"start": position(start), "end": position(end)}, "text": text}],
+    })
+}
+
+/// The texts of an inline completion's result, which is always a list of items with a range on one line.
+pub(crate) fn texts(result: &Value) -> Vec<String> {
+    let items = result["items"].as_array().unwrap_or_else(|| panic!("expected a list, found {result}"));
+    let text = |item: &Value| {
+        assert_eq!(item["range"]["start"]["line"], item["range"]["end"]["line"], "{item}");
+        assert!(item.as_object().expect("an object").values().all(|field| !field.is_null()), "{item}");
+        item["insertText"].as_str().expect("a text").to_owned()
+    };
+    items.iter().map(text).collect()
+}
+
+async fn read_messages(mut output: ReadHalf<DuplexStream>, sender: mpsc::Sender<Value>) {
+    loop {
+        let mut header = Vec::new();
+        while !header.ends_with(b"\r\n\r\n") {
+            match output.read_u8().await {
+                Ok(byte) => header.push(byte),
+                Err(_) => return,
+            }
+        }
+        let header = String::from_utf8(header).expect("headers are text");
+        let len = header.trim().strip_prefix("Content-Length: ").expect("one header").parse().expect("a length");
+        let mut body = vec![0; len];
+        if output.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        let message = serde_json::from_slice(&body).expect("messages are JSON");
+        if sender.send(message).is_err() {
+            return;
+        }
+    }
+}
+
+/// A model whose pass can be held up: it announces each pass it begins and waits to be let on.
+pub(crate) struct Brake {
+    pub(crate) begun: mpsc::Receiver<()>,
+    pub(crate) go_on: mpsc::Sender<()>,
+}
+
+/// Options with a model that always writes `answer` and stops at its first `held` passes that choose a token.
+pub(crate) fn braked(answer: &'static str, held: usize) -> (TestOptions, Brake) {
+    let (begun_sender, begun) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel::<()>();
+    let (gate, begun_sender, passes) = (Mutex::new(gate), Mutex::new(begun_sender), AtomicUsize::new(0));
+    let options = TestOptions::scripted(move |read| {
+        if passes.fetch_add(1, Ordering::SeqCst) < held {
+            // A test that is over holds nothing up.
+            let _ = begun_sender.lock().unwrap().send(());
+            let _ = gate.lock().unwrap().recv();
+        }
+        rest_of(answer, read)
+    });
+    (options, Brake { begun, go_on })
+}
