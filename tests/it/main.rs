@@ -21,3 +21,4 @@ mod settings;
 mod support;
 mod text;
 mod tokenizer;
+mod vscode_settings;

@@ -394,6 +394,8 @@ test('status messages are shown once and kept for the status line', with({}, { '
   for _ = 1, 2 do
     child:tell('test/status', { state = 'loading', message = 'loading starter' })
     state('phi-ls loading…')
+    child:tell('test/status', { state = 'loading', message = 'loading starter', fraction = 0.419 })
+    state('phi-ls loading 41%')
     child:tell('test/status', { state = 'error', message = 'no such model: run `phi-ls pull starter`' })
     state('phi-ls error')
   end

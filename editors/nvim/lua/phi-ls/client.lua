@@ -7,6 +7,7 @@ local api = vim.api
 ---@class phi-ls.Status what the server last said: `phi-ls/status`
 ---@field state 'stopped'|'starting'|'loading'|'ready'|'busy'|'error'
 ---@field message string?
+---@field fraction number? while loading: how much is done, 0 to 1
 M.status = { state = 'stopped' }
 
 ---@type phi-ls.Config
@@ -26,8 +27,9 @@ end
 
 ---@param state string
 ---@param message string?
-local function set_status(state, message)
-  M.status = { state = state, message = message }
+---@param fraction number?
+local function set_status(state, message, fraction)
+  M.status = { state = state, message = message, fraction = fraction }
   api.nvim_exec_autocmds('User', { pattern = 'PhiLsStatus', modeline = false })
   vim.cmd.redrawstatus({ bang = true })
 end
@@ -39,7 +41,7 @@ local function on_status(_, params)
   elseif params.state == 'error' then
     tell_once(message or 'the server reports an error: see :PhiLs log', vim.log.levels.ERROR)
   end
-  set_status(params.state, message)
+  set_status(params.state, message, type(params.fraction) == 'number' and params.fraction or nil)
 end
 
 local function on_exit(code, signal)
@@ -50,23 +52,6 @@ local function on_exit(code, signal)
     end
     set_status('stopped')
   end)
-end
-
---- `{ ['completion.model'] = 'starter' }` as `{ completion = { model = 'starter' } }`.
----@param settings table
----@return table
-local function nested(settings)
-  local out = {}
-  for key, value in pairs(settings) do
-    local at = out
-    local path = vim.split(key, '.', { plain = true })
-    for i = 1, #path - 1 do
-      at[path[i]] = at[path[i]] or {}
-      at = at[path[i]]
-    end
-    at[path[#path]] = value
-  end
-  return next(out) and out or vim.empty_dict()
 end
 
 local function capabilities()
@@ -127,7 +112,7 @@ function M.attach(buf)
     set_status('starting')
     stopping = false
   end
-  local settings = nested(config.settings)
+  local settings = next(config.settings) and config.settings or vim.empty_dict()
   local id = vim.lsp.start({
     name = 'phi-ls',
     cmd = config.cmd,

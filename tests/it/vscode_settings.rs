@@ -1,0 +1,52 @@
+//! The settings in the VS Code extension's manifest are those of the server: same keys, types, defaults, meaning, and
+//! the same ones out of an untrusted workspace's reach.
+
+use phi_ls::config::{KeyDescription, Settings, Source};
+use serde_json::{Map, Value, json};
+
+fn manifest() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/editors/vscode/package.json");
+    let text = std::fs::read_to_string(path).expect("the manifest is readable");
+    serde_json::from_str(&text).expect("the manifest is JSON")
+}
+
+/// What VS Code shows of one key.
+fn property(key: &KeyDescription) -> Value {
+    let mut property = key.schema.clone();
+    let mut doc: Vec<char> = key.doc.chars().collect();
+    doc[0].make_ascii_uppercase();
+    property["markdownDescription"] = json!(doc.into_iter().chain(['.']).collect::<String>());
+    property["default"] = key.default.clone();
+    property
+}
+
+#[test]
+fn the_vs_code_manifest_has_the_servers_settings() {
+    let mut found = manifest()["contributes"]["configuration"]["properties"].clone();
+    let own = found.as_object_mut().and_then(|found| found.remove("phi-ls.serverPath"));
+    assert!(own.is_some(), "phi-ls.serverPath is the extension's own setting");
+
+    let expected: Map<String, Value> =
+        Settings::describe().iter().map(|key| (format!("phi-ls.{}", key.key), property(key))).collect();
+    let expected = Value::Object(expected);
+    assert!(
+        found == expected,
+        "`contributes.configuration.properties` in editors/vscode/package.json is out of date; beside \
+         phi-ls.serverPath it should be\n{}",
+        serde_json::to_string_pretty(&expected).expect("JSON can be printed")
+    );
+}
+
+#[test]
+fn the_vs_code_manifest_restricts_what_an_untrusted_workspace_cannot_set() {
+    let refused = |key: &KeyDescription| {
+        let settings = json!({ key.key: key.default });
+        !Settings::default().apply(&settings, Source::UntrustedWorkspace).is_empty()
+    };
+    let mut expected: Vec<String> =
+        Settings::describe().iter().filter(|key| refused(key)).map(|key| format!("phi-ls.{}", key.key)).collect();
+    // The program that is run, and globs that could take a secret out of the exclusions.
+    expected.extend(["phi-ls.serverPath".to_owned(), "phi-ls.exclude".to_owned()]);
+    expected.sort();
+    assert_eq!(manifest()["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"], json!(expected));
+}
