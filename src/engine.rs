@@ -3,6 +3,7 @@
 //! It sees prompts, token ids and the model; never a document or a request.
 
 mod decode;
+mod draft;
 mod gate;
 pub mod load;
 mod prefix_cache;
@@ -138,6 +139,9 @@ pub struct Generation {
     /// Prompt tokens that were already in a cache.
     pub cached_tokens: usize,
     pub generated_tokens: usize,
+    /// Tokens guessed from the text so far, and how many of them were right: each right one saved a pass.
+    pub drafted_tokens: usize,
+    pub accepted_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
 }

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::draft::{BatchCost, Drafter};
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use super::stop::StopChecker;
-use super::{Candidate, EngineError, Generation, GenerationParams, Job, StopReason};
+use super::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, RopeFactors, Sequence, Tokenizer};
 
@@ -44,10 +45,22 @@ struct Lane {
     next_token: u32,
     max_new_tokens: usize,
     generated: usize,
+    /// Guesses at what comes next, where they cannot change the text: one greedy candidate.
+    drafter: Option<Drafter>,
+    drafted: usize,
+    accepted: usize,
     /// Over the generated tokens that healing did not force.
     logprob_sum: f32,
     logprob_count: usize,
     finished: Option<StopReason>,
+}
+
+/// What every job's steps use in turn.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) logits: Logits,
+    /// How dear further rows are, by what passes took so far.
+    pub(super) cost: BatchCost,
 }
 
 /// Whether a job needs another step.
@@ -104,17 +117,17 @@ impl Run {
         })
     }
 
-    /// One prefill chunk, or one token of every unfinished candidate.
+    /// One prefill chunk, or one token (with right guesses: several) of every unfinished candidate.
     pub(super) fn step(
         &mut self,
         job: &mut Job,
         loaded: &mut LoadedModel,
-        logits: &mut Logits,
+        scratch: &mut Scratch,
     ) -> Result<Progress, ModelError> {
         if self.prompt_cache.tokens().len() < self.tokens.len() {
-            self.prefill_chunk(&job.params, loaded, logits)?;
+            self.prefill_chunk(&job.params, loaded, &mut scratch.logits)?;
         } else {
-            self.decode_tokens(loaded, logits)?;
+            self.decode_tokens(loaded, scratch)?;
         }
         if self.prompt_cache.tokens().len() < self.tokens.len() {
             return Ok(Progress::More);
@@ -141,6 +154,9 @@ impl Run {
             forbid(&mut logits.values, loaded.tokenizer.forbidden_ids());
             for candidate in 0..params.candidates.max(1) {
                 let mut lane = Lane::new(candidate, params, self.prompt_cache.fork(), self.healing.clone());
+                if params.candidates <= 1 && params.sampling == Sampling::Greedy {
+                    lane.drafter = Some(Drafter::new(&self.tokens));
+                }
                 lane.choose(logits.row(0), &loaded.tokenizer, Duration::ZERO)?;
                 self.lanes.push(lane);
             }
@@ -148,25 +164,28 @@ impl Run {
         Ok(())
     }
 
-    /// Feeds every unfinished candidate's chosen token, all in one pass, and chooses their next ones.
-    fn decode_tokens(&mut self, loaded: &mut LoadedModel, logits: &mut Logits) -> Result<(), ModelError> {
+    /// Feeds every unfinished candidate's chosen token and guesses, all in one pass, and chooses their next ones.
+    fn decode_tokens(&mut self, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
+        let Scratch { logits, cost } = scratch;
         let elapsed = self.first_token_at.map_or(Duration::ZERO, |at| at.elapsed());
         let mut lanes: Vec<&mut Lane> = self.lanes.iter_mut().filter(|lane| lane.finished.is_none()).collect();
+        let fed: Vec<Vec<u32>> = lanes.iter().map(|lane| lane.tokens_to_feed(cost)).collect();
         let mut sequences: Vec<Sequence<'_>> = lanes
             .iter_mut()
-            .map(|lane| Sequence {
-                tokens: std::slice::from_ref(&lane.next_token),
-                cache: &mut lane.cache,
-                logits: LogitRows::Last,
-            })
+            .zip(&fed)
+            .map(|(lane, tokens)| Sequence { tokens, cache: &mut lane.cache, logits: LogitRows::All })
             .collect();
+        let started = Instant::now();
         loaded.model.forward(&mut sequences, logits)?;
         drop(sequences);
+        cost.record(logits.rows(), started.elapsed());
         for row in logits.values.chunks_mut(logits.vocab_size) {
             forbid(row, loaded.tokenizer.forbidden_ids());
         }
-        for (row, lane) in lanes.into_iter().enumerate() {
-            lane.choose(logits.row(row), &loaded.tokenizer, elapsed)?;
+        let mut first_row = 0;
+        for (lane, fed) in lanes.into_iter().zip(&fed) {
+            lane.take_verified(fed, first_row, logits, &loaded.tokenizer, elapsed)?;
+            first_row += fed.len();
         }
         Ok(())
     }
@@ -191,6 +210,8 @@ impl Run {
             prompt_tokens: self.prompt_tokens,
             cached_tokens: self.cached_tokens,
             generated_tokens: self.lanes.iter().map(|lane| lane.generated).sum(),
+            drafted_tokens: self.lanes.iter().map(|lane| lane.drafted).sum(),
+            accepted_tokens: self.lanes.iter().map(|lane| lane.accepted).sum(),
             time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
             total: now.duration_since(self.submitted_at),
         }
@@ -219,10 +240,49 @@ impl Lane {
             next_token: 0,
             max_new_tokens: params.max_new_tokens,
             generated: 0,
+            drafter: None,
+            drafted: 0,
+            accepted: 0,
             logprob_sum: 0.0,
             logprob_count: 0,
             finished: None,
         }
+    }
+
+    /// The chosen token, then guesses at what follows it.
+    fn tokens_to_feed(&self, cost: &BatchCost) -> Vec<u32> {
+        let mut tokens = vec![self.next_token];
+        if let Some(drafter) = self.drafter.as_ref().filter(|_| self.healing.required().is_empty()) {
+            tokens.extend(drafter.draft(cost, self.max_new_tokens - self.generated));
+        }
+        tokens
+    }
+
+    /// Chooses after each fed token for as long as the guesses turn out right; what was fed beyond is taken back.
+    fn take_verified(
+        &mut self,
+        fed: &[u32],
+        first_row: usize,
+        logits: &Logits,
+        tokenizer: &Tokenizer,
+        elapsed: Duration,
+    ) -> Result<(), ModelError> {
+        let before = self.cache.tokens().len() - fed.len();
+        let mut right = 0;
+        for row in 0..fed.len() {
+            self.choose(logits.row(first_row + row), tokenizer, elapsed)?;
+            if self.finished.is_some() || fed.get(row + 1) != Some(&self.next_token) {
+                break;
+            }
+            right += 1;
+        }
+        self.cache.truncate(before + 1 + right);
+        self.drafted += fed.len() - 1;
+        self.accepted += right;
+        if let Some(drafter) = &mut self.drafter {
+            drafter.record(fed.len() - 1, right);
+        }
+        Ok(())
     }
 
     /// Chooses the next token from `logits` and takes in its text; finishes the lane where the rules say so.
@@ -238,6 +298,9 @@ impl Lane {
         };
         self.generated += 1;
         self.next_token = choice.token;
+        if let Some(drafter) = &mut self.drafter {
+            drafter.push(choice.token);
+        }
         self.finished = self.take_in(choice.token, tokenizer, elapsed);
         Ok(())
     }

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use super::decode::{Progress, Run};
+use super::decode::{Progress, Run, Scratch};
 use super::prefix_cache::PrefixCache;
 use super::queue::{Entry, Queue};
 use super::{EngineError, EngineEvent, EngineOptions, Generation, Loader, Message, Priority, Submitted};
-use crate::model::{LoadedModel, Logits};
+use crate::model::LoadedModel;
 
 /// A model that failed to load is tried again after this long, since the person may have mended it meanwhile.
 const RETRY_LOAD_AFTER: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ pub(super) struct Worker {
 struct Resident {
     model: LoadedModel,
     prefixes: PrefixCache,
-    logits: Logits,
+    scratch: Scratch,
 }
 
 struct LoadFailure {
@@ -166,7 +166,7 @@ impl Worker {
         if self.loaded.is_none() {
             let model = self.load()?;
             let prefixes = PrefixCache::new(self.options.kv_budget_bytes);
-            self.loaded = Some(Resident { model, prefixes, logits: Logits::default() });
+            self.loaded = Some(Resident { model, prefixes, scratch: Scratch::default() });
         }
         Ok(self.loaded.as_mut().expect("just loaded"))
     }
@@ -223,7 +223,7 @@ fn step(entry: &mut Entry, resident: &mut Resident) -> Result<Progress, EngineEr
         Some(run) => run,
         None => entry.run.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),
     };
-    run.step(job, &mut resident.model, &mut resident.logits).map_err(|error| EngineError::Failed(error.to_string()))
+    run.step(job, &mut resident.model, &mut resident.scratch).map_err(|error| EngineError::Failed(error.to_string()))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

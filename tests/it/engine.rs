@@ -111,6 +111,20 @@ fn healing_backs_up_over_a_split_word_and_returns_only_the_rest() {
 }
 
 #[test]
+fn guesses_from_the_text_save_passes_and_change_nothing() {
+    let text = "fn area(width: u32) -> u32 { width * 3 } ".to_owned();
+    let answer = format!("{text}{text}");
+    let script = answer.clone();
+    let fixture = fixture(move |read| rest_of(&script, read));
+    let generation = run(&fixture.engine, plain(&format!("{text}\n")), params(200)).unwrap();
+    assert_eq!(generation.candidates[0].text, answer);
+    assert!(generation.accepted_tokens > 0, "{generation:?}");
+    // One pass reads the prompt and gives the first token; each right guess saves one of the others.
+    let passes = generation.generated_tokens - generation.accepted_tokens;
+    assert_eq!(fixture.counters.forward_calls(), passes, "{generation:?}");
+}
+
+#[test]
 fn several_candidates_are_decoded_side_by_side() {
     let fixture = fixture(|text| rest_of("abc", text));
     let sampling = Sampling::Random { temperature: 0.01, top_p: 0.9, seed: 3 };

@@ -7,9 +7,13 @@ use phi_ls::model::{self, LoadOptions, LoadedModel, LogitRows, Logits, RopeFacto
 
 use crate::support::starter;
 
-/// Below this difference of the two best logits either token is right: both engines quantise activations to 8 bits
-/// and add in different orders, which moves logits by some hundredths (a tenth at most in these prompts).
-const ROUNDING: f64 = 0.15;
+/// Where the text leaves the model undecided, either of two tokens closer than this is right: both engines quantise
+/// activations to 8 bits and add in different orders. Against the same weights in f32 the logits of this model have an
+/// error of 0.17 here and 0.16 in llama.cpp (standard deviation over the vocabulary, at one position of these prompts).
+const ROUNDING: f64 = 0.5;
+
+/// The fixture's first prompts are those whose text decides what comes next.
+const DECIDED: usize = 10;
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -41,17 +45,41 @@ fn compare(loaded: &mut LoadedModel, case: &Case) -> Vec<(usize, u32, u32, f64)>
     differences
 }
 
-#[test]
-fn the_starter_continues_as_llama_cpp_does() {
-    let Some(path) = starter() else { return };
+fn load_starter() -> Option<LoadedModel> {
     let options = LoadOptions { pool: Arc::new(ThreadPool::new(2)), kv_type: Default::default() };
-    let mut loaded = model::load(&path, &options, &mut |_| {}).unwrap();
+    Some(model::load(&starter()?, &options, &mut |_| {}).unwrap())
+}
+
+fn cases() -> Vec<Case> {
     let fixture = std::fs::read_to_string("tests/fixtures/greedy/starter.json").unwrap();
     let cases: Vec<Case> = serde_json::from_str(&fixture).unwrap();
-    assert_eq!(cases.len(), 10);
+    assert!(cases.len() == 20 && cases.iter().all(|case| case.greedy.len() == 64));
+    cases
+}
+
+#[test]
+fn where_the_text_decides_the_starter_writes_the_64_tokens_that_llama_cpp_writes() {
+    let Some(mut loaded) = load_starter() else { return };
+    for case in &cases()[..DECIDED] {
+        let mut cache = loaded.model.new_cache(RopeFactors::Short);
+        let mut logits = Logits::default();
+        let mut tokens = case.ids.clone();
+        let mut written = Vec::new();
+        while written.len() < case.greedy.len() {
+            let sequence = Sequence { tokens: &tokens, cache: &mut cache, logits: LogitRows::Last };
+            loaded.model.forward(&mut [sequence], &mut logits).unwrap();
+            written.push(argmax(logits.row(0)));
+            tokens = vec![written[written.len() - 1]];
+        }
+        assert_eq!(written, case.greedy, "{:?}", case.prompt);
+    }
+}
+
+#[test]
+fn where_the_model_is_undecided_only_close_calls_differ_from_llama_cpp() {
+    let Some(mut loaded) = load_starter() else { return };
     let mut wrong = Vec::new();
-    for case in &cases {
-        assert_eq!(case.greedy.len(), 64);
+    for case in &cases()[DECIDED..] {
         for (step, expected, found, gap) in compare(&mut loaded, case) {
             println!("{:?} step {step}: llama.cpp {expected}, here {found}, gap {gap}", case.prompt);
             if gap > ROUNDING {

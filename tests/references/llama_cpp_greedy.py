@@ -13,7 +13,8 @@ import sys
 import llama_cpp
 import numpy as np
 
-PROMPTS = [
+# Code and prose, where the model is often undecided between two tokens.
+FREE = [
     "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
     "for i in range(len(items)):\n    if items[i].price > ",
     "fn main() {\n    let args: Vec<String> = std::env::args().collect();\n",
@@ -26,13 +27,28 @@ PROMPTS = [
     "SELECT name, COUNT(*) FROM orders WHERE",
 ]
 
+# Where the text decides what comes next: of 22 such prompts those whose two best logits are never closer than 0.5
+# in llama.cpp itself, so that rounding cannot choose.
+DECIDED = [
+    "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,",
+    "".join(f"self.field{i} = field{i}\n" for i in range(10)),
+    "".join(f"<li>item {i}</li>\n" for i in range(10)),
+    "".join(f"- [ ] task number {i}\n" for i in range(10)),
+    "Mary had a little lamb, its fleece was white as snow.\n" * 6,
+    "for (int i = 0; i < n; i++) {\n    sum += a[i];\n}\n" * 6,
+    "SELECT name FROM users WHERE id = 1;\n" * 7,
+    "| name | age | city |\n|------|-----|------|\n" + "| Anna | 31 | Rome |\n" * 8,
+    "".join(f"#define FLAG_{i} {i}\n" for i in range(12)),
+    "".join(f"print({i})\n" for i in range(14)),
+]
+
 
 def main():
     model, out = sys.argv[1:3]
     steps = int(sys.argv[3]) if len(sys.argv) > 3 else 64
     llm = llama_cpp.Llama(model_path=model, n_ctx=2048, n_batch=512, n_threads=1, verbose=False)
     cases = []
-    for prompt in PROMPTS:
+    for prompt in DECIDED + FREE:
         ids = llm.tokenize(prompt.encode(), add_bos=False, special=False)
         llm.reset()
         llm.eval(ids)
