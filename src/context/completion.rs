@@ -105,12 +105,16 @@ impl Anchor {
         self.moves
     }
 
-    /// Gives up what is frozen if it no longer fits the code around `offset` exactly. To be called before a warm-up
-    /// while nobody types: the next context is placed afresh then, and the model has time to read it.
+    /// Gives up what is frozen if it no longer fits the code around `offset` exactly, or if the window would have to
+    /// move soon. To be called before a warm-up while nobody types: the next context is placed afresh then, and the
+    /// model has time to read it.
     pub fn settle(&mut self, snapshot: &Snapshot, offset: usize) {
-        let offset = floor_char_boundary(&snapshot.text, offset);
+        let text = &snapshot.text;
+        let offset = floor_char_boundary(text, offset);
         let fits = self.frozen.as_ref().is_some_and(|frozen| {
-            frozen.find_suffix(&snapshot.text).is_some_and(|start| start == next_line_start(&snapshot.text, offset))
+            let fits_below = frozen.find_suffix(text) == Some(next_line_start(text, offset));
+            let prefix = frozen.find_prefix(text).and_then(|start| offset.checked_sub(start));
+            fits_below && prefix.is_some_and(|len| len <= frozen.max_prefix * 9 / 10)
         });
         if !fits {
             self.frozen = None;
@@ -233,7 +237,7 @@ fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize 
     }
     let text = &snapshot.text;
     let lowest = floor_char_boundary(text, offset - max_prefix * 3 / 5);
-    let near = lowest..lowest + (offset - lowest) / 2;
+    let near = lowest..lowest + (offset - lowest) / 3;
     let boundary = snapshot.parsed.as_ref().and_then(|parsed| parsed.boundary_in(near.clone()));
     match boundary {
         // With its indentation, unless that alone fills a budget.

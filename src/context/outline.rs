@@ -7,6 +7,9 @@ use crate::syntax::{Item, Parsed};
 /// A signature longer than this is cut: it tells enough, and others have a place too.
 const MAX_SIGNATURE_BYTES: usize = 200;
 
+/// Items are listed as far from the cursor as this: the outline is full with the nearest long before.
+const OUTLINED_BYTES: usize = 64 << 10;
+
 /// The imports outside `shown`, one a line, in order, as many as fit into `budget` bytes.
 pub(super) fn imports_outside(parsed: &Parsed, shown: &Range<usize>, budget: usize) -> String {
     let mut imports = String::new();
@@ -27,7 +30,7 @@ pub(super) fn imports_outside(parsed: &Parsed, shown: &Range<usize>, budget: usi
 /// around `offset` first, then the others by their distance from it. Members of containers that do not enclose
 /// `offset` are left out, what is inside functions too.
 pub(super) fn outline_outside(parsed: &Parsed, offset: usize, shown: &Range<usize>, budget: usize) -> String {
-    let items = parsed.items(0..parsed.text().len_bytes());
+    let items = parsed.items(offset.saturating_sub(OUTLINED_BYTES)..offset + OUTLINED_BYTES);
     let entries = nested(&items, offset);
     let mut order: Vec<&Entry<'_>> =
         entries.iter().filter(|entry| !shown.contains(&entry.item.signature.start)).collect();

@@ -60,6 +60,9 @@ impl ItemKind {
     }
 }
 
+/// Imports are looked for in this much of a text.
+const MAX_IMPORTS_BYTES: usize = 64 << 10;
+
 /// One item, in byte ranges of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -138,11 +141,11 @@ impl Parsed {
         items
     }
 
-    /// The imports of the text, in order; those deep inside functions are left out.
+    /// The imports at the beginning of the text, in order; those deep inside functions are left out.
     pub fn imports(&self) -> Vec<Range<usize>> {
         let mut imports = Vec::new();
         // Deep enough for a header guard around a whole C file or a `try` around a Python import.
-        let scope = Scope { range: None, max_depth: Some(3) };
+        let scope = Scope { range: Some(0..MAX_IMPORTS_BYTES), max_depth: Some(3) };
         self.for_each_match(QueryKind::Imports, scope, |matched| {
             imports.extend(matched.get(Capture::Import).map(|node| self.trimmed(node.byte_range())));
         });
@@ -174,15 +177,11 @@ impl Parsed {
 
     /// Where `item` begins for a reader: with the comments, attributes and keywords (`export`) that belong to it.
     pub fn item_start(&self, item: &Item) -> usize {
-        let Some(mut node) = self.tree.root_node().descendant_for_byte_range(item.range.start, item.range.end) else {
+        let path = self.path_to(&item.range);
+        let row = self.row(item.range.start);
+        let Some(mut node) = path.iter().skip(1).find(|node| self.row(node.start_byte()) == row).copied() else {
             return item.range.start;
         };
-        while let Some(parent) = node.parent().filter(|parent| parent.parent().is_some()) {
-            if self.row(parent.start_byte()) != self.row(node.start_byte()) {
-                break;
-            }
-            node = parent;
-        }
         let mut start = node.start_byte();
         while let Some(before) = node.prev_sibling() {
             let belongs = before.is_extra() || Some(before.kind()) == self.language.attribute;
@@ -202,10 +201,9 @@ impl Parsed {
 
     /// The item that the comment or attribute at `offset` belongs to.
     pub fn item_after_comment(&self, offset: usize) -> Option<Item> {
-        let mut node = self.tree.root_node().descendant_for_byte_range(offset, offset)?;
-        while !node.is_extra() && Some(node.kind()) != self.language.attribute {
-            node = node.parent()?;
-        }
+        let path = self.path_to(&(offset..offset));
+        let belongs = |node: &&Node<'_>| node.is_extra() || Some(node.kind()) == self.language.attribute;
+        let mut node = *path.iter().find(belongs)?;
         while node.is_extra() || Some(node.kind()) == self.language.attribute {
             node = node.next_sibling()?;
         }

@@ -1,8 +1,9 @@
 //! Compiling the query files, each once and on its own, and mapping their captures to a closed enum.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
-use tree_sitter::{Node, Query, QueryCursor, StreamingIterator};
+use tree_sitter::{Node, Query, QueryCursor, QueryCursorOptions, QueryCursorState, StreamingIterator};
 
 use super::{Language, Parsed};
 use crate::text::Rope;
@@ -171,6 +172,12 @@ impl Language {
     }
 }
 
+/// Queries take time by the square of a tree's depth. Code is never this deep; generated data and nonsense can be.
+const MAX_DEPTH: usize = 2000;
+
+/// A query that runs longer is given up with the matches it has found. Files of 15,000 lines take a small part of this.
+const MAX_QUERY_TIME: Duration = Duration::from_millis(300);
+
 /// How a query is restricted; the default is the whole tree.
 #[derive(Default)]
 pub(super) struct Scope {
@@ -187,13 +194,21 @@ impl Parsed {
         let mut cursor = QueryCursor::new();
         cursor.set_max_start_depth(scope.max_depth);
         if let Some(range) = scope.range {
+            if self.depth_at(range.start) > MAX_DEPTH {
+                return;
+            }
             cursor.set_byte_range(range);
         }
         let text: &Rope = &self.text;
         let chunks = |node: Node<'_>| {
             text.byte_slice(node.byte_range()).chunks().map(str::as_bytes).collect::<Vec<_>>().into_iter()
         };
-        let mut matches = cursor.matches(&compiled.query, self.tree.root_node(), chunks);
+        let deadline = Instant::now() + MAX_QUERY_TIME;
+        let mut in_time = |_: &QueryCursorState| {
+            if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let options = QueryCursorOptions::new().progress_callback(&mut in_time);
+        let mut matches = cursor.matches_with_options(&compiled.query, self.tree.root_node(), chunks, options);
         let mut captures = Vec::new();
         while let Some(found) = matches.next() {
             captures.clear();
@@ -201,6 +216,16 @@ impl Parsed {
                 .extend(found.captures.iter().map(|capture| (compiled.captures[capture.index as usize], capture.node)));
             visit(Match { pattern: found.pattern_index, captures: &captures });
         }
+    }
+
+    /// Number of nodes above the leaf at `offset`.
+    fn depth_at(&self, offset: usize) -> usize {
+        let mut cursor = self.tree.walk();
+        let mut depth = 0;
+        while cursor.goto_first_child_for_byte(offset).is_some() {
+            depth += 1;
+        }
+        depth
     }
 
     /// Every capture of the query `kind` with its bytes, in the order of the text.

@@ -20,6 +20,9 @@ pub enum Region {
 const MAX_LOOK_BACK: usize = 8 << 10;
 const MAX_COMMENTS: usize = 40;
 
+/// Levels of the tree that are searched for a boundary.
+const MAX_LEVELS: usize = 256;
+
 /// Columns a tab is counted as when two indentations are compared.
 const TAB_WIDTH: usize = 4;
 
@@ -102,30 +105,29 @@ impl Parsed {
 
     /// End of the largest node that begins on the row of the leaf at `offset`; `None` where the tree is broken.
     fn statement_end(&self, offset: usize) -> Option<usize> {
-        let leaf = self.tree.root_node().descendant_for_byte_range(offset, offset + 1)?;
-        let row = self.row(leaf.start_byte());
-        let mut node = leaf;
-        while let Some(parent) = node.parent() {
+        let path = self.path_to(&(offset..offset + 1));
+        let mut node = *path.last()?;
+        let row = self.row(node.start_byte());
+        for parent in path.iter().rev().skip(1) {
             if parent.is_error() {
                 return None;
             }
-            if parent.parent().is_none() || self.row(parent.start_byte()) != row || self.is_followed_below(node) {
+            let is_root = parent.id() == path[0].id();
+            if is_root || self.row(parent.start_byte()) != row || self.is_followed_below(node) {
                 break;
             }
-            node = parent;
+            node = *parent;
         }
-        (!node.is_error() && node.parent().is_some()).then(|| node.end_byte())
+        (!node.is_error() && path.len() > 1).then(|| node.end_byte())
     }
 
     /// Whether `node` and its next sibling begin lines in the same column: they are statements of one block, which must
     /// not be taken for a larger node that begins where `node` does (Python's blocks have no opener of their own).
     fn is_followed_below(&self, node: Node<'_>) -> bool {
-        node.next_named_sibling().is_some_and(|next| {
-            let (here, below) = (node.start_byte(), next.start_byte());
-            self.row(here) < self.row(below)
-                && self.opens_line(here)
-                && self.opens_line(below)
-                && self.column(here) == self.column(below)
+        let here = node.start_byte();
+        let next = if self.opens_line(here) { node.next_named_sibling() } else { None };
+        next.map(|next| next.start_byte()).is_some_and(|below| {
+            self.row(here) < self.row(below) && self.opens_line(below) && self.column(here) == self.column(below)
         })
     }
 
@@ -162,7 +164,7 @@ impl Parsed {
     /// one: an item rather than a statement, a statement rather than an argument. A good place to begin an excerpt.
     pub fn boundary_in(&self, range: Range<usize>) -> Option<usize> {
         let mut level = vec![self.tree.root_node()];
-        while !level.is_empty() {
+        for _ in 0..MAX_LEVELS {
             let mut below = Vec::new();
             for node in level {
                 let mut child = node.first_child_for_byte(range.start);
@@ -182,16 +184,12 @@ impl Parsed {
 
     /// The lines of the largest node around `range` that begins on a line of its own and has at most `budget` bytes.
     pub fn largest_node_lines(&self, range: Range<usize>, budget: usize) -> Option<Range<usize>> {
-        let mut node = self.tree.root_node().descendant_for_byte_range(range.start, range.end);
-        let mut best = None;
-        while let Some(inner) = node.filter(|node| node.end_byte() - node.start_byte() <= budget) {
-            if self.opens_line(inner.start_byte()) && inner.parent().is_some() {
-                let start = self.text.line_to_byte(self.row(inner.start_byte()));
-                best = Some(start..line_content(&self.text, self.row(inner.end_byte())).end);
-            }
-            node = inner.parent();
-        }
-        best
+        let path = self.path_to(&range);
+        let fits =
+            |node: &&Node<'_>| node.end_byte() - node.start_byte() <= budget && self.opens_line(node.start_byte());
+        let node = path.iter().skip(1).find(fits)?;
+        let start = self.text.line_to_byte(self.row(node.start_byte()));
+        Some(start..line_content(&self.text, self.row(node.end_byte())).end)
     }
 
     /// Offset of the first code at or after `offset` on its line; `offset` itself on a blank line.
@@ -240,6 +238,21 @@ impl Parsed {
             }
         });
         found
+    }
+
+    /// The nodes that hold all of `range`, from the root to the innermost. (Asking a node for its parent takes time by the
+    /// depth of the tree, so nothing here climbs.)
+    pub(super) fn path_to(&self, range: &Range<usize>) -> Vec<Node<'_>> {
+        let mut cursor = self.tree.walk();
+        let mut path = vec![cursor.node()];
+        while cursor.goto_first_child_for_byte(range.start).is_some() {
+            let node = cursor.node();
+            if range.start < node.start_byte() || node.end_byte() < range.end {
+                break;
+            }
+            path.push(node);
+        }
+        path
     }
 
     pub(super) fn row(&self, offset: usize) -> usize {

@@ -172,6 +172,9 @@ fn a_method_is_outlined_with_its_container() {
                     pass
 
             == prefix
+                    value = self.sides[6]
+                    return value * factor
+
                 def side_7(self, factor: float = 1.0) -> float:
                     value = self.sides[7]
                     return value * factor

@@ -84,3 +84,72 @@ fn annotate(parsed: &Parsed, source: &str, kind: QueryKind) -> String {
     }
     annotated
 }
+
+#[test]
+fn broken_code_gets_answers_too() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/queries");
+    let mut state = 0x2545_F491_u64;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit.max(1)
+    };
+    for language in &LANGUAGES {
+        let folder = root.join(language.id.trim_end_matches("react"));
+        let file = format!(
+            "blocks.{}",
+            if language.id.starts_with("java") && language.id != "java" {
+                "js"
+            } else {
+                language.extensions[0].trim_end_matches('x')
+            }
+        );
+        let source = std::fs::read_to_string(folder.join(&file)).expect("every language has a fixture of its blocks");
+        for _ in 0..60 {
+            let mut text = source.clone();
+            for piece in ["", "{", "\"", "漢", "\r\n", "(", "/*", ":\n"].iter().cycle().skip(below(8)).take(3) {
+                let start = (0..=below(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                let end = (start..text.len()).find(|at| *at >= start + below(9) && text.is_char_boundary(*at));
+                text.replace_range(start..end.unwrap_or(start), piece);
+            }
+            let parsed = Parsed::parse(language, &Rope::from_str(&text)).expect("a small text parses");
+            for offset in (0..6).map(|_| below(text.len() + 3)) {
+                assert_answers(&parsed, &text, offset);
+            }
+        }
+    }
+}
+
+/// Asks everything about `offset`, which may be outside the text or inside a character.
+fn assert_answers(parsed: &Parsed, text: &str, offset: usize) {
+    for item in parsed.enclosing_items(offset) {
+        assert!(item.signature.end <= text.len() && parsed.item_start(&item) <= item.range.start, "{text}");
+        parsed.slice(item.signature.clone());
+    }
+    parsed.block_begins_at(offset);
+    if let Some((_, region)) = parsed.region_at(offset) {
+        assert!(region.start <= offset.min(text.len()) && region.end <= text.len());
+    }
+    let inserted = offset.min(text.len())..(offset + 20).min(text.len());
+    let cut = parsed.truncation_end(inserted.clone());
+    assert!(inserted.start <= cut && cut <= inserted.end, "{cut} is not in {inserted:?} of {text}");
+    if let Some(boundary) = parsed.boundary_in(inserted.clone()) {
+        assert!(inserted.contains(&boundary));
+    }
+    assert!(parsed.imports().iter().all(|import| import.end <= text.len()));
+    parsed.references(inserted.clone());
+    parsed.item_after_comment(offset.min(text.len()));
+    parsed.largest_node_lines(inserted, 200);
+    parsed.error_count();
+}
+
+#[test]
+fn endless_nesting_costs_little() {
+    // Each of these took minutes when questions about a tree were bounded by nothing but its depth.
+    let language = |id: &str| Language::by_id(id).expect("a known language");
+    for (id, open, close) in [("javascript", "f(", ")"), ("python", "[", "]"), ("rust", "if x {", "}")] {
+        for text in [format!("{}{}", open.repeat(20_000), close.repeat(20_000)), open.repeat(20_000)] {
+            let Some(parsed) = Parsed::parse(language(id), &Rope::from_str(&text)) else { continue };
+            assert_answers(&parsed, &text, text.len() / 2);
+        }
+    }
+}
