@@ -3,6 +3,8 @@
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod grouped;
 mod layout;
 mod level;
@@ -116,16 +118,31 @@ impl PackedMatrix {
     /// # Panics
     /// If the activations have other columns, were not quantised for this matrix, or `out` has another size.
     pub fn matmul(&self, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {
+        self.matmul_at(Level::detect(), pool, activations, out);
+    }
+
+    fn matmul_at(&self, level: Level, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {
         assert_eq!(activations.cols, self.cols, "columns of activations and matrix");
         assert_eq!(out.len(), activations.m * self.rows, "output size");
         match self.kernel {
             Kernel::Plain => reference::matmul(self, pool, activations, out),
-            Kernel::Floats | Kernel::Blocks | Kernel::Supers => {
-                grouped::matmul(self, Level::detect(), pool, activations, out)
-            }
+            Kernel::Floats | Kernel::Blocks | Kernel::Supers => grouped::matmul(self, level, pool, activations, out),
         }
     }
 }
+
+/// Runs a block of code for each of the 16 sub-blocks of a superblock, its number a constant.
+#[cfg(target_arch = "x86_64")]
+macro_rules! for_sub_blocks {
+    ($s:ident => $body:block) => {
+        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $s:ident $body:block $($n:literal)*) => {
+        $({ const $s: usize = $n; $body })*
+    };
+}
+#[cfg(target_arch = "x86_64")]
+use for_sub_blocks;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 
 mod blocks;
 mod floats;
-mod supers;
+pub(super) mod supers;
 
 use std::arch::x86_64::*;
 

@@ -74,6 +74,7 @@ fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
     match level {
         Level::Portable => unreachable!("the plain kernel needs no groups"),
         Level::Avx2 => super::avx2::group_kernel(quant),
+        Level::Avx512 => super::avx512::group_kernel(quant),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) const ROWS: usize = 16;
 
 /// Where row r's byte lies in 16 bytes of scales: so ordered that widening to 16 bits and unpacking gives the rows
 /// 0..8 in the low and 8..16 in the high halves without crossing vector lanes.
-const SCALE_PLACE: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
+pub(super) const SCALE_PLACE: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
 
 /// Bytes of the packed six-bit scales and mins of 16 rows.
 pub(super) const SIX_BIT_BYTES: usize = 192;

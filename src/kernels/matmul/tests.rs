@@ -30,12 +30,17 @@ fn tolerance(quant: QuantType) -> f64 {
     if Kernel::choose(quant, Level::detect()).has_native_rows() { PLAIN } else { QUANTIZED }
 }
 
-fn product(matrix: &PackedMatrix, values: &[f32], pool: &ThreadPool) -> Vec<f32> {
+/// The product with every level that can run the matrix's kernel.
+fn products(matrix: &PackedMatrix, values: &[f32], pool: &ThreadPool) -> Vec<(Level, Vec<f32>)> {
     let mut activations = Activations::default();
     activations.quantize(pool, values, matrix.cols, &[matrix]);
-    let mut out = vec![f32::NAN; values.len() / matrix.cols * matrix.rows];
-    matrix.matmul(pool, &activations, &mut out);
-    out
+    let runs = |level: &Level| matrix.kernel == Kernel::Plain || *level != Level::Portable;
+    let product = |level| {
+        let mut out = vec![f32::NAN; values.len() / matrix.cols * matrix.rows];
+        matrix.matmul_at(level, pool, &activations, &mut out);
+        (level, out)
+    };
+    Level::all().into_iter().filter(runs).map(product).collect()
 }
 
 fn dequantized(quant: QuantType, bytes: &[u8]) -> Vec<f32> {
@@ -52,7 +57,6 @@ fn check(quant: QuantType, rows: usize, cols: usize, m: usize) {
     let bytes = random.blocks(quant, rows * cols, 0.01);
     let matrix = PackedMatrix::pack(quant, rows, cols, &bytes, &pool);
     let values = random.gaussians(m * cols);
-    let found = product(&matrix, &values, &pool);
     let weights = dequantized(quant, &bytes);
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let expected: Vec<f64> = values
@@ -60,9 +64,12 @@ fn check(quant: QuantType, rows: usize, cols: usize, m: usize) {
         .flat_map(|values| weights.chunks_exact(cols).map(move |weights| dot(weights, values)))
         .collect();
     let rms = (expected.iter().map(|x| x * x).sum::<f64>() / expected.len() as f64).sqrt();
-    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        let error = (f64::from(*found) - expected).abs() / rms;
-        assert!(error < tolerance(quant), "{quant:?} {rows} x {cols}, m = {m}, {index}: {found} != {expected}");
+    for (level, found) in products(&matrix, &values, &pool) {
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let error = (f64::from(*found) - expected).abs() / rms;
+            let what = format!("{quant:?} {rows} x {cols}, m = {m}, {level:?}, {index}");
+            assert!(error < tolerance(quant), "{what}: {found} != {expected}");
+        }
     }
 }
 
@@ -119,15 +126,16 @@ fn exact(quant: QuantType, row: &[u8], seen: &Seen, first_value: usize) -> (f64,
 fn check_exact(quant: QuantType, rows: usize, cols: usize, bytes: &[u8], values: &[f32]) {
     let pool = ThreadPool::new(2);
     let matrix = PackedMatrix::pack(quant, rows, cols, bytes, &pool);
-    let found = product(&matrix, values, &pool);
     let seen = seen(quant, values);
-    for (index, found) in found.iter().enumerate() {
-        let (m, row) = (index / rows, index % rows);
-        let row_bytes = bytes.len() / rows;
-        let (expected, magnitude) = exact(quant, &bytes[row * row_bytes..(row + 1) * row_bytes], &seen, m * cols);
-        let error = (f64::from(*found) - expected).abs();
-        // A minimum and its scale may cancel, so errors are relative to the terms, not to their sum.
-        assert!(error <= 4e-7 * magnitude + 1e-30, "{quant:?} {rows} x {cols} row {row}, m {m}: {found} != {expected}");
+    let row_bytes = bytes.len() / rows;
+    for (level, found) in products(&matrix, values, &pool) {
+        for (index, found) in found.iter().enumerate() {
+            let (m, row) = (index / rows, index % rows);
+            let (expected, magnitude) = exact(quant, &bytes[row * row_bytes..(row + 1) * row_bytes], &seen, m * cols);
+            // A minimum and its scale may cancel, so errors are relative to the terms, not to their sum.
+            let is_exact = (f64::from(*found) - expected).abs() <= 2e-6 * magnitude + 1e-30;
+            assert!(is_exact, "{quant:?} {rows} x {cols}, {level:?}, row {row}, m {m}: {found} != {expected}");
+        }
     }
 }
 

@@ -17,14 +17,15 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, SUPER, row_groups};
+use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SIX_BIT_BYTES};
 use super::{load, load_halves};
 
 /// Sub-blocks of 16 columns in a superblock.
-const SUB_BLOCKS: usize = SUPER / 16;
+pub(in super::super) const SUB_BLOCKS: usize = SUPER / 16;
 
 /// How far ahead of the superblock at hand its successors are fetched, in bytes: far enough for memory's latency.
-const FETCH_AHEAD: usize = 6912;
+pub(in super::super) const FETCH_AHEAD: usize = 6912;
 
 /// A K-quant, packed by 16 rows.
 pub(super) trait SuperType {
@@ -148,16 +149,6 @@ pub(super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activatio
 /// Integer sums of a superblock: 16 rows (two vectors of 8) for each of `A` activation rows.
 type Sums<const A: usize> = [[__m256i; 2]; A];
 
-/// Runs a block of code for each sub-block, its number a constant.
-macro_rules! for_sub_blocks {
-    ($s:ident => $body:block) => {
-        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
-    };
-    (@ $s:ident $body:block $($n:literal)*) => {
-        $({ const $s: usize = $n; $body })*
-    };
-}
-
 /// The sums straight from the packed quants, which are unpacked in registers: for few rows.
 ///
 /// # Safety
@@ -191,7 +182,7 @@ unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scal
 
 /// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
 #[repr(C, align(64))]
-struct Expanded([u8; ROWS * SUPER]);
+pub(in super::super) struct Expanded(pub(in super::super) [u8; ROWS * SUPER]);
 
 #[target_feature(enable = "avx2")]
 unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
@@ -311,26 +302,34 @@ fn pairs(widened: __m256i) -> [__m256i; 2] {
     [_mm256_unpacklo_epi16(widened, widened), _mm256_unpackhi_epi16(widened, widened)]
 }
 
-/// The six-bit scales and minima of Q4_K and Q5_K, after two f16 of each row.
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn six_bit_scales(weights: *const u8) -> Scales {
+/// The six-bit scales (first four) and minima of Q4_K and Q5_K, after two f16 of each row: those of blocks 2v and 2v + 1
+/// of 32 columns in the halves of vector v, in `SCALE_PLACE` order.
+#[target_feature(enable = "avx2")]
+pub(in super::super) unsafe fn six_bit_vectors(weights: *const u8) -> [__m256i; 8] {
     let six = _mm256_set1_epi8(63);
     let two = _mm256_set1_epi8(3);
     let mut vectors = [_mm256_setzero_si256(); 8];
-    // SAFETY: the caller passes a superblock, whose scales begin after 64 bytes of f16.
+    let mut stored = [_mm256_setzero_si256(); 6];
+    for (v, stored) in stored.iter_mut().enumerate() {
+        // SAFETY: the caller passes a superblock, whose scales begin after 64 bytes of f16.
+        *stored = unsafe { load(weights.add(64 + 32 * v)) };
+        vectors[v] = _mm256_and_si256(*stored, six);
+    }
+    for (v, vector) in vectors[6..].iter_mut().enumerate() {
+        let [a, b, c] = [stored[3 * v], stored[3 * v + 1], stored[3 * v + 2]];
+        let low = _mm256_and_si256(_mm256_srli_epi16::<6>(a), two);
+        let middle = _mm256_and_si256(_mm256_srli_epi16::<4>(b), _mm256_slli_epi16::<2>(two));
+        let high = _mm256_and_si256(_mm256_srli_epi16::<2>(c), _mm256_slli_epi16::<4>(two));
+        *vector = _mm256_or_si256(_mm256_or_si256(low, middle), high);
+    }
+    vectors
+}
+
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn six_bit_scales(weights: *const u8) -> Scales {
+    // SAFETY: the caller passes a superblock.
     unsafe {
-        let mut stored = [_mm256_setzero_si256(); 6];
-        for (v, stored) in stored.iter_mut().enumerate() {
-            *stored = load(weights.add(64 + 32 * v));
-            vectors[v] = _mm256_and_si256(*stored, six);
-        }
-        for (v, vector) in vectors[6..].iter_mut().enumerate() {
-            let [a, b, c] = [stored[3 * v], stored[3 * v + 1], stored[3 * v + 2]];
-            let low = _mm256_and_si256(_mm256_srli_epi16::<6>(a), two);
-            let middle = _mm256_and_si256(_mm256_srli_epi16::<4>(b), _mm256_slli_epi16::<2>(two));
-            let high = _mm256_and_si256(_mm256_srli_epi16::<2>(c), _mm256_slli_epi16::<4>(two));
-            *vector = _mm256_or_si256(_mm256_or_si256(low, middle), high);
-        }
+        let vectors = six_bit_vectors(weights);
         let mut scales = Scales::new(weights, true);
         for (v, vector) in vectors[..4].iter().enumerate() {
             scales.pairs[2 * v] = pairs(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(*vector)));
@@ -375,14 +374,14 @@ fn moved(bytes: __m256i, from: usize, to: usize, mask: i8) -> __m256i {
     _mm256_and_si256(shifted, _mm256_set1_epi8(mask))
 }
 
-/// Where dword `chunk` of 16-column sub-block `s` of a 4-bit plane lies, in vectors of 64 bytes, and whether its quants
+/// Where dword `chunk` of sub-block `s` of a 4-bit plane lies, in vectors of 64 bytes, and whether its quants
 /// are the high nibbles: bytes of 32 columns hold those columns in their low and the next 32 in their high nibbles.
-const fn nibble_place(s: usize, chunk: usize) -> (usize, bool) {
+pub(in super::super) const fn nibble_place(s: usize, chunk: usize) -> (usize, bool) {
     (s / 4 * 8 + s % 2 * 4 + chunk, s % 4 >= 2)
 }
 
 /// Where dword `chunk` of sub-block `s` of a 2-bit plane of Q2_K and Q3_K lies, in vectors of 64 bytes, and its lowest bit.
-const fn two_bit_place(s: usize, chunk: usize) -> (usize, usize) {
+pub(in super::super) const fn two_bit_place(s: usize, chunk: usize) -> (usize, usize) {
     (s / 8 * 8 + s % 2 * 4 + chunk, s % 8 / 2 * 2)
 }
 

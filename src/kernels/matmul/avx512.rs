@@ -1,0 +1,70 @@
+//! Kernels for x86-64 with AVX-512 (F, BW, VL, VNNI): a vector holds a dword of all 16 rows of a group, and one
+//! instruction multiplies it with an activation dword into 32-bit sums. Unsafe to call without these instruction sets.
+
+#![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
+
+mod blocks;
+mod supers;
+
+use std::arch::x86_64::*;
+
+use super::avx2;
+use super::grouped::GroupKernel;
+use crate::kernels::quant::QuantType;
+
+/// The kernel of a type that has one.
+pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
+    match quant {
+        QuantType::Q4_0 => blocks::group::<blocks::Q4_0>,
+        QuantType::Q4_1 => blocks::group::<blocks::Q4_1>,
+        QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
+        QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
+        QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
+        QuantType::Q2K => supers::group::<supers::Q2K>,
+        QuantType::Q3K => supers::group::<supers::Q3K>,
+        QuantType::Q4K => supers::group::<supers::Q4K>,
+        QuantType::Q5K => supers::group::<supers::Q5K>,
+        QuantType::Q6K => supers::group::<supers::Q6K>,
+        // Bound by memory for few rows; the integer types matter more for many.
+        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => avx2::group_kernel(quant),
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn load(at: *const u8) -> __m512i {
+    // SAFETY: the caller passes 64 readable bytes.
+    unsafe { _mm512_loadu_si512(at.cast()) }
+}
+
+/// Sixteen f16.
+#[target_feature(enable = "avx512f")]
+unsafe fn load_halves(at: *const u8) -> __m512 {
+    // SAFETY: the caller passes 32 readable bytes.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(at.cast()) })
+}
+
+/// A dword in every lane.
+#[target_feature(enable = "avx512f")]
+unsafe fn broadcast(at: *const i8) -> __m512i {
+    // SAFETY: the caller passes 4 readable bytes.
+    _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+}
+
+/// Nibbles, high if `high`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn nibbles(bytes: __m512i, high: bool) -> __m512i {
+    moved(bytes, if high { 4 } else { 0 }, 0, 15)
+}
+
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn moved(bytes: __m512i, from: usize, to: usize, mask: i8) -> __m512i {
+    let shifted = match to as i32 - from as i32 {
+        0 => bytes,
+        left @ 1.. => _mm512_sll_epi16(bytes, _mm_cvtsi32_si128(left)),
+        right => _mm512_srl_epi16(bytes, _mm_cvtsi32_si128(-right)),
+    };
+    _mm512_and_si512(shifted, _mm512_set1_epi8(mask))
+}
