@@ -11,7 +11,7 @@ local MULTI = 'add(a, b):\n    return a + b'
 local function insert_at_end(rules, lines, options)
   options = options or {}
   local settings = { rules = rules, encoding = options.encoding }
-  local setup = { cmd = harness.scripted_server, settings = settings, ui = 'extmarks', keymaps = options.keymaps }
+  local setup = { cmd = harness.scripted_server, settings = settings, ui = options.ui or 'extmarks', keymaps = options.keymaps }
   local child = harness.start(setup, { name = options.name or 'main.py', lines = lines }, options.before)
   child:press('GA')
   return child
@@ -462,6 +462,65 @@ test('a second project is served by the same server', with(ADD, { '' }, function
   equal(child:lua('return #vim.lsp.get_clients()'), 1)
   child:press('idef ')
   child:wait_ghost(MULTI)
+end))
+
+--- As `with`, through the path for Neovim 0.12.
+local function with_builtin(rules, lines, body)
+  return with(rules, lines, body, { before = ('dofile(%q)'):format(here .. '/inline_completion.lua'), ui = 'auto' })
+end
+
+local function text_becomes(child, expected)
+  child:wait('the text is ' .. vim.inspect(expected), function()
+    return child:text() == expected
+  end)
+end
+
+local function visible(child, expected)
+  child:wait('visible() is ' .. tostring(expected), function()
+    return child:lua('return require("phi-ls").visible()') == expected
+  end)
+end
+
+test('Neovim 0.12: Tab accepts, closers are replaced, the command runs', with_builtin({
+  { at = 'print(', insert = { 'a, b)' }, after = ')', command = command },
+}, { 'print()' }, function(child)
+  child:press('<Left>')
+  child:wait_screen('print(a, b))')
+  equal(child:ghost(), '', 'the plugin does not draw')
+  child:press('<Tab>')
+  text_becomes(child, 'print(a, b)')
+  equal(child:cursor(), { 1, 11 })
+  visible(child, false)
+  child:wait('the command was executed', function()
+    return count(child, 'workspace/executeCommand') == 1
+  end)
+end))
+
+test('Neovim 0.12: a word, an alternative, a dismissal', with_builtin(TWO, { '' }, function(child)
+  child:press('x = ')
+  visible(child, true)
+  child:press('<M-]>')
+  child:wait_screen('x = two')
+  child:press('<C-]>')
+  visible(child, false)
+  equal(child:text(), 'x = ')
+  child:press('<M-Bslash>')
+  visible(child, true)
+  child:press('<M-Right>')
+  text_becomes(child, 'x = one')
+end))
+
+test('Neovim 0.12: text typed since the request is not inserted twice', with_builtin({
+  { at = 'x = ', insert = { 'one + two' } },
+  { at = 'x = o', insert = { 'unused' }, hold = true },
+  { at = 'x = on', insert = { 'unused' }, hold = true },
+}, { '' }, function(child)
+  child:press('x = ')
+  visible(child, true)
+  child:lua([[vim.o.eventignore = 'CursorMovedI,TextChangedI']])
+  child:type('on')
+  child:press('<Tab>')
+  text_becomes(child, 'x = one + two')
 end))
 
 test('a wrong option is named', function()

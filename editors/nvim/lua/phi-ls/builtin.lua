@@ -36,10 +36,11 @@ local function candidate_of(item)
   if not asked or asked.buf ~= api.nvim_get_current_buf() or asked.row ~= row - 1 or asked.col > col then
     return nil
   end
-  -- A vim.Range counts bytes.
+  -- A vim.Range counts bytes; its shape is still changing between versions.
   local from, to = asked.col, asked.col
   if item.range then
-    from, to = item.range.start.col, item.range.end_.col
+    from = item.range.start and item.range.start.col or item.range.start_col
+    to = item.range.end_ and item.range.end_.col or item.range.end_col
   end
   local candidate = text.candidate(item.insert_text, from, to, asked.line, asked.col)
   local line = api.nvim_get_current_line()
