@@ -1,15 +1,16 @@
 //! The command line: the only place that prints. Each command is a file of `cli/`.
 
+mod ask;
 mod bench;
-// mod complete;
+mod complete;
 mod doctor;
 mod logits;
 mod models;
-// mod place;
+mod place;
 mod pull;
-// mod serve;
+mod serve;
 mod tokenize;
-// mod try_out;
+mod try_out;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +33,8 @@ use crate::model::{self, LoadOptions, LoadedModel};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    // serve
+    #[command(flatten)]
+    serve: serve::ServeArgs,
     /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -40,9 +42,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    // Serve(serve::ServeArgs),
-    // Try(try_out::TryArgs),
-    // Complete(complete::CompleteArgs),
+    Serve(serve::ServeArgs),
+    Try(try_out::TryArgs),
+    Complete(complete::CompleteArgs),
+    /// Explain, fix, refactor, document or test the code at a place in a file
+    Ask(ask::AskArgs),
     Pull(pull::PullArgs),
     Models(models::ModelsArgs),
     Doctor(doctor::DoctorArgs),
@@ -59,11 +63,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
     let outcome = match cli.command {
-        None => Ok(()),
-        // None => serve::serve(&cli.serve),
-        // Some(Command::Serve(args)) => serve::serve(&args),
-        // Some(Command::Try(args)) => try_out::try_out(&args),
-        // Some(Command::Complete(args)) => complete::complete(&args),
+        None => serve::serve(&cli.serve),
+        Some(Command::Serve(args)) => serve::serve(&args),
+        Some(Command::Try(args)) => try_out::try_out(&args),
+        Some(Command::Complete(args)) => complete::complete(&args),
+        Some(Command::Ask(args)) => ask::ask(&args),
         Some(Command::Pull(args)) => pull::pull(&args),
         Some(Command::Models(args)) => models::models(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),

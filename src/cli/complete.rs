@@ -7,10 +7,10 @@ use anyhow::Context as _;
 
 use super::ModelArgs;
 use super::place::{Place, cursor_offset, read_snapshot};
-use crate::config::Settings;
+use crate::config::{ExcludeMatcher, Settings};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority};
-use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Skip, Trigger};
+use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Trigger};
 use crate::text::{PositionEncoding, position_at};
 
 #[derive(clap::Args)]
@@ -48,12 +48,8 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
 /// An engine of its own for a command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     let loader = engine::load::loader(model.reference()?, model.load_options());
-    let options = EngineOptions {
-        load_at_start: true,
-        idle_unload: None,
-        kv_budget_bytes: 1 << 30,
-        gate: Gate::default(),
-    };
+    let options =
+        EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes: 1 << 30, gate: Gate::default() };
     let bar = super::loading_bar();
     let on_event = move |event| match event {
         EngineEvent::Loading(fraction) => bar.set_position((fraction * 1000.0) as u64),
@@ -66,12 +62,12 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
 /// Plans, generates and shapes one completion, as the server does.
 pub(super) fn complete_at(engine: &Engine, snapshot: &Snapshot, offset: usize) -> anyhow::Result<Completed> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
-    let options = CompletionOptions::from_settings(&Settings::default(), snapshot);
+    let excluded = snapshot.path.as_deref().is_some_and(|path| ExcludeMatcher::new(&[]).excludes(path));
+    let options = CompletionOptions::new(&Settings::default().completion, &snapshot.language_id, excluded);
     // A person who names a place has all the time the answer takes.
     let options = CompletionOptions { time_budget: Duration::MAX, ..options };
-    let plan = inline_completion::plan(snapshot, &request, &options, &mut Anchor::default()).map_err(|skip| {
-        anyhow::anyhow!("nothing to complete here: {}", explain_skip(skip))
-    })?;
+    let plan = inline_completion::plan(snapshot, request, &options, &mut Anchor::default())
+        .map_err(|skip| anyhow::anyhow!("nothing to complete here: {skip}"))?;
     let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
     let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, snapshot, best));
     Ok(Completed { item, generation })
@@ -97,16 +93,6 @@ pub(super) fn generate(
         on_done: Box::new(move |outcome| drop(sender.send(outcome))),
     });
     Ok(receiver.recv().context("the engine ended without an answer")??)
-}
-
-fn explain_skip(skip: Skip) -> &'static str {
-    match skip {
-        Skip::MidWord => "the cursor is in the middle of a word; put it at the word's end",
-        Skip::MidLine => "code follows on the line; put the cursor at its end",
-        Skip::Disabled => "completion is off for this language in the settings",
-        Skip::Excluded => "the file looks like one that holds secrets, and such files never enter a prompt",
-        Skip::Empty => "there is no code before the cursor",
-    }
 }
 
 fn to_json(completed: &Completed, snapshot: &Snapshot) -> serde_json::Value {

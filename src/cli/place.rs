@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_place_outside_the_file_is_refused() {
-        let offset = |line, column| cursor_offset(&Place { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"));
+        let offset =
+            |line, column| cursor_offset(&Place { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"));
         assert_eq!(offset(2, 2).unwrap(), 5);
         assert!(offset(1, 4).unwrap_err().to_string().contains("has 2 characters"));
         assert!(offset(9, 1).unwrap_err().to_string().contains("has 3 lines"));

@@ -1,7 +1,14 @@
 //! `phi-ls serve`: the language server on standard input and output.
 
-use crate::config::Settings;
-use crate::server::{self, ServerOptions};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context as _, bail};
+
+use crate::config::{self, Settings, Source};
+use crate::engine::{self, Loader};
+use crate::hub::ModelRef;
+use crate::model::{LoadOptions, ModelError};
+use crate::server::{self, Ended, ServerOptions};
 
 /// Flags of `serve`: they win over every setting.
 #[derive(clap::Args)]
@@ -18,4 +25,50 @@ pub(super) struct ServeArgs {
     /// Accepted because many editors pass it; standard input and output are the only transport
     #[arg(long, hide = true)]
     stdio: bool,
+}
+
+pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let (file, problems) = config::default_file().map_or_else(Default::default, |path| config::read_file(&path));
+    let options = ServerOptions {
+        loader: Arc::new(loader()),
+        settings: vec![(Source::File, file), (Source::Flags, args.settings())],
+        problems,
+    };
+    match server::run_stdio(options).context("cannot start the server")? {
+        Ended::Orderly => Ok(()),
+        Ended::Abrupt => bail!("the client went away without `shutdown` and `exit`"),
+    }
+}
+
+impl ServeArgs {
+    /// The flags as settings.
+    fn settings(&self) -> serde_json::Value {
+        let mut settings = serde_json::Map::new();
+        if let Some(model) = &self.completion_model {
+            settings.insert("completion.model".to_owned(), model.as_str().into());
+        }
+        if let Some(model) = &self.assistant_model {
+            settings.insert("assistant.model".to_owned(), model.as_str().into());
+        }
+        if let Some(threads) = self.threads {
+            settings.insert("threads".to_owned(), threads.into());
+        }
+        settings.into()
+    }
+}
+
+/// Loaders for the models that settings name. All models of the process compute on one pool.
+fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
+    let pool: OnceLock<LoadOptions> = OnceLock::new();
+    move |model, settings| match model.parse::<ModelRef>() {
+        Ok(reference) => {
+            let shared = pool.get_or_init(|| super::load_options(settings.threads));
+            let options = LoadOptions { kv_type: settings.kv_cache_type.into(), ..shared.clone() };
+            engine::load::loader(reference, options)
+        }
+        Err(error) => {
+            let message = error.to_string();
+            Box::new(move |_| Err(ModelError::Missing(message.clone())))
+        }
+    }
 }

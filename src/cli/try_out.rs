@@ -1,0 +1,87 @@
+//! `phi-ls try`: a completion and an explanation of a bundled sample, to see in a minute what this is.
+
+use super::ask::{stream, timing};
+use super::complete::{complete_at, start_engine};
+use super::{ModelArgs, best_installed, pull};
+use crate::config::Settings;
+use crate::context::{Problem, Snapshot};
+use crate::features::code_actions::Action;
+use crate::features::explain;
+use crate::features::question::{AssistantOptions, Question};
+use crate::hub::{Alias, ModelRef};
+use crate::syntax::{self, Parsed};
+use crate::text::Rope;
+
+const SAMPLE: &str = include_str!("sample.py");
+/// Where the sample has a hole.
+const HOLE: &str = "        if grade > ";
+/// The sample's planted bug, and what an interpreter says of it.
+const BUG: &str = "total / len(grades)";
+const BUG_MESSAGE: &str = "ZeroDivisionError: division by zero";
+
+#[derive(clap::Args)]
+pub(super) struct TryArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
+    let model = ModelArgs { model: Some(model_or_starter(args)?.to_string()), threads: args.model.threads };
+    let engine = start_engine(&model)?;
+    let snapshot = sample();
+    let offset = SAMPLE.find(HOLE).map_or(SAMPLE.len(), |at| at + HOLE.len());
+    let completed = complete_at(&engine, &snapshot, offset)?;
+    let item = completed.item.as_ref().map_or("(the model had nothing to add)", |item| &item.insert_text);
+    println!(
+        "Completion. The cursor stands at the end of the second line; the model goes on with what is in brackets:\n"
+    );
+    println!("    for grade in grades:\n{HOLE}[{item}]\n");
+    println!("{}\n", timing(&completed.generation));
+
+    println!("Explanation of a problem: `{BUG}` gives \"{BUG_MESSAGE}\". The model says:\n");
+    let options = AssistantOptions::new(&Settings::default().assistant, false);
+    let plan = explain::plan(&snapshot, &question(), &options)?;
+    let generation = stream(&engine, &plan.prompt, &plan.params, false)?;
+    println!("\n{}", timing(&generation));
+    if model.reference()? == ModelRef::Alias(Alias::Starter) {
+        println!(
+            "\nThis was the starter, a model of 135 million parameters: it shows that everything works, not how good"
+        );
+        println!("an answer can be. For that: phi-ls pull    (Phi-3.5-mini and Phi-4-mini, 2.4 and 2.5 GB)");
+    }
+    Ok(())
+}
+
+/// The model asked for, else the best one installed, else the starter, which is fetched.
+fn model_or_starter(args: &TryArgs) -> anyhow::Result<ModelRef> {
+    if let Some(model) = &args.model.model {
+        return Ok(model.parse()?);
+    }
+    if let Some(installed) = best_installed() {
+        println!("Using {installed}.\n");
+        return Ok(installed);
+    }
+    println!("No model is installed yet; fetching the starter (98 MB).");
+    pull::pull_model(&ModelRef::Alias(Alias::Starter))?;
+    println!();
+    Ok(ModelRef::Alias(Alias::Starter))
+}
+
+fn sample() -> Snapshot {
+    let text = Rope::from_str(SAMPLE);
+    let language = syntax::language_for("python", None);
+    let parsed = language.and_then(|language| Parsed::parse(language, &text));
+    Snapshot { text, version: 0, parsed, language, language_id: "python".to_owned(), path: Some("grades.py".into()) }
+}
+
+fn question() -> Question {
+    let start = SAMPLE.find(BUG).unwrap_or(0);
+    let range = start..start + BUG.len();
+    let problem = Problem {
+        range: range.clone(),
+        message: BUG_MESSAGE.to_owned(),
+        source: Some("python".to_owned()),
+        related: Vec::new(),
+    };
+    Question { action: Action::ExplainProblem, target: range, exact: false, problem: Some(problem), instruction: None }
+}
