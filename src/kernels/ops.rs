@@ -77,9 +77,13 @@ fn rope_plain(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     match style {
         RopeStyle::Neox => {
             let (first, second) = rotated.split_at_mut(half);
-            for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
+            let (firsts, first_rest) = first.as_chunks_mut::<8>();
+            let (seconds, second_rest) = second.as_chunks_mut::<8>();
+            let ((coss, cos_rest), (sins, sin_rest)) = (cos.as_chunks::<8>(), sin.as_chunks::<8>());
+            for (((x, y), cos), sin) in firsts.iter_mut().zip(seconds).zip(coss).zip(sins) {
+                rotate(x, y, cos, sin);
             }
+            rotate(first_rest, second_rest, cos_rest, sin_rest);
         }
         RopeStyle::Interleaved => {
             for ((pair, cos), sin) in rotated.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
@@ -87,6 +91,13 @@ fn rope_plain(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
                 *pair = [x * cos - y * sin, x * sin + y * cos];
             }
         }
+    }
+}
+
+#[inline(always)]
+fn rotate(first: &mut [f32], second: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+        (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
     }
 }
 

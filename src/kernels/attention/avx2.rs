@@ -2,7 +2,7 @@
 //!
 //! A page is read through [`Keys`] and [`Values`]: as it lies in the cache for few queries, or widened to f32 once for
 //! many. Register tiles of queries by vectors (8 positions for the scores, 8 elements of the head for the output) are
-//! 6 by 2, 3 by 4, 2 by 4 and, for a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go.
+//! 6 by 2, 4 by 2, 3 by 4, 2 by 4 and, for a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -13,8 +13,14 @@ use super::page::{self, BLOCK, GROUP};
 use super::{KvShape, KvType, PAGE_LEN};
 use crate::kernels::math::{exp, exp8};
 
-/// From this many queries on, a page is widened to f32 once instead of by each of them.
-const WIDEN_FROM: usize = 8;
+/// From how many queries on a page is widened to f32 once instead of by each tile of them.
+fn widen_from(kv_type: KvType) -> usize {
+    match kv_type {
+        KvType::F16 => 8,
+        KvType::Q8_0 => 4,
+    }
+}
+
 const GROUPS: usize = PAGE_LEN / GROUP;
 
 /// Takes one head's page into the running softmax of `tile`. `visible` tells how many of the page's positions a query
@@ -28,7 +34,7 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
     let dim = shape.head_dim;
     // SAFETY: the caller's promise; `widen` gives a page of f32.
     unsafe {
-        if tile.max.len() >= WIDEN_FROM {
+        if tile.max.len() >= widen_from(shape.kv_type) {
             let mut widened = std::mem::take(&mut tile.widened);
             widened.resize(2 * PAGE_LEN * dim, 0.0);
             widen(shape, head, &mut widened);
@@ -54,6 +60,103 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
     }
 }
 
+/// Writes one head's key and value, as `page::store_plain` does.
+///
+/// # Safety
+/// AVX2 and F16C; the head size is a multiple of 8.
+#[target_feature(enable = "avx2,f16c")]
+pub(super) unsafe fn store(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    let (keys, values) = head.split_at_mut(page::offsets(shape).values);
+    match shape.kv_type {
+        KvType::F16 => store_halves(shape.head_dim, keys, values, position, key, value),
+        KvType::Q8_0 => store_bytes(shape, keys, values, position, key, value),
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn store_halves(dim: usize, keys: &mut [u8], values: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    let group = &mut keys.as_chunks_mut::<2>().0[position / GROUP * GROUP * dim..][..GROUP * dim];
+    for (key, columns) in key.as_chunks::<8>().0.iter().zip(group.chunks_exact_mut(8 * GROUP)) {
+        for (half, column) in halves(key).iter().zip(columns.chunks_exact_mut(GROUP)) {
+            column[position % GROUP] = *half;
+        }
+    }
+    let row = &mut values.as_chunks_mut::<2>().0[position * dim..][..dim];
+    for (value, target) in value.as_chunks::<8>().0.iter().zip(row.as_chunks_mut::<8>().0) {
+        *target = halves(value);
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn store_bytes(shape: &KvShape, keys: &mut [u8], values: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    let (dim, blocks) = (shape.head_dim, page::blocks(shape));
+    let (group, lane) = (position / GROUP, position % GROUP);
+    let (keys, key_scales) = keys.split_at_mut(page::offsets(shape).key_scales);
+    let (values, value_scales) = values.split_at_mut(PAGE_LEN * dim);
+    let key_dwords = &mut keys.as_chunks_mut::<4>().0[group * GROUP * dim / 4..];
+    let key_scales = &mut key_scales.as_chunks_mut::<2>().0[group * blocks * GROUP..];
+    for (block, key) in key.chunks(BLOCK).enumerate() {
+        let scale = block_scale(key);
+        key_scales[block * GROUP + lane] = scale.to_le_bytes();
+        for (eight, key) in key.as_chunks::<8>().0.iter().enumerate() {
+            let [low, high] = quants(key, scale);
+            let first = (block * BLOCK / 4 + 2 * eight) * GROUP + lane;
+            (key_dwords[first], key_dwords[first + GROUP]) = (low, high);
+        }
+    }
+    let value_dwords = &mut values.as_chunks_mut::<4>().0[position * dim / 4..];
+    let value_scales = &mut value_scales.as_chunks_mut::<2>().0[position * blocks..];
+    for (block, value) in value.chunks(BLOCK).enumerate() {
+        let scale = block_scale(value);
+        value_scales[block] = scale.to_le_bytes();
+        for (eight, value) in value.as_chunks::<8>().0.iter().enumerate() {
+            let first = block * BLOCK / 4 + 2 * eight;
+            [value_dwords[first], value_dwords[first + 1]] = quants(value, scale);
+        }
+    }
+}
+
+/// The f16 scale of a block, as bits.
+#[target_feature(enable = "avx2,f16c")]
+fn block_scale(values: &[f32]) -> u16 {
+    let magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
+    let mut max = _mm256_setzero_ps();
+    for eight in values.as_chunks::<8>().0 {
+        // SAFETY: 8 numbers; a NaN in the first operand gives the second.
+        max = _mm256_max_ps(_mm256_and_ps(unsafe { _mm256_loadu_ps(eight.as_ptr()) }, magnitude), max);
+    }
+    let scale = (horizontal(max, |a, b| _mm_max_ps(a, b)) / 127.0).min(65504.0);
+    _mm_extract_epi16::<0>(_mm_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm_set_ss(scale))) as u16
+}
+
+/// Eight numbers divided by a scale, to the nearest integers of +-127.
+#[target_feature(enable = "avx2,f16c")]
+fn quants(values: &[f32; 8], scale: u16) -> [[u8; 4]; 2] {
+    if scale == 0 {
+        return [[0; 4]; 2];
+    }
+    let scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale))));
+    // SAFETY: 8 numbers.
+    let quotients = _mm256_div_ps(unsafe { _mm256_loadu_ps(values.as_ptr()) }, scale);
+    let quants = _mm256_cvtps_epi32(_mm256_min_ps(quotients, _mm256_set1_ps(127.0)));
+    let words = _mm256_packs_epi32(quants, quants);
+    let bytes = _mm256_max_epi8(_mm256_packs_epi16(words, words), _mm256_set1_epi8(-127));
+    [_mm256_extract_epi32::<0>(bytes).to_le_bytes(), _mm256_extract_epi32::<4>(bytes).to_le_bytes()]
+}
+
+/// Eight numbers as f16, held within its finite range.
+#[target_feature(enable = "avx2,f16c")]
+fn halves(values: &[f32; 8]) -> [[u8; 2]; 8] {
+    let (least, most) = (_mm256_set1_ps(-65504.0), _mm256_set1_ps(65504.0));
+    let mut halves = [[0; 2]; 8];
+    // SAFETY: both arrays are as long as the vectors.
+    unsafe {
+        let values = _mm256_min_ps(_mm256_max_ps(_mm256_loadu_ps(values.as_ptr()), least), most);
+        _mm_storeu_si128(halves.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values));
+    }
+    halves
+}
+
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
     let queries = tile.max.len();
@@ -66,6 +169,7 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
                 1 => keys.scores::<1>(dim, query, weights),
                 2 => keys.scores::<2>(dim, query, weights),
                 3 => keys.scores::<3>(dim, query, weights),
+                4 => keys.scores::<4>(dim, query, weights),
                 _ => keys.scores::<6>(dim, query, weights),
             }
         }
@@ -86,20 +190,22 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
                 1 => accumulate_strips::<P, 1>(values, dim, weights, most_visible, output),
                 2 => accumulate_strips::<P, 2>(values, dim, weights, most_visible, output),
                 3 => accumulate_strips::<P, 3>(values, dim, weights, most_visible, output),
+                4 => accumulate_strips::<P, 4>(values, dim, weights, most_visible, output),
                 _ => accumulate_strips::<P, 6>(values, dim, weights, most_visible, output),
             }
         }
     }
 }
 
-/// Cuts `queries` into tiles of 6, 3, 2 and 1: (first, count).
+/// Cuts `queries` into tiles of 6 and the rest into one or two: (first, count).
 fn query_tiles(queries: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut first = 0;
     std::iter::from_fn(move || {
         let count = match queries - first {
             0 => return None,
             6.. => 6,
-            few => few.min(3),
+            5 => 3,
+            few => few,
         };
         first += count;
         Some((first - count, count))

@@ -57,6 +57,16 @@ pub(super) fn head_bytes(shape: &KvShape) -> usize {
 
 /// Writes one head's `key` and `value` (`head_dim` each) at `position` of its block `head`.
 pub(super) fn store(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if super::flash::supports(shape) {
+        // SAFETY: the processor has AVX2 and F16C, and heads are whole vectors.
+        return unsafe { super::avx2::store(shape, head, position, key, value) };
+    }
+    store_plain(shape, head, position, key, value);
+}
+
+/// [`store`] for any processor.
+pub(super) fn store_plain(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
     let dim = shape.head_dim;
     let offsets = offsets(shape);
     let (group, lane) = (position / GROUP, position % GROUP);

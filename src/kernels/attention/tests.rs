@@ -89,6 +89,29 @@ fn attention_matches_its_definition() {
 }
 
 #[test]
+fn every_way_to_store_gives_the_same_bytes() {
+    for kv_type in [KvType::F16, KvType::Q8_0] {
+        for head_dim in [8, 40, 96, 128] {
+            let shape = KvShape { num_kv_heads: 1, head_dim, kv_type };
+            let random = &mut Random::new(head_dim as u64);
+            let (mut found, mut expected) = (vec![0; shape.page_layer_bytes()], vec![0; shape.page_layer_bytes()]);
+            for position in 0..PAGE_LEN {
+                let (mut key, mut value) = (random.gaussians(head_dim), random.gaussians(head_dim));
+                match position {
+                    3 => key.fill(0.0),
+                    4 => value.fill(1e-9),
+                    5 => key[2] = 1e30,
+                    _ => {}
+                }
+                shape.store(&mut found, position, &key, &value);
+                page::store_plain(&shape, &mut expected, position, &key, &value);
+            }
+            assert_eq!(found, expected, "{kv_type:?} {head_dim}");
+        }
+    }
+}
+
+#[test]
 fn huge_scores_do_not_overflow() {
     let shape = KvShape { num_kv_heads: 1, head_dim: 8, kv_type: KvType::F16 };
     let mut page = vec![0; shape.page_layer_bytes()];

@@ -41,6 +41,28 @@ pub(super) struct BlockForm {
     pub(super) sums: Vec<i32>,
 }
 
+/// The blocks of one superblock and one group of rows.
+pub(super) struct BlockInput<'a> {
+    pub(super) quants: &'a [i8],
+    pub(super) scales: &'a [f32],
+    pub(super) scaled_sums: &'a [f32],
+    pub(super) sums: &'a [i32],
+}
+
+impl BlockForm {
+    /// The blocks of the superblock of `width` columns that begins at column `start`, of `rows` rows from `first` on.
+    pub(super) fn input(&self, m: usize, start: usize, width: usize, (first, rows): (usize, usize)) -> BlockInput<'_> {
+        let (place, len) = (start * m + first * width, rows * width);
+        let blocks = place / BLOCK..(place + len) / BLOCK;
+        BlockInput {
+            quants: &self.quants[place..place + len],
+            scales: &self.scales[blocks.clone()],
+            scaled_sums: &self.scaled_sums[blocks.clone()],
+            sums: &self.sums[blocks],
+        }
+    }
+}
+
 /// One scale per 256 columns: for the K-quants.
 #[derive(Default)]
 pub(super) struct SuperForm {

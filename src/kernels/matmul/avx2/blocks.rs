@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activations::{Activations, BLOCK, SUPER, row_groups};
+use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
 use super::super::layout::ROWS;
 use super::{load, load_halves};
 
@@ -109,14 +109,7 @@ pub(super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activatio
         let blocks = width / BLOCK;
         let weights = &weights[start / BLOCK * T::BYTES..][..blocks * T::BYTES];
         for (first, rows) in row_groups(m) {
-            let form = &activations.blocks;
-            let place = (start * m + first * width) / BLOCK;
-            let input = Input {
-                quants: &form.quants[start * m + first * width..][..rows * width],
-                scales: &form.scales[place..][..rows * blocks],
-                scaled_sums: &form.scaled_sums[place..][..rows * blocks],
-                sums: &form.sums[place..][..rows * blocks],
-            };
+            let input = activations.blocks.input(m, start, width, (first, rows));
             let sums = &mut sums[first * ROWS..][..rows * ROWS];
             // SAFETY: the slices have just been cut to the sizes the kernel reads.
             unsafe {
@@ -131,20 +124,12 @@ pub(super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activatio
     }
 }
 
-/// A superblock of one group of activation rows.
-struct Input<'a> {
-    quants: &'a [i8],
-    scales: &'a [f32],
-    scaled_sums: &'a [f32],
-    sums: &'a [i32],
-}
-
 /// Adds the product of up to 8 blocks of 16 rows with `A` activation rows to `sums (A, 16)`.
 ///
 /// # Safety
 /// AVX2, FMA, F16C; the slices fit: whole blocks of weights, as many of the input, `A * 16` sums.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &Input<'_>, sums: &mut [f32]) {
+unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &BlockInput<'_>, sums: &mut [f32]) {
     // SAFETY: every access below lies inside the slices, by the sizes the caller promises.
     unsafe {
         let total = sums.as_mut_ptr();
