@@ -1,6 +1,9 @@
-//! phi-ls: a language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini.
+//! phi-ls: a language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on the person's own
+//! machine, from GGUF files, in one process.
 //!
-//! Modules, lowest layer first; a module imports from lower rows only (`tests/it/tidy.rs` enforces it).
+//! # Layers
+//!
+//! A module imports from lower rows only; `tests/it/tidy.rs` enforces it, with where each crate may be named.
 //!
 //! ```text
 //!  5  main -> cli                 prints only here
@@ -11,6 +14,47 @@
 //!  1  syntax     model  hub       tree-sitter only here | candle only here (and engine) | network only in hub
 //!  0  text  config  kernels       std, serde; `unsafe` only in kernels (and the file map)
 //! ```
+//!
+//! # One inline completion
+//!
+//! 1. [`server`]: the protocol library polls the handler, which at its first poll sends an event to the session thread
+//!    and then only waits. Messages keep their order, and no lock is ever held.
+//! 2. The session finds the document and its tree and calls [`features::inline_completion::plan`]: the gate (is there
+//!    anything to ask?), the [`context`] around the cursor, the [`prompt`].
+//! 3. [`engine::Engine::submit`]: the newest job of a document wins. The engine's thread encodes the prompt, starts from
+//!    the longest cached prefix, backs up over a split word (token healing), prefills in chunks, and decodes with guesses
+//!    taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
+//! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
+//! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
+//!
+//! # Who owns what
+//!
+//! - The session thread owns documents, settings and pending requests. Others get values: a rope or a tree clones in
+//!   constant time.
+//! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
+//!   sequences share pages of common beginnings.
+//! - Kernels of all models share one [`kernels::pool::ThreadPool`].
+//! - Background work waits at the [`engine::Gate`] while a completion is pending anywhere.
+//!
+//! # Invariants
+//!
+//! - Engine threads never see documents; the session never sees tensors.
+//! - Every request is answered exactly once; a superseded one with an empty list, before the newer one.
+//! - Offsets are bytes inside; positions exist only in [`lsp`].
+//! - While a person types, one prompt is the beginning of the next: [`context::Anchor`] freezes everything before the
+//!   cursor's text. What breaks this costs seconds per key.
+//! - Role tags enter a prompt by id. Text, whatever it says, stays text.
+//! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
+//! - Nothing but [`hub`] opens a socket.
+//!
+//! # Where to add
+//!
+//! - a language: a row in `syntax.rs` and a folder in `queries/`
+//! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass
+//! - a chat format: a row in `model/chat.rs`
+//! - a quantisation: a layout and a kernel in `kernels/matmul/`, beside the portable one that tests it
+//! - a setting: a row in `config/keys.rs`
+//! - a prompt: `prompt/`, the only place with English addressed to a model
 
 pub mod config;
 pub mod kernels;

@@ -20,5 +20,6 @@ mod queries;
 mod settings;
 mod support;
 mod text;
+mod tidy;
 mod tokenizer;
 mod vscode_settings;
