@@ -60,7 +60,8 @@ fn sources() -> Vec<Source> {
         let text = std::fs::read_to_string(path).unwrap();
         let path = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
         let module = path.trim_start_matches("src/").trim_end_matches(".rs").split('/').next().unwrap().to_owned();
-        let until_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let is_tests = path.ends_with("tests.rs") || path.ends_with("fixture.rs");
+        let until_tests = if is_tests { "" } else { text.split("#[cfg(test)]\nmod tests {").next().unwrap() };
         let code_lines = until_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = code_lines.collect::<Vec<_>>().join("\n");
         Source { path, module, code, text }

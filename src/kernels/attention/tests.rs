@@ -1,3 +1,5 @@
+//! Attention kernels against a plain computation in f64.
+
 use super::*;
 use crate::kernels::random::Random;
 

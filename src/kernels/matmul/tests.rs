@@ -1,3 +1,5 @@
+//! Matrix kernels of every type and level against plain arithmetic.
+
 use super::activations::quantize::{quantize_block, quantize_superblock};
 use super::activations::{BLOCK, SUPER};
 use super::*;
