@@ -2,8 +2,9 @@
 
 mod brackets;
 mod gate;
+mod generation;
 mod place;
-mod plan;
+
 mod shape;
 
 use std::ops::Range;
@@ -123,7 +124,7 @@ pub fn plan(
     let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
     let place = Place::at(&accepted, cursor);
     gate::gate(&place, trigger, options)?;
-    let params = plan::generation_params(&place, &accepted, trigger, options);
+    let params = generation::generation_params(&place, &accepted, trigger, options);
     let limits = Limits::for_tokens(options.context_tokens);
     let context = match selected {
         None => completion_context(&accepted, place.offset, limits, anchor),

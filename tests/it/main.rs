@@ -18,6 +18,7 @@ mod pull;
 mod quant;
 mod queries;
 mod settings;
+mod shaping;
 mod support;
 mod text;
 mod tidy;

@@ -212,7 +212,10 @@ fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
     let text = &text[line_start..];
     let expected = expected_indent(place);
     let wanted = if line_start == 0 { place.indent() + indent_columns(text) } else { indent_columns(text) };
-    if place.indent() >= expected || wanted <= place.indent() {
+    // Indentation is there twice only if it is there already, and not on its way.
+    let level = place.indent_style.level_columns();
+    let is_there = place.indent() > 0 && place.indent() % level == 0 && place.indent() >= expected;
+    if is_there || wanted <= place.indent() {
         return text.trim_start_matches([' ', '\t']);
     }
     // On its way to a deeper level: what is missing, counted from the cursor.
@@ -287,7 +290,8 @@ fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
     for closer in unopened {
         let rest = &suffix[replaced..];
         let met = rest.trim_start().strip_prefix(closer.closer).map(|after| suffix.len() - after.len());
-        let opened_here = due.last() == Some(&closer.closer);
+        // Sentences close their brackets as they like.
+        let opened_here = due.last() == Some(&closer.closer) || place.prose;
         match met {
             Some(end) => replaced = end,
             None if !opened_here => return (text[..closer.offset].trim_end(), replaced),

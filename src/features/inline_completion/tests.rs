@@ -259,6 +259,7 @@ fn prose_fences_and_role_tags_are_never_shown() {
         "Here is the sum of all elements:",
         expect!["/// ⟦Here is the sum of all elements:⟧"],
     );
+    check("rust", "/// Lines (that $0\nfn f() {}\n", "are shown).", expect!["/// Lines (that ⟦are shown).⟧"]);
     check("markdown", "# Title\n\n$0\n", "Here is an example:\n", expect!["⟦Here is an example:⟧"]);
 }
 
@@ -384,7 +385,7 @@ fn the_setting_decides_about_lines_where_syntax_does_not_forbid() {
         let (snapshot, offset) = fixture("rust", marked);
         let place = Place::at(&snapshot, offset);
         let options = CompletionOptions { multiline, ..options() };
-        plan::generation_params(&place, &snapshot, trigger, &options).stop.single_line
+        generation::generation_params(&place, &snapshot, trigger, &options).stop.single_line
     };
     let opened = "fn f() {$0\n}\n";
     let statement = "fn f() {\n    let a = $0\n}\n";

@@ -1,0 +1,117 @@
+//! Whatever a model writes, wherever the cursor is: what is shown fits into the document.
+
+use phi_ls::config::CompletionSettings;
+use phi_ls::context::{Anchor, Snapshot};
+use phi_ls::engine::{Candidate, StopReason};
+use phi_ls::features::inline_completion::{CompletionOptions, InlineItem, InlineRequest, Plan, Trigger, finish, plan};
+
+use crate::support::documents::{DOCUMENTS, Lcg, document};
+
+/// Pieces model texts are made of: code, closers, white space, noise, characters of several bytes.
+const PIECES: &[&str] = &[
+    "foo",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "`",
+    ";",
+    ", ",
+    "\n",
+    "\n    ",
+    "\n\t",
+    "    ",
+    "\t",
+    " ",
+    "return a + b",
+    "é",
+    "漢字",
+    "😀",
+    "```",
+    "```rust\n",
+    "<|end|>",
+    "Sure, here is the code:\n",
+    "// ",
+    "# ",
+    "\r\n",
+    "=> ",
+    ":",
+    "\\",
+    "\\\"",
+    "a.b.a.b.a.b.a.b.a.b",
+    "\n}\n",
+    ");",
+];
+
+fn plan_at(snapshot: &Snapshot, offset: usize, trigger: Trigger) -> Option<Plan> {
+    let options = CompletionOptions::new(&CompletionSettings::default(), &snapshot.language_id, false);
+    let request = InlineRequest { offset, trigger, selected: None };
+    plan(snapshot, request, &options, &mut Anchor::default()).ok()
+}
+
+/// What every client relies on.
+fn check_fits(snapshot: &Snapshot, offset: usize, raw: &str, item: &InlineItem) {
+    let about = || format!("{:?} at {offset} of {:?}: {item:?}", raw, snapshot.language_id);
+    let replaced =
+        snapshot.text.get_byte_slice(item.range.clone()).unwrap_or_else(|| panic!("{}", about())).to_string();
+    assert_eq!(item.range.start, offset, "the range begins at the cursor: {}", about());
+    assert!(!replaced.contains(['\n', '\r']), "the range is on one line: {}", about());
+    assert!(!item.insert_text.trim().is_empty(), "something is shown: {}", about());
+    assert!(!item.insert_text.contains("<|end|>"), "no role tags: {}", about());
+    // An editor shows ghost text only if what is replaced can be found in it, in order.
+    let mut inserted = item.insert_text.chars();
+    for character in replaced.chars().filter(|character| !character.is_whitespace()) {
+        assert!(inserted.any(|other| other == character), "what is replaced is inserted again: {}", about());
+    }
+}
+
+#[test]
+fn any_text_at_any_place_fits_or_is_not_shown() {
+    let mut random = Lcg::new(11);
+    let mut shown = 0;
+    for (language_id, text) in DOCUMENTS {
+        let snapshot = document(language_id, text);
+        let places: Vec<_> = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
+        for offset in places {
+            for trigger in [Trigger::Automatic, Trigger::Invoked] {
+                let Some(plan) = plan_at(&snapshot, offset, trigger) else { continue };
+                for _ in 0..4 {
+                    let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
+                    let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
+                    let candidate = Candidate { text: raw.clone(), stop_reason, mean_logprob: -0.1 };
+                    if let Some(item) = finish(&plan, &snapshot, &candidate) {
+                        shown += 1;
+                        check_fits(&snapshot, offset, &raw, &item);
+                    }
+                }
+            }
+        }
+    }
+    assert!(shown > 1000, "only {shown} texts were shown: this test says nothing");
+}
+
+/// Wherever a line is cut, its own rest is a completion that restores the document.
+#[test]
+fn the_rest_of_a_line_restores_the_document() {
+    let mut restored = 0;
+    for (language_id, text) in DOCUMENTS {
+        for (offset, _) in text.char_indices() {
+            let line_end = text[offset..].find('\n').map_or(text.len(), |end| offset + end);
+            let rest = &text[offset..line_end];
+            let cut = format!("{}{}", &text[..offset], &text[line_end..]);
+            let snapshot = document(language_id, &cut);
+            let Some(plan) = plan_at(&snapshot, offset, Trigger::Automatic) else { continue };
+            let candidate = Candidate { text: rest.to_owned(), stop_reason: StopReason::LineEnd, mean_logprob: -0.1 };
+            let Some(item) = finish(&plan, &snapshot, &candidate) else { continue };
+            let mut accepted = cut.clone();
+            accepted.replace_range(item.range.clone(), &item.insert_text);
+            restored += 1;
+            assert_eq!(accepted, *text, "{rest:?} at {offset} of {language_id}");
+        }
+    }
+    assert!(restored > 500, "only {restored} places had a completion: this test says nothing");
+}
