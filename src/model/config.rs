@@ -7,6 +7,8 @@ use crate::kernels::ops::RopeStyle;
 
 /// Larger than any size of any model this program could run; keeps products of sizes far from overflow.
 const MAX_SIZE: u64 = 1 << 24;
+/// As above, for the elements of one head: tables are made of it before any tensor's shape has confirmed it.
+const MAX_HEAD_DIM: usize = 4096;
 /// As above, for positions.
 const MAX_POSITIONS: u64 = 1 << 31;
 
@@ -140,8 +142,11 @@ impl ModelConfig {
                 &format!("expected a divisor of the {heads} query heads, found {kv_heads}"),
             ));
         }
-        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
-            let found = format!("expected heads of an even size, found {} elements in {heads}", self.hidden_size);
+        if self.head_dim == 0 || self.head_dim > MAX_HEAD_DIM || !self.head_dim.is_multiple_of(2) {
+            let found = format!(
+                "expected heads of an even size up to {MAX_HEAD_DIM}, found {} elements in {heads}",
+                self.hidden_size
+            );
             return Err(keys.fault("attention.head_count", &found));
         }
         if self.rope_dim > self.head_dim || !self.rope_dim.is_multiple_of(2) {

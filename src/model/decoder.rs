@@ -1,6 +1,7 @@
 //! The decoder: embedding, layers of attention and gated MLP, final norm, output projection. One pass for both
 //! architectures, over scratch memory that is reused: decoding a token allocates nothing once the buffers have grown.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::config::{Architecture, ModelConfig};
@@ -55,11 +56,25 @@ struct Scratch {
     inputs: Vec<AttentionInput<'static>>,
 }
 
+impl Scratch {
+    /// Makes every buffer hold `m` rows; growing back to a size it had allocates nothing.
+    fn resize(&mut self, config: &ModelConfig, m: usize) {
+        self.hidden_states.resize(m * config.hidden_size, 0.0);
+        self.normed.resize(m * config.hidden_size, 0.0);
+        self.qkv.resize(m * (config.query_size() + 2 * config.key_value_size()), 0.0);
+        self.query.resize(m * config.query_size(), 0.0);
+        self.attn_out.resize(m * config.query_size(), 0.0);
+        self.gate_up.resize(m * 2 * config.intermediate_size, 0.0);
+        self.gated.resize(m * config.intermediate_size, 0.0);
+        self.delta.resize(m * config.hidden_size, 0.0);
+    }
+}
+
 /// A point in the pass at which the residual stream can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Embedding,
-    /// After this many layers.
+    /// After this many layers. After the last one only the rows that logits are asked for are left.
     Layer(usize),
 }
 
@@ -105,17 +120,23 @@ impl Decoder {
         observe: &mut dyn FnMut(Stage, &[f32]),
     ) -> Result<(), ModelError> {
         sequences.iter().try_for_each(|sequence| self.check(sequence))?;
+        if sequences.iter().all(|sequence| sequence.tokens.is_empty()) {
+            *logits = Logits { values: Vec::new(), vocab_size: self.config.vocab_size };
+            return Ok(());
+        }
         self.begin(sequences);
         observe(Stage::Embedding, &self.scratch.hidden_states);
         for layer_idx in 0..self.weights.layers.len() {
             self.attention(layer_idx, sequences);
-            self.mlp(layer_idx);
+            if !self.scratch.hidden_states.is_empty() {
+                self.mlp(layer_idx);
+            }
             observe(Stage::Layer(layer_idx + 1), &self.scratch.hidden_states);
         }
         for sequence in sequences.iter_mut() {
             sequence.cache.commit(sequence.tokens);
         }
-        self.output(sequences, logits);
+        self.output(logits);
         Ok(())
     }
 
@@ -148,14 +169,7 @@ impl Decoder {
     fn begin(&mut self, sequences: &mut [Sequence<'_>]) {
         let Self { config, scratch, .. } = self;
         let m = sequences.iter().map(|sequence| sequence.tokens.len()).sum::<usize>();
-        scratch.hidden_states.resize(m * config.hidden_size, 0.0);
-        scratch.normed.resize(m * config.hidden_size, 0.0);
-        scratch.qkv.resize(m * (config.query_size() + 2 * config.key_value_size()), 0.0);
-        scratch.query.resize(m * config.query_size(), 0.0);
-        scratch.attn_out.resize(m * config.query_size(), 0.0);
-        scratch.gate_up.resize(m * 2 * config.intermediate_size, 0.0);
-        scratch.gated.resize(m * config.intermediate_size, 0.0);
-        scratch.delta.resize(m * config.hidden_size, 0.0);
+        scratch.resize(config, m);
         scratch.cos.clear();
         scratch.sin.clear();
 
@@ -174,47 +188,70 @@ impl Decoder {
     /// `hidden_states += attn_output(attention(attn_norm(hidden_states)))`, adding to the caches on the way.
     fn attention(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
         let Self { config, weights, pool, scratch, .. } = self;
-        let LayerWeights { attn_norm, attn_qkv, attn_output, .. } = &weights.layers[layer_idx];
-        let Scratch { hidden_states, normed, qkv, query, attn_out, delta, part_out, activations, .. } = scratch;
+        let LayerWeights { attn_norm, attn_qkv, .. } = &weights.layers[layer_idx];
+        let Scratch { hidden_states, normed, qkv, part_out, activations, .. } = scratch;
         norm_rows(pool, hidden_states, attn_norm, config.rms_norm_eps, normed);
         attn_qkv.forward(pool, normed, activations, part_out, qkv); // (m, query_size + 2 * key_value_size)
+        self.rotate_and_store(layer_idx, sequences);
+        if self.scratch.hidden_states.is_empty() {
+            return;
+        }
+        self.attend(layer_idx, sequences); // (m, query_size)
 
-        // Rotate queries and keys, store keys and values. The attention kernel wants the queries on their own.
-        let half = config.rope_dim / 2;
-        let query_rows = query.chunks_exact_mut(config.query_size());
-        let angles = scratch.cos.chunks_exact(half).zip(scratch.sin.chunks_exact(half));
-        let mut rows =
-            qkv.chunks_exact_mut(config.query_size() + 2 * config.key_value_size()).zip(query_rows).zip(angles);
-        for Sequence { tokens, cache, .. } in sequences.iter_mut() {
-            let past_len = cache.tokens().len();
-            for (position, ((qkv, query), (cos, sin))) in (past_len..past_len + tokens.len()).zip(&mut rows) {
-                let (query_and_key, value) = qkv.split_at_mut(config.query_size() + config.key_value_size());
+        let Self { weights, pool, scratch, .. } = self;
+        let Scratch { hidden_states, attn_out, delta, part_out, activations, .. } = scratch;
+        weights.layers[layer_idx].attn_output.forward(pool, attn_out, activations, part_out, delta); // (m, hidden_size)
+        ops::add(hidden_states, delta);
+    }
+
+    /// Rotates queries and keys and stores keys and values. What follows the last layer's attention is needed only for
+    /// rows that logits are asked for: there all others are dropped from the queries and the residual stream.
+    fn rotate_and_store(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
+        let Self { config, scratch, rope_style, .. } = self;
+        let Scratch { hidden_states, qkv, query, cos, sin, .. } = scratch;
+        let (query_size, hidden_size, half) = (config.query_size(), config.hidden_size, config.rope_dim / 2);
+        let angles = cos.chunks_exact(half).zip(sin.chunks_exact(half));
+        let mut rows = qkv.chunks_exact_mut(query_size + 2 * config.key_value_size()).zip(angles).enumerate();
+        let mut m = 0;
+        for sequence in sequences {
+            let kept = kept_rows(sequence, layer_idx + 1 == config.num_hidden_layers);
+            let past_len = sequence.cache.tokens().len();
+            for (index, (row, (qkv, (cos, sin)))) in (0..sequence.tokens.len()).zip(&mut rows) {
+                let (query_and_key, value) = qkv.split_at_mut(query_size + config.key_value_size());
                 for head in query_and_key.chunks_exact_mut(config.head_dim) {
-                    ops::rope(self.rope_style, head, cos, sin);
+                    ops::rope(*rope_style, head, cos, sin);
                 }
-                let (rotated_query, key) = query_and_key.split_at(config.query_size());
-                query.copy_from_slice(rotated_query);
-                cache.store(layer_idx, position, key, value);
+                let (rotated_query, key) = query_and_key.split_at(query_size);
+                sequence.cache.store(layer_idx, past_len + index, key, value);
+                if kept.contains(&index) {
+                    query[m * query_size..(m + 1) * query_size].copy_from_slice(rotated_query);
+                    hidden_states.copy_within(row * hidden_size..(row + 1) * hidden_size, m * hidden_size);
+                    m += 1;
+                }
             }
         }
+        scratch.resize(config, m);
+    }
 
+    /// `attn_out` from `query` and the caches.
+    fn attend(&mut self, layer_idx: usize, sequences: &[Sequence<'_>]) {
+        let Self { config, pool, scratch, .. } = self;
         let mut pages = recycle(std::mem::take(&mut scratch.pages));
-        for sequence in sequences.iter() {
+        for sequence in sequences {
             pages.extend(sequence.cache.layer_pages(layer_idx));
         }
         let mut inputs = recycle(std::mem::take(&mut scratch.inputs));
         let mut rest = pages.as_slice();
-        for Sequence { tokens, cache, .. } in sequences.iter() {
-            let (pages, others) = rest.split_at(cache.pages().len());
+        for sequence in sequences {
+            let (pages, others) = rest.split_at(sequence.cache.pages().len());
             rest = others;
-            inputs.push(AttentionInput { pages, past_len: cache.tokens().len(), rows: tokens.len() });
+            let kept = kept_rows(sequence, layer_idx + 1 == config.num_hidden_layers);
+            let past_len = sequence.cache.tokens().len() + kept.start;
+            inputs.push(AttentionInput { pages, past_len, rows: kept.len() });
         }
-        attend(pool, &self.kv_shape, config.num_attention_heads, query, &inputs, attn_out); // (m, query_size)
+        attend(pool, &self.kv_shape, config.num_attention_heads, &scratch.query, &inputs, &mut scratch.attn_out);
         scratch.inputs = recycle(inputs);
         scratch.pages = recycle(pages);
-
-        attn_output.forward(pool, attn_out, activations, part_out, delta); // (m, hidden_size)
-        ops::add(hidden_states, delta);
     }
 
     /// `hidden_states += ffn_down(silu(gate) * up)`, gate and up from `ffn_norm(hidden_states)`.
@@ -230,33 +267,17 @@ impl Decoder {
         ops::add(hidden_states, delta);
     }
 
-    /// Logits of the rows asked for: the final norm and the output projection see no others.
-    fn output(&mut self, sequences: &[Sequence<'_>], logits: &mut Logits) {
+    /// Logits of the rows that are left.
+    fn output(&mut self, logits: &mut Logits) {
         let Self { config, weights, pool, scratch, .. } = self;
         let Scratch { hidden_states, normed, activations, .. } = scratch;
-        normed.clear();
-        let mut first_row = 0;
-        for Sequence { tokens, logits, .. } in sequences {
-            let end = first_row + tokens.len();
-            let wanted = match logits {
-                LogitRows::None => end..end,
-                LogitRows::Last => end - 1..end,
-                LogitRows::All => first_row..end,
-            };
-            for row in wanted {
-                let row = &hidden_states[row * config.hidden_size..(row + 1) * config.hidden_size];
-                let start = normed.len();
-                normed.resize(start + config.hidden_size, 0.0);
-                ops::rms_norm(row, &weights.output_norm, config.rms_norm_eps, &mut normed[start..]);
-            }
-            first_row = end;
-        }
+        let m = hidden_states.len() / config.hidden_size;
         logits.vocab_size = config.vocab_size;
-        logits.values.resize(normed.len() / config.hidden_size * config.vocab_size, 0.0);
-        if !normed.is_empty() {
-            let output = weights.output();
-            activations.quantize(pool, normed, config.hidden_size, &[output]);
-            output.matmul(pool, activations, &mut logits.values); // (rows, vocab_size)
+        logits.values.resize(m * config.vocab_size, 0.0);
+        if m > 0 {
+            norm_rows(pool, hidden_states, &weights.output_norm, config.rms_norm_eps, normed);
+            activations.quantize(pool, normed, config.hidden_size, &[weights.output()]);
+            weights.output().matmul(pool, activations, &mut logits.values); // (m, vocab_size)
         }
     }
 }
@@ -272,6 +293,16 @@ impl LanguageModel for Decoder {
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
         self.forward_observed(sequences, logits, &mut |_, _| {})
+    }
+}
+
+/// The new tokens of `sequence` that are computed to the end of a layer.
+fn kept_rows(sequence: &Sequence<'_>, is_last_layer: bool) -> Range<usize> {
+    let len = sequence.tokens.len();
+    match sequence.logits {
+        LogitRows::None if is_last_layer => len..len,
+        LogitRows::Last if is_last_layer => len - 1..len,
+        _ => 0..len,
     }
 }
 

@@ -10,16 +10,16 @@ use crate::support::starter;
 /// Where the text leaves the model undecided, either of two tokens closer than this is right: both engines quantise
 /// activations to 8 bits and add in different orders. Against the same weights in f32 the logits of this model have an
 /// error of 0.17 here and 0.16 in llama.cpp (standard deviation over the vocabulary, at one position of these prompts).
-const ROUNDING: f64 = 0.5;
+pub(crate) const ROUNDING: f64 = 0.5;
 
 /// The fixture's first prompts are those whose text decides what comes next.
 const DECIDED: usize = 10;
 
 #[derive(serde::Deserialize)]
-struct Case {
+pub(crate) struct Case {
     prompt: String,
     ids: Vec<u32>,
-    greedy: Vec<u32>,
+    pub(crate) greedy: Vec<u32>,
     gap: Vec<f64>,
 }
 
@@ -28,7 +28,7 @@ fn argmax(logits: &[f32]) -> u32 {
 }
 
 /// How many tokens agree, feeding llama.cpp's own token each time so that one close call does not end the comparison.
-fn compare(loaded: &mut LoadedModel, case: &Case) -> Vec<(usize, u32, u32, f64)> {
+pub(crate) fn compare(loaded: &mut LoadedModel, case: &Case) -> Vec<(usize, u32, u32, f64)> {
     let mut cache = loaded.model.new_cache(RopeFactors::Short);
     let mut logits = Logits::default();
     let mut tokens = case.ids.clone();

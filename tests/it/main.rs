@@ -6,6 +6,7 @@ mod context;
 mod describe;
 mod documents;
 mod engine;
+mod full_size;
 mod gguf;
 mod greedy;
 mod hub;

@@ -184,6 +184,23 @@ fn only_the_rows_asked_for_have_logits() {
 }
 
 #[test]
+fn a_pass_without_tokens_changes_nothing() {
+    let mut decoder = load(&TinyModel::phi3());
+    let mut cache = decoder.new_cache(RopeFactors::Short);
+    assert!(pass(&mut decoder, &mut cache, &[]).is_empty());
+    assert_eq!(cache.bytes(), 0);
+    // Beside a sequence that has some, it is no row either.
+    let mut other = decoder.new_cache(RopeFactors::Short);
+    let mut logits = Logits::default();
+    let mut batch = [
+        Sequence { tokens: &[], cache: &mut cache, logits: LogitRows::All },
+        Sequence { tokens: &[1, 2], cache: &mut other, logits: LogitRows::Last },
+    ];
+    decoder.forward(&mut batch, &mut logits).expect("a pass");
+    assert_eq!((logits.rows(), other.tokens()), (1, [1, 2].as_slice()));
+}
+
+#[test]
 fn a_refused_pass_leaves_every_cache_as_it_was() {
     let model = TinyModel::phi3();
     let (mut decoder, tokens) = (load(&model), tokens(&model, 40));
