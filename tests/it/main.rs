@@ -18,6 +18,7 @@ mod prompts;
 mod pull;
 mod quant;
 mod queries;
+mod readme;
 mod settings;
 mod shaping;
 mod support;
