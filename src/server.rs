@@ -49,6 +49,15 @@ pub struct ServerOptions {
     pub settings: Vec<(Source, Value)>,
     /// What went wrong when they were read; told to the person like any other problem with settings.
     pub problems: Vec<Problem>,
+    /// While a completion is on screen, prepare the next one as if it were accepted.
+    pub prepare_next: bool,
+}
+
+impl ServerOptions {
+    /// A server as people use it, with the settings' defaults.
+    pub fn new(loader: ModelLoader) -> Self {
+        Self { loader, settings: Vec::new(), problems: Vec::new(), prepare_next: true }
+    }
 }
 
 /// How a server ended.

@@ -30,9 +30,9 @@ pub(super) struct ServeArgs {
 pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let (file, problems) = config::default_file().map_or_else(Default::default, |path| config::read_file(&path));
     let options = ServerOptions {
-        loader: Arc::new(loader()),
         settings: vec![(Source::File, file), (Source::Flags, args.settings())],
         problems,
+        ..ServerOptions::new(Arc::new(loader()))
     };
     match server::run_stdio(options).context("cannot start the server")? {
         Ended::Orderly => Ok(()),

@@ -12,7 +12,7 @@ use crate::features::inline_completion::InlineItem;
 use crate::text::{PositionEncoding, Rope, position_at};
 
 /// After these, clients without inline completion ask for a completion by themselves.
-const TRIGGER_CHARACTERS: [&str; 6] = [".", ":", "(", "=", ">", " "];
+const TRIGGER_CHARACTERS: [&str; 5] = [".", ":", "(", "=", ">"];
 
 /// The most characters of a completion's first line that a popup shows.
 const LABEL_LEN: usize = 60;

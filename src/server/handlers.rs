@@ -115,6 +115,10 @@ impl LanguageServer for Backend {
         self.session.send(Event::Change(params));
     }
 
+    async fn did_save(&self, _: lsp::DidSaveTextDocumentParams) {
+        // Some clients send it unasked; the text is known already.
+    }
+
     async fn did_close(&self, params: lsp::DidCloseTextDocumentParams) {
         self.session.send(Event::Close(params.text_document.uri));
     }

@@ -5,6 +5,7 @@
 mod completions;
 mod configuration;
 mod documents;
+mod next;
 mod planning;
 mod recall;
 mod resident;
@@ -64,6 +65,12 @@ pub(super) enum Event {
         text: String,
     },
     JobDone {
+        document: u64,
+        job: u64,
+        outcome: std::result::Result<Generation, EngineError>,
+    },
+    /// The completion that was prepared for the case that the one on screen is accepted.
+    Prepared {
         document: u64,
         job: u64,
         outcome: std::result::Result<Generation, EngineError>,
@@ -146,6 +153,7 @@ pub(super) struct Session {
     resident: Resident,
     numbers: Numbers,
     accepted: u64,
+    prepare_next: bool,
     /// A failure of our own has been told to the person.
     failure_told: bool,
 }
@@ -175,6 +183,7 @@ impl Session {
             resident: Resident::new(options.loader, sender.clone(), outgoing),
             numbers: Numbers::default(),
             accepted: 0,
+            prepare_next: options.prepare_next,
             failure_told: false,
         };
         std::thread::Builder::new().name("session".to_owned()).spawn(move || session.run())?;
@@ -231,6 +240,7 @@ impl Session {
             Event::Engine { engine, event } => self.resident.hear(engine, event),
             Event::JobText { document, job, text } => self.job_text(document, job, &text),
             Event::JobDone { document, job, outcome } => self.job_done(document, job, outcome),
+            Event::Prepared { document, job, outcome } => self.prepared(document, job, outcome),
             Event::Shutdown | Event::InputClosed => self.end(),
             Event::Stop => {}
         }

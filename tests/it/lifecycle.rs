@@ -116,3 +116,15 @@ fn a_client_that_writes_before_it_reads_does_not_hang_the_server() {
     }
     server.finish();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_server_ends_with_the_client_it_was_told_of() {
+    let mut client = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut server = TestServer::start(options());
+    server.initialize(json!({"capabilities": {}, "processId": client.id()}));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(server.wait_for_end(), Ended::Abrupt);
+    server.audit();
+}

@@ -21,6 +21,7 @@ mod queries;
 mod readme;
 mod settings;
 mod shaping;
+mod stdio;
 mod support;
 mod text;
 mod tidy;

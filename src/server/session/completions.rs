@@ -13,7 +13,6 @@ use crate::context::Snapshot;
 use crate::engine::{CancelFlag, EngineError, Generation, Job, Priority};
 use crate::features::inline_completion::{InlineItem, InlineRequest, Plan, Trigger, finish_all};
 use crate::lsp::{from_proto, to_proto};
-use crate::text::PositionEncoding;
 
 /// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
 const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
@@ -82,24 +81,6 @@ impl Document {
             None => running.give_up(),
         }
     }
-
-    /// Answers `request` with the `items` of completion `id`, made for `cursor`.
-    fn answer(
-        &self,
-        request: CompletionRequest,
-        cursor: usize,
-        (id, items): (u64, &[InlineItem]),
-        encoding: PositionEncoding,
-    ) {
-        let Snapshot { text, language_id, .. } = &self.snapshot;
-        // A receiver that is gone has been cancelled and answered by the library.
-        let _ = match request.answer {
-            Answer::Inline(reply) => reply.send(to_proto::inline_items(text, items, id, encoding)).is_ok(),
-            Answer::Popup(reply) => {
-                reply.send(to_proto::completion_list(text, cursor, items, id, encoding, language_id)).is_ok()
-            }
-        };
-    }
 }
 
 impl Session {
@@ -124,9 +105,7 @@ impl Session {
         let cursor = from_proto::offset(&document.snapshot.text, request.position, self.client.encoding);
         if request.selected.is_none() {
             match document.recall.recall(&document.snapshot.text, cursor, request.trigger) {
-                Recalled::Items { id, items } => {
-                    return document.answer(request, cursor, (id, &items), self.client.encoding);
-                }
+                Recalled::Items { id, items } => return self.answer(request, cursor, id, &items),
                 Recalled::Nothing => return request.answer.nothing(),
                 Recalled::Unknown => {}
             }
@@ -144,6 +123,23 @@ impl Session {
                 }
                 self.begin(request, cursor);
             }
+        }
+    }
+
+    /// Answers `request` with the `items` of completion `id`, made for `cursor` of the document as it is now.
+    fn answer(&mut self, request: CompletionRequest, cursor: usize, id: u64, items: &[InlineItem]) {
+        let Some(document) = self.documents.get(&request.uri) else { return request.answer.nothing() };
+        let Snapshot { text, language_id, .. } = &document.snapshot;
+        let encoding = self.client.encoding;
+        let taken = match request.answer {
+            Answer::Inline(reply) => reply.send(to_proto::inline_items(text, items, id, encoding)).is_ok(),
+            Answer::Popup(reply) => {
+                reply.send(to_proto::completion_list(text, cursor, items, id, encoding, language_id)).is_ok()
+            }
+        };
+        // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
+        if let (true, Some(item)) = (taken, items.first()) {
+            self.prepare_next(&request.uri, item);
         }
     }
 
@@ -224,7 +220,6 @@ impl Session {
 
     pub(super) fn job_done(&mut self, document: u64, job: u64, outcome: Result<Generation, EngineError>) {
         let id = self.numbers.next();
-        let encoding = self.client.encoding;
         let Some(document) = self.document_of(document, job) else { return };
         let Some(mut running) = document.running.take() else { return };
         let generation = match outcome {
@@ -243,10 +238,10 @@ impl Session {
         let Some(request) = waiting else { return };
         if at_base {
             document.recall.mark_shown(id);
-            return document.answer(request, offset, (id, &items), encoding);
+            return self.answer(request, offset, id, &items);
         }
         match document.recall.recall(&document.snapshot.text, running.cursor, request.trigger) {
-            Recalled::Items { id, items } => document.answer(request, running.cursor, (id, &items), encoding),
+            Recalled::Items { id, items } => self.answer(request, running.cursor, id, &items),
             Recalled::Nothing => request.answer.nothing(),
             // Everything it says is typed already.
             Recalled::Unknown => self.begin(request, running.cursor),
@@ -279,6 +274,7 @@ impl Session {
             }
             if let Some((_, cursor)) = document.warm_up_at.take_if(|(at, _)| *at <= now)
                 && document.running.is_none()
+                && !document.recall.knows(&document.snapshot.text, cursor)
                 && let Some(job) = planning::warm_up(document, cursor, &self.settings.completion)
             {
                 self.resident.submit(job);

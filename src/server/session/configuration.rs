@@ -4,7 +4,7 @@ use serde_json::Value;
 use tower_lsp_server::gen_lsp_types::MessageType;
 
 use super::Session;
-use crate::config::{ExcludeMatcher, Problem, Settings, Source};
+use crate::config::{Backend, ExcludeMatcher, Problem, Settings, Source};
 use crate::server::outgoing::Outgoing;
 
 /// The layers of settings and what has been said about them.
@@ -35,11 +35,23 @@ impl Configuration {
         layers.push((Source::Editor, self.changed.clone()));
         let (settings, problems) = Settings::from_layers(&layers);
         for problem in problems {
-            if !self.told.contains(&problem) && !self.untold.contains(&problem) {
-                self.untold.push(problem);
-            }
+            self.note(problem);
         }
         settings
+    }
+
+    fn note(&mut self, problem: Problem) {
+        if !self.told.contains(&problem) && !self.untold.contains(&problem) {
+            self.untold.push(problem);
+        }
+    }
+
+    /// A setting that is read but that nothing can follow yet must not be ignored in silence.
+    fn note_backend(&mut self, settings: &Settings) {
+        if settings.backend.completion != Backend::Embedded {
+            let message = "remote backends are not supported yet; the embedded engine is used".to_owned();
+            self.note(Problem { source: Source::Editor, key: "backend.completion".to_owned(), message });
+        }
     }
 }
 
@@ -67,6 +79,7 @@ impl Session {
             return;
         }
         self.settings = settings;
+        self.configuration.note_backend(&self.settings);
         self.exclude = ExcludeMatcher::new(&self.settings.exclude);
         for document in self.documents.values_mut() {
             document.excluded = document.is_excluded(&self.exclude, &self.roots);
@@ -75,6 +88,9 @@ impl Session {
             document.recall.clear();
         }
         self.resident.configure(&self.settings);
+        if !self.settings.completion.enabled {
+            self.resident.turn_off();
+        }
         self.load_if_wanted();
     }
 

@@ -7,6 +7,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::Session;
 use super::completions::Running;
+use super::next::Next;
 use super::recall::{Recall, likely_cursors};
 use crate::config::{Enabled, ExcludeMatcher, exclude};
 use crate::context::{Anchor, Snapshot};
@@ -36,6 +37,8 @@ pub(super) struct Document {
     pub warm_up: Option<CancelFlag>,
     /// When to begin one, and where.
     pub warm_up_at: Option<(Instant, usize)>,
+    /// The completion that is prepared for the case that the one on screen is accepted.
+    pub next: Option<Next>,
 }
 
 impl Document {
@@ -64,6 +67,7 @@ impl Document {
             running: None,
             warm_up: None,
             warm_up_at: None,
+            next: None,
         };
         document.excluded = document.is_excluded(exclude, roots);
         document
@@ -104,6 +108,9 @@ impl Document {
         if let Some(warm_up) = self.warm_up.take() {
             warm_up.cancel();
         }
+        if let Some(next) = self.next.take() {
+            next.cancel.cancel();
+        }
         if let Some(running) = self.running.take() {
             running.give_up();
         }
@@ -142,7 +149,10 @@ impl Session {
         let Some((end, inserted)) = edited else { return };
         let cursors = likely_cursors(&document.snapshot.text, end, inserted);
         if inserted > 0 {
-            document.recall.note_typed(&document.snapshot.text, &cursors);
+            let rejected = document.recall.note_typed(&document.snapshot.text, &cursors);
+            if let Some(next) = document.next.take_if(|_| rejected) {
+                next.cancel.cancel();
+            }
             document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
         }
         document.running_after_edit(&cursors);

@@ -2,6 +2,7 @@
 
 use super::documents::Document;
 use crate::config::CompletionSettings;
+use crate::context::Snapshot;
 use crate::engine::{CancelFlag, Job, Priority};
 use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
 
@@ -34,4 +35,17 @@ pub(super) fn warm_up(document: &mut Document, cursor: usize, settings: &Complet
             Err(error) => tracing::trace!("not warmed up: {error}"),
         }),
     })
+}
+
+/// What to ask for at `offset` of `snapshot`, which `document` would be if a completion were accepted.
+pub(super) fn plan_accepted(
+    document: &Document,
+    snapshot: &Snapshot,
+    offset: usize,
+    settings: &CompletionSettings,
+) -> Option<Plan> {
+    let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+    let options = CompletionOptions::new(settings, &snapshot.language_id, document.excluded);
+    // It may never come to that: the document's own prompts begin where they did.
+    inline_completion::plan(snapshot, request, &options, &mut document.anchor.clone()).ok()
 }

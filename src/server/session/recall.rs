@@ -63,6 +63,15 @@ impl Recall {
         self.entries.truncate(REMEMBERED);
     }
 
+    /// Whether [`Recall::recall`] has an answer for a person who types on at `cursor` in `text`.
+    pub(super) fn knows(&self, text: &Rope, cursor: usize) -> bool {
+        self.entries.iter().any(|entry| {
+            let completion = &entry.completion;
+            let nothing = completion.items.is_empty() && completion.offset == cursor && completion.base == *text;
+            nothing || completion.items.iter().any(|item| completion.rest(item, text, cursor).is_some())
+        })
+    }
+
     /// Notes that completion `id` is on the person's screen.
     pub(super) fn mark_shown(&mut self, id: u64) {
         for entry in self.entries.iter_mut().filter(|entry| entry.completion.id == id) {
@@ -99,9 +108,10 @@ impl Recall {
     }
 
     /// Notes that text was inserted which made the document `text` and left the cursor at one of `cursors`: a shown
-    /// completion it disagrees with is rejected.
-    pub(super) fn note_typed(&mut self, text: &Rope, cursors: &[usize]) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.shown && !entry.rejected) else { return };
+    /// completion it disagrees with is rejected. True if one was.
+    pub(super) fn note_typed(&mut self, text: &Rope, cursors: &[usize]) -> bool {
+        let shown = self.entries.iter_mut().find(|entry| entry.shown && !entry.rejected);
+        let Some(entry) = shown else { return false };
         let completion = &entry.completion;
         let disagrees_at = |item: &InlineItem, cursor: usize| {
             let consumed = completion.consumed(item, text, cursor);
@@ -112,6 +122,7 @@ impl Recall {
         };
         let disagrees = |item: &InlineItem| cursors.iter().all(|&cursor| disagrees_at(item, cursor));
         entry.rejected = completion.items.iter().all(disagrees);
+        entry.rejected
     }
 }
 

@@ -69,6 +69,14 @@ impl Resident {
         self.settings = settings.clone();
     }
 
+    /// Gives the memory back because nobody wants completions.
+    pub(super) fn turn_off(&mut self) {
+        if self.engine.is_some() {
+            self.stop();
+            self.tell(State::Ready, "completions are off".to_owned(), None);
+        }
+    }
+
     fn stop(&mut self) {
         self.loaded = None;
         self.failure = None;

@@ -29,6 +29,8 @@ pub(crate) struct TestOptions {
     pub(crate) counters: Counters,
     /// Whether the client answers `window/workDoneProgress/create`.
     pub(crate) answers_requests: bool,
+    /// Off unless it is what the test is about: it asks the model when the test does not expect it.
+    pub(crate) prepare_next: bool,
     /// Bytes the pipes hold.
     pub(crate) pipe_bytes: usize,
 }
@@ -56,6 +58,7 @@ impl TestOptions {
             settings: Vec::new(),
             counters: Counters::default(),
             answers_requests: true,
+            prepare_next: false,
             pipe_bytes: 1 << 20,
         }
     }
@@ -94,7 +97,11 @@ impl TestServer {
         let (client, server) = tokio::io::duplex(options.pipe_bytes);
         let (server_input, server_output) = tokio::io::split(server);
         let (output, input) = tokio::io::split(client);
-        let server_options = ServerOptions { loader: options.loader, settings: options.settings, problems: Vec::new() };
+        let server_options = ServerOptions {
+            settings: options.settings,
+            prepare_next: options.prepare_next,
+            ..ServerOptions::new(options.loader)
+        };
         let running = runtime.spawn(server::run(server_input, server_output, server_options));
         let (sender, messages) = mpsc::channel();
         runtime.spawn(read_messages(output, sender));
@@ -364,6 +371,8 @@ async fn read_messages(mut output: ReadHalf<DuplexStream>, sender: mpsc::Sender<
 pub(crate) struct Brake {
     pub(crate) begun: mpsc::Receiver<()>,
     pub(crate) go_on: mpsc::Sender<()>,
+    /// The last lines of the texts the model was asked to go on with.
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// Options with a model that always writes `answer` and stops at its first `held` passes that choose a token.
@@ -371,7 +380,10 @@ pub(crate) fn braked(answer: &'static str, held: usize) -> (TestOptions, Brake) 
     let (begun_sender, begun) = mpsc::channel();
     let (go_on, gate) = mpsc::channel::<()>();
     let (gate, begun_sender, passes) = (Mutex::new(gate), Mutex::new(begun_sender), AtomicUsize::new(0));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&asked);
     let options = TestOptions::scripted(move |read| {
+        record.lock().unwrap().push(read.rsplit('\n').next().unwrap_or_default().to_owned());
         if passes.fetch_add(1, Ordering::SeqCst) < held {
             // A test that is over holds nothing up.
             let _ = begun_sender.lock().unwrap().send(());
@@ -379,5 +391,5 @@ pub(crate) fn braked(answer: &'static str, held: usize) -> (TestOptions, Brake) 
         }
         rest_of(answer, read)
     });
-    (options, Brake { begun, go_on })
+    (options, Brake { begun, go_on, asked })
 }

@@ -1,0 +1,90 @@
+//! The next completion, prepared while one is on screen as if that were accepted: a person who accepts several in a row
+//! does not wait.
+
+use tower_lsp_server::gen_lsp_types as lsp;
+
+use super::documents::Document;
+use super::recall::Completion;
+use super::{Event, Session, planning};
+use crate::context::Snapshot;
+use crate::engine::{CancelFlag, EngineError, Generation, Job, Priority};
+use crate::features::inline_completion::{InlineItem, Plan, Trigger, finish_all};
+use crate::text::{Edit, apply_edit, line_content};
+
+/// A completion in preparation.
+pub(super) struct Next {
+    job: u64,
+    pub cancel: CancelFlag,
+    plan: Plan,
+    /// The document as it would be.
+    snapshot: Snapshot,
+}
+
+impl Session {
+    /// Begins to prepare what follows `item`, which is on screen for the document `uri`, unless that is known or under way.
+    pub(super) fn prepare_next(&mut self, uri: &lsp::Uri, item: &InlineItem) {
+        let Some(document) = self.documents.get_mut(uri).filter(|_| self.prepare_next) else { return };
+        // The engine keeps one job per document: what somebody waits for is not to be replaced.
+        if document.running.is_some() {
+            return;
+        }
+        let Some((snapshot, offset)) = accepted(document, item) else { return };
+        let Some(plan) = planning::plan_accepted(document, &snapshot, offset, &self.settings.completion) else {
+            return;
+        };
+        let (job, cancel) = (self.numbers.next(), CancelFlag::default());
+        let (number, session) = (document.number, self.sender.clone());
+        let replaced = document.next.replace(Next { job, cancel: cancel.clone(), plan: plan.clone(), snapshot });
+        if let Some(replaced) = replaced {
+            replaced.cancel.cancel();
+        }
+        self.resident.submit(Job {
+            priority: Priority::WarmUp,
+            document: number,
+            prompt: plan.prompt,
+            params: plan.params,
+            cancel,
+            on_text: None,
+            on_done: Box::new(move |outcome| session.send(Event::Prepared { document: number, job, outcome })),
+        });
+    }
+
+    /// Keeps what was prepared for when the person gets there.
+    pub(super) fn prepared(&mut self, document: u64, job: u64, outcome: Result<Generation, EngineError>) {
+        let id = self.numbers.next();
+        let Some(document) = self.documents.values_mut().find(|open| open.number == document) else { return };
+        let Some(next) = document.next.take_if(|next| next.job == job) else { return };
+        let Ok(generation) = outcome else { return };
+        let items = finish_all(&next.plan, &next.snapshot, &generation.candidates);
+        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        let (base, offset) = (next.snapshot.text, next.plan.offset);
+        document.recall.remember(Completion { id, base, offset, trigger: Trigger::Automatic, items });
+    }
+}
+
+/// The document with `item` accepted, and the cursor in it; `None` if that is known already or under way. A line that is
+/// complete then is ended too, as the person would before asking on; `None` where the next line's indent is a guess.
+fn accepted(document: &Document, item: &InlineItem) -> Option<(Snapshot, usize)> {
+    let mut text = document.snapshot.text.clone();
+    let mut edit = Edit { range: item.range.clone(), new_text: item.insert_text.clone() };
+    let mut offset = edit.range.start + edit.new_text.len();
+    apply_edit(&mut text, &edit);
+    let line = line_content(&text, text.byte_to_line(offset));
+    if line.end == offset {
+        let content = text.get_byte_slice(line)?.to_string();
+        if content.ends_with([':', '{', '(', '[', ',', '\\']) {
+            return None;
+        }
+        let indent = &content[..content.len() - content.trim_start().len()];
+        let break_and_indent = format!("{}{indent}", if text.get_byte(offset) == Some(b'\r') { "\r\n" } else { "\n" });
+        apply_edit(&mut text, &Edit { range: offset..offset, new_text: break_and_indent.clone() });
+        offset += break_and_indent.len();
+        edit.new_text.push_str(&break_and_indent);
+    }
+    let under_way = document.next.as_ref().is_some_and(|next| next.snapshot.text == text);
+    if under_way || document.recall.knows(&text, offset) {
+        return None;
+    }
+    let parsed = document.snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &text));
+    Some((Snapshot { text, parsed, ..document.snapshot.clone() }, offset))
+}

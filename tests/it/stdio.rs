@@ -1,0 +1,127 @@
+//! The real binary on real pipes: a conversation, the exit code, and nothing but protocol on standard output.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+struct Server {
+    process: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    _home: tempfile::TempDir,
+}
+
+impl Server {
+    /// The binary with `arguments`, away from the settings and models of whoever runs the tests.
+    fn start(arguments: &[&str], models: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_phi-ls"))
+            .args(arguments)
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path())
+            .env("PHI_LS_MODELS", models)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (input, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
+        Self { process, input, output, _home: home }
+    }
+
+    fn send(&mut self, message: &Value) {
+        let body = message.to_string();
+        let input = self.input.as_mut().expect("the input is open");
+        write!(input, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        input.flush().unwrap();
+    }
+
+    fn notify(&mut self, method: &str, params: Value) {
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    /// The next message for which `wanted` holds; `None` at the end of the output.
+    fn read_until(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+        loop {
+            let mut header = String::new();
+            if self.output.read_line(&mut header).unwrap() == 0 {
+                return None;
+            }
+            // Anything else here would be a print to standard output.
+            let len = header.trim_end().strip_prefix("Content-Length: ").expect("only messages").parse().unwrap();
+            self.output.read_line(&mut String::new()).unwrap();
+            let mut body = vec![0; len];
+            self.output.read_exact(&mut body).unwrap();
+            let message = serde_json::from_slice(&body).unwrap();
+            if wanted(&message) {
+                return Some(message);
+            }
+        }
+    }
+
+    fn call(&mut self, id: i64, method: &str, params: Value) -> Value {
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        self.read_until(|message| message["id"] == id && message.get("method").is_none()).expect("an answer")
+    }
+
+    fn open_with_a_hole(&mut self) {
+        self.call(1, "initialize", json!({"capabilities": {}}));
+        self.notify("initialized", json!({}));
+        let text = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
+        let document = json!({"uri": "file:///tmp/a.py", "languageId": "python", "version": 1, "text": text});
+        self.notify("textDocument/didOpen", json!({"textDocument": document}));
+    }
+
+    fn complete(&mut self, id: i64) -> Value {
+        let params = json!({
+            "textDocument": {"uri": "file:///tmp/a.py"},
+            "position": {"line": 1, "character": 11},
+            "context": {"triggerKind": 1},
+        });
+        self.call(id, "textDocument/inlineCompletion", params)["result"]["items"].clone()
+    }
+
+    /// Ends the conversation; the exit code.
+    fn end(mut self) -> Option<i32> {
+        self.call(1000, "shutdown", Value::Null);
+        self.notify("exit", Value::Null);
+        assert_eq!(self.read_until(|_| false), None);
+        self.process.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn without_a_model_the_server_says_what_to_do_and_lives() {
+    let models = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&["serve", "--stdio"], models.path());
+    server.open_with_a_hole();
+    let failed = |message: &Value| message["method"] == "phi-ls/status" && message["params"]["state"] == "error";
+    let status = server.read_until(failed).expect("a status");
+    assert!(status["params"]["message"].as_str().unwrap().contains("phi-ls pull phi-3.5-mini"), "{status}");
+    assert_eq!(server.complete(2), json!([]));
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn a_closed_input_ends_the_process_with_a_code_of_its_own() {
+    let models = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&[], models.path());
+    server.call(1, "initialize", json!({"capabilities": {}}));
+    drop(server.input.take());
+    assert_eq!(server.read_until(|_| false), None);
+    assert_eq!(server.process.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_real_model_completes() {
+    let Some(model) = crate::support::starter() else { return };
+    let models = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&["serve", "--completion-model", model.to_str().unwrap()], models.path());
+    server.open_with_a_hole();
+    let items = server.complete(2);
+    let text = items[0]["insertText"].as_str().expect("a completion");
+    assert!(text.contains("first") && text.contains("second"), "{text}");
+    assert_eq!(server.end(), Some(0));
+}
