@@ -31,7 +31,7 @@ export PHI_LS_BIN=${PHI_LS_BIN:-$(cd "$here/../../.." && pwd)/target/debug/phi-l
     echo "expected the server at $PHI_LS_BIN, found nothing: run cargo build, or set PHI_LS_BIN" >&2
     exit 1
 }
-if ! "$PHI_LS_BIN" models | grep -qi smollm2; then
+if ! "$PHI_LS_BIN" models | grep -i smollm2 > /dev/null; then
     message="the starter model is not installed: run \`$PHI_LS_BIN pull starter\`"
     if [ "${CI:-}" = true ]; then
         echo "$message" >&2

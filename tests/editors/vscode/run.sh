@@ -23,7 +23,7 @@ missing() { # missing SENTENCE: fails in CI, else ends with a word about it
 CHROMIUM=$(command -v "${CHROMIUM:-chromium}") || missing "expected Chromium as \$CHROMIUM or on the PATH, found none"
 export CHROMIUM
 [ -x "$PHI_LS_BIN" ] || missing "expected the server at $PHI_LS_BIN, found nothing: run cargo build"
-"$PHI_LS_BIN" models | grep -qi smollm2 || missing "the starter model is not installed: run \`$PHI_LS_BIN pull starter\`"
+"$PHI_LS_BIN" models | grep -i smollm2 > /dev/null || missing "the starter model is not installed: run \`$PHI_LS_BIN pull starter\`"
 
 echo "== building the extension"
 cd "$root/editors/vscode"
