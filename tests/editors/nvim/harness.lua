@@ -12,14 +12,14 @@ local WAIT_MS = tonumber(vim.env.PHI_LS_TEST_WAIT_MS or '20000')
 local Child = {}
 Child.__index = Child
 
---- A child Neovim with the plugin installed and `file` (name, lines) open in a new folder.
+--- A child Neovim with the plugin installed and `file` (name, lines) open in a new folder, the root of a project.
 ---@param setup table the options of setup()
 ---@param file { name: string, lines: string[] }
 ---@param before string? Lua to run before setup()
 ---@return Child
 function M.start(setup, file, before)
   local folder = vim.fn.tempname()
-  vim.fn.mkdir(folder, 'p')
+  vim.fn.mkdir(folder .. '/.git', 'p')
   vim.fn.writefile(file.lines, folder .. '/' .. file.name)
   local init = folder .. '/init.lua'
   vim.fn.writefile(
