@@ -51,8 +51,10 @@ until_true 'the model is loaded' 'require("phi-ls").statusline() == "phi-ls"'
 until_true 'it inserts' 'vim.api.nvim_get_mode().mode == "i"'
 # Out of the body that Neovim indents to.
 "${tmux[@]}" send-keys Enter BSpace
-"${tmux[@]}" send-keys -l 'def '
-until_true 'ghost text is shown' 'require("phi-ls").visible() and require("phi-ls").statusline() == "phi-ls"'
+"${tmux[@]}" send-keys -l 'def area(self) -> float:'
+"${tmux[@]}" send-keys Enter
+until_true 'ghost text is shown' \
+    'vim.fn.line(".") == 20 and require("phi-ls").visible() and require("phi-ls").statusline() == "phi-ls"'
 "${tmux[@]}" capture-pane -p -e > "$work/screen.ansi"
 python3 "$here/ansi_to_svg.py" < "$work/screen.ansi" > "$out"
 echo "$out: $(wc -c < "$out") bytes"
