@@ -12,6 +12,10 @@ use super::avx2;
 use super::grouped::GroupKernel;
 use crate::kernels::quant::QuantType;
 
+/// As for AVX2, but the processors with AVX-512 look further ahead by themselves: measured best, of 0 to 13824, over
+/// Q4_1, Q4_K, Q5_K and Q6_K.
+const FETCH_AHEAD: usize = 2304;
+
 /// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     match quant {

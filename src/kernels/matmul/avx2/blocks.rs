@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
 use super::super::layout::ROWS;
-use super::{load, load_halves};
+use super::{FETCH_AHEAD, fetch, load, load_halves};
 
 /// Sums of one block: 16 rows (two vectors of 8) for each of `A` activation rows.
 type Sums<const A: usize> = [[__m256i; 2]; A];
@@ -139,6 +139,7 @@ unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &Block
         }
         for block in 0..weights.len() / T::BYTES {
             let weights = weights.as_ptr().add(block * T::BYTES);
+            fetch(weights.wrapping_add(FETCH_AHEAD), T::BYTES);
             let scales = [load_halves(weights), load_halves(weights.add(16))];
             let quants_at = weights.add(if T::HAS_MIN { 64 } else { 32 });
             let dots = T::dot::<A>(quants_at, input.quants.as_ptr().add(block * BLOCK * A));

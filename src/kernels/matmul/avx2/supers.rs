@@ -19,13 +19,10 @@ use std::arch::x86_64::*;
 use super::super::activations::{Activations, SUPER, row_groups};
 use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SIX_BIT_BYTES};
-use super::{load, load_halves};
+use super::{FETCH_AHEAD, fetch, load, load_halves};
 
 /// Sub-blocks of 16 columns in a superblock.
 pub(in super::super) const SUB_BLOCKS: usize = SUPER / 16;
-
-/// How far ahead of the superblock at hand its successors are fetched, in bytes: far enough for memory's latency.
-pub(in super::super) const FETCH_AHEAD: usize = 6912;
 
 /// A K-quant, packed by 16 rows.
 pub(super) trait SuperType {
@@ -165,10 +162,7 @@ unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scal
                 partial = first_partial::<T, A>(input, S);
             }
             for chunk in 0..4 {
-                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
-                if 64 * chunk < T::BYTES / SUB_BLOCKS {
-                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
-                }
+                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 let weights = [T::quants::<S>(weights, chunk, 0), T::quants::<S>(weights, chunk, 1)];
                 multiply_add(&mut partial, weights, quants.add((S * 4 + chunk) * 4 * A));
             }
@@ -178,6 +172,15 @@ unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scal
         });
     }
     sums
+}
+
+/// Of the superblock at `start`, fetches what falls to one of the 64 dword steps of another one: a line, or nothing.
+#[inline]
+pub(in super::super) fn fetch_share(start: *const u8, superblock_bytes: usize, step: usize) {
+    let lines_before = |step: usize| step * superblock_bytes / (64 * 64);
+    if lines_before(step) != lines_before(step + 1) {
+        fetch(start.wrapping_add(64 * lines_before(step)), 64);
+    }
 }
 
 /// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
@@ -191,10 +194,7 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
     unsafe {
         for_sub_blocks!(S => {
             for chunk in 0..4 {
-                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
-                if 64 * chunk < T::BYTES / SUB_BLOCKS {
-                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
-                }
+                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 for g in 0..2 {
                     let vector = T::quants::<S>(weights, chunk, g);
                     _mm256_store_si256(bytes.add((S * 4 + chunk) * 64 + 32 * g).cast(), vector);

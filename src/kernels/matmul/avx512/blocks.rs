@@ -6,8 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
+use super::super::avx2::fetch;
 use super::super::layout::ROWS;
-use super::{broadcast, load, load_halves, nibbles};
+use super::{FETCH_AHEAD, broadcast, load, load_halves, nibbles};
 
 /// A type with blocks of 32.
 pub(super) trait BlockType {
@@ -119,6 +120,7 @@ unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &Block
         }
         for block in 0..weights.len() / T::BYTES {
             let weights = weights.as_ptr().add(block * T::BYTES);
+            fetch(weights.wrapping_add(FETCH_AHEAD), T::BYTES);
             let quants = input.quants.as_ptr().add(block * BLOCK * A);
             let at = weights.add(if T::HAS_MIN { 4 * ROWS } else { 2 * ROWS });
             let mut dots = [_mm512_setzero_si512(); A];

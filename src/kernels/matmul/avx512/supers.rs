@@ -6,10 +6,10 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, GROUP, SUPER};
-use super::super::avx2::supers::{Expanded, FETCH_AHEAD, SUB_BLOCKS, nibble_place, six_bit_vectors, two_bit_place};
+use super::super::avx2::supers::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, six_bit_vectors, two_bit_place};
 use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SCALE_PLACE, SIX_BIT_BYTES};
-use super::{broadcast, load, load_halves, moved, nibbles};
+use super::{FETCH_AHEAD, broadcast, load, load_halves, moved, nibbles};
 
 /// Activation rows that one kernel call takes: two of the groups in which they are stored.
 const TILE: usize = 2 * GROUP;
@@ -178,10 +178,7 @@ unsafe fn packed<T: SuperType, const A: usize>(
         for_sub_blocks!(S => {
             start::<T, A>(&mut sums, input, S);
             for chunk in 0..4 {
-                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
-                if 64 * chunk < T::BYTES / SUB_BLOCKS {
-                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
-                }
+                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 let weights = T::quants::<S>(weights, chunk);
                 for i in 0..A {
                     sums[i] = _mm512_dpbusd_epi32(sums[i], weights, input.dword(4 * S + chunk, i));
@@ -230,10 +227,7 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
     unsafe {
         for_sub_blocks!(S => {
             for chunk in 0..4 {
-                let ahead = FETCH_AHEAD + S * (T::BYTES / SUB_BLOCKS) + 64 * chunk;
-                if 64 * chunk < T::BYTES / SUB_BLOCKS {
-                    _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(ahead).cast());
-                }
+                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 _mm512_store_si512(bytes.add((S * 4 + chunk) * 64).cast(), T::quants::<S>(weights, chunk));
             }
         });
