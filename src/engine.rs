@@ -91,6 +91,9 @@ pub struct GenerationParams {
     pub candidates: usize,
 }
 
+/// Hears a text as it grows, on the engine's thread.
+pub type TextListener = Box<dyn FnMut(&str) + Send>;
+
 /// One piece of work.
 pub struct Job {
     pub priority: Priority,
@@ -101,7 +104,7 @@ pub struct Job {
     pub params: GenerationParams,
     pub cancel: CancelFlag,
     /// Hears the text of the first candidate as it grows.
-    pub on_text: Option<Box<dyn FnMut(&str) + Send>>,
+    pub on_text: Option<TextListener>,
     /// Called exactly once, from the engine thread or from `submit`.
     pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,
 }

@@ -9,7 +9,9 @@ use super::ModelArgs;
 use super::place::{Place, cursor_offset, read_snapshot};
 use crate::config::{ExcludeMatcher, Settings};
 use crate::context::{Anchor, Snapshot};
-use crate::engine::{self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority};
+use crate::engine::{
+    self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority, TextListener,
+};
 use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Trigger};
 use crate::text::{PositionEncoding, position_at};
 
@@ -79,7 +81,7 @@ pub(super) fn generate(
     prompt: &crate::model::Prompt,
     params: &crate::engine::GenerationParams,
     priority: Priority,
-    on_text: Option<Box<dyn FnMut(&str) + Send>>,
+    on_text: Option<TextListener>,
 ) -> anyhow::Result<Generation> {
     let (sender, receiver) = mpsc::channel();
     engine.submit(Job {

@@ -14,7 +14,8 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Imports inside one row, in their only direction.
-const SAME_ROW: &[(&str, &str)] = &[("prompt", "context"), ("lsp", "features"), ("engine", "hub"), ("config", "kernels")];
+const SAME_ROW: &[(&str, &str)] =
+    &[("prompt", "context"), ("lsp", "features"), ("engine", "hub"), ("config", "kernels")];
 
 /// Crates that only some modules may name, and what they are for.
 const CONFINED: &[(&str, &[&str])] = &[
@@ -79,8 +80,11 @@ fn imports(code: &str) -> Vec<String> {
         let rest = &code[at + start.len()..];
         let list = rest.strip_prefix('{').map(|rest| rest.split('}').next().unwrap_or_default());
         let items: Vec<&str> = list.map_or_else(|| vec![rest], |list| list.split(',').collect());
-        items.into_iter().map(|item| item.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
-            .map(str::to_owned).collect::<Vec<_>>()
+        items
+            .into_iter()
+            .map(|item| item.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     });
     names.filter(|name| !name.is_empty()).collect()
 }
@@ -108,9 +112,10 @@ fn crates_and_printing_stay_where_they_belong() {
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| source.module != "lib" && source.module != "main") {
         for (name, modules) in CONFINED {
-            let named = source.code.match_indices(name).any(|(at, _)| {
-                !source.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
-            });
+            let named = source
+                .code
+                .match_indices(name)
+                .any(|(at, _)| !source.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
             if named && !modules.contains(&source.module.as_str()) {
                 wrong.push(format!("{} uses {name}, which belongs to {modules:?}", source.path));
             }

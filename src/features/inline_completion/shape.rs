@@ -214,7 +214,7 @@ fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
     let wanted = if line_start == 0 { place.indent() + indent_columns(text) } else { indent_columns(text) };
     // Indentation is there twice only if it is there already, and not on its way.
     let level = place.indent_style.level_columns();
-    let is_there = place.indent() > 0 && place.indent() % level == 0 && place.indent() >= expected;
+    let is_there = place.indent() > 0 && place.indent().is_multiple_of(level) && place.indent() >= expected;
     if is_there || wanted <= place.indent() {
         return text.trim_start_matches([' ', '\t']);
     }
