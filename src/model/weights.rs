@@ -48,10 +48,11 @@ impl Weights {
         let tensors = ModelTensors::find(gguf, config)?;
         let total: usize = gguf.tensors().map(|tensor| tensor.bytes).sum();
         let mut packer = Packer { gguf, pool, progress, total, done: 0 };
+        // The largest first: while one is packed its file pages are in memory too, and later there is less room.
         let embedding = packer.matrix(tensors.embedding);
+        let output = tensors.output.map(|output| packer.matrix(output));
         let layers = tensors.layers.iter().map(|layer| packer.layer(layer)).collect();
         let output_norm = packer.vector(tensors.output_norm);
-        let output = tensors.output.map(|output| packer.matrix(output));
         (packer.progress)(1.0);
         Ok(Self { embedding, layers, output_norm, output })
     }
