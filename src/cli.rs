@@ -61,6 +61,7 @@ enum Command {
 /// Runs the command of `std::env::args`; an error is one line on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    end_quietly_on_a_closed_pipe();
     start_log(cli.verbose);
     let outcome = match cli.command {
         None => serve::serve(&cli.serve),
@@ -82,6 +83,18 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug; it is the reader's right.
+fn end_quietly_on_a_closed_pipe() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") {
+            std::process::exit(0);
+        }
+        report(panic);
+    }));
 }
 
 /// Logs go to standard error: standard output is the protocol.

@@ -58,7 +58,16 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
-    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(path.to_owned()) })
+    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(shown_path(path)) })
+}
+
+/// The path as the model sees it: relative to the repository's root, as an editor's workspace has it; else the file's name.
+/// A home folder's name is nobody's business and would change what the model writes.
+fn shown_path(path: &Path) -> PathBuf {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let root = absolute.ancestors().skip(1).find(|folder| folder.join(".git").exists());
+    let relative = root.or(absolute.parent()).and_then(|root| absolute.strip_prefix(root).ok());
+    relative.map_or_else(|| path.to_owned(), Path::to_owned)
 }
 
 /// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.

@@ -200,10 +200,13 @@ impl Run {
         }
     }
 
-    /// What the job came to, best candidate first.
+    /// What the job came to.
     pub(super) fn generation(&self) -> Generation {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
-        candidates.sort_by(|a, b| b.mean_logprob.total_cmp(&a.mean_logprob));
+        // The first is the model's best guess step by step and stays first; the others follow by confidence.
+        if let Some((_, drawn)) = candidates.split_first_mut() {
+            drawn.sort_by(|a, b| b.mean_logprob.total_cmp(&a.mean_logprob));
+        }
         let now = Instant::now();
         Generation {
             candidates,
@@ -232,7 +235,7 @@ impl Lane {
     fn new(candidate: usize, params: &GenerationParams, cache: KvCache, healing: Healing) -> Self {
         Self {
             cache,
-            sampler: Sampler::for_candidate(&params.sampling, candidate),
+            sampler: Sampler::for_candidate(&params.sampling, candidate, params.candidates),
             healing,
             decoder: StreamDecoder::default(),
             stop: StopChecker::new(&params.stop),

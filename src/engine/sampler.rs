@@ -21,13 +21,14 @@ pub(super) enum Sampler {
 }
 
 impl Sampler {
-    /// The chooser of the `candidate`-th alternative: each draws its own numbers, the first of greedy ones is greedy.
-    pub(super) fn for_candidate(sampling: &Sampling, candidate: usize) -> Self {
+    /// The chooser of the `candidate`-th alternative of `candidates`: the first of several is the model's best guess, the
+    /// others draw their own numbers.
+    pub(super) fn for_candidate(sampling: &Sampling, candidate: usize, candidates: usize) -> Self {
         match *sampling {
-            Sampling::Random { temperature, top_p, seed } => {
+            Sampling::Random { temperature, top_p, seed } if candidate > 0 || candidates <= 1 => {
                 Self::new(&Sampling::Random { temperature, top_p, seed: seed.wrapping_add(candidate as u64) })
             }
-            Sampling::Greedy => Self::Greedy,
+            _ => Self::Greedy,
         }
     }
 
