@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod complete;
 mod doctor;
+mod eval;
 mod logits;
 mod models;
 mod place;
@@ -52,6 +53,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
+    /// Cut holes in the files of a folder, complete them, and compare
+    Eval(eval::EvalArgs),
     /// Token ids of standard input, to compare with another engine
     Tokenize(tokenize::TokenizeArgs),
     /// Logits after given token ids, to compare with another engine
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Some(Command::Models(args)) => models::models(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
+        Some(Command::Eval(args)) => eval::eval(&args),
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),
     };

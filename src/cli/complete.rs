@@ -63,12 +63,27 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
 
 /// Plans, generates and shapes one completion, as the server does.
 pub(super) fn complete_at(engine: &Engine, snapshot: &Snapshot, offset: usize) -> anyhow::Result<Completed> {
-    let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+    complete_with(engine, snapshot, offset, Trigger::Automatic, &options_for(snapshot))
+}
+
+/// The default settings, as they apply to a file.
+pub(super) fn options_for(snapshot: &Snapshot) -> CompletionOptions {
     let excluded = snapshot.path.as_deref().is_some_and(|path| ExcludeMatcher::new(&[]).excludes(path));
     let options = CompletionOptions::new(&Settings::default().completion, &snapshot.language_id, excluded);
     // A person who names a place has all the time the answer takes.
-    let options = CompletionOptions { time_budget: Duration::MAX, ..options };
-    let plan = inline_completion::plan(snapshot, request, &options, &mut Anchor::default())
+    CompletionOptions { time_budget: Duration::MAX, ..options }
+}
+
+/// One completion with given options.
+pub(super) fn complete_with(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    offset: usize,
+    trigger: Trigger,
+    options: &CompletionOptions,
+) -> anyhow::Result<Completed> {
+    let request = InlineRequest { offset, trigger, selected: None };
+    let plan = inline_completion::plan(snapshot, request, options, &mut Anchor::default())
         .map_err(|skip| anyhow::anyhow!("nothing to complete here: {skip}"))?;
     let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
     let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, snapshot, best));
