@@ -2,12 +2,17 @@
 //!
 //! No state, no channels, no model; `server` decides when something is said, this module only how.
 
+pub mod actions;
+pub mod ask;
 pub mod from_proto;
 pub mod status;
 pub mod to_proto;
 
 /// The command that an accepted completion runs, so that acceptance can be counted.
 pub const ACCEPTED_COMMAND: &str = "phi-ls.accepted";
+
+/// The command of a code action: asks the assistant; see [`ask::AskArguments`].
+pub const ASK_COMMAND: &str = "phi-ls.ask";
 
 #[cfg(test)]
 mod tests {

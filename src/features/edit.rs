@@ -2,6 +2,7 @@
 
 mod answer;
 mod hunks;
+mod rebase;
 mod tests_place;
 
 use std::ops::Range;
@@ -16,6 +17,8 @@ use crate::model::Prompt;
 use crate::prompt::{document_prompt, fence, fix_prompt, refactor_prompt, retry_prompt, tests_prompt};
 use crate::syntax::{Capture, Parsed, QueryKind};
 use crate::text::Edit;
+
+pub use rebase::rebased;
 
 use answer::{NoCode, code_block, elided_line};
 

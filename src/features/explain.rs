@@ -34,6 +34,45 @@ pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions
 
 /// The answer as Markdown that is safe to render: no HTML, no images, no links but to web pages. Code stays as it is.
 pub fn finish(answer: &str) -> String {
+    let (mut safe, open) = safe_markdown(answer);
+    // An answer that ends inside a block would swallow what is shown after it.
+    if let Some(opener) = open {
+        safe.push_str(if safe.ends_with('\n') { "" } else { "\n" });
+        safe.push_str(opener);
+    }
+    safe
+}
+
+/// As much of [`finish`]'s text as no more of the answer can change; what is shown while the answer grows.
+pub fn finished_so_far(answer: &str) -> String {
+    safe_markdown(&answer[..settled(answer)]).0
+}
+
+/// Bytes of `answer` whose rendering does not depend on what follows.
+fn settled(answer: &str) -> usize {
+    let line_start = answer.rfind('\n').map_or(0, |at| at + 1);
+    let line = &answer[line_start..];
+    let mut at = 0;
+    while let Some(character) = line[at..].chars().next() {
+        let rest = &line[at..];
+        let after = &rest[character.len_utf8()..];
+        let width = match character {
+            '`' => {
+                let ticks = rest.len() - rest.trim_start_matches('`').len();
+                Some(code_span(rest)).filter(|width| *width > ticks)
+            }
+            '!' if after.is_empty() => None,
+            ']' if after.is_empty() || (after.starts_with('(') && !after.contains(')')) => None,
+            _ => Some(character.len_utf8()),
+        };
+        let Some(width) = width else { break };
+        at += width;
+    }
+    line_start + at
+}
+
+/// The answer with what is not safe made harmless, and the fence of a block that is left open.
+fn safe_markdown(answer: &str) -> (String, Option<&str>) {
     let mut safe = String::with_capacity(answer.len());
     let mut fence: Option<&str> = None;
     for line in answer.trim().split_inclusive('\n') {
@@ -52,12 +91,7 @@ pub fn finish(answer: &str) -> String {
             None => safe.push_str(&safe_line(line)),
         }
     }
-    // An answer that ends inside a block would swallow what is shown after it.
-    if let Some(opener) = fence {
-        safe.push_str(if safe.ends_with('\n') { "" } else { "\n" });
-        safe.push_str(opener);
-    }
-    safe
+    (safe, fence)
 }
 
 /// One line of Markdown outside of code blocks.
@@ -159,5 +193,17 @@ mod tests {
         assert_eq!(plan(&snapshot, &question, &options).unwrap_err(), NotAsked::Empty);
         let excluded = AssistantOptions { excluded: true, ..options };
         assert_eq!(plan(&snapshot, &question, &excluded).unwrap_err(), NotAsked::Excluded);
+    }
+
+    #[test]
+    fn what_is_shown_early_is_never_taken_back() {
+        let answer = "\n  Use `a < b` or ``c ` d``: see ![x](http://a) and [y](file:///z), a<b!\n```rust\nlet x = \"``\";\n\
+                      ```\nThen [z](https://z) `open\n\n* end  \n```\ncut";
+        let whole = finish(answer);
+        for (end, _) in answer.char_indices() {
+            let early = finished_so_far(&answer[..end]);
+            assert!(whole.starts_with(&early), "{end}: {early:?} against {whole:?}");
+        }
+        assert_eq!(finished_so_far("plain words"), "plain words");
     }
 }

@@ -17,6 +17,22 @@ pub struct Client {
     pub work_done_progress: bool,
     /// It answers `workspace/configuration`.
     pub configuration: bool,
+    /// It takes code actions with a kind; others take commands only.
+    pub code_action_literals: bool,
+    /// It shows actions that cannot be chosen, with the reason.
+    pub disabled_actions: bool,
+    /// It applies edits a server sends.
+    pub apply_edit: bool,
+    /// It takes edits of one version of a document.
+    pub document_changes: bool,
+    /// It creates files as part of an edit.
+    pub create_files: bool,
+    /// It can ask the person before it applies an edit.
+    pub change_annotations: bool,
+    /// It opens documents a server names.
+    pub show_document: bool,
+    /// It takes `phi-ls/answer`.
+    pub answers: bool,
 }
 
 /// Reads `capabilities`; UTF-8 positions are preferred because offsets inside are bytes.
@@ -24,11 +40,25 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
     let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.as_deref());
     let utf8 = encodings.unwrap_or_default().contains(&lsp::PositionEncodingKind::UTF8);
     let text_document = capabilities.text_document.as_ref();
+    let workspace = capabilities.workspace.as_ref();
+    let window = capabilities.window.as_ref();
+    let code_action = text_document.and_then(|text_document| text_document.code_action.as_ref());
+    let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
+    let operations = edit.and_then(|edit| edit.resource_operations.as_deref()).unwrap_or_default();
+    let experimental = capabilities.experimental.as_ref();
     Client {
         encoding: if utf8 { PositionEncoding::Utf8 } else { PositionEncoding::Utf16 },
         inline_completion: text_document.is_some_and(|text_document| text_document.inline_completion.is_some()),
-        work_done_progress: capabilities.window.as_ref().is_some_and(|window| window.work_done_progress == Some(true)),
-        configuration: capabilities.workspace.as_ref().is_some_and(|workspace| workspace.configuration == Some(true)),
+        work_done_progress: window.is_some_and(|window| window.work_done_progress == Some(true)),
+        configuration: workspace.is_some_and(|workspace| workspace.configuration == Some(true)),
+        code_action_literals: code_action.is_some_and(|action| action.code_action_literal_support.is_some()),
+        disabled_actions: code_action.is_some_and(|action| action.disabled_support == Some(true)),
+        apply_edit: workspace.is_some_and(|workspace| workspace.apply_edit == Some(true)),
+        document_changes: edit.is_some_and(|edit| edit.document_changes == Some(true)),
+        create_files: operations.contains(&lsp::ResourceOperationKind::Create),
+        change_annotations: edit.is_some_and(|edit| edit.change_annotation_support.is_some()),
+        show_document: window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support)),
+        answers: experimental.is_some_and(|experimental| experimental["phiLs"]["answers"] == true),
     }
 }
 

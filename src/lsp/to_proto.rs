@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 use tower_lsp_server::gen_lsp_types as lsp;
 
-use super::ACCEPTED_COMMAND;
 use super::from_proto::Client;
+use super::{ACCEPTED_COMMAND, ASK_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::text::{PositionEncoding, Rope, position_at};
 
@@ -33,8 +33,12 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
         })),
         inline_completion_provider: Some(true.into()),
         completion_provider,
+        code_action_provider: Some(lsp::CodeActionProvider::CodeActionOptions(lsp::CodeActionOptions {
+            code_action_kinds: Some(vec![lsp::CodeActionKind::QuickFix, lsp::CodeActionKind::RefactorRewrite]),
+            ..lsp::CodeActionOptions::default()
+        })),
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
-            commands: vec![ACCEPTED_COMMAND.to_owned()],
+            commands: vec![ACCEPTED_COMMAND.to_owned(), ASK_COMMAND.to_owned()],
             ..lsp::ExecuteCommandOptions::default()
         }),
         ..lsp::ServerCapabilities::default()

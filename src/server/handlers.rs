@@ -13,7 +13,7 @@ use tower_lsp_server::LanguageServer;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::session::{Answer, CompletionRequest, Event, SessionSender};
+use super::session::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
 use crate::engine::CancelFlag;
 use crate::features::inline_completion::Trigger;
 use crate::lsp::from_proto;
@@ -146,9 +146,20 @@ impl LanguageServer for Backend {
         Ok(Some(list.into()))
     }
 
-    async fn execute_command(&self, params: lsp::ExecuteCommandParams) -> Result<Option<lsp::LspAny>> {
+    async fn code_action(&self, params: lsp::CodeActionParams) -> Result<Option<Vec<lsp::CodeActionResponse>>> {
         let (reply, answered) = oneshot::channel();
-        self.session.send(Event::ExecuteCommand { params, reply });
-        unconstrained(answered).await.map_err(|_| Error::internal_error())?
+        self.session.send(Event::CodeActions { params: Box::new(params), reply });
+        Ok(Some(unconstrained(answered).await.unwrap_or_default()))
+    }
+
+    async fn execute_command(&self, params: lsp::ExecuteCommandParams) -> Result<Option<lsp::LspAny>> {
+        let (number, cancel) = (self.next_request.fetch_add(1, Ordering::Relaxed), CancelFlag::default());
+        let (reply, answered) = oneshot::channel();
+        let request = CommandRequest { number, params, cancel: cancel.clone(), reply };
+        self.session.send(Event::ExecuteCommand(Box::new(request)));
+        let mut guard = DropGuard { session: self.session.clone(), request: number, cancel, answered: false };
+        let answer = unconstrained(answered).await;
+        guard.answered = true;
+        answer.map_err(|_| Error::internal_error())?
     }
 }

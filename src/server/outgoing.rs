@@ -1,12 +1,19 @@
 //! What the server says without being asked: status, messages, progress. The session puts it on a queue; a task of its
 //! own sends it, so that nothing ever waits for the client.
 
+use std::path::PathBuf;
+
 use tokio::sync::{mpsc, watch};
 use tower_lsp_server::Client;
-use tower_lsp_server::gen_lsp_types::{ConfigurationItem, MessageType, ProgressToken};
+use tower_lsp_server::gen_lsp_types::{
+    ApplyWorkspaceEditParams, ApplyWorkspaceEditRequest, ConfigurationItem, MessageType, ProgressNotification,
+    ProgressParams, ProgressToken, ShowDocumentParams, WorkspaceEdit,
+};
 
 use super::session::{Event, SessionSender};
+use crate::lsp::ask::{AnswerNotification, AnswerParams};
 use crate::lsp::status::{StatusNotification, StatusParams};
+use crate::lsp::to_proto;
 
 /// One thing to tell the client.
 #[derive(Debug)]
@@ -19,6 +26,20 @@ pub(super) enum Outgoing {
         title: String,
         fraction: watch::Receiver<f32>,
     },
+    /// A piece of an answer, or its end.
+    Answer(AnswerParams),
+    /// Progress under a token of the client's.
+    Work(ProgressParams),
+    /// An edit for the client to apply; that it did not is told to the person.
+    ApplyEdit {
+        label: String,
+        edit: WorkspaceEdit,
+    },
+    /// Text to read: as a document, or as a message where there is none or the client does not open it.
+    ShowText {
+        text: Option<String>,
+        message: String,
+    },
     /// Asks for the settings; the answer becomes an event.
     PullConfiguration(SessionSender),
 }
@@ -26,6 +47,7 @@ pub(super) enum Outgoing {
 /// Sends everything on `queue` until the session ends.
 pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<Outgoing>) {
     let mut loads = 0;
+    let mut answers = AnswerFiles::default();
     while let Some(outgoing) = queue.recv().await {
         match outgoing {
             Outgoing::Status(params) => client.send_notification::<StatusNotification>(params).await,
@@ -34,6 +56,15 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
                 loads += 1;
                 let token = ProgressToken::String(format!("phi-ls/load/{loads}"));
                 tokio::spawn(show_progress(client.clone(), token, title, fraction));
+            }
+            Outgoing::Answer(params) => client.send_notification::<AnswerNotification>(params).await,
+            Outgoing::Work(params) => client.send_notification::<ProgressNotification>(params).await,
+            Outgoing::ApplyEdit { label, edit } => {
+                tokio::spawn(apply_edit(client.clone(), label, edit));
+            }
+            Outgoing::ShowText { text, message } => {
+                let file = text.and_then(|text| answers.write(&text));
+                tokio::spawn(show_text(client.clone(), file, message));
             }
             Outgoing::PullConfiguration(session) => {
                 tokio::spawn(pull_configuration(client.clone(), session));
@@ -68,6 +99,86 @@ async fn show_progress(client: Client, token: ProgressToken, title: String, mut 
 /// Returns when the sender is dropped.
 async fn ended(mut fraction: watch::Receiver<f32>) {
     while fraction.changed().await.is_ok() {}
+}
+
+async fn apply_edit(client: Client, label: String, edit: WorkspaceEdit) {
+    let params = ApplyWorkspaceEditParams { label: Some(label.clone()), edit, metadata: None };
+    let reason = match client.send_request::<ApplyWorkspaceEditRequest>(params).await {
+        Ok(result) if result.applied => return,
+        Ok(result) => result.failure_reason.unwrap_or_else(|| "the editor gave no reason".to_owned()),
+        Err(error) => error.to_string(),
+    };
+    client.show_message(MessageType::Warning, format!("phi-ls: {label}: the edit was not applied: {reason}")).await;
+}
+
+async fn show_text(client: Client, file: Option<PathBuf>, message: String) {
+    if let Some(file) = file {
+        let params = ShowDocumentParams {
+            uri: to_proto::file_uri(&file),
+            external: None,
+            take_focus: Some(false),
+            selection: None,
+        };
+        match client.show_document(params).await {
+            Ok(true) => return,
+            Ok(false) => tracing::warn!("the client did not open {}", file.display()),
+            Err(error) => tracing::warn!("the client did not open {}: {error}", file.display()),
+        }
+    }
+    client.show_message(MessageType::Info, message).await;
+}
+
+/// Answers as Markdown files, in a folder of this session that nobody else can read; they go with the session.
+#[derive(Default)]
+struct AnswerFiles {
+    folder: Option<PathBuf>,
+    written: u64,
+}
+
+impl AnswerFiles {
+    /// Writes `text` to a new file; `None`, and a line in the log, where that fails.
+    fn write(&mut self, text: &str) -> Option<PathBuf> {
+        match self.try_write(text) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                tracing::warn!("an answer cannot be written to a temporary file: {error}");
+                None
+            }
+        }
+    }
+
+    fn try_write(&mut self, text: &str) -> std::io::Result<PathBuf> {
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => new_private_folder()?,
+        };
+        self.folder = Some(folder.clone());
+        self.written += 1;
+        let file = folder.join(format!("answer-{}.md", self.written));
+        std::fs::write(&file, text)?;
+        Ok(file)
+    }
+}
+
+/// A folder that did not exist before: one that somebody else has put there is not used.
+fn new_private_folder() -> std::io::Result<PathBuf> {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let folder = std::env::temp_dir().join(format!("phi-ls-{}-{nanos}", std::process::id()));
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder)?;
+    Ok(folder)
+}
+
+impl Drop for AnswerFiles {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!("{} cannot be removed: {error}", folder.display());
+        }
+    }
 }
 
 async fn pull_configuration(client: Client, session: SessionSender) {

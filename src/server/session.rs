@@ -2,6 +2,8 @@
 //! channel and are handled one after the other; what takes long happens on the engine's thread and comes back as an
 //! event.
 
+mod asks;
+mod assistant;
 mod completions;
 mod configuration;
 mod documents;
@@ -24,9 +26,11 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use super::ServerOptions;
 use super::outgoing::Outgoing;
 use crate::config::{ExcludeMatcher, Settings};
-use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
+use crate::engine::{CancelFlag, EngineError, EngineEvent, Gate, Generation};
 use crate::features::inline_completion::Trigger;
-use crate::lsp::{ACCEPTED_COMMAND, from_proto, to_proto};
+use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, from_proto, to_proto};
+use asks::Ask;
+use assistant::Assistant;
 use configuration::Configuration;
 use documents::Document;
 use resident::Resident;
@@ -47,11 +51,26 @@ pub(super) enum Event {
     /// The client's answer to `workspace/configuration`.
     Configuration(Value),
     Complete(Box<CompletionRequest>),
-    /// The client has cancelled this completion request.
+    /// The client has cancelled this request.
     Abandoned(u64),
-    ExecuteCommand {
-        params: lsp::ExecuteCommandParams,
-        reply: oneshot::Sender<Result<Option<Value>>>,
+    CodeActions {
+        params: Box<lsp::CodeActionParams>,
+        reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
+    },
+    ExecuteCommand(Box<CommandRequest>),
+    /// News of the assistant's engine that was started as number `engine`.
+    AssistantEngine {
+        engine: u64,
+        event: EngineEvent,
+    },
+    /// The answer to question `ask` grows.
+    AskText {
+        ask: u64,
+        text: String,
+    },
+    AskDone {
+        ask: u64,
+        outcome: std::result::Result<Generation, EngineError>,
     },
     /// News of the engine that was started as number `engine`.
     Engine {
@@ -91,6 +110,16 @@ pub(super) struct CompletionRequest {
     /// Set when the client has cancelled it.
     pub cancel: CancelFlag,
     pub answer: Answer,
+}
+
+/// A request to run a command.
+#[derive(Debug)]
+pub(super) struct CommandRequest {
+    pub number: u64,
+    pub params: lsp::ExecuteCommandParams,
+    /// Set when the client has cancelled it.
+    pub cancel: CancelFlag,
+    pub reply: oneshot::Sender<Result<Option<Value>>>,
 }
 
 /// Where a completion's answer goes.
@@ -151,6 +180,11 @@ pub(super) struct Session {
     exclude: ExcludeMatcher,
     documents: HashMap<lsp::Uri, Document>,
     resident: Resident,
+    assistant: Assistant,
+    /// The questions under way, by the number of their request.
+    asks: HashMap<u64, Ask>,
+    /// Why the completion model answered, as the person was told last.
+    fallback_told: Option<String>,
     numbers: Numbers,
     accepted: u64,
     prepare_next: bool,
@@ -167,6 +201,7 @@ impl Session {
     ) -> std::io::Result<SessionSender> {
         let (sender, events) = channel();
         let sender = SessionSender(sender);
+        let gate = Gate::default();
         let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {
             events,
@@ -180,7 +215,10 @@ impl Session {
             settings: Settings::default(),
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
-            resident: Resident::new(options.loader, sender.clone(), outgoing),
+            resident: Resident::new(options.loader.clone(), sender.clone(), outgoing.clone(), gate.clone()),
+            assistant: Assistant::new(options.loader, sender.clone(), outgoing, gate),
+            asks: HashMap::new(),
+            fallback_told: None,
             numbers: Numbers::default(),
             accepted: 0,
             prepare_next: options.prepare_next,
@@ -232,11 +270,15 @@ impl Session {
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),
             Event::Complete(request) => self.complete(*request),
-            Event::Abandoned(request) => self.abandon(request),
-            Event::ExecuteCommand { params, reply } => {
-                // Cancelled meanwhile if nobody takes it.
-                let _ = reply.send(self.execute_command(&params));
+            Event::Abandoned(request) => {
+                self.abandon(request);
+                self.abandon_ask(request);
             }
+            Event::CodeActions { params, reply } => self.code_actions(&params, reply),
+            Event::ExecuteCommand(request) => self.execute_command(*request),
+            Event::AssistantEngine { engine, event } => self.assistant.hear(engine, event),
+            Event::AskText { ask, text } => self.ask_text(ask, &text),
+            Event::AskDone { ask, outcome } => self.ask_done(ask, outcome),
             Event::Engine { engine, event } => self.resident.hear(engine, event),
             Event::JobText { document, job, text } => self.job_text(document, job, &text),
             Event::JobDone { document, job, outcome } => self.job_done(document, job, outcome),
@@ -250,6 +292,7 @@ impl Session {
         self.client = from_proto::client(&params.capabilities);
         self.roots = from_proto::workspace_roots(params);
         self.resident.show_progress = self.client.work_done_progress;
+        self.assistant.show_progress = self.client.work_done_progress;
         self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());
         self.apply_settings();
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
@@ -270,14 +313,19 @@ impl Session {
         let _ = reply.send(result);
     }
 
-    fn execute_command(&mut self, params: &lsp::ExecuteCommandParams) -> Result<Option<Value>> {
-        if params.command == ACCEPTED_COMMAND {
-            self.accepted += 1;
-            tracing::debug!(accepted = self.accepted, "a completion was accepted");
-            return Ok(None);
+    fn execute_command(&mut self, request: CommandRequest) {
+        match request.params.command.as_str() {
+            ACCEPTED_COMMAND => {
+                self.accepted += 1;
+                tracing::debug!(accepted = self.accepted, "a completion was accepted");
+                request.answer(Ok(None));
+            }
+            ASK_COMMAND => self.ask(request),
+            other => {
+                let message = format!("expected the command `{ASK_COMMAND}` or `{ACCEPTED_COMMAND}`, found `{other}`");
+                request.answer(Err(Error::invalid_params(message)));
+            }
         }
-        let message = format!("expected the command `{ACCEPTED_COMMAND}`, found `{}`", params.command);
-        Err(Error::invalid_params(message))
     }
 
     /// The client asks for nothing any more: what runs is cancelled, what waits is answered.
@@ -285,6 +333,7 @@ impl Session {
         for document in self.documents.values_mut() {
             document.cancel_jobs();
         }
+        self.end_asks();
     }
 
     /// Tells the person once that something in this program is broken; the log has the rest.

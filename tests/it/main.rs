@@ -1,5 +1,6 @@
 //! The one integration-test binary: each module is an area.
 
+mod actions;
 mod cancellation;
 mod config;
 mod context;

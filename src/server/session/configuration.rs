@@ -88,6 +88,8 @@ impl Session {
             document.recall.clear();
         }
         self.resident.configure(&self.settings);
+        self.assistant.configure(&self.settings);
+        self.end_pointless_asks();
         if !self.settings.completion.enabled {
             self.resident.turn_off();
         }

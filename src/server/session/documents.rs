@@ -124,6 +124,7 @@ impl Session {
         tracing::debug!(uri = uri.0, language = document.snapshot.language_id, excluded = document.excluded, "opened");
         if let Some(mut replaced) = self.documents.insert(uri, document) {
             replaced.cancel_jobs();
+            self.end_pointless_asks();
         }
         self.load_if_wanted();
     }
@@ -163,5 +164,6 @@ impl Session {
             Some(mut document) => document.cancel_jobs(),
             None => tracing::debug!(uri = uri.0, "a document was closed that is not open"),
         }
+        self.end_pointless_asks();
     }
 }

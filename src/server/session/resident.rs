@@ -33,9 +33,10 @@ pub(super) struct Resident {
     engine: Option<Engine>,
     /// Numbers engines, so that the last words of a replaced one are not taken for the new one's.
     number: u64,
+    /// Closed while it has completions to work on.
     gate: Gate,
     /// The model's own name, once it is loaded.
-    loaded: Option<String>,
+    pub loaded: Option<String>,
     /// Why there is no model.
     failure: Option<String>,
     /// How far a load is that is shown; dropped at its end.
@@ -44,7 +45,12 @@ pub(super) struct Resident {
 }
 
 impl Resident {
-    pub(super) fn new(loader: ModelLoader, session: SessionSender, outgoing: mpsc::UnboundedSender<Outgoing>) -> Self {
+    pub(super) fn new(
+        loader: ModelLoader,
+        session: SessionSender,
+        outgoing: mpsc::UnboundedSender<Outgoing>,
+        gate: Gate,
+    ) -> Self {
         Self {
             loader,
             session,
@@ -53,7 +59,7 @@ impl Resident {
             settings: Settings::default(),
             engine: None,
             number: 0,
-            gate: Gate::default(),
+            gate,
             loaded: None,
             failure: None,
             load: None,
@@ -82,11 +88,7 @@ impl Resident {
         self.failure = None;
         self.load = None;
         if let Some(engine) = self.engine.take() {
-            // The last handle waits for the thread, which may be in the middle of a load.
-            let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
-            if let Err(error) = spawned {
-                tracing::warn!("no thread to stop the engine on: {error}");
-            }
+            drop_elsewhere(engine);
         }
     }
 
@@ -187,6 +189,14 @@ impl Resident {
     }
 }
 
+/// Drops `engine` on a thread of its own: the last handle waits for the engine's, which may be in the middle of a load.
+pub(super) fn drop_elsewhere(engine: Engine) {
+    let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
+    if let Err(error) = spawned {
+        tracing::warn!("no thread to stop the engine on: {error}");
+    }
+}
+
 fn made(settings: &Settings) -> Made {
     Made {
         model: settings.completion.model.clone(),
@@ -198,7 +208,7 @@ fn made(settings: &Settings) -> Made {
 
 /// Bytes for cached prefixes: an eighth of the memory budget, which leaves the rest to the models; without one, room
 /// for a few contexts of a 4-billion-parameter model.
-fn kv_budget_bytes(settings: &Settings) -> usize {
+pub(super) fn kv_budget_bytes(settings: &Settings) -> usize {
     const DEFAULT_MIB: u64 = 1024;
     let mib = if settings.memory_budget_mib == 0 { DEFAULT_MIB } else { settings.memory_budget_mib / 8 };
     usize::try_from(mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX)

@@ -87,6 +87,10 @@ pub(crate) struct TestServer {
     pub(crate) notifications: VecDeque<Value>,
     /// Methods of the server's requests.
     pub(crate) requests: Vec<String>,
+    /// Parameters of its `workspace/applyEdit` requests.
+    pub(crate) edits: VecDeque<Value>,
+    /// What it wanted shown by `window/showDocument`: the texts of the files.
+    pub(crate) shown: VecDeque<String>,
     pub(crate) counters: Counters,
 }
 
@@ -117,6 +121,8 @@ impl TestServer {
             answered: Vec::new(),
             notifications: VecDeque::new(),
             requests: Vec::new(),
+            edits: VecDeque::new(),
+            shown: VecDeque::new(),
             counters: options.counters,
         }
     }
@@ -209,7 +215,19 @@ impl TestServer {
             (Some(id), Some(method)) => {
                 self.requests.push(method.to_owned());
                 if self.answers_requests {
-                    let result = if method == "workspace/configuration" { json!([{}]) } else { Value::Null };
+                    let result = match method {
+                        "workspace/configuration" => json!([{}]),
+                        "workspace/applyEdit" => {
+                            self.edits.push_back(message["params"].clone());
+                            json!({"applied": true})
+                        }
+                        "window/showDocument" => {
+                            let path = message["params"]["uri"].as_str().and_then(|uri| uri.strip_prefix("file://"));
+                            self.shown.push_back(std::fs::read_to_string(path.expect("a file")).expect("a text"));
+                            json!({"success": true})
+                        }
+                        _ => Value::Null,
+                    };
                     self.send(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
                 }
             }
@@ -237,6 +255,32 @@ impl TestServer {
             let fits = |message: &Value| message["method"] == method && wanted(&message["params"]);
             if let Some(index) = self.notifications.iter().position(fits) {
                 return self.notifications.remove(index).expect("found there")["params"].clone();
+            }
+            self.receive();
+        }
+    }
+
+    /// Waits until the server has handled everything sent before.
+    pub(crate) fn answer_of_nothing(&mut self) {
+        let id = self.request("workspace/executeCommand", json!({"command": "x"}));
+        self.answer(id);
+    }
+
+    /// Waits for an edit the server wants applied.
+    pub(crate) fn applied_edit(&mut self) -> Value {
+        loop {
+            if let Some(params) = self.edits.pop_front() {
+                return params["edit"].clone();
+            }
+            self.receive();
+        }
+    }
+
+    /// Waits for a text the server wants shown as a document.
+    pub(crate) fn shown_text(&mut self) -> String {
+        loop {
+            if let Some(text) = self.shown.pop_front() {
+                return text;
             }
             self.receive();
         }

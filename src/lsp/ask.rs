@@ -1,0 +1,94 @@
+//! Questions to the assistant as they cross the protocol: the command of an action, and `phi-ls/answer`.
+
+use serde::{Deserialize, Serialize};
+use tower_lsp_server::gen_lsp_types as lsp;
+use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification};
+
+use crate::engine::Generation;
+use crate::features::code_actions::Action;
+
+/// What the command of an action says; a client may also put it together by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskArguments {
+    pub uri: lsp::Uri,
+    /// The version the ranges belong to; without one they are taken to belong to the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    pub action: Action,
+    /// How the question was put in the menu.
+    #[serde(default)]
+    pub title: String,
+    /// The code it is about.
+    pub range: lsp::Range,
+    /// It is about exactly these lines, not about the item around them.
+    #[serde(default)]
+    pub exact: bool,
+    /// The problem it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<lsp::Diagnostic>,
+    /// The person's own words, for a refactoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
+}
+
+/// The parameters of `phi-ls/answer`: a piece of an answer, or its end.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnswerParams {
+    /// The same in all messages of one answer.
+    pub id: u64,
+    pub uri: String,
+    pub title: String,
+    /// The model's own name, empty until it is known.
+    pub model: String,
+    /// Markdown that follows what came before.
+    pub delta: String,
+    pub done: bool,
+    /// At the end: the whole text. Where it differs from the pieces, it is right and they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// At the end: why there is no answer, or why it was not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// At the end: what it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+}
+
+/// What an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    pub prompt_tokens: usize,
+    /// Tokens of the prompt that were read already.
+    pub cached_tokens: usize,
+    pub generated_tokens: usize,
+    /// Tokens that were guessed right and cost no pass of their own.
+    pub accepted_tokens: usize,
+    pub time_to_first_token_ms: u64,
+    pub total_ms: u64,
+}
+
+impl From<&Generation> for Timings {
+    fn from(generation: &Generation) -> Self {
+        Self {
+            prompt_tokens: generation.prompt_tokens,
+            cached_tokens: generation.cached_tokens,
+            generated_tokens: generation.generated_tokens,
+            accepted_tokens: generation.accepted_tokens,
+            time_to_first_token_ms: generation.time_to_first_token.as_millis() as u64,
+            total_ms: generation.total.as_millis() as u64,
+        }
+    }
+}
+
+/// The notification itself.
+#[derive(Debug)]
+pub enum AnswerNotification {}
+
+impl Notification for AnswerNotification {
+    const METHOD: LspNotificationMethod<'static> = LspNotificationMethod::Custom("phi-ls/answer");
+    const MESSAGE_DIRECTION: MessageDirection = MessageDirection::ServerToClient;
+    type Params = AnswerParams;
+}
