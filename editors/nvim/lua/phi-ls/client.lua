@@ -58,6 +58,7 @@ local function capabilities()
   -- Neovim 0.11 knows the method but does not declare it.
   return vim.tbl_deep_extend('force', vim.lsp.protocol.make_client_capabilities(), {
     textDocument = { inlineCompletion = { dynamicRegistration = false } },
+    experimental = { phiLs = { answers = true } },
   })
 end
 
@@ -121,7 +122,12 @@ function M.attach(buf)
     capabilities = capabilities(),
     init_options = settings,
     settings = { ['phi-ls'] = settings },
-    handlers = { ['phi-ls/status'] = on_status },
+    handlers = {
+      ['phi-ls/status'] = on_status,
+      ['phi-ls/answer'] = function(...)
+        require('phi-ls.answer').on_answer(...)
+      end,
+    },
     on_init = function()
       if M.status.state == 'starting' then
         set_status('ready')
