@@ -428,3 +428,42 @@ fn without_the_assistants_model_the_completion_model_answers_and_it_is_said_once
     assert!(warning(&mut server).contains("phi-ls pull"));
     server.finish();
 }
+
+/// What a person is told and what answers when two models of 1 GiB are to share 1 GiB.
+fn check_no_room(policy: &str, text: Option<&str>, told: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut options = with_assistant(|| Ok("the assistant"));
+    let inner = Arc::clone(&options.loader);
+    options.loader = Arc::new(move |name: &str, settings: &Settings| {
+        inner(std::path::Path::new(name).file_stem().unwrap().to_str().unwrap(), settings)
+    });
+    let settings = json!({
+        "completion.model": path("resident.gguf"), "assistant.model": path("assistant.gguf"),
+        "memoryBudgetMiB": 1024, "assistant.whenItDoesNotFit": policy,
+    });
+    options.settings = vec![(Source::Flags, settings)];
+    let mut server = started(options, &capabilities());
+    server.status("ready");
+    let id = choose(&mut server, "Explain this function");
+    let result = server.result(id);
+    assert_eq!(result["text"].as_str().filter(|text| !text.is_empty()), text, "{policy}");
+    if let Some(told) = told {
+        assert!(warning(&mut server).contains(told), "{policy}");
+    }
+    // Completions are there again, whoever answered.
+    server.edit(2, (7, 4), (7, 4), "1\ny = ");
+    assert_eq!(server.complete(8, 4), ["the completion model"], "{policy}");
+    server.finish();
+}
+
+#[test]
+fn models_that_do_not_fit_together_follow_the_setting() {
+    check_no_room("fallback", Some("the completion model"), Some("does not fit into memory"));
+    check_no_room("swap", Some("the assistant"), None);
+    check_no_room("refuse", None, Some("does not fit into memory"));
+}

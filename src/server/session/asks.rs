@@ -163,6 +163,7 @@ impl Session {
     fn begin_ask(&mut self, mut ask: Ask) {
         match self.assistant.answerer() {
             Ok(answerer) => ask.by = answerer,
+            Err(_) if self.assistant.swaps() => self.resident.make_room(),
             Err(reason) if self.assistant.falls_back() => {
                 self.tell_fallback(&reason);
                 ask.by = Answerer::Resident;
@@ -230,6 +231,7 @@ impl Session {
             Ok(generation) => generation,
             Err(EngineError::Unavailable(reason)) if ask.by == Answerer::Assistant && self.assistant.falls_back() => {
                 self.tell_fallback(&reason);
+                self.swap_back();
                 ask.by = Answerer::Resident;
                 return self.submit_ask(ask);
             }
@@ -328,6 +330,15 @@ impl Session {
         }
         let result = json!({"applied": ending.applied, "text": ending.text, "reason": ending.reason});
         ask.request.answer(Ok(Some(result)));
+        self.swap_back();
+    }
+
+    /// After the last question, a completion model that has made room takes its place again.
+    fn swap_back(&mut self) {
+        if self.asks.is_empty() && self.resident.come_back() {
+            self.assistant.stop();
+            self.load_if_wanted();
+        }
     }
 
     /// The client has cancelled the question, which the library has answered.
@@ -337,6 +348,7 @@ impl Session {
             self.tell_work(&ask, &json!({"kind": "end"}));
             let reason = Some("cancelled".to_owned());
             self.tell_answer(&ask, AnswerParams { done: true, reason, ..AnswerParams::default() });
+            self.swap_back();
         }
     }
 

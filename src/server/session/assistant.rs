@@ -69,11 +69,7 @@ impl Assistant {
             (assistant.model.clone(), assistant.idle_unload, settings.threads, cache)
         };
         if made(&self.settings) != made(settings) {
-            self.loaded = None;
-            self.load = None;
-            if let Some(engine) = self.engine.take() {
-                drop_elsewhere(engine);
-            }
+            self.stop();
         }
         self.settings = settings.clone();
     }
@@ -94,6 +90,20 @@ impl Assistant {
     pub(super) fn falls_back(&self) -> bool {
         // With completions off, the machine may well have no other model.
         self.settings.assistant.when_it_does_not_fit != WhenItDoesNotFit::Refuse
+    }
+
+    /// Whether the completion model makes room for a model that does not fit beside it.
+    pub(super) fn swaps(&self) -> bool {
+        self.settings.assistant.when_it_does_not_fit == WhenItDoesNotFit::Swap
+    }
+
+    /// Gives the memory back.
+    pub(super) fn stop(&mut self) {
+        self.loaded = None;
+        self.load = None;
+        if let Some(engine) = self.engine.take() {
+            drop_elsewhere(engine);
+        }
     }
 
     /// Compares the two files with the memory budget. What is not installed or not known is no obstacle here.

@@ -37,6 +37,8 @@ pub(super) struct Resident {
     gate: Gate,
     /// The model's own name, once it is loaded.
     pub loaded: Option<String>,
+    /// It has made room for the assistant's model and stays away until [`Resident::come_back`].
+    away: bool,
     /// Why there is no model.
     failure: Option<String>,
     /// How far a load is that is shown; dropped at its end.
@@ -61,6 +63,7 @@ impl Resident {
             number: 0,
             gate,
             loaded: None,
+            away: false,
             failure: None,
             load: None,
             told_fraction: 0.0,
@@ -92,9 +95,21 @@ impl Resident {
         }
     }
 
+    /// Gives the memory to the assistant's model; until it comes back, nothing is completed.
+    pub(super) fn make_room(&mut self) {
+        self.stop();
+        self.away = true;
+        self.tell(State::Ready, "makes room for the assistant's model".to_owned(), None);
+    }
+
+    /// The opposite of [`Resident::make_room`]; true if it was away.
+    pub(super) fn come_back(&mut self) -> bool {
+        std::mem::take(&mut self.away)
+    }
+
     /// Starts the engine if it is not running.
     pub(super) fn start(&mut self) {
-        if self.engine.is_some() {
+        if self.engine.is_some() || self.away {
             return;
         }
         self.number += 1;
