@@ -27,7 +27,10 @@ local TYPED = '        return '
 local function start(lines)
   local child = harness.start({
     cmd = { vim.env.PHI_LS_BIN },
-    settings = { completion = { model = 'starter', timeBudgetMs = 60000 } },
+    settings = {
+      completion = { model = 'starter', timeBudgetMs = 60000 },
+      assistant = { model = 'starter', maxTokens = 32 },
+    },
     ui = 'extmarks',
   }, { name = FILE, lines = lines })
   child:lua('vim.bo.autoindent, vim.bo.indentexpr = false, ""')
@@ -125,5 +128,28 @@ test('one word, then the rest', typed_with_ghost(function(child, ghost)
     return child:text() == text_with(TYPED .. ghost)
   end)
 end))
+
+test('an explanation grows in a window that q closes', function()
+  local child = start(LINES)
+  local ok, err = xpcall(function()
+    child:lua([[
+      vim.api.nvim_win_set_cursor(0, { 9, 10 })
+      vim.lsp.buf.code_action({
+        apply = true,
+        filter = function(action) return action.title == 'Explain this method' end,
+      })
+    ]])
+    child:wait('the answer is shown', function()
+      return child:lua('return #vim.api.nvim_list_wins()') == 2 and #child:text() > 20
+    end)
+    child:press('q')
+    child:wait('the window is closed', function()
+      return child:lua('return #vim.api.nvim_list_wins()') == 1
+    end)
+    equal(child:text(), table.concat(LINES, '\n'), 'the document')
+  end, debug.traceback)
+  child:quit()
+  assert(ok, err)
+end)
 
 harness.run(tests)
