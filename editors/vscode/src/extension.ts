@@ -9,6 +9,7 @@ import {
   type LanguageClientOptions,
   type ServerOptions,
 } from "vscode-languageclient/node";
+import { AnswerPanel, type AnswerParams, answersFeature } from "./answer";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
 import { StatusItem, type StatusParams } from "./status";
@@ -20,13 +21,16 @@ const RESTART_WINDOW_MS = 3 * 60 * 1000;
 let client: LanguageClient | undefined;
 let log: vscode.LogOutputChannel;
 let status: StatusItem;
+let answers: AnswerPanel;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   status = new StatusItem();
+  answers = new AnswerPanel();
   context.subscriptions.push(
     log,
     status,
+    answers,
     vscode.commands.registerCommand("phi-ls.restart", restart),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.toggle", toggle),
@@ -51,7 +55,9 @@ async function start(): Promise<void> {
   status.show(starting);
   const run: ServerOptions = { command, args: [] };
   client = new LanguageClient("phi-ls", "phi-ls", run, clientOptions());
+  client.registerFeature(answersFeature);
   client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
+  client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
   try {
     await client.start();
     if (status.shown === starting) {
@@ -69,9 +75,11 @@ function clientOptions(): LanguageClientOptions {
     documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
     initializationOptions: serverSettings(),
     outputChannel: log,
+    middleware: { executeCommand: answers.middleware(() => client) },
     errorHandler: {
       error: () => ({ action: ErrorAction.Continue }),
       closed: () => {
+        answers.reset();
         const now = Date.now();
         closed.push(now);
         const recent = closed.filter((time) => now - time < RESTART_WINDOW_MS).length;
@@ -89,6 +97,7 @@ function clientOptions(): LanguageClientOptions {
 async function stop(): Promise<void> {
   const old = client;
   client = undefined;
+  answers.reset();
   // A server that never came up cannot be stopped; there is nothing to do about it.
   await old?.dispose().catch((error: unknown) => log.warn("stopping the server", error));
 }

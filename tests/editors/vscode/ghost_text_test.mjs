@@ -89,13 +89,65 @@ async function status(expected) {
   );
 }
 
-/** What the model says at the end of the saved file, asked on the command line from the project's root. */
-function fromTheCommandLine() {
-  const place = `${FILE}:${LINES.length}:${TYPED.length + 1}`;
-  const out = execFileSync(process.env.PHI_LS_BIN, ["complete", "--model", "starter", "--json", place], {
+/** What the model says about a place in the saved file, asked on the command line from the project's root. */
+function fromTheCommandLine(command, place) {
+  const out = execFileSync(process.env.PHI_LS_BIN, [...command, "--model", "starter", "--json", place], {
     cwd: workspace,
   });
-  return JSON.parse(out.toString()).text;
+  const { text, answer } = JSON.parse(out.toString());
+  return text ?? answer;
+}
+
+async function picture(name) {
+  if (process.env.PICTURES) {
+    await page.screenshot({ path: join(process.env.PICTURES, name) });
+  }
+}
+
+/** What the panel shows: the answer, and what stands below it. Nothing while the panel is loading. */
+async function explanation() {
+  for (const frame of page.frames()) {
+    const read = () => {
+      const [main, footer] = ["main", "footer"].map((name) => document.querySelector(name)?.textContent);
+      return footer === undefined ? undefined : { text: main.trim(), note: footer };
+    };
+    const found = frame.url().includes("fake.html") && (await frame.evaluate(read).catch(() => undefined));
+    if (found) {
+      return found;
+    }
+  }
+  return undefined;
+}
+
+function isWriting(shown) {
+  return shown.note.startsWith("writing");
+}
+
+/** The panel's text at the end of an answer. */
+async function finished() {
+  return until("the answer is finished", async () => {
+    const shown = await explanation();
+    return shown && !isWriting(shown) && shown;
+  });
+}
+
+/** Opens the menu of code actions, keeps a picture of it, and takes the explanation. */
+async function chooseExplain(name) {
+  const explain = page.locator('.action-widget .monaco-list-row:has-text("Explain")');
+  await until("the menu is shown", async () => {
+    await page.keyboard.press("Control+.");
+    await explain.waitFor({ timeout: 5000 });
+    return true;
+  });
+  if (name) {
+    await picture(name);
+  }
+  await explain.click();
+}
+
+/** Markdown and what is rendered of it have these in common. */
+function words(text) {
+  return text.replace(/^\s*```.*$/gm, "").match(/[a-z]+/gi)?.join(" ");
 }
 
 const tests = {
@@ -103,11 +155,9 @@ const tests = {
   async "ghost text is what the model says"() {
     await page.keyboard.press("Space");
     const shown = await until("ghost text is shown", ghost);
-    if (process.env.PICTURE) {
-      await page.screenshot({ path: process.env.PICTURE });
-    }
+    await picture("ghost-text.png");
     await saved(START + TYPED);
-    assert.equal(shown, fromTheCommandLine());
+    assert.equal(shown, fromTheCommandLine(["complete"], `${FILE}:${LINES.length}:${TYPED.length + 1}`));
   },
   async "typing shows ghost text that is not in the buffer"() {
     // Select and delete what was inserted.
@@ -130,6 +180,34 @@ const tests = {
     await askForGhostText();
     await page.keyboard.press("Escape");
     await until("it is gone", async () => (await ghost()) === "");
+    await saved(START + TYPED);
+  },
+  async "the menu's explanation is shown in a panel and is what the model says"() {
+    const line = LINES.indexOf("    def area(self):");
+    await page.keyboard.press("Control+Home");
+    for (let down = 0; down < line; down++) {
+      await page.keyboard.press("ArrowDown");
+    }
+    await page.keyboard.press("Shift+ArrowDown");
+    await page.keyboard.press("Shift+End");
+    await chooseExplain("actions.png");
+    const { text, note } = await finished();
+    await picture("explanation.png");
+    assert.match(note, /smollm2.* \d+\.\d s$/i);
+    assert.equal(words(text), words(fromTheCommandLine(["ask", "explain"], `${FILE}:${line + 1}`)));
+  },
+  async "asked again, it grows in the same panel"() {
+    await chooseExplain();
+    const begun = await until("the panel shows the begin of an answer", async () => {
+      const shown = await explanation();
+      return shown?.text && isWriting(shown) && shown;
+    });
+    const { text } = await finished();
+    assert.ok(text.length > begun.text.length, `${text} is longer than ${begun.text}`);
+    const tab = '.tab:has-text("Explain")';
+    assert.equal((await page.$$(tab)).length, 1);
+    await page.click(`${tab} .tab-actions .action-label`, { timeout: 5000 });
+    await until("the panel is gone", async () => (await explanation()) === undefined);
     await saved(START + TYPED);
   },
   async "the server can be restarted"() {

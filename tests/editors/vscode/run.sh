@@ -2,7 +2,7 @@
 # Tests the VS Code extension in a real VS Code (code-server) in Chromium with real keys, against the server and the
 # starter model.
 #
-#   tests/editors/vscode/run.sh [PICTURE.png]     the picture shows ghost text; default: none is kept
+#   tests/editors/vscode/run.sh [FOLDER]     the pictures of the README go into the folder; default: none are kept
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
 # PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium).
@@ -10,6 +10,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
+pictures=${1:+$(realpath "$1")}
 export PHI_LS_BIN=${PHI_LS_BIN:-$root/target/debug/phi-ls}
 export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}
 
@@ -62,7 +63,7 @@ set +m
 
 echo "== VS Code extension, the server and the starter model"
 cp "$here/ghost_text_test.mjs" "$install/"
-PICTURE=${1:-} node "$install/ghost_text_test.mjs" "$port" "$state/workspace" || {
+PICTURES=$pictures node "$install/ghost_text_test.mjs" "$port" "$state/workspace" || {
     status=$?
     tail -n 20 "$state/code-server.log" >&2
     find "$state/data/logs" -name '*phi-ls*' -exec tail -n 30 {} + >&2 || true
