@@ -157,6 +157,11 @@ fn load_options(threads: usize) -> LoadOptions {
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }
 
+/// Milliseconds to a tenth, as `--json` gives times.
+fn millis(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 10.0
+}
+
 /// A bar from 0 to 1000, shown only on a terminal.
 fn loading_bar() -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(1000);

@@ -81,6 +81,12 @@ impl Logits {
     }
 }
 
+/// The id of the greatest of `logits`; the lowest id among equals, as llama.cpp and transformers choose.
+pub fn argmax(logits: impl Iterator<Item = (usize, f32)>) -> u32 {
+    let best = logits.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map_or(0, |(id, _)| id as u32)
+}
+
 /// A decoder-only language model. The caller owns every cache; the model keeps no state between calls but scratch
 /// memory. This is the seam at which tests put a scripted model.
 pub trait LanguageModel: Send {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use super::ModelArgs;
+use super::{ModelArgs, millis};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, RopeFactors, Sequence};
 
 /// Prompt tokens in one pass, as in the engine.
@@ -98,7 +98,6 @@ fn report(
 ) {
     let prefill_rate = args.prompt as f64 / time_to_first_token.as_secs_f64();
     let decode_rate = (args.decode * args.batch) as f64 / decode.as_secs_f64().max(1e-9);
-    let millis = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 10.0;
     if args.json {
         let report = serde_json::json!({
             "model": loaded.name,

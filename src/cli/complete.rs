@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::ModelArgs;
 use super::place::{Place, cursor_offset, read_snapshot};
+use super::{ModelArgs, millis};
 use crate::config::{ExcludeMatcher, Settings};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{
@@ -114,7 +114,6 @@ pub(super) fn generate(
 
 fn to_json(completed: &Completed, snapshot: &Snapshot) -> serde_json::Value {
     let generation = &completed.generation;
-    let millis = |duration: Duration| (duration.as_secs_f64() * 1e4).round() / 10.0;
     let position = |offset| {
         let position = position_at(&snapshot.text, offset, PositionEncoding::Utf16);
         serde_json::json!({ "line": position.line, "character": position.character })

@@ -1,7 +1,7 @@
 //! `phi-ls logits`: what the model says after given token ids, for comparison with other engines.
 
 use super::ModelArgs;
-use crate::model::{LogitRows, Logits, RopeFactors, Sequence};
+use crate::model::{LogitRows, Logits, Sequence, argmax};
 
 #[derive(clap::Args)]
 pub(super) struct LogitsArgs {
@@ -20,10 +20,8 @@ pub(super) struct LogitsArgs {
 
 pub(super) fn logits(args: &LogitsArgs) -> anyhow::Result<()> {
     let mut loaded = args.model.load()?;
-    let config = loaded.model.config();
     let needed = args.tokens.len() + args.greedy.unwrap_or(0);
-    let short = needed <= config.original_max_position_embeddings;
-    let mut cache = loaded.model.new_cache(if short { RopeFactors::Short } else { RopeFactors::Long });
+    let mut cache = loaded.model.new_cache(loaded.model.config().rope_factors(needed));
     let mut logits = Logits::default();
     let rows = if args.last || args.greedy.is_some() { LogitRows::Last } else { LogitRows::All };
     let sequence = Sequence { tokens: &args.tokens, cache: &mut cache, logits: rows };
@@ -35,16 +33,11 @@ pub(super) fn logits(args: &LogitsArgs) -> anyhow::Result<()> {
     };
     let mut continuation = Vec::with_capacity(steps);
     for _ in 0..steps {
-        let token = argmax(logits.row(0));
+        let token = argmax(logits.row(0).iter().copied().enumerate());
         continuation.push(token);
         let sequence = Sequence { tokens: &[token], cache: &mut cache, logits: LogitRows::Last };
         loaded.model.forward(&mut [sequence], &mut logits)?;
     }
     println!("{}", serde_json::json!({ "tokens": args.tokens, "greedy": continuation }));
     Ok(())
-}
-
-fn argmax(logits: &[f32]) -> u32 {
-    let best = logits.iter().copied().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
-    best.map_or(0, |(id, _)| id as u32)
 }

@@ -9,7 +9,7 @@ use super::sampler::{Sampler, forbid};
 use super::stop::StopChecker;
 use super::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
 use crate::model::tokenizer::{Healing, StreamDecoder};
-use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, RopeFactors, Sequence, Tokenizer};
+use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Sequence, Tokenizer};
 
 /// Prompt tokens in one forward pass: the longest time the engine is deaf. 32 rows reach 95 % of the matrix kernels'
 /// best rate (measured), so larger chunks would buy little.
@@ -88,8 +88,7 @@ impl Run {
         if encoded.tokens.is_empty() {
             return Err(EngineError::Failed("the prompt is empty: expected at least one token".to_owned()));
         }
-        let short = needed <= config.original_max_position_embeddings;
-        let factors = if short { RopeFactors::Short } else { RopeFactors::Long };
+        let factors = config.rope_factors(needed);
         let prompt_tokens = encoded.tokens.len();
         let mut tokens = encoded.tokens;
         let mut healing = Healing::default();

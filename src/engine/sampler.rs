@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
 
 use super::Sampling;
-use crate::model::ModelError;
+use crate::model::{ModelError, argmax};
 
 /// A token and how sure the model was of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,12 +67,6 @@ pub(super) fn forbid(logits: &mut [f32], ids: &[u32]) {
             *logit = f32::NEG_INFINITY;
         }
     }
-}
-
-/// The id of the greatest logit; the lowest id among equals, as llama.cpp and transformers choose.
-fn argmax(logits: impl Iterator<Item = (usize, f32)>) -> u32 {
-    let best = logits.reduce(|best, next| if next.1 > best.1 { next } else { best });
-    best.map_or(0, |(id, _)| id as u32)
 }
 
 fn logprob(logits: &[f32], token: u32) -> f32 {

@@ -66,6 +66,11 @@ impl Architecture {
 }
 
 impl ModelConfig {
+    /// The factors a sequence is rotated with that comes to `positions` in the end, generated ones included.
+    pub fn rope_factors(&self, positions: usize) -> RopeFactors {
+        if positions <= self.original_max_position_embeddings { RopeFactors::Short } else { RopeFactors::Long }
+    }
+
     /// # Errors
     /// [`ModelError`] naming the key that is missing or out of range, or the setting there is no decoder for.
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self, ModelError> {
