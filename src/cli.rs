@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Machine, Settings};
 use crate::hub::{Alias, ModelRef};
+use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{self, LoadOptions, LoadedModel};
 
@@ -39,6 +40,9 @@ struct Cli {
     /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// Compute with slower kernels than the processor allows: portable, avx2 or avx512
+    #[arg(long, global = true, value_name = "LEVEL")]
+    kernels: Option<Level>,
 }
 
 #[derive(Subcommand)]
@@ -66,7 +70,20 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     end_quietly_on_a_closed_pipe();
     start_log(cli.verbose);
-    let outcome = match cli.command {
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("phi-ls: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(level) = cli.kernels {
+        level.use_at_most().map_err(anyhow::Error::msg)?;
+    }
+    match cli.command {
         None => serve::serve(&cli.serve),
         Some(Command::Serve(args)) => serve::serve(&args),
         Some(Command::Try(args)) => try_out::try_out(&args),
@@ -79,13 +96,6 @@ pub fn main() -> ExitCode {
         Some(Command::Eval(args)) => eval::eval(&args),
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("phi-ls: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }
 

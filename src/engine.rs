@@ -18,6 +18,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use decode::PREFILL_CHUNK;
 pub use gate::Gate;
 
 use crate::model::Prompt;
@@ -70,12 +71,25 @@ pub struct StopRules {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sampling {
     Greedy,
-    Random { temperature: f64, top_p: f64, seed: u64 },
+    Random {
+        temperature: f64,
+        top_p: f64,
+        seed: u64,
+    },
+    /// These tokens, whatever the model thinks of them: to measure what a known text costs.
+    Given(Vec<u32>),
 }
 
 impl Default for GenerationParams {
     fn default() -> Self {
-        Self { max_new_tokens: 96, sampling: Sampling::Greedy, heal: false, stop: StopRules::default(), candidates: 1 }
+        Self {
+            max_new_tokens: 96,
+            sampling: Sampling::Greedy,
+            heal: false,
+            stop: StopRules::default(),
+            candidates: 1,
+            speculate: true,
+        }
     }
 }
 
@@ -89,6 +103,8 @@ pub struct GenerationParams {
     pub stop: StopRules,
     /// Alternatives to decode as one batch; at least 1.
     pub candidates: usize,
+    /// Guess at tokens that occurred before in the same way, where that cannot change the text.
+    pub speculate: bool,
 }
 
 /// Hears a text as it grows, on the engine's thread.

@@ -4,6 +4,7 @@
 pub mod attention;
 mod buffer;
 mod disjoint;
+pub mod level;
 mod math;
 pub mod matmul;
 pub mod ops;

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::{ModelArgs, millis};
+use crate::engine::PREFILL_CHUNK;
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, RopeFactors, Sequence};
-
-/// Prompt tokens in one pass, as in the engine.
-const CHUNK: usize = 32;
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
@@ -26,6 +24,9 @@ pub(super) struct BenchArgs {
     /// Sequences decoded side by side
     #[arg(short = 'b', long, default_value_t = 1)]
     batch: usize,
+    /// Prompt tokens in one pass
+    #[arg(long, default_value_t = PREFILL_CHUNK)]
+    chunk: usize,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -38,8 +39,8 @@ struct Sample {
 }
 
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
-    if args.prompt == 0 || args.repeat == 0 || args.batch == 0 {
-        bail!("expected at least one prompt token, one repetition and one sequence");
+    if [args.prompt, args.repeat, args.batch, args.chunk].contains(&0) {
+        bail!("expected at least one prompt token, repetition, sequence, and token in one pass");
     }
     let started = Instant::now();
     let mut loaded = args.model.load()?;
@@ -67,7 +68,7 @@ fn sample(args: &BenchArgs, loaded: &mut LoadedModel) -> anyhow::Result<Sample> 
     let mut cache = loaded.model.new_cache(RopeFactors::Short);
     let mut logits = Logits::default();
     let started = Instant::now();
-    let chunks = prompt.chunks(CHUNK);
+    let chunks = prompt.chunks(args.chunk);
     let last = chunks.len() - 1;
     for (index, tokens) in chunks.enumerate() {
         let rows = if index == last { LogitRows::Last } else { LogitRows::None };

@@ -13,7 +13,7 @@ use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Sequence
 
 /// Prompt tokens in one forward pass: the longest time the engine is deaf. 32 rows reach 95 % of the matrix kernels'
 /// best rate (measured), so larger chunks would buy little.
-const PREFILL_CHUNK: usize = 32;
+pub const PREFILL_CHUNK: usize = 32;
 
 /// A job under way.
 pub(super) struct Run {
@@ -153,7 +153,7 @@ impl Run {
             forbid(&mut logits.values, loaded.tokenizer.forbidden_ids());
             for candidate in 0..params.candidates.max(1) {
                 let mut lane = Lane::new(candidate, params, self.prompt_cache.fork(), self.healing.clone());
-                if params.candidates <= 1 && params.sampling == Sampling::Greedy {
+                if params.speculate && params.candidates <= 1 && !matches!(params.sampling, Sampling::Random { .. }) {
                     lane.drafter = Some(Drafter::new(&self.tokens));
                 }
                 lane.choose(logits.row(0), &loaded.tokenizer, Duration::ZERO)?;

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
 
 use super::Sampling;
+use crate::kernels::ops::log_sum_exp;
 use crate::model::{ModelError, argmax};
 
 /// A token and how sure the model was of it.
@@ -18,6 +19,8 @@ pub(super) struct Choice {
 pub(super) enum Sampler {
     Greedy,
     Random(Box<LogitsProcessor>),
+    /// What is left of a given text; after it, greedy.
+    Given(std::vec::IntoIter<u32>),
 }
 
 impl Sampler {
@@ -25,6 +28,7 @@ impl Sampler {
     /// others draw their own numbers.
     pub(super) fn for_candidate(sampling: &Sampling, candidate: usize, candidates: usize) -> Self {
         match *sampling {
+            Sampling::Given(_) => Self::new(sampling),
             Sampling::Random { temperature, top_p, seed } if candidate > 0 || candidates <= 1 => {
                 Self::new(&Sampling::Random { temperature, top_p, seed: seed.wrapping_add(candidate as u64) })
             }
@@ -33,9 +37,10 @@ impl Sampler {
     }
 
     pub(super) fn new(sampling: &Sampling) -> Self {
-        match *sampling {
+        match sampling {
             Sampling::Greedy => Self::Greedy,
-            Sampling::Random { temperature, top_p, seed } => {
+            Sampling::Given(tokens) => Self::Given(tokens.clone().into_iter()),
+            &Sampling::Random { temperature, top_p, seed } => {
                 let sampling = CandleSampling::TopP { p: top_p, temperature };
                 Self::Random(Box::new(LogitsProcessor::from_sampling(seed, sampling)))
             }
@@ -46,6 +51,7 @@ impl Sampler {
     pub(super) fn choose(&mut self, logits: &[f32]) -> Result<Choice, ModelError> {
         let token = match self {
             Self::Greedy => argmax(logits.iter().copied().enumerate()),
+            Self::Given(rest) => rest.next().unwrap_or_else(|| argmax(logits.iter().copied().enumerate())),
             Self::Random(processor) => Tensor::from_slice(logits, logits.len(), &Device::Cpu)
                 .and_then(|tensor| processor.sample(&tensor))
                 .map_err(|error| ModelError::Compute(format!("sampling: {error}")))?,
@@ -71,8 +77,7 @@ pub(super) fn forbid(logits: &mut [f32], ids: &[u32]) {
 
 fn logprob(logits: &[f32], token: u32) -> f32 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
-    logits[token as usize] - max - sum.ln()
+    logits[token as usize] - log_sum_exp(logits, max)
 }
 
 #[cfg(test)]

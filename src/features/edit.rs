@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::context::Snapshot;
-use crate::engine::{Candidate, GenerationParams, Sampling, StopReason, StopRules};
+use crate::engine::{Candidate, GenerationParams, StopReason, StopRules};
 use crate::features::code_actions::Action;
 use crate::features::indentation::{IndentStyle, reindent};
 use crate::features::question::{AssistantOptions, NotAsked, Question, check_room, context_of};
@@ -95,11 +95,9 @@ pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions
     let fence = fence(&context.language, &context.code);
     let params = GenerationParams {
         max_new_tokens: options.max_tokens,
-        sampling: Sampling::Greedy,
-        heal: false,
         // Code that is copied may repeat itself as often as the original does.
         stop: StopRules { stop_strings: vec![format!("\n{fence}")], ..StopRules::default() },
-        candidates: 1,
+        ..GenerationParams::default()
     };
     Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence })
 }
@@ -225,14 +223,7 @@ mod tests {
         stop: StopReason,
     ) -> (Snapshot, Result<Change, Rejection>) {
         let (snapshot, target) = selected(language_id, marked);
-        let stop_rules = StopRules::default();
-        let params = GenerationParams {
-            max_new_tokens: 100,
-            sampling: Sampling::Greedy,
-            heal: false,
-            stop: stop_rules,
-            candidates: 1,
-        };
+        let params = GenerationParams { max_new_tokens: 100, ..GenerationParams::default() };
         let plan = EditPlan { action, prompt: Prompt::default(), params, target, fence: String::new() };
         let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: -0.1 };
         let change = finish(&plan, &snapshot, &candidate);
@@ -458,13 +449,7 @@ mod tests {
         let (snapshot, _) = selected("python", "$0");
         let (_, change) = finished(Action::FixProblem, "python", "$0a = 1$0", "```\na = 2\n```", StopReason::EndOfTurn);
         assert!(change.is_ok());
-        let params = GenerationParams {
-            max_new_tokens: 1,
-            sampling: Sampling::Greedy,
-            heal: false,
-            stop: StopRules::default(),
-            candidates: 1,
-        };
+        let params = GenerationParams { max_new_tokens: 1, ..GenerationParams::default() };
         let plan = EditPlan {
             action: Action::Refactor,
             prompt: Prompt::default(),

@@ -1,7 +1,7 @@
 //! Questions whose answer is read: explain this code, explain this problem.
 
 use crate::context::Snapshot;
-use crate::engine::{GenerationParams, Sampling, StopRules};
+use crate::engine::{GenerationParams, StopRules};
 use crate::model::Prompt;
 use crate::prompt::explain_prompt;
 
@@ -24,10 +24,8 @@ pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions
     let context = context_of(snapshot, question, options)?;
     let params = GenerationParams {
         max_new_tokens: options.max_tokens,
-        sampling: Sampling::Greedy,
-        heal: false,
         stop: StopRules { repetition: true, ..StopRules::default() },
-        candidates: 1,
+        ..GenerationParams::default()
     };
     Ok(ExplainPlan { prompt: explain_prompt(&context), params, cut: context.cut })
 }

@@ -7,7 +7,6 @@ mod avx2;
 mod avx512;
 mod grouped;
 mod layout;
-mod level;
 mod reference;
 
 pub use activations::Activations;
@@ -15,8 +14,8 @@ pub use activations::Activations;
 use std::cell::RefCell;
 
 use super::buffer::AlignedBytes;
+use super::level::Level;
 use super::{pool::ThreadPool, quant, quant::QuantType};
-use level::Level;
 
 /// A weight matrix `(rows, cols)` in the layout its kernel wants, at about the file's own bytes.
 pub struct PackedMatrix {
@@ -63,7 +62,7 @@ impl PackedMatrix {
     /// # Panics
     /// If `cols` is not a multiple of the block length or `bytes` is not exactly the matrix.
     pub fn pack(quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
-        Self::pack_for(Kernel::choose(quant, Level::detect()), quant, rows, cols, bytes, pool)
+        Self::pack_for(Kernel::choose(quant, Level::in_use()), quant, rows, cols, bytes, pool)
     }
 
     fn pack_for(kernel: Kernel, quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
@@ -118,7 +117,7 @@ impl PackedMatrix {
     /// # Panics
     /// If the activations have other columns, were not quantised for this matrix, or `out` has another size.
     pub fn matmul(&self, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {
-        self.matmul_at(Level::detect(), pool, activations, out);
+        self.matmul_at(Level::in_use(), pool, activations, out);
     }
 
     fn matmul_at(&self, level: Level, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {

@@ -2,15 +2,17 @@
 //!
 //! Each is one plain loop that the compiler vectorises, compiled twice: for any processor, and for AVX2 with FMA.
 
+#[cfg(target_arch = "x86_64")]
+use super::level::Level;
 use super::math::exp;
 
-/// Defines a public function that runs its plain version compiled for the instruction sets at hand.
+/// Defines a function that runs its plain version compiled for the instruction sets at hand.
 macro_rules! vectorised {
-    ($(#[$doc:meta])* pub fn $name:ident / $avx2:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident / $avx2:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
-        pub fn $name($($arg: $type),*) {
+        $visibility fn $name($($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if Level::in_use().has_avx2() {
                 // SAFETY: the processor has AVX2 and FMA.
                 return unsafe { $avx2($($arg),*) };
             }
@@ -130,6 +132,31 @@ fn add_plain(residual: &mut [f32], delta: &[f32]) {
     }
 }
 
+/// The natural log of the sum of `exp(logits)`, of which `max` is the greatest.
+pub fn log_sum_exp(logits: &[f32], max: f32) -> f32 {
+    let mut sum = [0.0];
+    sum_exp(logits, max, &mut sum);
+    max + sum[0].ln()
+}
+
+vectorised! {
+    /// `sum[0]`: the sum of `exp(logit - max)`.
+    fn sum_exp / sum_exp_avx2 / sum_exp_plain (logits: &[f32], max: f32, sum: &mut [f32; 1])
+}
+
+/// In 32 partial sums, as [`sum_of_squares`].
+#[inline(always)]
+fn sum_exp_plain(logits: &[f32], max: f32, sum: &mut [f32; 1]) {
+    let mut sums = [0.0; 32];
+    let (chunks, rest) = logits.as_chunks::<32>();
+    for chunk in chunks {
+        for (sum, logit) in sums.iter_mut().zip(chunk) {
+            *sum += exp(logit - max);
+        }
+    }
+    sum[0] = sums.iter().sum::<f32>() + rest.iter().map(|logit| exp(logit - max)).sum::<f32>();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +202,13 @@ mod tests {
         assert_close(&out, &[0.0, 3.0 / (1.0 + (-1f32).exp())]);
         silu_gate(&[-1000.0, 1000.0], 1, &mut out[..1]);
         assert_close(&out[..1], &[0.0]);
+    }
+
+    #[test]
+    fn log_sum_exp_ignores_what_is_ruled_out() {
+        let logits: Vec<f32> = (0..100).map(|i| if i % 3 == 0 { f32::NEG_INFINITY } else { i as f32 / 10.0 }).collect();
+        let expected = logits.iter().map(|logit| f64::from(*logit).exp()).sum::<f64>().ln();
+        assert_close(&[log_sum_exp(&logits, 9.8)], &[expected as f32]);
     }
 
     #[test]

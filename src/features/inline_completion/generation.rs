@@ -32,7 +32,8 @@ pub(super) fn generation_params(
         Trigger::Invoked => (ALTERNATIVES, ALTERNATIVES_SAMPLING),
     };
     let max_new_tokens = if multi_line { options.max_tokens } else { options.max_tokens.min(MAX_LINE_TOKENS) };
-    GenerationParams { max_new_tokens, sampling, heal: true, stop: stop_rules(place, multi_line, options), candidates }
+    let stop = stop_rules(place, multi_line, options);
+    GenerationParams { max_new_tokens, sampling, heal: true, stop, candidates, ..GenerationParams::default() }
 }
 
 /// Whether the completion may have several lines.

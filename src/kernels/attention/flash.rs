@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::{AttentionInput, KvShape, PAGE_LEN, avx2, page};
 use crate::kernels::disjoint::DisjointSlice;
+use crate::kernels::level::Level;
 use crate::kernels::math::exp;
 use crate::kernels::pool::ThreadPool;
 
@@ -19,9 +20,7 @@ const MIN_RUN: usize = 8;
 
 /// Whether these kernels can run here on pages of this shape.
 pub(super) fn supports(shape: &KvShape) -> bool {
-    let detected =
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
-    detected && shape.head_dim.is_multiple_of(8)
+    Level::in_use().has_avx2() && shape.head_dim.is_multiple_of(8)
 }
 
 /// One unit of work.

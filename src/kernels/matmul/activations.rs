@@ -4,8 +4,9 @@
 //! smaller). The quants of superblock s lie at `256 * s * m`, group after group, each as `[columns / 4][rows of the
 //! group][4]`, so that the dwords which meet one weight vector are neighbours.
 
-use super::{Kernel, PackedMatrix, level::Level};
+use super::{Kernel, PackedMatrix};
 use crate::kernels::disjoint::DisjointSlice;
+use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use quantize::{Block, quantize_block, quantize_superblock};
 
@@ -109,7 +110,7 @@ impl Activations {
         if forms.values {
             self.values.extend_from_slice(values);
         }
-        let level = Level::detect();
+        let level = Level::in_use();
         if forms.blocks {
             self.blocks.resize(self.m, cols);
             self.blocks.fill(level, pool, values, self.m, cols);

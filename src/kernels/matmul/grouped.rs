@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use super::activations::Activations;
 use super::layout::{self, ROWS};
-use super::level::Level;
 use super::{Kernel, PackedMatrix};
 use crate::kernels::disjoint::DisjointSlice;
+use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::QuantType;
 

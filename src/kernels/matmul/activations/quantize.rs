@@ -2,8 +2,8 @@
 //!
 //! Zeros, values too small to have a reciprocal, infinities and NaN give a zero block.
 
-use super::super::level::Level;
 use super::{BLOCK, SUPER};
+use crate::kernels::level::Level;
 
 /// A quantised block of 32.
 #[derive(Debug, Clone, PartialEq)]
