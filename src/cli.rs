@@ -9,6 +9,7 @@ mod logits;
 mod models;
 mod place;
 mod pull;
+mod replay;
 mod serve;
 mod tokenize;
 mod try_out;
@@ -57,6 +58,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
+    /// Replay a recorded editing session: latencies of completions, tokens computed
+    Replay(replay::ReplayArgs),
     /// Cut holes in the files of a folder, complete them, and compare
     Eval(eval::EvalArgs),
     /// Token ids of standard input, to compare with another engine
@@ -93,6 +96,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Models(args)) => models::models(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Eval(args)) => eval::eval(&args),
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),

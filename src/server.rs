@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower_lsp_server::{LspService, Server};
 
 use crate::config::{Problem, Settings, Source};
-use crate::engine::Loader;
+use crate::engine::{Generation, Loader};
 use handlers::Backend;
 use session::{Event, Session, SessionSender};
 
@@ -41,6 +41,15 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
 pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
 
+/// Hears what goes on, to record or to measure it. Must not block.
+pub trait Observer: Send + Sync {
+    /// A well-formed message of the client, as it came.
+    fn message(&self, _body: &[u8]) {}
+
+    /// A completion was generated, whether or not it is shown.
+    fn completion(&self, _generation: &Generation) {}
+}
+
 /// What a server is started with.
 #[derive(Clone)]
 pub struct ServerOptions {
@@ -51,12 +60,13 @@ pub struct ServerOptions {
     pub problems: Vec<Problem>,
     /// While a completion is on screen, prepare the next one as if it were accepted.
     pub prepare_next: bool,
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl ServerOptions {
     /// A server as people use it, with the settings' defaults.
     pub fn new(loader: ModelLoader) -> Self {
-        Self { loader, settings: Vec::new(), problems: Vec::new(), prepare_next: true }
+        Self { loader, settings: Vec::new(), problems: Vec::new(), prepare_next: true, observer: None }
     }
 }
 
@@ -92,6 +102,7 @@ pub async fn run(
 ) -> std::io::Result<Ended> {
     let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
     let (process, process_id) = oneshot::channel();
+    let observer = options.observer.clone();
     let session = Session::spawn(options, outgoing, process)?;
     let backend = Backend::new(session.clone());
     let shutdown = backend.shutdown_flag();
@@ -102,7 +113,7 @@ pub async fn run(
     let (writer, queue) = transport::unbounded_output();
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let library = Server::new(far, writer.clone(), socket).concurrency_level(CONCURRENCY).serve(service);
-    let filter = transport::filter_input(input, near, writer);
+    let filter = transport::filter_input(input, near, writer, observer);
     let drain = transport::drain_output(queue, output);
     serve(library, filter, drain, process_id, &session).await;
     session.send(Event::Stop);

@@ -1,5 +1,8 @@
 //! `phi-ls bench`: how fast a model loads, reads a prompt and writes, and what memory that takes.
 
+mod edit;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -27,6 +30,9 @@ pub(super) struct BenchArgs {
     /// Prompt tokens in one pass
     #[arg(long, default_value_t = PREFILL_CHUNK)]
     chunk: usize,
+    /// Measure instead how fast AFTER is written where BEFORE is in the prompt, with and without speculation
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    edit: Option<Vec<PathBuf>>,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -41,6 +47,9 @@ struct Sample {
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if [args.prompt, args.repeat, args.batch, args.chunk].contains(&0) {
         bail!("expected at least one prompt token, repetition, sequence, and token in one pass");
+    }
+    if let Some([before, after]) = args.edit.as_deref() {
+        return edit::bench_edit(args, before, after);
     }
     let started = Instant::now();
     let mut loaded = args.model.load()?;

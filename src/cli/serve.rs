@@ -1,14 +1,16 @@
 //! `phi-ls serve`: the language server on standard input and output.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, bail};
 
+use super::replay::trace::Recorder;
 use crate::config::{self, Settings, Source};
 use crate::engine::{self, Loader};
 use crate::hub::ModelRef;
 use crate::model::{LoadOptions, ModelError};
-use crate::server::{self, Ended, ServerOptions};
+use crate::server::{self, Ended, Observer, ServerOptions};
 
 /// Flags of `serve`: they win over every setting.
 #[derive(clap::Args)]
@@ -22,6 +24,9 @@ pub(super) struct ServeArgs {
     /// Threads to compute with; 0 is as many as the machine has cores
     #[arg(long)]
     threads: Option<usize>,
+    /// Write what the editor sends to this file, for `phi-ls replay`: it holds the text of your documents
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Accepted because many editors pass it; standard input and output are the only transport
     #[arg(long, hide = true)]
     stdio: bool,
@@ -29,7 +34,12 @@ pub(super) struct ServeArgs {
 
 pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let (file, problems) = config::default_file().map_or_else(Default::default, |path| config::read_file(&path));
+    let observer = match &args.record {
+        Some(path) => Some(Arc::new(Recorder::create(path)?) as Arc<dyn Observer>),
+        None => None,
+    };
     let options = ServerOptions {
+        observer,
         settings: vec![(Source::File, file), (Source::Flags, args.settings())],
         problems,
         ..ServerOptions::new(Arc::new(loader()))
@@ -58,7 +68,7 @@ impl ServeArgs {
 }
 
 /// Loaders for the models that settings name. All models of the process compute on one pool.
-fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
+pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
     let pool: OnceLock<LoadOptions> = OnceLock::new();
     move |model, settings| match model.parse::<ModelRef>() {
         Ok(reference) => {

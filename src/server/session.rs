@@ -15,6 +15,7 @@ mod resident;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
@@ -23,8 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::ServerOptions;
 use super::outgoing::Outgoing;
+use super::{Observer, ServerOptions};
 use crate::config::{ExcludeMatcher, Settings};
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Gate, Generation};
 use crate::features::inline_completion::Trigger;
@@ -188,6 +189,7 @@ pub(super) struct Session {
     numbers: Numbers,
     accepted: u64,
     prepare_next: bool,
+    observer: Option<Arc<dyn Observer>>,
     /// A failure of our own has been told to the person.
     failure_told: bool,
 }
@@ -222,6 +224,7 @@ impl Session {
             numbers: Numbers::default(),
             accepted: 0,
             prepare_next: options.prepare_next,
+            observer: options.observer,
             failure_told: false,
         };
         std::thread::Builder::new().name("session".to_owned()).spawn(move || session.run())?;

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde::Deserialize;
@@ -13,6 +14,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tower_lsp_server::jsonrpc::{Error, Id, Request, Response};
+
+use super::Observer;
 
 /// Longer messages are skipped: four times the largest file anybody edits.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
@@ -29,11 +32,13 @@ enum Message {
     Request(Request),
 }
 
-/// Copies well-formed messages from `input` to `library` until either ends; answers the others on `output`.
+/// Copies well-formed messages from `input` to `library` until either ends, and tells `observer` of them; answers the
+/// others on `output`.
 pub(super) async fn filter_input(
     input: impl AsyncRead + Unpin,
     mut library: impl AsyncWrite + Unpin,
     output: UnboundedWriter,
+    observer: Option<Arc<dyn Observer>>,
 ) {
     let mut input = BufReader::new(input);
     loop {
@@ -47,6 +52,9 @@ pub(super) async fn filter_input(
         };
         match body.map_err(|reason| (Id::Null, parse_error(reason))).and_then(|body| check(&body).map(|()| body)) {
             Ok(body) => {
+                if let Some(observer) = &observer {
+                    observer.message(&body);
+                }
                 let header = format!("Content-Length: {}\r\n\r\n", body.len());
                 let sent = async {
                     library.write_all(header.as_bytes()).await?;
@@ -180,7 +188,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let (writer, mut queue) = unbounded_output();
         let mut library = Vec::new();
-        runtime.block_on(filter_input(input.as_bytes(), &mut library, writer));
+        runtime.block_on(filter_input(input.as_bytes(), &mut library, writer, None));
         let frame = |body: &&str| format!("Content-Length: {}\r\n\r\n{body}", body.len());
         let expected: String = passed.iter().map(frame).collect();
         assert_eq!(String::from_utf8(library).expect("UTF-8"), expected, "passed on of {input:?}");

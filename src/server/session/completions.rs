@@ -220,6 +220,9 @@ impl Session {
 
     pub(super) fn job_done(&mut self, document: u64, job: u64, outcome: Result<Generation, EngineError>) {
         let id = self.numbers.next();
+        if let (Some(observer), Ok(generation)) = (&self.observer, &outcome) {
+            observer.completion(generation);
+        }
         let Some(document) = self.document_of(document, job) else { return };
         let Some(mut running) = document.running.take() else { return };
         let generation = match outcome {

@@ -1,0 +1,96 @@
+//! What is measured, the same for every engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::peer::Peer;
+
+/// Numbers by the row of the table they belong to.
+pub type Measured = BTreeMap<String, f64>;
+
+/// Tokens decoded to measure decoding.
+const DECODED: usize = 16;
+
+/// Passes over a batch.
+const BATCH_PASSES: usize = 8;
+
+/// Loads an engine and measures it. `short`: only the two most telling rows.
+pub fn measure<P: Peer>(load: impl FnOnce() -> anyhow::Result<P>, model: &Path, short: bool) -> anyhow::Result<Measured> {
+    // Into the page cache, so that loading is measured and not the disk.
+    std::io::copy(&mut std::fs::File::open(model)?, &mut std::io::sink())?;
+    let mut measured = Measured::new();
+    let started = Instant::now();
+    let mut peer = load()?;
+    measured.insert("load".into(), started.elapsed().as_secs_f64());
+    // The first pass touches memory that later ones find ready.
+    peer.feed(0, &tokens(0, 8))?;
+    let prefills: &[usize] = if short { &[128] } else { &[64, 128, 512] };
+    for &len in prefills {
+        let started = Instant::now();
+        peer.feed(0, &tokens(0, len))?;
+        measured.insert(format!("prefill {len}"), len as f64 / started.elapsed().as_secs_f64());
+    }
+    peer.feed(0, &tokens(0, 16))?;
+    measured.insert("decode at 16".into(), decode(&mut peer, 1, DECODED)?);
+    if !short {
+        peer.feed(16, &tokens(16, 496))?;
+        measured.insert("decode at 512".into(), decode(&mut peer, 1, DECODED)?);
+        for lanes in [2, 4, 8] {
+            measured.insert(format!("decode at 512, {lanes} rows"), decode(&mut peer, lanes, BATCH_PASSES)?);
+        }
+        peer.feed(512, &tokens(512, 1536))?;
+        measured.insert("decode at 2048".into(), decode(&mut peer, 1, DECODED)?);
+        first_tokens(&mut peer, &mut measured)?;
+    }
+    if let Some(mib) = peak_mib() {
+        measured.insert("peak memory".into(), mib);
+    }
+    Ok(measured)
+}
+
+/// Arbitrary tokens: speed does not depend on them.
+fn tokens(from: usize, len: usize) -> Vec<u32> {
+    (from..from + len).map(|index| ((index * 7919 + 13) % 30_000) as u32).collect()
+}
+
+/// Tokens a second over `passes` passes of `lanes` rows.
+fn decode(peer: &mut impl Peer, lanes: usize, passes: usize) -> anyhow::Result<f64> {
+    peer.fork(lanes)?;
+    let started = Instant::now();
+    for pass in 0..passes {
+        peer.decode(&tokens(4000 + pass * lanes, lanes))?;
+    }
+    Ok((lanes * passes) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Time to the first token of prompts that have more or less in common with earlier ones.
+fn first_tokens(peer: &mut impl Peer, measured: &mut Measured) -> anyhow::Result<()> {
+    let first = tokens(10_000, 512);
+    let appended = [first.as_slice(), &tokens(20_000, 1)].concat();
+    let changed = |keep: usize, from: usize| [&first[..keep], &tokens(from, 512 - keep)].concat();
+    // Nothing is kept of what came before: the first pass on sequence 0 clears it.
+    peer.feed(0, &tokens(0, 8))?;
+    let prompts = [
+        ("first token: 512 new", first.clone()),
+        ("first token: the same again", first.clone()),
+        ("first token: last 16 differ", changed(496, 21_000)),
+        ("first token: one appended", appended),
+        ("first token: second half differs", changed(256, 22_000)),
+        ("first token: another 64", tokens(24_000, 64)),
+        ("first token: back to the first", first.clone()),
+    ];
+    for (name, prompt) in prompts {
+        let started = Instant::now();
+        peer.first_token(&prompt)?;
+        measured.insert(name.into(), started.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+/// The largest resident size so far, MiB; known on Linux only.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}

@@ -1,0 +1,63 @@
+//! The picture of the tables: for each row how many times as good phi-ls is, one panel a model.
+
+use std::fmt::Write as _;
+
+use crate::table::{ModelTable, Row, Unit};
+
+const WIDTH: f64 = 760.0;
+const ROW_HEIGHT: f64 = 22.0;
+/// Where bars begin, and how long a bar of ratio 1 is.
+const BARS_AT: f64 = 210.0;
+const ONE: f64 = 110.0;
+/// Longer bars are cut, and say their ratio.
+const MAX_RATIO: f64 = 3.4;
+
+pub fn svg(tables: &[ModelTable]) -> String {
+    let panels: Vec<Vec<Row>> =
+        tables.iter().map(|table| table.rows().filter(|row| row.unit != Unit::Mib).collect()).collect();
+    let height: f64 = panels.iter().map(|rows| 58.0 + rows.len() as f64 * ROW_HEIGHT).sum::<f64>() + 10.0;
+    let mut svg = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' font-family='sans-serif' \
+         font-size='12'>\n<rect width='100%' height='100%' fill='white'/>\n"
+    );
+    let mut top = 0.0;
+    for (table, rows) in tables.iter().zip(&panels) {
+        top += 24.0;
+        let _ = writeln!(svg, "<text x='10' y='{top}' font-size='14' font-weight='bold'>{}</text>", table.model);
+        let line = BARS_AT + ONE;
+        let bottom = top + 22.0 + rows.len() as f64 * ROW_HEIGHT;
+        let _ = writeln!(svg, "<text x='{line}' y='{}' text-anchor='middle' fill='#666'>llama.cpp</text>", top + 16.0);
+        top += 22.0;
+        for row in rows {
+            bar(&mut svg, row, top);
+            top += ROW_HEIGHT;
+        }
+        let _ = writeln!(
+            svg,
+            "<line x1='{line}' x2='{line}' y1='{}' y2='{bottom}' stroke='#666' stroke-dasharray='3 3'/>",
+            bottom - rows.len() as f64 * ROW_HEIGHT
+        );
+        top += 12.0;
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn bar(svg: &mut String, row: &Row, top: f64) {
+    let length = row.ratio.min(MAX_RATIO) * ONE;
+    let color = if row.ratio >= 1.0 { "#2f7ed8" } else { "#c96a3d" };
+    let (text_y, llama, phi_ls) = (top + 15.0, row.unit.show(row.llama), row.unit.show(row.phi_ls));
+    let _ = writeln!(svg, "<text x='{}' y='{text_y}' text-anchor='end'>{}</text>", BARS_AT - 8.0, row.name);
+    let _ = writeln!(
+        svg,
+        "<rect x='{BARS_AT}' y='{}' width='{length:.1}' height='{}' fill='{color}'/>",
+        top + 3.0,
+        ROW_HEIGHT - 6.0
+    );
+    let _ = writeln!(
+        svg,
+        "<text x='{:.1}' y='{text_y}'>{:.2}x <tspan fill='#666'>({phi_ls} to {llama})</tspan></text>",
+        BARS_AT + length + 6.0,
+        row.ratio
+    );
+}

@@ -1,0 +1,153 @@
+//! A client that sends what a trace says to a server in this process, over the protocol as an editor does.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::runtime::Runtime;
+
+use crate::server::{self, ServerOptions};
+
+const PIPE_BYTES: usize = 1 << 20;
+
+/// An answer of the server, and when it came.
+pub(super) struct Answer {
+    pub(super) at: Instant,
+    pub(super) message: Value,
+}
+
+pub(super) struct Client {
+    runtime: Runtime,
+    output: WriteHalf<DuplexStream>,
+    messages: mpsc::Receiver<(Instant, Value)>,
+    /// By the id of the request.
+    answers: BTreeMap<i64, Answer>,
+    /// The newest state that `phi-ls/status` told.
+    state: String,
+    /// Pieces of answers to questions so far, and questions that are answered to the end.
+    pub(super) answer_pieces: usize,
+    pub(super) answers_done: usize,
+}
+
+impl Client {
+    pub(super) fn start(options: ServerOptions) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let (server_input, server_output) = tokio::io::split(far);
+        let (input, output) = tokio::io::split(near);
+        let (sender, messages) = mpsc::channel();
+        runtime.spawn(async move {
+            if let Err(error) = server::run(server_input, server_output, options).await {
+                tracing::error!("the server cannot start: {error}");
+            }
+        });
+        runtime.spawn(read_messages(input, sender));
+        Ok(Self {
+            runtime,
+            output,
+            messages,
+            answers: BTreeMap::new(),
+            state: String::new(),
+            answer_pieces: 0,
+            answers_done: 0,
+        })
+    }
+
+    pub(super) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
+        let body = message.to_string();
+        let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
+    }
+
+    /// Takes in what the server says until `until`.
+    pub(super) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
+        self.listen_for(until, |_| false).map(|_| ())
+    }
+
+    /// Takes in what the server says until `done` or `until`; whether it is done.
+    pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
+        while !done(self) {
+            match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok((at, message)) => self.take_in(at, message)?,
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                Err(RecvTimeoutError::Disconnected) => bail!("the server has ended before the session did"),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the answer to request `id`.
+    pub(super) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
+        match self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))? {
+            true => Ok(()),
+            false => bail!("no answer to request {id} after {} s", limit.as_secs()),
+        }
+    }
+
+    /// Waits until a model is loaded.
+    pub(super) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
+        if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
+            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer(&self, id: i64) -> Option<&Answer> {
+        self.answers.get(&id)
+    }
+
+    fn take_in(&mut self, at: Instant, message: Value) -> anyhow::Result<()> {
+        match (message["method"].as_str(), message["id"].as_i64()) {
+            (None, Some(id)) => {
+                self.answers.insert(id, Answer { at, message });
+            }
+            // A person's settings are not part of a trace; everything else is agreed to.
+            (Some(method), _) if message.get("id").is_some() => {
+                let result = match method {
+                    "workspace/configuration" => json!([null]),
+                    "workspace/applyEdit" => json!({"applied": true}),
+                    _ => Value::Null,
+                };
+                self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))?;
+            }
+            (Some("phi-ls/status"), _) => {
+                message["params"]["state"].as_str().unwrap_or_default().clone_into(&mut self.state);
+            }
+            (Some("phi-ls/answer"), _) => {
+                self.answer_pieces += usize::from(message["params"]["delta"].as_str().is_some_and(|it| !it.is_empty()));
+                self.answers_done += usize::from(message["params"]["done"] == true);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Sends every message of the server to `sender`, with the time at which it was there.
+async fn read_messages(input: ReadHalf<DuplexStream>, sender: mpsc::Sender<(Instant, Value)>) {
+    let mut input = BufReader::new(input);
+    let mut header = String::new();
+    loop {
+        header.clear();
+        let mut blank = String::new();
+        match input.read_line(&mut header).await {
+            Ok(read) if read > 0 && input.read_line(&mut blank).await.is_ok() => {}
+            _ => return,
+        }
+        let len = header.trim_end().strip_prefix("Content-Length: ").and_then(|len| len.parse().ok());
+        let mut body = vec![0; len.unwrap_or(0)];
+        if input.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        let at = Instant::now();
+        if let Ok(message) = serde_json::from_slice(&body)
+            && sender.send((at, message)).is_err()
+        {
+            return;
+        }
+    }
+}
