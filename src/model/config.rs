@@ -193,7 +193,7 @@ fn check_scaling(keys: &Keys<'_>, architecture: Architecture) -> Result<(), Mode
     if let Some(Value::String(scaling)) = keys.gguf.value(&key) {
         let known = match architecture {
             // llama.cpp prints "linear" for the Phi files, which have no such key; LongRoPE is told by its tensors.
-            Architecture::Phi3 => matches!(scaling.as_str(), "longrope" | "none"),
+            Architecture::Phi3 => matches!(scaling, "longrope" | "none"),
             Architecture::Llama => scaling == "none",
         };
         if !known {

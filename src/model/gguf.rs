@@ -1,8 +1,7 @@
-//! Reading GGUF files: a bounds-checked walk over a memory map. Every length is checked against the bytes that are
-//! there before anything is allocated for it, so a damaged or hostile file costs one error and no memory.
+//! Reading GGUF files: a bounds-checked walk over a memory map that keeps nothing but where each entry begins. Values
+//! are decoded from the map when they are asked for, so a damaged or hostile file costs one error, and never more
+//! memory than its own size.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -13,33 +12,36 @@ use crate::kernels::quant::QuantType;
 
 /// Where tensor data is aligned to when the file does not say (`general.alignment`).
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// More elements than any array of a model file has (vocabularies stay below a million), so that a file full of
-/// empty strings cannot blow up in memory.
+/// More metadata entries, or tensors, than any model file has.
+const MAX_ENTRIES: u64 = 1 << 16;
+/// More elements than any array of a model file has (vocabularies stay below a million).
 const MAX_ARRAY_LEN: u64 = 1 << 22;
 /// Arrays of arrays are skipped, not read; deeper nesting than this is no model file.
 const MAX_ARRAY_DEPTH: u32 = 4;
-const MAX_DIMENSIONS: u32 = 4;
+/// Longer than any key or tensor name; errors quote them.
+const MAX_NAME_BYTES: u64 = 1024;
+const MAX_DIMENSIONS: usize = 4;
 /// Fewest bytes of a metadata entry: key length, kind, a one-byte value.
 const MIN_ENTRY_BYTES: u64 = 8 + 4 + 1;
 /// Fewest bytes of a tensor's entry: name length, dimension count, one dimension, type, offset.
 const MIN_TENSOR_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
-/// A metadata value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+/// A metadata value, borrowed from the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
     Bool(bool),
-    String(String),
-    Strings(Vec<String>),
-    Floats(Vec<f32>),
-    Integers(Vec<i64>),
+    String(&'a str),
+    Strings(Strings<'a>),
+    Floats(Floats<'a>),
+    Integers(Integers<'a>),
     /// An array of a kind no key of ours has, or text that is not UTF-8.
     Other,
 }
 
-impl Value {
+impl Value<'_> {
     fn kind(&self) -> &'static str {
         match self {
             Self::Unsigned(_) => "an unsigned integer",
@@ -55,24 +57,108 @@ impl Value {
     }
 }
 
+/// An array of strings as the file has it: each one behind its length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Strings<'a> {
+    bytes: &'a [u8],
+    len: usize,
+}
+
+impl<'a> Strings<'a> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut reader = Reader { bytes: self.bytes, position: 0 };
+        // All were read once, when the value was; only a file that changes under its map can make one fail now.
+        (0..self.len).map(move |_| reader.string("a string").ok().flatten().unwrap_or_default())
+    }
+}
+
+/// An array of floats as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Floats<'a> {
+    F32(&'a [[u8; 4]]),
+    F64(&'a [[u8; 8]]),
+}
+
+impl<'a> Floats<'a> {
+    pub fn iter(self) -> impl Iterator<Item = f32> + use<'a> {
+        let len = match self {
+            Self::F32(floats) => floats.len(),
+            Self::F64(floats) => floats.len(),
+        };
+        (0..len).map(move |index| match self {
+            Self::F32(floats) => f32::from_le_bytes(floats[index]),
+            Self::F64(floats) => f64::from_le_bytes(floats[index]) as f32,
+        })
+    }
+}
+
+/// An array of integers as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Integers<'a> {
+    U32(&'a [[u8; 4]]),
+    I32(&'a [[u8; 4]]),
+    I64(&'a [[u8; 8]]),
+}
+
+impl<'a> Integers<'a> {
+    pub fn iter(self) -> impl Iterator<Item = i64> + use<'a> {
+        let len = match self {
+            Self::U32(integers) | Self::I32(integers) => integers.len(),
+            Self::I64(integers) => integers.len(),
+        };
+        (0..len).map(move |index| match self {
+            Self::U32(integers) => u32::from_le_bytes(integers[index]).into(),
+            Self::I32(integers) => i32::from_le_bytes(integers[index]).into(),
+            Self::I64(integers) => i64::from_le_bytes(integers[index]),
+        })
+    }
+}
+
 /// Where a tensor's bytes are, and their shape.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TensorInfo {
-    pub name: String,
-    /// Rows and columns as this project counts: `shape.last()` is the contiguous one (GGUF's first).
-    pub shape: Vec<usize>,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TensorInfo<'a> {
+    pub name: &'a str,
+    pub shape: Shape,
     pub quant: QuantType,
     /// Byte offset in the file.
     pub offset: usize,
     pub bytes: usize,
 }
 
+/// Rows and columns as this project counts: the last one is the contiguous one (GGUF's first).
+#[derive(Clone, Copy, PartialEq)]
+pub struct Shape {
+    sizes: [usize; MAX_DIMENSIONS],
+    dimensions: usize,
+}
+
+impl std::ops::Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.sizes[..self.dimensions]
+    }
+}
+
+impl std::fmt::Debug for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
 /// An open GGUF file.
 pub struct GgufFile {
     path: PathBuf,
     map: Mmap,
-    metadata: HashMap<String, Value>,
-    tensors: HashMap<String, TensorInfo>,
+    header: Header,
 }
 
 impl GgufFile {
@@ -80,8 +166,8 @@ impl GgufFile {
     /// [`ModelError`] saying what was expected where, for anything but a whole, sound GGUF file of version 2 or 3.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let map = map_file(path)?;
-        match read_header(&map) {
-            Ok((metadata, tensors)) => Ok(Self { path: path.to_owned(), map, metadata, tensors }),
+        match Header::read(&map) {
+            Ok(header) => Ok(Self { path: path.to_owned(), map, header }),
             Err(Fault::Malformed(reason)) => Err(ModelError::Malformed { path: path.to_owned(), reason }),
             Err(Fault::Unsupported(reason)) => Err(ModelError::Unsupported { path: path.to_owned(), reason }),
         }
@@ -102,8 +188,8 @@ impl GgufFile {
         self.map.len() as u64
     }
 
-    pub fn value(&self, key: &str) -> Option<&Value> {
-        self.metadata.get(key)
+    pub fn value(&self, key: &str) -> Option<Value<'_>> {
+        self.header.value(&self.map, key)
     }
 
     /// The string at `key`, or an error naming the key.
@@ -117,8 +203,8 @@ impl GgufFile {
     /// The integer at `key`, which may be stored signed but not negative.
     pub fn unsigned(&self, key: &str) -> Result<u64, ModelError> {
         match self.required(key, "an unsigned integer")? {
-            Value::Unsigned(number) => Ok(*number),
-            Value::Signed(number) if *number >= 0 => Ok(number.unsigned_abs()),
+            Value::Unsigned(number) => Ok(number),
+            Value::Signed(number) if number >= 0 => Ok(number.unsigned_abs()),
             Value::Signed(number) => {
                 Err(self.malformed(format!("metadata key `{key}`: expected an unsigned integer, found {number}")))
             }
@@ -128,56 +214,49 @@ impl GgufFile {
 
     pub fn float(&self, key: &str) -> Result<f32, ModelError> {
         match self.required(key, "a float")? {
-            Value::Float(number) => Ok(*number as f32),
+            Value::Float(number) => Ok(number as f32),
             other => Err(self.wrong_kind(key, "a float", other)),
         }
     }
 
-    pub fn boolean(&self, key: &str) -> Result<bool, ModelError> {
-        match self.required(key, "a bool")? {
-            Value::Bool(flag) => Ok(*flag),
-            other => Err(self.wrong_kind(key, "a bool", other)),
-        }
-    }
-
-    pub fn strings(&self, key: &str) -> Result<&[String], ModelError> {
+    pub fn strings(&self, key: &str) -> Result<Strings<'_>, ModelError> {
         match self.required(key, "an array of strings")? {
             Value::Strings(strings) => Ok(strings),
             other => Err(self.wrong_kind(key, "an array of strings", other)),
         }
     }
 
-    pub fn floats(&self, key: &str) -> Result<&[f32], ModelError> {
+    pub fn floats(&self, key: &str) -> Result<Floats<'_>, ModelError> {
         match self.required(key, "an array of floats")? {
             Value::Floats(floats) => Ok(floats),
             other => Err(self.wrong_kind(key, "an array of floats", other)),
         }
     }
 
-    pub fn integers(&self, key: &str) -> Result<&[i64], ModelError> {
+    pub fn integers(&self, key: &str) -> Result<Integers<'_>, ModelError> {
         match self.required(key, "an array of integers")? {
             Value::Integers(integers) => Ok(integers),
             other => Err(self.wrong_kind(key, "an array of integers", other)),
         }
     }
 
-    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.get(name)
+    pub fn tensor(&self, name: &str) -> Option<TensorInfo<'_>> {
+        self.header.tensor(&self.map, name)
     }
 
-    /// All tensors, in no order.
-    pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
-        self.tensors.values()
+    /// All tensors, by name.
+    pub fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        self.header.tensors(&self.map)
     }
 
     /// The bytes of `tensor`, straight from the map.
-    pub fn tensor_bytes(&self, tensor: &TensorInfo) -> &[u8] {
+    pub fn tensor_bytes(&self, tensor: &TensorInfo<'_>) -> &[u8] {
         &self.map[tensor.offset..tensor.offset + tensor.bytes]
     }
 
     /// Gives the memory behind a tensor's bytes back to the system; they would be read from the file again. Only
     /// whole pages can go, and a failure costs memory, not correctness.
-    pub fn release(&self, tensor: &TensorInfo) {
+    pub fn release(&self, tensor: &TensorInfo<'_>) {
         #[cfg(unix)]
         {
             // SAFETY: the map is read-only and backed by the file, so dropping its pages changes no byte anyone can see.
@@ -202,11 +281,11 @@ impl GgufFile {
         ModelError::Unsupported { path: self.path.clone(), reason }
     }
 
-    fn required(&self, key: &str, kind: &str) -> Result<&Value, ModelError> {
+    fn required(&self, key: &str, kind: &str) -> Result<Value<'_>, ModelError> {
         self.value(key).ok_or_else(|| self.malformed(format!("metadata key `{key}` is missing, expected {kind}")))
     }
 
-    fn wrong_kind(&self, key: &str, expected: &str, found: &Value) -> ModelError {
+    fn wrong_kind(&self, key: &str, expected: &str, found: Value<'_>) -> ModelError {
         self.malformed(format!("metadata key `{key}`: expected {expected}, found {}", found.kind()))
     }
 }
@@ -238,35 +317,79 @@ enum Fault {
     Unsupported(String),
 }
 
-type Header = (HashMap<String, Value>, HashMap<String, TensorInfo>);
+/// Where everything begins in the file. All of it has been read once without a fault.
+struct Header {
+    /// Positions of the metadata entries, ordered by their keys.
+    entries: Vec<u64>,
+    /// Positions of the tensors' entries, ordered by their names.
+    tensors: Vec<u64>,
+    placement: Placement,
+}
 
-fn read_header(bytes: &[u8]) -> Result<Header, Fault> {
-    let mut reader = Reader { bytes, position: 0 };
-    read_version(&mut reader)?;
-    let tensor_count = reader.count("tensors", MIN_TENSOR_BYTES)?;
-    let entry_count = reader.count("metadata entries", MIN_ENTRY_BYTES)?;
+/// What a tensor's place in the file depends on beside its own entry.
+#[derive(Clone, Copy)]
+struct Placement {
+    alignment: u64,
+    /// Where the bytes of the tensors begin.
+    data_start: u64,
+}
 
-    let mut metadata = HashMap::new();
-    for _ in 0..entry_count {
-        let key = reader.text("a metadata key")?;
-        let kind = reader.u32("the kind of a metadata value")?;
-        let value = reader.value(kind, &key)?;
-        match metadata.entry(key) {
-            Entry::Vacant(vacant) => vacant.insert(value),
-            Entry::Occupied(twice) => {
-                return malformed(format!("expected distinct metadata keys, found `{}` twice", twice.key()));
-            }
-        };
+impl Header {
+    fn read(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut reader = Reader { bytes, position: 0 };
+        read_version(&mut reader)?;
+        let tensor_count = reader.count("tensors", MIN_TENSOR_BYTES)?;
+        let entry_count = reader.count("metadata entries", MIN_ENTRY_BYTES)?;
+        let mut entries = Vec::with_capacity(entry_count);
+        for _ in 0..entry_count {
+            entries.push(reader.position as u64);
+            let key = reader.name("a metadata key")?;
+            reader.value(key)?;
+        }
+        sort_by_name(bytes, &mut entries, "metadata keys")?;
+
+        let placement = Placement { alignment: DEFAULT_ALIGNMENT, data_start: 0 };
+        let mut header = Self { entries, tensors: Vec::with_capacity(tensor_count), placement };
+        header.placement.alignment = alignment(header.value(bytes, "general.alignment"))?;
+        for _ in 0..tensor_count {
+            header.tensors.push(reader.position as u64);
+            reader.tensor_entry()?;
+        }
+        header.placement.data_start = (reader.position as u64).next_multiple_of(header.placement.alignment);
+        check_places(bytes, &mut header.tensors, header.placement)?;
+        sort_by_name(bytes, &mut header.tensors, "tensor names")?;
+        Ok(header)
     }
 
-    let alignment = alignment(&metadata)?;
-    let mut tensors = Vec::new();
-    for _ in 0..tensor_count {
-        tensors.push(reader.tensor_entry(alignment)?);
+    fn value<'a>(&self, bytes: &'a [u8], key: &str) -> Option<Value<'a>> {
+        let index = self.entries.binary_search_by(|entry| name_at(bytes, *entry).cmp(key)).ok()?;
+        let mut reader = Reader { bytes, position: self.entries[index] as usize };
+        let key = reader.name("a metadata key").ok()?;
+        reader.value(key).ok()
     }
-    let data_start = (reader.position as u64).next_multiple_of(alignment);
-    let tensors = place_tensors(tensors, data_start, bytes.len() as u64)?;
-    Ok((metadata, tensors))
+
+    fn tensor<'a>(&self, bytes: &'a [u8], name: &str) -> Option<TensorInfo<'a>> {
+        let index = self.tensors.binary_search_by(|entry| name_at(bytes, *entry).cmp(name)).ok()?;
+        tensor_at(bytes, self.tensors[index], self.placement).ok()
+    }
+
+    fn tensors<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = TensorInfo<'a>> {
+        self.tensors.iter().filter_map(move |entry| tensor_at(bytes, *entry, self.placement).ok())
+    }
+}
+
+/// The key or name that an entry begins with.
+fn name_at(bytes: &[u8], entry: u64) -> &str {
+    Reader { bytes, position: entry as usize }.name("a name").unwrap_or_default()
+}
+
+/// Orders entries by their names, of which there are no two alike.
+fn sort_by_name(bytes: &[u8], entries: &mut [u64], what: &str) -> Result<(), Fault> {
+    entries.sort_unstable_by(|left, right| name_at(bytes, *left).cmp(name_at(bytes, *right)));
+    match entries.windows(2).find(|pair| name_at(bytes, pair[0]) == name_at(bytes, pair[1])) {
+        None => Ok(()),
+        Some(twice) => malformed(format!("expected distinct {what}, found `{}` twice", name_at(bytes, twice[0]))),
+    }
 }
 
 fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
@@ -293,11 +416,11 @@ fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
     }
 }
 
-fn alignment(metadata: &HashMap<String, Value>) -> Result<u64, Fault> {
-    match metadata.get("general.alignment") {
+fn alignment(value: Option<Value<'_>>) -> Result<u64, Fault> {
+    match value {
         None => Ok(DEFAULT_ALIGNMENT),
         // The upper bound keeps every sum of offsets far from overflow.
-        Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => Ok(*alignment),
+        Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && alignment <= 1 << 20 => Ok(alignment),
         Some(Value::Unsigned(alignment)) => {
             malformed(format!("`general.alignment`: expected a power of two up to 1048576, found {alignment}"))
         }
@@ -305,43 +428,41 @@ fn alignment(metadata: &HashMap<String, Value>) -> Result<u64, Fault> {
     }
 }
 
-/// Checks that the tensors, whose offsets count from `data_start`, lie inside the file without overlapping.
-fn place_tensors(
-    mut tensors: Vec<TensorInfo>,
-    data_start: u64,
-    file_len: u64,
-) -> Result<HashMap<String, TensorInfo>, Fault> {
-    for tensor in &mut tensors {
-        let end =
-            (tensor.offset as u64).checked_add(data_start).and_then(|start| start.checked_add(tensor.bytes as u64));
-        match end {
-            Some(end) if end <= file_len => tensor.offset += data_start as usize,
-            Some(end) => {
-                return malformed(format!(
-                    "expected tensor `{}` up to byte {end}, but the file ends at byte {file_len}; \
-                     it is cut off, download it again",
-                    tensor.name
-                ));
-            }
-            None => return malformed(format!("tensor `{}` has an offset beyond any file", tensor.name)),
+/// The tensor whose entry is at `entry`, if its bytes are inside the file.
+fn tensor_at(bytes: &[u8], entry: u64, placement: Placement) -> Result<TensorInfo<'_>, Fault> {
+    let mut tensor = Reader { bytes, position: entry as usize }.tensor_entry()?;
+    let (name, offset, Placement { alignment, data_start }) = (tensor.name, tensor.offset, placement);
+    if !(offset as u64).is_multiple_of(alignment) {
+        return malformed(format!("tensor `{name}`: expected an offset aligned to {alignment}, found {offset}"));
+    }
+    let end = (offset as u64).checked_add(data_start).and_then(|start| start.checked_add(tensor.bytes as u64));
+    match end {
+        Some(end) if end <= bytes.len() as u64 => {
+            tensor.offset += data_start as usize;
+            Ok(tensor)
+        }
+        Some(end) => malformed(format!(
+            "expected tensor `{name}` up to byte {end}, but the file ends at byte {}; it is cut off, download it again",
+            bytes.len()
+        )),
+        None => malformed(format!("tensor `{name}` has an offset beyond any file")),
+    }
+}
+
+/// Checks that the tensors lie inside the file without overlapping; leaves them in the order of their bytes.
+fn check_places(bytes: &[u8], entries: &mut [u64], placement: Placement) -> Result<(), Fault> {
+    for entry in entries.iter() {
+        tensor_at(bytes, *entry, placement)?;
+    }
+    let tensor = |entry: u64| tensor_at(bytes, entry, placement);
+    entries.sort_unstable_by_key(|entry| tensor(*entry).map_or(0, |tensor| tensor.offset));
+    for pair in entries.windows(2) {
+        let (left, right) = (tensor(pair[0])?, tensor(pair[1])?);
+        if left.offset + left.bytes > right.offset {
+            return malformed(format!("expected tensors apart, found `{}` overlapping `{}`", left.name, right.name));
         }
     }
-    tensors.sort_by_key(|tensor| tensor.offset);
-    for pair in tensors.windows(2) {
-        if pair[0].offset + pair[0].bytes > pair[1].offset {
-            return malformed(format!(
-                "expected tensors apart, found `{}` overlapping `{}`",
-                pair[0].name, pair[1].name
-            ));
-        }
-    }
-    let mut by_name = HashMap::with_capacity(tensors.len());
-    for tensor in tensors {
-        if let Some(twice) = by_name.insert(tensor.name.clone(), tensor) {
-            return malformed(format!("expected distinct tensor names, found `{}` twice", twice.name));
-        }
-    }
-    Ok(by_name)
+    Ok(())
 }
 
 fn malformed<T>(reason: String) -> Result<T, Fault> {
@@ -352,7 +473,7 @@ fn unsupported<T>(reason: String) -> Result<T, Fault> {
     Err(Fault::Unsupported(reason))
 }
 
-/// A position in the file's bytes. Everything is read through [`Reader::take`], which checks the length.
+/// A position in the file's bytes, moved by what is read. Everything is read through [`Reader::take`], which checks the length.
 struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -392,13 +513,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things that take at least `min_bytes` each.
-    fn count(&mut self, what: &str, min_bytes: u64) -> Result<u64, Fault> {
-        let count = self.u64(&format!("the number of {what}"))?;
-        let most = self.remaining() as u64 / min_bytes;
+    fn count(&mut self, what: &str, min_bytes: u64) -> Result<usize, Fault> {
+        let count = self.u64(what)?;
+        let most = (self.remaining() as u64 / min_bytes).min(MAX_ENTRIES);
         if count > most {
             return malformed(format!("expected at most {most} {what} in what is left of the file, found {count}"));
         }
-        Ok(count)
+        Ok(count as usize)
     }
 
     fn raw_string(&mut self, what: &str) -> Result<&'a [u8], Fault> {
@@ -406,17 +527,32 @@ impl<'a> Reader<'a> {
         self.take(len, what)
     }
 
-    fn text(&mut self, what: &str) -> Result<String, Fault> {
+    /// `None` if it is not UTF-8.
+    fn string(&mut self, what: &str) -> Result<Option<&'a str>, Fault> {
+        Ok(std::str::from_utf8(self.raw_string(what)?).ok())
+    }
+
+    /// A key or a tensor's name.
+    fn name(&mut self, what: &str) -> Result<&'a str, Fault> {
         let start = self.position;
-        match std::str::from_utf8(self.raw_string(what)?) {
-            Ok(text) => Ok(text.to_owned()),
+        let len = self.u64(what)?;
+        if len > MAX_NAME_BYTES {
+            return malformed(format!(
+                "expected {what} of at most {MAX_NAME_BYTES} bytes at byte {start}, found {len}; \
+                 the file is damaged, download it again"
+            ));
+        }
+        match std::str::from_utf8(self.take(len, what)?) {
+            Ok(name) if !name.contains(char::is_control) => Ok(name),
+            Ok(_) => malformed(format!("expected {what} at byte {start}, found control characters")),
             Err(_) => malformed(format!("expected {what} at byte {start}, found text that is not UTF-8")),
         }
     }
 
-    /// The value of metadata entry `key`; `kind` is GGUF's number for its type.
-    fn value(&mut self, kind: u32, key: &str) -> Result<Value, Fault> {
-        Ok(match kind {
+    /// The kind and value of metadata entry `key`.
+    fn value(&mut self, key: &str) -> Result<Value<'a>, Fault> {
+        // GGUF's numbers for kinds.
+        Ok(match self.u32(key)? {
             0 => Value::Unsigned(self.array::<1>(key)?[0].into()),
             1 => Value::Signed(i8::from_le_bytes(self.array(key)?).into()),
             2 => Value::Unsigned(u16::from_le_bytes(self.array(key)?).into()),
@@ -429,10 +565,7 @@ impl<'a> Reader<'a> {
                 1 => Value::Bool(true),
                 other => return malformed(format!("metadata key `{key}`: expected a bool of 0 or 1, found {other}")),
             },
-            8 => match std::str::from_utf8(self.raw_string(key)?) {
-                Ok(text) => Value::String(text.to_owned()),
-                Err(_) => Value::Other,
-            },
+            8 => self.string(key)?.map_or(Value::Other, Value::String),
             9 => self.array_value(key)?,
             10 => Value::Unsigned(self.u64(key)?),
             11 => Value::Signed(i64::from_le_bytes(self.array(key)?)),
@@ -443,29 +576,24 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn array_value(&mut self, key: &str) -> Result<Value, Fault> {
+    fn array_value(&mut self, key: &str) -> Result<Value<'a>, Fault> {
         let (kind, len) = self.array_start(key)?;
+        let start = self.position;
+        let mut readable = true;
+        match kind {
+            8 => (0..len).try_for_each(|_| self.string(key).map(|text| readable &= text.is_some()))?,
+            _ => self.skip_elements(kind, len, key, 0)?,
+        }
+        let bytes = &self.bytes[start..self.position];
+        let (fours, eights) = (bytes.as_chunks().0, bytes.as_chunks().0);
         Ok(match kind {
-            4 => Value::Integers(self.numbers(len, key, |bytes| i64::from(u32::from_le_bytes(bytes)))?),
-            5 => Value::Integers(self.numbers(len, key, |bytes| i64::from(i32::from_le_bytes(bytes)))?),
-            6 => Value::Floats(self.numbers(len, key, f32::from_le_bytes)?),
-            8 => {
-                let mut strings = Vec::with_capacity(len as usize);
-                let mut readable = true;
-                for _ in 0..len {
-                    match std::str::from_utf8(self.raw_string(key)?) {
-                        Ok(text) => strings.push(text.to_owned()),
-                        Err(_) => readable = false,
-                    }
-                }
-                if readable { Value::Strings(strings) } else { Value::Other }
-            }
-            11 => Value::Integers(self.numbers(len, key, i64::from_le_bytes)?),
-            12 => Value::Floats(self.numbers(len, key, |bytes| f64::from_le_bytes(bytes) as f32)?),
-            _ => {
-                self.skip_elements(kind, len, key, 0)?;
-                Value::Other
-            }
+            4 => Value::Integers(Integers::U32(fours)),
+            5 => Value::Integers(Integers::I32(fours)),
+            6 => Value::Floats(Floats::F32(fours)),
+            8 if readable => Value::Strings(Strings { bytes, len: len as usize }),
+            11 => Value::Integers(Integers::I64(eights)),
+            12 => Value::Floats(Floats::F64(eights)),
+            _ => Value::Other,
         })
     }
 
@@ -483,16 +611,6 @@ impl<'a> Reader<'a> {
         Ok((kind, len))
     }
 
-    fn numbers<const N: usize, T>(
-        &mut self,
-        len: u64,
-        key: &str,
-        number: impl Fn([u8; N]) -> T,
-    ) -> Result<Vec<T>, Fault> {
-        let (numbers, _) = self.take(len * N as u64, key)?.as_chunks::<N>();
-        Ok(numbers.iter().map(|bytes| number(*bytes)).collect())
-    }
-
     fn skip_elements(&mut self, kind: u32, len: u64, key: &str, depth: u32) -> Result<(), Fault> {
         if depth >= MAX_ARRAY_DEPTH {
             return malformed(format!("metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} arrays in each other"));
@@ -508,23 +626,20 @@ impl<'a> Reader<'a> {
     }
 
     /// A tensor's entry; its offset still counts from the start of the tensor data.
-    fn tensor_entry(&mut self, alignment: u64) -> Result<TensorInfo, Fault> {
-        let name = self.text("a tensor name")?;
-        let dimensions = self.u32(&name)?;
+    fn tensor_entry(&mut self) -> Result<TensorInfo<'a>, Fault> {
+        let name = self.name("a tensor name")?;
+        let dimensions = self.u32(name)? as usize;
         if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
             return malformed(format!(
                 "tensor `{name}`: expected 1 to {MAX_DIMENSIONS} dimensions, found {dimensions}"
             ));
         }
-        let mut shape = Vec::new();
-        for _ in 0..dimensions {
-            shape.push(self.u64(&name)?);
+        let mut gguf_shape = [1; MAX_DIMENSIONS];
+        for size in &mut gguf_shape[..dimensions] {
+            *size = self.u64(name)?;
         }
-        let ggml_type = self.u32(&name)?;
-        let offset = self.u64(&name)?;
-        if !offset.is_multiple_of(alignment) {
-            return malformed(format!("tensor `{name}`: expected an offset aligned to {alignment}, found {offset}"));
-        }
+        let ggml_type = self.u32(name)?;
+        let offset = self.u64(name)?;
         let Some(quant) = QuantType::from_ggml_id(ggml_type) else {
             return unsupported(format!(
                 "tensor `{name}` has type {}, which this program does not compute with; \
@@ -532,17 +647,21 @@ impl<'a> Reader<'a> {
                 ggml_type_name(ggml_type)
             ));
         };
-        let Some(bytes) = tensor_bytes(&shape, quant) else {
-            return malformed(format!("tensor `{name}`: expected whole {quant:?} blocks, found dimensions {shape:?}"));
+        let Some(bytes) = tensor_bytes(&gguf_shape, quant) else {
+            let found = &gguf_shape[..dimensions];
+            return malformed(format!("tensor `{name}`: expected whole {quant:?} blocks, found dimensions {found:?}"));
         };
         let (Ok(bytes), Ok(offset)) = (usize::try_from(bytes), usize::try_from(offset)) else {
             return malformed(format!(
                 "tensor `{name}`: expected {bytes} bytes at {offset} in a file that fits memory"
             ));
         };
-        // Each dimension is at most the number of elements, which fits a usize as the bytes do.
-        let shape = shape.iter().rev().map(|dimension| *dimension as usize).collect();
-        Ok(TensorInfo { name, shape, quant, offset, bytes })
+        let mut sizes = [1; MAX_DIMENSIONS];
+        for (size, gguf_size) in sizes.iter_mut().zip(gguf_shape[..dimensions].iter().rev()) {
+            // At most the number of elements, which fits a usize as the bytes do.
+            *size = *gguf_size as usize;
+        }
+        Ok(TensorInfo { name, shape: Shape { sizes, dimensions }, quant, offset, bytes })
     }
 }
 
@@ -666,9 +785,9 @@ mod tests {
         let gguf = open(&Sample::new().bytes()).expect("a sound file");
         assert_eq!(gguf.string("general.architecture").expect("the key"), "phi3");
         let tensor = gguf.tensor("w").expect("the tensor");
-        assert_eq!((tensor.shape.as_slice(), tensor.quant, tensor.bytes), ([2, 32].as_slice(), QuantType::F32, 256));
-        gguf.release(tensor);
-        assert_eq!(gguf.tensor_bytes(tensor), [7; 256]);
+        assert_eq!((&*tensor.shape, tensor.quant, tensor.bytes), ([2, 32].as_slice(), QuantType::F32, 256));
+        gguf.release(&tensor);
+        assert_eq!(gguf.tensor_bytes(&tensor), [7; 256]);
     }
 
     #[test]

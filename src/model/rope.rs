@@ -93,14 +93,14 @@ pub(super) const FACTOR_TENSORS: [&str; 3] = [SHORT_FACTORS, LONG_FACTORS, SINGL
 /// The `half` factors of tensor `name`, `None` if the file has no such tensor.
 fn read_factors(gguf: &GgufFile, name: &str, half: usize) -> Result<Option<Vec<f32>>, ModelError> {
     let Some(tensor) = gguf.tensor(name) else { return Ok(None) };
-    if tensor.shape != [half] || tensor.quant != QuantType::F32 {
+    if *tensor.shape != [half] || tensor.quant != QuantType::F32 {
         return Err(gguf.malformed(format!(
             "tensor `{name}`: expected {half} values of type F32, found {:?} of type {:?}",
             tensor.shape, tensor.quant
         )));
     }
     let mut factors = vec![0.0; half];
-    dequantize(QuantType::F32, gguf.tensor_bytes(tensor), &mut factors);
+    dequantize(QuantType::F32, gguf.tensor_bytes(&tensor), &mut factors);
     match factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
         None => Ok(Some(factors)),
         Some(factor) => Err(gguf.malformed(format!("tensor `{name}`: expected positive factors, found {factor}"))),

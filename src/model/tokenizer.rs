@@ -51,13 +51,13 @@ pub struct TokenizerData<'a> {
     pub model: &'a str,
     /// The pre-tokenizer; only BPE reads it.
     pub pre: &'a str,
-    pub tokens: &'a [String],
+    pub tokens: &'a [&'a str],
     /// One per token; only SPM needs them.
     pub scores: &'a [f32],
     /// One per token, GGUF's numbers; empty means that all tokens are normal.
     pub token_types: &'a [i64],
     /// `left right`, best first; only BPE needs them.
-    pub merges: &'a [String],
+    pub merges: &'a [&'a str],
     pub bos: Option<u32>,
     /// All ids the file declares as ends: of the text, of a turn, of a message.
     pub eos: &'a [u32],
@@ -102,7 +102,7 @@ impl Tokenizer {
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self, ModelError> {
         let id = |key: &str| gguf.value(key).and_then(as_id);
         let flag = |key: &str| match gguf.value(key) {
-            Some(Value::Bool(flag)) => Some(*flag),
+            Some(Value::Bool(flag)) => Some(flag),
             _ => None,
         };
         let eos: Vec<u32> = [
@@ -116,6 +116,14 @@ impl Tokenizer {
         .collect();
         let model = gguf.string("tokenizer.ggml.model")?;
         let is_spm = model == "llama";
+        let tokens: Vec<&str> = gguf.strings("tokenizer.ggml.tokens")?.iter().collect();
+        let scores: Vec<f32> = if is_spm { gguf.floats("tokenizer.ggml.scores")?.iter().collect() } else { Vec::new() };
+        let token_types: Vec<i64> = match gguf.value("tokenizer.ggml.token_type") {
+            Some(Value::Integers(types)) => types.iter().collect(),
+            _ => Vec::new(),
+        };
+        let merges: Vec<&str> =
+            if is_spm { Vec::new() } else { gguf.strings("tokenizer.ggml.merges")?.iter().collect() };
         Self::from_data(TokenizerData {
             path: gguf.path(),
             model,
@@ -123,13 +131,10 @@ impl Tokenizer {
                 Some(Value::String(pre)) => pre,
                 _ => "default",
             },
-            tokens: gguf.strings("tokenizer.ggml.tokens")?,
-            scores: if is_spm { gguf.floats("tokenizer.ggml.scores")? } else { &[] },
-            token_types: match gguf.value("tokenizer.ggml.token_type") {
-                Some(Value::Integers(types)) => types,
-                _ => &[],
-            },
-            merges: if is_spm { &[] } else { gguf.strings("tokenizer.ggml.merges")? },
+            tokens: &tokens,
+            scores: &scores,
+            token_types: &token_types,
+            merges: &merges,
             bos: id("tokenizer.ggml.bos_token_id"),
             eos: &eos,
             add_bos: flag("tokenizer.ggml.add_bos_token"),
@@ -241,10 +246,10 @@ impl TokenizerData<'_> {
     }
 }
 
-fn as_id(value: &Value) -> Option<u32> {
+fn as_id(value: Value<'_>) -> Option<u32> {
     match value {
-        Value::Unsigned(id) => u32::try_from(*id).ok(),
-        Value::Signed(id) => u32::try_from(*id).ok(),
+        Value::Unsigned(id) => u32::try_from(id).ok(),
+        Value::Signed(id) => u32::try_from(id).ok(),
         _ => None,
     }
 }

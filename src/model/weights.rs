@@ -135,19 +135,19 @@ impl Projection {
 
 /// The tensors of a model, every one found and of the right shape.
 struct ModelTensors<'a> {
-    embedding: &'a TensorInfo,
+    embedding: TensorInfo<'a>,
     layers: Vec<LayerTensors<'a>>,
-    output_norm: &'a TensorInfo,
-    output: Option<&'a TensorInfo>,
+    output_norm: TensorInfo<'a>,
+    output: Option<TensorInfo<'a>>,
 }
 
 struct LayerTensors<'a> {
-    attn_norm: &'a TensorInfo,
-    attn_qkv: Vec<&'a TensorInfo>,
-    attn_output: &'a TensorInfo,
-    ffn_norm: &'a TensorInfo,
-    ffn_gate_up: Vec<&'a TensorInfo>,
-    ffn_down: &'a TensorInfo,
+    attn_norm: TensorInfo<'a>,
+    attn_qkv: Vec<TensorInfo<'a>>,
+    attn_output: TensorInfo<'a>,
+    ffn_norm: TensorInfo<'a>,
+    ffn_gate_up: Vec<TensorInfo<'a>>,
+    ffn_down: TensorInfo<'a>,
 }
 
 impl<'a> ModelTensors<'a> {
@@ -176,17 +176,17 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<&'a TensorInfo, ModelError> {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<TensorInfo<'a>, ModelError> {
         let Some(tensor) = self.gguf.tensor(name) else {
             return Err(self.gguf.malformed(format!("tensor `{name}` is missing, expected one of shape {shape:?}")));
         };
-        if tensor.shape != shape {
+        if *tensor.shape != *shape {
             return Err(self.gguf.malformed(format!(
                 "tensor `{name}`: expected shape {shape:?} from the metadata, found {:?}",
                 tensor.shape
             )));
         }
-        self.found.insert(&tensor.name);
+        self.found.insert(tensor.name);
         Ok(tensor)
     }
 
@@ -224,7 +224,7 @@ impl<'a> Finder<'a> {
     /// A tensor the decoder would pass over (a bias, an adapter) means another computation than the file's author had.
     fn refuse_unknown(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let unknown = |name: &&str| !self.found.contains(name) && !rope::FACTOR_TENSORS.contains(name);
-        let names = self.gguf.tensors().map(|tensor| tensor.name.as_str());
+        let names = self.gguf.tensors().map(|tensor| tensor.name);
         // The first by name, so that the message does not change from run to run.
         match names.filter(unknown).min() {
             None => Ok(()),
@@ -258,19 +258,19 @@ impl Packer<'_> {
     }
 
     /// Neighbours of one type become one matrix: fewer, larger products.
-    fn projection(&mut self, tensors: &[&TensorInfo]) -> Projection {
+    fn projection(&mut self, tensors: &[TensorInfo<'_>]) -> Projection {
         let same_type = tensors.chunk_by(|left, right| left.quant == right.quant);
         let parts = same_type.map(|tensors| self.stacked(tensors)).collect::<Vec<_>>();
         let rows = parts.iter().map(PackedMatrix::rows).sum();
         Projection { parts, rows }
     }
 
-    fn matrix(&mut self, tensor: &TensorInfo) -> PackedMatrix {
+    fn matrix(&mut self, tensor: TensorInfo<'_>) -> PackedMatrix {
         self.stacked(&[tensor])
     }
 
     /// One matrix of the rows of all `tensors`, which have one type and as many columns.
-    fn stacked(&mut self, tensors: &[&TensorInfo]) -> PackedMatrix {
+    fn stacked(&mut self, tensors: &[TensorInfo<'_>]) -> PackedMatrix {
         let bytes: Cow<'_, [u8]> = match tensors {
             [single] => Cow::Borrowed(self.gguf.tensor_bytes(single)),
             several => {
@@ -280,19 +280,19 @@ impl Packer<'_> {
         };
         let rows = tensors.iter().map(|tensor| tensor.shape[0]).sum();
         let matrix = PackedMatrix::pack(tensors[0].quant, rows, tensors[0].shape[1], &bytes, self.pool);
-        tensors.iter().for_each(|tensor| self.finish(tensor));
+        tensors.iter().for_each(|tensor| self.finish(*tensor));
         matrix
     }
 
-    fn vector(&mut self, tensor: &TensorInfo) -> Vec<f32> {
+    fn vector(&mut self, tensor: TensorInfo<'_>) -> Vec<f32> {
         let mut values = vec![0.0; tensor.shape[0]];
-        dequantize(tensor.quant, self.gguf.tensor_bytes(tensor), &mut values);
+        dequantize(tensor.quant, self.gguf.tensor_bytes(&tensor), &mut values);
         self.finish(tensor);
         values
     }
 
-    fn finish(&mut self, tensor: &TensorInfo) {
-        self.gguf.release(tensor);
+    fn finish(&mut self, tensor: TensorInfo<'_>) {
+        self.gguf.release(&tensor);
         self.done += tensor.bytes;
         (self.progress)(self.done as f32 / self.total as f32);
     }

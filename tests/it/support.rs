@@ -1,5 +1,6 @@
 //! What several areas of the tests share.
 
+pub(crate) mod allocations;
 pub(crate) mod documents;
 pub(crate) mod scripted_model;
 pub(crate) mod test_server;

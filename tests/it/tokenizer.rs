@@ -41,13 +41,16 @@ fn phi_3() -> &'static Tokenizer {
     static PHI_3: OnceLock<Tokenizer> = OnceLock::new();
     PHI_3.get_or_init(|| {
         let gguf = vocab_phi_3();
+        let tokens: Vec<&str> = gguf.strings("tokenizer.ggml.tokens").unwrap().iter().collect();
+        let scores: Vec<f32> = gguf.floats("tokenizer.ggml.scores").unwrap().iter().collect();
+        let token_types: Vec<i64> = gguf.integers("tokenizer.ggml.token_type").unwrap().iter().collect();
         let data = TokenizerData {
             path: gguf.path(),
             model: "llama",
             pre: "default",
-            tokens: gguf.strings("tokenizer.ggml.tokens").unwrap(),
-            scores: gguf.floats("tokenizer.ggml.scores").unwrap(),
-            token_types: gguf.integers("tokenizer.ggml.token_type").unwrap(),
+            tokens: &tokens,
+            scores: &scores,
+            token_types: &token_types,
             merges: &[],
             bos: Some(1),
             eos: &[32000],
@@ -66,14 +69,17 @@ fn starter(pre: Option<&str>) -> Option<Tokenizer> {
         .and_then(|path| if path.exists() { Ok(path) } else { Err(format!("{} is not there", path.display())) });
     let gguf = GgufFile::open(&skip_without("the starter model", path)?).unwrap();
     let Some(pre) = pre else { return Some(Tokenizer::from_gguf(&gguf).unwrap()) };
+    let strings = |key: &str| gguf.strings(key).unwrap().iter().collect::<Vec<_>>();
+    let (tokens, merges) = (strings("tokenizer.ggml.tokens"), strings("tokenizer.ggml.merges"));
+    let token_types: Vec<i64> = gguf.integers("tokenizer.ggml.token_type").unwrap().iter().collect();
     let data = TokenizerData {
         path: gguf.path(),
         model: "gpt2",
         pre,
-        tokens: gguf.strings("tokenizer.ggml.tokens").unwrap(),
+        tokens: &tokens,
         scores: &[],
-        token_types: gguf.integers("tokenizer.ggml.token_type").unwrap(),
-        merges: gguf.strings("tokenizer.ggml.merges").unwrap(),
+        token_types: &token_types,
+        merges: &merges,
         bos: None,
         eos: &[],
         add_bos: None,
@@ -130,11 +136,12 @@ fn phi_4_mini() -> Option<&'static Tokenizer> {
     let build = || {
         let path = skip_without("o200k's vocabulary", o200k_json())?;
         let O200k { model } = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let mut tokens: Vec<String> = (0..200_064).map(|id| format!("[PAD{id}]")).collect();
+        let unused: Vec<String> = (0..200_064).map(|id| format!("[PAD{id}]")).collect();
+        let mut tokens: Vec<&str> = unused.iter().map(String::as_str).collect();
         let mut token_types = vec![5; tokens.len()];
-        for (token, id) in model.vocab {
-            tokens[id] = token;
-            token_types[id] = 1;
+        for (token, id) in &model.vocab {
+            tokens[*id] = token;
+            token_types[*id] = 1;
         }
         let specials = [
             (199_999, "<|endoftext|>"),
@@ -151,9 +158,10 @@ fn phi_4_mini() -> Option<&'static Tokenizer> {
             (200_028, "<|tag|>"),
         ];
         for (id, text) in specials {
-            tokens[id] = text.to_owned();
+            tokens[id] = text;
             token_types[id] = 3;
         }
+        let merges: Vec<&str> = model.merges.iter().map(String::as_str).collect();
         let data = TokenizerData {
             path: Path::new("phi-4-mini.gguf"),
             model: "gpt2",
@@ -161,7 +169,7 @@ fn phi_4_mini() -> Option<&'static Tokenizer> {
             tokens: &tokens,
             scores: &[],
             token_types: &token_types,
-            merges: &model.merges,
+            merges: &merges,
             bos: Some(199_999),
             eos: &[199_999],
             add_bos: Some(false),

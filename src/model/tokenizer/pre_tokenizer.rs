@@ -38,7 +38,7 @@ pub(super) enum PreTokenizer {
 
 impl PreTokenizer {
     pub(super) fn spm(data: &TokenizerData<'_>) -> Self {
-        let longer_break = |token: &String| token.contains('\n') && token != "\n";
+        let longer_break = |token: &&str| token.contains('\n') && *token != "\n";
         if data.tokens.iter().any(longer_break) { Self::Patterns(Vec::new()) } else { Self::Lines }
     }
 

@@ -5,16 +5,16 @@ use std::path::Path;
 use super::*;
 
 struct Small {
-    tokens: Vec<String>,
+    tokens: Vec<&'static str>,
     scores: Vec<f32>,
     types: Vec<i64>,
-    merges: Vec<String>,
+    merges: Vec<&'static str>,
 }
 
 impl Small {
     /// Byte tokens, then `pieces` with falling scores.
     fn spm(pieces: &[&str]) -> Self {
-        let mut small = Self { tokens: vec!["<unk>".into()], scores: vec![0.0], types: vec![2], merges: vec![] };
+        let mut small = Self { tokens: vec!["<unk>"], scores: vec![0.0], types: vec![2], merges: vec![] };
         for byte in 0..=255u8 {
             small.add(&format!("<0x{byte:02X}>"), 0.0, 6);
         }
@@ -32,13 +32,13 @@ impl Small {
         }
         for merge in merges {
             small.add(&merge.replace(' ', ""), 0.0, 1);
-            small.merges.push((*merge).to_owned());
+            small.merges.push(String::from(*merge).leak());
         }
         small
     }
 
     fn add(&mut self, piece: &str, score: f32, token_type: i64) -> u32 {
-        self.tokens.push(piece.to_owned());
+        self.tokens.push(String::from(piece).leak());
         self.scores.push(score);
         self.types.push(token_type);
         self.tokens.len() as u32 - 1
@@ -109,7 +109,7 @@ fn bpe_never_merges_across_pre_tokens() {
 #[test]
 fn bytes_without_a_token_are_left_out() {
     let mut small = Small::bpe(&[]);
-    small.tokens[7] = "unused".into();
+    small.tokens[7] = "unused";
     check(&small.tokenizer("gpt2", "gpt-2"), "a\u{7}b", TextStart::Fragment, "a|b");
 }
 
@@ -218,11 +218,11 @@ fn contradictory_vocabularies_are_refused() {
     refused(&|small| small.scores.truncate(3), "llama", "scores");
     refused(&|small| small.types[5] = 1, "llama", "found 255");
     refused(&|small| small.types[5] = 5, "llama", "found 255");
-    refused(&|small| small.tokens[5] = small.tokens[4].clone(), "llama", "found 255");
-    refused(&|small| small.tokens[5] = "x".repeat(2000), "llama", "found 2000");
-    refused(&|small| small.merges[0] = "ab".into(), "gpt2", "two pieces");
-    refused(&|small| small.merges[0] = "a bbbbbbbb".into(), "gpt2", "two pieces");
-    refused(&|small| small.merges[0] = "a zz".into(), "gpt2", "merges");
+    refused(&|small| small.tokens[5] = small.tokens[4], "llama", "found 255");
+    refused(&|small| small.tokens[5] = "x".repeat(2000).leak(), "llama", "found 2000");
+    refused(&|small| small.merges[0] = "ab", "gpt2", "two pieces");
+    refused(&|small| small.merges[0] = "a bbbbbbbb", "gpt2", "two pieces");
+    refused(&|small| small.merges[0] = "a zz", "gpt2", "merges");
 }
 
 #[test]

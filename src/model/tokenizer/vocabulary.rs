@@ -95,7 +95,7 @@ impl Vocabulary {
                 data.malformed(format!("tokenizer.ggml.token_type: expected 1 to 6 for token {id}, found {number}"))
             })?;
             if token_kind == TokenKind::Special {
-                specials.entry(piece.clone()).or_insert(id as u32);
+                specials.entry((*piece).to_owned()).or_insert(id as u32);
             }
             pieces.push(piece.bytes());
             bytes.push(token_bytes(piece, token_kind, kind, &from_char));

@@ -60,10 +60,10 @@ fn byte_alphabet() -> Vec<char> {
 }
 
 fn tokenizer() -> Tokenizer {
-    let mut tokens: Vec<String> = byte_alphabet().into_iter().map(String::from).collect();
-    tokens.extend(WORDS.iter().chain(&SPECIALS).map(|word| (*word).to_owned()));
+    let bytes: Vec<String> = byte_alphabet().into_iter().map(String::from).collect();
+    let mut tokens: Vec<&str> = bytes.iter().map(String::as_str).collect();
+    tokens.extend(WORDS.iter().chain(&SPECIALS));
     let types: Vec<i64> = (0..tokens.len()).map(|id| if id >= 256 + WORDS.len() { 3 } else { 1 }).collect();
-    let merges: Vec<String> = ["r e", "t u", "re tu"].iter().map(|merge| (*merge).to_owned()).collect();
     Tokenizer::from_data(TokenizerData {
         path: Path::new("scripted"),
         model: "gpt2",
@@ -71,7 +71,7 @@ fn tokenizer() -> Tokenizer {
         tokens: &tokens,
         scores: &[],
         token_types: &types,
-        merges: &merges,
+        merges: &["r e", "t u", "re tu"],
         bos: None,
         eos: &[END_OF_TURN as u32],
         add_bos: Some(false),
