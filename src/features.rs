@@ -2,6 +2,7 @@
 //! to show of its answer). No channels, no protocol types, no model.
 
 pub mod code_actions;
+pub mod conversation;
 pub mod edit;
 pub mod explain;
 mod indentation;

@@ -14,6 +14,9 @@ pub const ACCEPTED_COMMAND: &str = "phi-ls.accepted";
 /// The command of a code action: asks the assistant; see [`ask::AskArguments`].
 pub const ASK_COMMAND: &str = "phi-ls.ask";
 
+/// The command that goes on with a conversation; see [`ask::FollowUpArguments`].
+pub const FOLLOW_UP_COMMAND: &str = "phi-ls.followUp";
+
 #[cfg(test)]
 mod tests {
     use super::{from_proto, to_proto};

@@ -14,6 +14,7 @@ use crate::config::{ExcludeMatcher, Settings};
 use crate::context::Snapshot;
 use crate::engine::{Engine, Generation, GenerationParams, Priority};
 use crate::features::code_actions::Action;
+use crate::features::conversation::Conversation;
 use crate::features::edit::{self, Change, EditPlan};
 use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
@@ -31,6 +32,9 @@ pub(super) struct AskArgs {
     /// What to do, for a refactoring
     #[arg(long)]
     instruction: Option<String>,
+    /// Another question after the answer, in the same conversation; may be given several times
+    #[arg(long, value_name = "QUESTION")]
+    follow_up: Vec<String>,
     /// Write the change to the file after showing it
     #[arg(long)]
     apply: bool,
@@ -85,15 +89,50 @@ pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
         let plan = explain::plan(&snapshot, &question, &options)?;
         let engine = start_engine(&args.model)?;
         let generation = stream(&engine, &plan.prompt, &plan.params, args.json)?;
-        return print_answer(args, &explain::finish(text_of(&generation)), &generation);
+        let report = report(&explain::finish(text_of(&generation)), None, &generation);
+        print_timing(args, &generation);
+        return go_on(args, &engine, &options, Conversation::new(plan.prompt, &generation), report);
     }
     let plan = edit::plan(&snapshot, &question, &options)?;
     let engine = start_engine(&args.model)?;
-    let (outcome, generation) = edit_with_retry(args, &engine, &plan, &snapshot)?;
+    let (plan, outcome, generation) = edit_with_retry(args, &engine, plan, &snapshot)?;
     match outcome {
-        Ok(change) => print_change(args, &snapshot, &change, &generation),
+        Ok(change) => {
+            let diff = show_change(args, &snapshot, &change, &generation)?;
+            let report = report(text_of(&generation), Some(&diff), &generation);
+            go_on(args, &engine, &options, Conversation::new(plan.prompt, &generation), report)
+        }
         Err(reason) => bail!("nothing is changed: {reason}"),
     }
+}
+
+/// Asks what else was to be asked and ends with the report, which is printed where it is asked for.
+fn go_on(
+    args: &AskArgs,
+    engine: &Engine,
+    options: &AssistantOptions,
+    mut conversation: Option<Conversation>,
+    mut first: serde_json::Value,
+) -> anyhow::Result<()> {
+    let mut reports = Vec::new();
+    for question in &args.follow_up {
+        let so_far = conversation.context("the model gave no answer that a question could follow")?;
+        let plan = so_far.follow_up(question, options)?;
+        if !args.json {
+            println!("\n> {question}\n");
+        }
+        let generation = stream(engine, &plan.prompt, &plan.params, args.json)?;
+        print_timing(args, &generation);
+        let mut report = report(&explain::finish(text_of(&generation)), None, &generation);
+        report["question"] = question.as_str().into();
+        reports.push(report);
+        conversation = Conversation::new(plan.prompt, &generation);
+    }
+    if args.json {
+        first["follow_ups"] = reports.into();
+        println!("{first}");
+    }
+    Ok(())
 }
 
 /// The question the arguments ask, about lines of `snapshot`.
@@ -130,20 +169,21 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
 fn edit_with_retry(
     args: &AskArgs,
     engine: &Engine,
-    plan: &EditPlan,
+    plan: EditPlan,
     snapshot: &Snapshot,
-) -> anyhow::Result<(Result<Change, edit::Rejection>, Generation)> {
+) -> anyhow::Result<(EditPlan, Result<Change, edit::Rejection>, Generation)> {
     let generation = stream(engine, &plan.prompt, &plan.params, args.json)?;
     let candidate = generation.candidates.first().context("the model gave no answer")?;
-    match edit::finish(plan, snapshot, candidate) {
+    match edit::finish(&plan, snapshot, candidate) {
         Err(reason) if reason.is_retryable() => {
             eprintln!("phi-ls: {reason}; asking once more");
-            let retry = edit::retry(plan, &candidate.text, &reason);
+            let retry = edit::retry(&plan, &candidate.text, &reason);
             let generation = stream(engine, &retry.prompt, &retry.params, args.json)?;
             let candidate = generation.candidates.first().context("the model gave no answer")?;
-            Ok((edit::finish(&retry, snapshot, candidate), generation))
+            let outcome = edit::finish(&retry, snapshot, candidate);
+            Ok((retry, outcome, generation))
         }
-        outcome => Ok((outcome, generation)),
+        outcome => Ok((plan, outcome, generation)),
     }
 }
 
@@ -170,17 +210,19 @@ fn text_of(generation: &Generation) -> &str {
     generation.candidates.first().map_or("", |candidate| candidate.text.as_str())
 }
 
-fn print_answer(args: &AskArgs, answer: &str, generation: &Generation) -> anyhow::Result<()> {
-    if args.json {
-        println!("{}", report(answer, None, generation));
-    } else {
+fn print_timing(args: &AskArgs, generation: &Generation) {
+    if !args.json {
         eprintln!("{}", timing(generation));
     }
-    Ok(())
 }
 
-/// Shows what would change, and writes it where that was asked for.
-fn print_change(args: &AskArgs, snapshot: &Snapshot, change: &Change, generation: &Generation) -> anyhow::Result<()> {
+/// Shows what would change, and writes it where that was asked for; the difference.
+fn show_change(
+    args: &AskArgs,
+    snapshot: &Snapshot,
+    change: &Change,
+    generation: &Generation,
+) -> anyhow::Result<String> {
     let before = snapshot.text.to_string();
     let (path, old, new) = match change {
         Change::Edits(edits) => (args.lines.path.clone(), before.as_str(), apply(&snapshot.text, edits)),
@@ -188,16 +230,14 @@ fn print_change(args: &AskArgs, snapshot: &Snapshot, change: &Change, generation
     };
     let name = path.display().to_string();
     let diff = similar::TextDiff::from_lines(old, &new).unified_diff().header(&name, &name).to_string();
-    if args.json {
-        println!("{}", report(text_of(generation), Some(&diff), generation));
-    } else {
+    if !args.json {
         println!("\n{diff}");
-        eprintln!("{}", timing(generation));
     }
+    print_timing(args, generation);
     if args.apply {
         write_change(&path, change, &new)?;
     }
-    Ok(())
+    Ok(diff)
 }
 
 fn write_change(path: &Path, change: &Change, text: &str) -> anyhow::Result<()> {
@@ -221,7 +261,7 @@ pub(super) fn timing(generation: &Generation) -> String {
     let decode = generation.total.saturating_sub(generation.time_to_first_token).as_secs_f64().max(1e-9);
     format!(
         "({} prompt tokens read in {:.2} s, {} tokens written at {:.0} per second)",
-        generation.prompt_tokens,
+        generation.prompt_tokens - generation.cached_tokens,
         generation.time_to_first_token.as_secs_f64(),
         generation.generated_tokens,
         generation.generated_tokens as f64 / decode,
@@ -233,6 +273,7 @@ fn report(answer: &str, diff: Option<&str>, generation: &Generation) -> serde_js
         "answer": answer,
         "diff": diff,
         "prompt_tokens": generation.prompt_tokens,
+        "cached_tokens": generation.cached_tokens,
         "generated_tokens": generation.generated_tokens,
         "accepted_tokens": generation.accepted_tokens,
         "time_to_first_token_ms": generation.time_to_first_token.as_millis() as u64,

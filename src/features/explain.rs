@@ -22,12 +22,16 @@ pub struct ExplainPlan {
 /// Why nothing is asked.
 pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions) -> Result<ExplainPlan, NotAsked> {
     let context = context_of(snapshot, question, options)?;
-    let params = GenerationParams {
-        max_new_tokens: options.max_tokens,
+    Ok(ExplainPlan { prompt: explain_prompt(&context), params: params(options.max_tokens), cut: context.cut })
+}
+
+/// How an answer that is read is generated.
+pub(super) fn params(max_new_tokens: usize) -> GenerationParams {
+    GenerationParams {
+        max_new_tokens,
         stop: StopRules { repetition: true, ..StopRules::default() },
         ..GenerationParams::default()
-    };
-    Ok(ExplainPlan { prompt: explain_prompt(&context), params, cut: context.cut })
+    }
 }
 
 /// The answer as Markdown that is safe to render: no HTML, no images, no links but to web pages. Code stays as it is.

@@ -8,7 +8,7 @@ use crate::context::{ItemContext, Limits, Problem, Snapshot, item_context, selec
 use super::code_actions::Action;
 
 /// Tokens per byte of code an answer may need, and what it may be longer than the code it replaces.
-const TOKENS_PER_BYTE: f64 = 1.0 / 2.6;
+pub(super) const TOKENS_PER_BYTE: f64 = 1.0 / 2.6;
 const ANSWER_GROWTH: f64 = 1.25;
 
 /// What a person asks.
@@ -50,6 +50,13 @@ pub enum NotAsked {
         "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
+    #[error("there is no question: expected some text")]
+    NoQuestion,
+    #[error(
+        "this conversation has become too long: with another answer it would take about {tokens} tokens of the {limit} that \
+         `assistant.contextTokens` and `assistant.maxTokens` allow together; ask about the code anew"
+    )]
+    ConversationTooLong { tokens: usize, limit: usize },
 }
 
 /// The code `question` is about, with what the model needs to know around it.

@@ -32,12 +32,24 @@ pub struct AskArguments {
     pub instruction: Option<String>,
 }
 
+/// A question that goes on from an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowUpArguments {
+    /// The `id` of the `phi-ls/answer` it follows.
+    pub answer: u64,
+    pub question: String,
+}
+
 /// The parameters of `phi-ls/answer`: a piece of an answer, or its end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnswerParams {
     /// The same in all messages of one answer.
     pub id: u64,
+    /// The answer whose conversation this one goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<u64>,
     pub uri: String,
     pub title: String,
     /// The model's own name, empty until it is known.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::from_proto::Client;
-use super::{ACCEPTED_COMMAND, ASK_COMMAND};
+use super::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::text::{PositionEncoding, Rope, position_at};
 
@@ -38,7 +38,7 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             ..lsp::CodeActionOptions::default()
         })),
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
-            commands: vec![ACCEPTED_COMMAND.to_owned(), ASK_COMMAND.to_owned()],
+            commands: [ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND].map(str::to_owned).to_vec(),
             ..lsp::ExecuteCommandOptions::default()
         }),
         ..lsp::ServerCapabilities::default()

@@ -70,7 +70,11 @@ pub fn retry_prompt(prompt: &Prompt, answer: &str, reason: &str) -> Prompt {
 /// The conversation of `prompt` and its `answer`, continued by another question.
 pub fn follow_up(prompt: &Prompt, answer: &str, question: &str) -> Prompt {
     let mut turns = prompt.turns.clone();
-    turns.push(Turn { role: Role::Assistant, text: format!("{}{answer}", prompt.prefill) });
+    // A code block that the prompt has opened ends the answer, with what closes it left out.
+    let fence = &prompt.prefill[..prompt.prefill.len() - prompt.prefill.trim_start_matches('`').len()];
+    let is_open = !fence.is_empty() && !answer.trim_end().ends_with(fence);
+    let close = if is_open { format!("\n{fence}") } else { String::new() };
+    turns.push(Turn { role: Role::Assistant, text: format!("{}{answer}{close}", prompt.prefill) });
     turns.push(Turn { role: Role::User, text: question.to_string() });
     Prompt { turns, prefill: String::new() }
 }

@@ -6,6 +6,7 @@ mod asks;
 mod assistant;
 mod completions;
 mod configuration;
+mod conversations;
 mod documents;
 mod next;
 mod planning;
@@ -29,10 +30,11 @@ use super::{Observer, ServerOptions};
 use crate::config::{ExcludeMatcher, Settings};
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Gate, Generation};
 use crate::features::inline_completion::Trigger;
-use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, from_proto, to_proto};
+use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
 use asks::Ask;
 use assistant::Assistant;
 use configuration::Configuration;
+use conversations::Conversations;
 use documents::Document;
 use resident::Resident;
 
@@ -184,6 +186,7 @@ pub(super) struct Session {
     assistant: Assistant,
     /// The questions under way, by the number of their request.
     asks: HashMap<u64, Ask>,
+    conversations: Conversations,
     /// Why the completion model answered, as the person was told last.
     fallback_told: Option<String>,
     numbers: Numbers,
@@ -220,6 +223,7 @@ impl Session {
             resident: Resident::new(options.loader.clone(), sender.clone(), outgoing.clone(), gate.clone()),
             assistant: Assistant::new(options.loader, sender.clone(), outgoing, gate),
             asks: HashMap::new(),
+            conversations: Conversations::default(),
             fallback_told: None,
             numbers: Numbers::default(),
             accepted: 0,
@@ -324,8 +328,10 @@ impl Session {
                 request.answer(Ok(None));
             }
             ASK_COMMAND => self.ask(request),
+            FOLLOW_UP_COMMAND => self.follow_up(request),
             other => {
-                let message = format!("expected the command `{ASK_COMMAND}` or `{ACCEPTED_COMMAND}`, found `{other}`");
+                let known = [ASK_COMMAND, FOLLOW_UP_COMMAND, ACCEPTED_COMMAND].join("`, `");
+                let message = format!("expected one of the commands `{known}`, found `{other}`");
                 request.answer(Err(Error::invalid_params(message)));
             }
         }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::test_server::{TestOptions, TestServer, URI, braked, rest_of, texts};
 
-const TEXT: &str = "import os\n\n\ndef area(width, height):\n    return width * heigth\n\n\nx = \n";
+pub(crate) const TEXT: &str = "import os\n\n\ndef area(width, height):\n    return width * heigth\n\n\nx = \n";
 
 /// A client that can do everything.
-fn capabilities() -> Value {
+pub(crate) fn capabilities() -> Value {
     json!({
         "textDocument": {
             "inlineCompletion": {},
@@ -32,11 +32,11 @@ fn capabilities() -> Value {
 }
 
 /// One model in both roles: no second engine, and nothing said about it.
-fn same_model() -> (Source, Value) {
+pub(crate) fn same_model() -> (Source, Value) {
     (Source::Flags, json!({"assistant": {"model": "one"}, "completion": {"model": "one"}}))
 }
 
-fn started(options: TestOptions, capabilities: &Value) -> TestServer {
+pub(crate) fn started(options: TestOptions, capabilities: &Value) -> TestServer {
     let mut server = TestServer::start(options);
     server.initialize(json!({"capabilities": capabilities}));
     server.open(URI, "python", TEXT);
@@ -49,12 +49,12 @@ fn answering(answer: &'static str) -> TestServer {
     started(TestOptions { settings: vec![same_model()], ..options }, &capabilities())
 }
 
-fn diagnostic(line: u32) -> Value {
+pub(crate) fn diagnostic(line: u32) -> Value {
     let range = json!({"start": {"line": line, "character": 19}, "end": {"line": line, "character": 25}});
     json!({"range": range, "severity": 1, "source": "pyright", "message": "\"heigth\" is not defined"})
 }
 
-fn actions(server: &mut TestServer, diagnostics: &Value, only: &Value) -> Vec<Value> {
+pub(crate) fn actions(server: &mut TestServer, diagnostics: &Value, only: &Value) -> Vec<Value> {
     let range = json!({"start": {"line": 4, "character": 20}, "end": {"line": 4, "character": 20}});
     let context = json!({"diagnostics": diagnostics, "only": only});
     let params = json!({"textDocument": {"uri": URI}, "range": range, "context": context});
@@ -66,7 +66,7 @@ fn titles(actions: &[Value]) -> Vec<&str> {
 }
 
 /// Chooses the action called `title` without waiting for it.
-fn choose(server: &mut TestServer, title: &str) -> i64 {
+pub(crate) fn choose(server: &mut TestServer, title: &str) -> i64 {
     let offered = actions(server, &json!([diagnostic(4)]), &Value::Null);
     let action = offered.iter().find(|action| action["title"] == title).expect("it is offered");
     let command = &action["command"];
@@ -78,7 +78,7 @@ fn choose(server: &mut TestServer, title: &str) -> i64 {
 }
 
 /// The pieces of an answer until its end, and the end.
-fn streamed(server: &mut TestServer) -> (String, Value) {
+pub(crate) fn streamed(server: &mut TestServer) -> (String, Value) {
     let mut text = String::new();
     loop {
         let piece = server.notification("phi-ls/answer", |_| true);
@@ -89,7 +89,7 @@ fn streamed(server: &mut TestServer) -> (String, Value) {
     }
 }
 
-fn warning(server: &mut TestServer) -> String {
+pub(crate) fn warning(server: &mut TestServer) -> String {
     let shown = server.notification("window/showMessage", |_| true);
     shown["message"].as_str().expect("a message").to_owned()
 }
@@ -112,8 +112,8 @@ fn applied(edit: &Value, version: i32, text: &str) -> String {
     text.to_string()
 }
 
-const FIXED: &str = "def area(width, height):\n    return width * height\n```";
-const ANSWER: &str = "It multiplies `width` and `height`.\n\n* one\n* two ![x](http://a)\n";
+pub(crate) const FIXED: &str = "def area(width, height):\n    return width * height\n```";
+pub(crate) const ANSWER: &str = "It multiplies `width` and `height`.\n\n* one\n* two ![x](http://a)\n";
 
 #[test]
 fn actions_are_offered_at_once_and_without_a_model() {
@@ -384,7 +384,7 @@ fn a_completion_is_answered_while_an_answer_is_written() {
 }
 
 /// Options whose assistant is another model than the completions', and comes from `load`.
-fn with_assistant(load: fn() -> Result<&'static str, ModelError>) -> TestOptions {
+pub(crate) fn with_assistant(load: fn() -> Result<&'static str, ModelError>) -> TestOptions {
     let completions = TestOptions::scripted(|read| rest_of("the completion model", read));
     let resident = Arc::clone(&completions.loader);
     let loader = move |name: &str, settings: &Settings| -> Loader {

@@ -7,6 +7,7 @@ mod context;
 mod describe;
 mod documents;
 mod engine;
+mod follow_ups;
 mod full_size;
 mod gguf;
 mod greedy;

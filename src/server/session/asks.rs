@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -10,13 +11,14 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use super::assistant::Answerer;
 use super::{CommandRequest, Event, Session};
 use crate::context::Snapshot;
-use crate::engine::{Candidate, EngineError, Generation, Job, Priority};
+use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Priority};
 use crate::features::code_actions::{self, Diagnostic};
 use crate::features::edit::{self, Change, EditPlan};
 use crate::features::explain::{self, ExplainPlan};
 use crate::features::question::{AssistantOptions, NotAsked, Question};
 use crate::lsp::ask::{AnswerParams, AskArguments, Timings};
 use crate::lsp::{actions, from_proto, to_proto};
+use crate::model::Prompt;
 use crate::prompt::fence;
 use crate::server::outgoing::Outgoing;
 
@@ -25,15 +27,20 @@ const MESSAGE_LINES: usize = 12;
 
 /// A question under way.
 pub(super) struct Ask {
-    number: u64,
+    pub number: u64,
     /// [`super::documents::Document::number`] of the document it is about.
-    document: u64,
-    arguments: AskArguments,
+    pub document: u64,
+    pub uri: lsp::Uri,
+    /// How the question was put.
+    title: String,
+    /// The answer it follows.
+    pub follows: Option<u64>,
     /// The document as it was asked about.
     snapshot: Snapshot,
-    plan: Plan,
+    pub plan: Plan,
     request: CommandRequest,
-    by: Answerer,
+    /// Who answers; before a question is handed over, who answered the one it follows.
+    pub by: Answerer,
     /// It was asked once more, since the first answer could not be used.
     retried: bool,
     /// What the model has written so far, as it is.
@@ -42,9 +49,51 @@ pub(super) struct Ask {
     streamed: String,
 }
 
-enum Plan {
+pub(super) enum Plan {
     Explain(ExplainPlan),
     Edit(EditPlan),
+}
+
+impl Plan {
+    pub(super) fn prompt(&self) -> &Prompt {
+        match self {
+            Self::Explain(plan) => &plan.prompt,
+            Self::Edit(plan) => &plan.prompt,
+        }
+    }
+
+    fn params(&self) -> &GenerationParams {
+        match self {
+            Self::Explain(plan) => &plan.params,
+            Self::Edit(plan) => &plan.params,
+        }
+    }
+}
+
+impl Ask {
+    /// A question by `request` that follows no other and that nobody has been asked yet.
+    pub(super) fn new(
+        title: String,
+        (uri, document): (lsp::Uri, u64),
+        snapshot: Snapshot,
+        plan: Plan,
+        request: CommandRequest,
+    ) -> Self {
+        Self {
+            number: request.number,
+            document,
+            uri,
+            title,
+            follows: None,
+            snapshot,
+            plan,
+            request,
+            by: Answerer::Assistant,
+            retried: false,
+            written: String::new(),
+            streamed: String::new(),
+        }
+    }
 }
 
 /// How a question ends.
@@ -102,26 +151,14 @@ impl Session {
 
     /// Begins to answer a question, or says why not.
     pub(super) fn ask(&mut self, mut request: CommandRequest) {
-        let first = request.params.arguments.take().and_then(|arguments| arguments.into_iter().next());
-        let arguments = match serde_json::from_value::<AskArguments>(first.unwrap_or_default()) {
+        let arguments = match request.argument::<AskArguments>("a question") {
             Ok(arguments) => arguments,
-            Err(error) => return request.answer(Err(Error::invalid_params(format!("expected a question: {error}")))),
+            Err(error) => return request.answer(Err(error)),
         };
         match self.planned(&arguments) {
             Ok((document, snapshot, plan)) => {
-                let ask = Ask {
-                    number: request.number,
-                    document,
-                    arguments,
-                    snapshot,
-                    plan,
-                    request,
-                    by: Answerer::Assistant,
-                    retried: false,
-                    written: String::new(),
-                    streamed: String::new(),
-                };
-                self.begin_ask(ask);
+                let place = (arguments.uri, document);
+                self.begin_ask(Ask::new(arguments.title, place, snapshot, plan, request));
             }
             Err(reason) => {
                 self.tell_warning(&arguments.title, &reason);
@@ -160,8 +197,10 @@ impl Session {
     }
 
     /// Chooses who answers and hands the question over.
-    fn begin_ask(&mut self, mut ask: Ask) {
+    pub(super) fn begin_ask(&mut self, mut ask: Ask) {
         match self.assistant.answerer() {
+            // The cache of what was said is where it was.
+            Ok(_) if ask.follows.is_some() && ask.by == Answerer::Resident => {}
             Ok(answerer) => ask.by = answerer,
             Err(_) if self.assistant.swaps() => self.resident.make_room(),
             Err(reason) if self.assistant.falls_back() => {
@@ -170,24 +209,20 @@ impl Session {
             }
             Err(reason) => return self.end_ask(ask, Ending::failed(reason)),
         }
-        let title = format!("phi-ls: {}", ask.arguments.title);
+        let title = format!("phi-ls: {}", ask.title);
         self.tell_work(&ask, &json!({"kind": "begin", "title": title, "cancellable": false}));
         self.tell_answer(&ask, AnswerParams::default());
         self.submit_ask(ask);
     }
 
     fn submit_ask(&mut self, ask: Ask) {
-        let (prompt, params) = match &ask.plan {
-            Plan::Explain(plan) => (plan.prompt.clone(), plan.params.clone()),
-            Plan::Edit(plan) => (plan.prompt.clone(), plan.params.clone()),
-        };
         let (number, by) = (ask.number, ask.by);
         let (text_sender, done_sender) = (self.sender.clone(), self.sender.clone());
         let job = Job {
             priority: Priority::Background,
             document: ask.document,
-            prompt,
-            params,
+            prompt: ask.plan.prompt().clone(),
+            params: ask.plan.params().clone(),
             cancel: ask.request.cancel.clone(),
             on_text: Some(Box::new(move |text| {
                 text_sender.send(Event::AskText { ask: number, text: text.to_owned() });
@@ -237,6 +272,7 @@ impl Session {
             }
             Err(error) => return self.end_ask(ask, Ending::failed(error.to_string())),
         };
+        self.conversations.keep(&ask, &generation);
         let timings = Some(Timings::from(&generation));
         let answer = generation.candidates.into_iter().next().filter(|answer| !answer.text.trim().is_empty());
         let Some(answer) = answer else {
@@ -275,7 +311,7 @@ impl Session {
 
     /// Sends `change` to the client, which is not waited for.
     fn apply(&self, ask: &Ask, plan: &EditPlan, change: &Change) -> std::result::Result<(), String> {
-        let uri = &ask.arguments.uri;
+        let uri = &ask.uri;
         let document = self.documents.get(uri).ok_or("the document was closed meanwhile")?;
         if !self.client.apply_edit {
             return Err("this editor applies no edits of a language server".to_owned());
@@ -285,7 +321,7 @@ impl Session {
                 let Snapshot { text, version, .. } = &document.snapshot;
                 let edits = edit::rebased(edits, &plan.target, &ask.snapshot.text, text)
                     .ok_or("this code was edited while the answer was written; ask again")?;
-                actions::document_edit(text, uri, *version, &edits, &ask.arguments.title, self.client)
+                actions::document_edit(text, uri, *version, &edits, &ask.title, self.client)
             }
             Change::NewFile { path, text } => {
                 let name = path.file_name().ok_or("the new file has no name")?;
@@ -300,7 +336,7 @@ impl Session {
                 actions::new_file(&to_proto::file_uri(&file), text)
             }
         };
-        self.tell(Outgoing::ApplyEdit { label: ask.arguments.title.clone(), edit });
+        self.tell(Outgoing::ApplyEdit { label: ask.title.clone(), edit });
         Ok(())
     }
 
@@ -309,7 +345,7 @@ impl Session {
         self.tell_work(&ask, &json!({"kind": "end"}));
         let delta = ending.text.strip_prefix(ask.streamed.as_str()).unwrap_or_default().to_owned();
         let params = AnswerParams {
-            delta: if ask.arguments.action.is_edit() { String::new() } else { delta },
+            delta: if matches!(ask.plan, Plan::Edit(_)) { String::new() } else { delta },
             done: true,
             text: (!ending.text.is_empty()).then(|| ending.text.clone()),
             reason: ending.reason.clone(),
@@ -320,10 +356,10 @@ impl Session {
         let shown_elsewhere = self.client.answers || ending.text.is_empty();
         if let Some(reason) = &ending.reason {
             let text = if shown_elsewhere || self.client.show_document { "" } else { &ending.text };
-            self.tell_warning(&ask.arguments.title, &format!("{reason}\n{}", first_lines(text)));
+            self.tell_warning(&ask.title, &format!("{reason}\n{}", first_lines(text)));
         }
         if !shown_elsewhere && (self.client.show_document || ending.reason.is_none()) {
-            let title = ask.arguments.title.clone();
+            let title = ask.title.clone();
             let message = format!("{title}\n{}", first_lines(&ending.text));
             let text = format!("# {title}\n\n{}\n", ending.text);
             self.tell(Outgoing::ShowText { text: self.client.show_document.then_some(text), message });
@@ -354,8 +390,9 @@ impl Session {
 
     /// Ends the questions about documents that are closed or have become excluded.
     pub(super) fn end_pointless_asks(&mut self) {
+        self.forget_conversations();
         let open = |ask: &Ask| {
-            let document = self.documents.get(&ask.arguments.uri).filter(|document| document.number == ask.document);
+            let document = self.documents.get(&ask.uri).filter(|document| document.number == ask.document);
             document.map(|document| document.excluded)
         };
         let pointless = |ask: &Ask| match open(ask) {
@@ -380,7 +417,7 @@ impl Session {
         }
     }
 
-    fn tell_warning(&self, title: &str, reason: &str) {
+    pub(super) fn tell_warning(&self, title: &str, reason: &str) {
         let message = format!("phi-ls: {title}: {}", reason.trim_end());
         self.tell(Outgoing::Message(lsp::MessageType::Warning, message));
     }
@@ -408,14 +445,21 @@ impl Session {
                 Answerer::Assistant => self.assistant.loaded.clone(),
                 Answerer::Resident => self.resident.loaded.clone(),
             };
-            let uri = ask.arguments.uri.0.clone();
-            let (title, model) = (ask.arguments.title.clone(), model.unwrap_or_default());
-            self.tell(Outgoing::Answer(AnswerParams { id: ask.number, uri, title, model, ..params }));
+            let (id, follows, uri) = (ask.number, ask.follows, ask.uri.0.clone());
+            let (title, model) = (ask.title.clone(), model.unwrap_or_default());
+            self.tell(Outgoing::Answer(AnswerParams { id, follows, uri, title, model, ..params }));
         }
     }
 }
 
 impl CommandRequest {
+    /// Its only argument, which is `expected`.
+    pub(super) fn argument<T: DeserializeOwned>(&mut self, expected: &str) -> Result<T> {
+        let first = self.params.arguments.take().and_then(|arguments| arguments.into_iter().next());
+        serde_json::from_value(first.unwrap_or_default())
+            .map_err(|error| Error::invalid_params(format!("expected {expected}: {error}")))
+    }
+
     /// Answers it. A receiver that is gone has been cancelled and answered by the library.
     pub(super) fn answer(self, result: Result<Option<Value>>) {
         let _ = self.reply.send(result);
