@@ -1,16 +1,26 @@
 //! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
 //!
-//! Budgets are bytes: token counts belong to a model, and nothing here knows one. Only the neighbourhood of the cursor is
-//! read, so the size of the file does not matter.
+//! Budgets are bytes: token counts belong to a model, and nothing here knows one. For a completion only the neighbourhood
+//! of the cursor is read, so the size of the file does not matter. A question may also take from other open documents
+//! and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded comes in that way.
 
+mod callers;
 mod completion;
+mod declared;
+mod definitions;
+mod imports;
+mod index;
 mod item;
 mod outline;
+mod surroundings;
 
 use std::path::PathBuf;
 
+pub use callers::Caller;
 pub use completion::{Anchor, CompletionContext, Limits, completion_context};
-pub use item::{ItemContext, Marked, Problem, item_context, selection_context};
+pub use index::{Bounds, WorkspaceIndex};
+pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
+pub use surroundings::{Excerpt, OpenFile, Surroundings};
 
 use crate::syntax::{Language, Parsed};
 use crate::text::Rope;

@@ -34,7 +34,8 @@
 //! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
 //!   sequences share pages of common beginnings.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
-//! - Background work waits at the [`engine::Gate`] while a completion is pending anywhere.
+//! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
+//!   anywhere.
 //!
 //! # Invariants
 //!

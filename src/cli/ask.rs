@@ -4,14 +4,16 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::ModelArgs;
 use super::complete::{generate, start_engine};
-use super::place::read_snapshot;
+use super::place::{read_snapshot, repository_root};
 use crate::config::{ExcludeMatcher, Settings};
-use crate::context::Snapshot;
+use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
 use crate::engine::{Engine, Generation, GenerationParams, Priority};
 use crate::features::code_actions::Action;
 use crate::features::conversation::Conversation;
@@ -20,6 +22,9 @@ use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
 use crate::model::Prompt;
 use crate::text::{Edit, Rope};
+
+/// Definitions of other files are looked for this long, which most projects do not need.
+const INDEXING_TIME: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 pub(super) struct AskArgs {
@@ -85,15 +90,16 @@ pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
     let question = question(args, &snapshot)?;
     let excluded = ExcludeMatcher::new(&[]).excludes(&args.lines.path);
     let options = AssistantOptions::new(&Settings::default().assistant, excluded);
+    let surroundings = surroundings(&args.lines.path);
     if args.kind == Kind::Explain {
-        let plan = explain::plan(&snapshot, &question, &options)?;
+        let plan = explain::plan(&snapshot, &surroundings, &question, &options)?;
         let engine = start_engine(&args.model)?;
         let generation = stream(&engine, &plan.prompt, &plan.params, args.json)?;
         let report = report(&explain::finish(text_of(&generation)), None, &generation);
         print_timing(args, &generation);
         return go_on(args, &engine, &options, Conversation::new(plan.prompt, &generation), report);
     }
-    let plan = edit::plan(&snapshot, &question, &options)?;
+    let plan = edit::plan(&snapshot, &surroundings, &question, &options)?;
     let engine = start_engine(&args.model)?;
     let (plan, outcome, generation) = edit_with_retry(args, &engine, plan, &snapshot)?;
     match outcome {
@@ -133,6 +139,17 @@ fn go_on(
         println!("{first}");
     }
     Ok(())
+}
+
+/// The other files of the workspace: of the git repository around `path`, else of the current folder if `path` is in it.
+fn surroundings(path: &Path) -> Surroundings {
+    let (Ok(file), Ok(here)) = (path.canonicalize(), std::env::current_dir()) else { return Surroundings::default() };
+    let here = Some(here.as_path()).filter(|here| file.starts_with(here));
+    let Some(root) = repository_root(&file).or(here) else { return Surroundings::default() };
+    let bounds = Bounds { time: INDEXING_TIME, ..Bounds::default() };
+    let index = WorkspaceIndex::new(vec![root.to_owned()], ExcludeMatcher::default(), bounds);
+    index.walk(&mut || true);
+    Surroundings { file: Some(file), open: Vec::new(), index: Some(Arc::new(index)) }
 }
 
 /// The question the arguments ask, about lines of `snapshot`.

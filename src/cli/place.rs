@@ -65,9 +65,14 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
 /// A home folder's name is nobody's business and would change what the model writes.
 fn shown_path(path: &Path) -> PathBuf {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let root = absolute.ancestors().skip(1).find(|folder| folder.join(".git").exists());
+    let root = repository_root(&absolute);
     let relative = root.or(absolute.parent()).and_then(|root| absolute.strip_prefix(root).ok());
     relative.map_or_else(|| path.to_owned(), Path::to_owned)
+}
+
+/// The innermost folder around the absolute path `file` that is a git repository.
+pub(super) fn repository_root(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.join(".git").exists())
 }
 
 /// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.

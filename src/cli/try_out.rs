@@ -4,7 +4,7 @@ use super::ask::{stream, timing};
 use super::complete::{complete_at, start_engine};
 use super::{ModelArgs, best_installed, pull};
 use crate::config::Settings;
-use crate::context::{Problem, Snapshot};
+use crate::context::{Problem, Snapshot, Surroundings};
 use crate::features::code_actions::Action;
 use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
@@ -40,7 +40,7 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
 
     println!("Explanation of a problem: `{BUG}` gives \"{BUG_MESSAGE}\". The model says:\n");
     let options = AssistantOptions::new(&Settings::default().assistant, false);
-    let plan = explain::plan(&snapshot, &question(), &options)?;
+    let plan = explain::plan(&snapshot, &Surroundings::default(), &question(), &options)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, false)?;
     println!("\n{}", timing(&generation));
     if model.reference()? == ModelRef::Alias(Alias::Starter) {

@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 use super::Snapshot;
+use super::callers::{Caller, callers};
+use super::definitions::{definitions_used, uses};
 use super::outline::{imports_outside, one_line};
-use crate::syntax::{Item, Parsed, ReferenceKind};
+use super::surroundings::{Excerpt, Surroundings};
+use crate::syntax::{Item, Parsed};
 use crate::text::{Rope, floor_char_boundary, line_content};
 
 /// What a tool said is wrong, in byte offsets of the snapshot.
@@ -28,6 +31,16 @@ pub struct Marked {
     pub problem: Problem,
 }
 
+/// How much a context may have, and from where.
+#[derive(Clone, Copy)]
+pub struct ItemOptions<'a> {
+    /// Bytes. The code itself gets what it needs first, up to two thirds.
+    pub budget: usize,
+    pub surroundings: &'a Surroundings,
+    /// Whether lines that call the code help to answer.
+    pub with_callers: bool,
+}
+
 /// What a question about code is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemContext {
@@ -40,6 +53,10 @@ pub struct ItemContext {
     pub outline: String,
     /// Code of the same file that the code uses; a signature where the whole would be too long.
     pub definitions: Vec<String>,
+    /// Code of other files that the code uses; what is of one file stands together.
+    pub definitions_elsewhere: Vec<Excerpt>,
+    /// Lines that call the code.
+    pub callers: Vec<Caller>,
     /// Whole lines of the document, exactly as they are.
     pub code: String,
     /// Their place in the document: what an edit may replace.
@@ -51,11 +68,15 @@ pub struct ItemContext {
     pub cut: bool,
 }
 
-/// The context of a question about the item around `range`, or about `problem` in it. At most about `budget` bytes, of
-/// which the code itself gets what it needs first, up to two thirds.
-pub fn item_context(snapshot: &Snapshot, range: Range<usize>, problem: Option<&Problem>, budget: usize) -> ItemContext {
+/// The context of a question about the item around `range`, or about `problem` in it.
+pub fn item_context(
+    snapshot: &Snapshot,
+    range: Range<usize>,
+    problem: Option<&Problem>,
+    options: &ItemOptions<'_>,
+) -> ItemContext {
     let range = clamped(&snapshot.text, range);
-    let code_budget = budget * 2 / 3;
+    let code_budget = options.budget * 2 / 3;
     let whole = snapshot.parsed.as_ref().and_then(|parsed| item_around(parsed, &range));
     let (code_range, cut) = match (whole, &snapshot.parsed) {
         (Some(whole), _) if whole.len() <= code_budget => (whole, false),
@@ -65,47 +86,63 @@ pub fn item_context(snapshot: &Snapshot, range: Range<usize>, problem: Option<&P
         }
         (_, None) => (lines_around(&snapshot.text, &range, code_budget), false),
     };
-    context_of(snapshot, code_range, problem, budget, cut)
+    context_of(snapshot, code_range, problem, options, cut)
 }
 
-/// The context of a question about exactly the lines of `range`, as far as two thirds of `budget` bytes go.
-pub fn selection_context(snapshot: &Snapshot, range: Range<usize>, budget: usize) -> ItemContext {
+/// The context of a question about exactly the lines of `range`.
+pub fn selection_context(snapshot: &Snapshot, range: Range<usize>, options: &ItemOptions<'_>) -> ItemContext {
     let text = &snapshot.text;
     let range = clamped(text, range);
     let lines = whole_lines(text, &range);
+    let code_budget = options.budget * 2 / 3;
     let (code_range, cut) =
-        if lines.len() <= budget * 2 / 3 { (lines, false) } else { (lines_around(text, &range, budget * 2 / 3), true) };
-    context_of(snapshot, code_range, None, budget, cut)
+        if lines.len() <= code_budget { (lines, false) } else { (lines_around(text, &range, code_budget), true) };
+    context_of(snapshot, code_range, None, options, cut)
 }
 
 fn context_of(
     snapshot: &Snapshot,
     code_range: Range<usize>,
     problem: Option<&Problem>,
-    budget: usize,
+    options: &ItemOptions<'_>,
     cut: bool,
 ) -> ItemContext {
     let text = &snapshot.text;
-    let left = budget.saturating_sub(code_range.len());
-    let (imports, outline, definitions) = match &snapshot.parsed {
-        Some(parsed) => (
-            imports_outside(parsed, &code_range, left / 5),
-            containers(parsed, &code_range, left / 5),
-            definitions_used(parsed, &code_range, left * 3 / 5),
-        ),
-        None => Default::default(),
-    };
-    ItemContext {
+    let mut context = ItemContext {
         path: snapshot.shown_path(),
         language: snapshot.fence_name().to_string(),
-        imports,
-        outline,
-        definitions,
+        imports: String::new(),
+        outline: String::new(),
+        definitions: Vec::new(),
+        definitions_elsewhere: Vec::new(),
+        callers: Vec::new(),
         code: text.byte_slice(code_range.clone()).to_string(),
         first_line: text.byte_to_line(code_range.start) + 1,
         marked: problem.and_then(|problem| marked(text, &code_range, problem)),
         code_range,
         cut,
+    };
+    if let Some(parsed) = &snapshot.parsed {
+        add_what_it_leans_on(&mut context, snapshot, parsed, options);
+    }
+    context
+}
+
+/// Fills in everything that is not the code itself, with what the code leaves of the budget.
+fn add_what_it_leans_on(context: &mut ItemContext, snapshot: &Snapshot, parsed: &Parsed, options: &ItemOptions<'_>) {
+    let range = context.code_range.clone();
+    let whole = options.budget.saturating_sub(range.len());
+    context.imports = imports_outside(parsed, &range, whole / 5);
+    context.outline = containers(parsed, &range, whole / 5);
+    let mut left = whole * 3 / 5;
+    let used = uses(parsed, &range);
+    context.definitions = definitions_used(parsed, &range, &used, left);
+    left -= context.definitions.iter().map(String::len).sum::<usize>().min(left);
+    let surroundings = options.surroundings;
+    context.definitions_elsewhere = surroundings.definitions(parsed, snapshot.path.as_deref(), &used, left);
+    left -= context.definitions_elsewhere.iter().map(Excerpt::len).sum::<usize>().min(left);
+    if options.with_callers {
+        context.callers = callers(parsed, &range, surroundings, left);
     }
 }
 
@@ -146,59 +183,6 @@ fn containers(parsed: &Parsed, range: &Range<usize>, budget: usize) -> String {
         }
     }
     outline
-}
-
-/// Items of the same file that the code in `range` refers to, in the order of first use.
-fn definitions_used(parsed: &Parsed, range: &Range<usize>, budget: usize) -> Vec<String> {
-    let items = parsed.items(0..parsed.text().len_bytes());
-    let elsewhere: Vec<(String, &Item)> = items
-        .iter()
-        .filter(|item| item.range.end <= range.start || range.end <= item.range.start)
-        .map(|item| (plain_name(parsed, item), item))
-        .collect();
-    let mut definitions: Vec<(usize, String)> = Vec::new();
-    let mut left = budget;
-    let mut references = parsed.references(range.clone());
-    // What a method is a method of matters as much as what it calls.
-    references
-        .extend(parsed.enclosing_items(range.start).iter().flat_map(|item| parsed.references(item.signature.clone())));
-    for reference in references {
-        let name = parsed.slice(reference.name);
-        let found = elsewhere
-            .iter()
-            .find(|(known, item)| *known == name && item.kind.is_callable() == (reference.kind == ReferenceKind::Call));
-        let Some((_, item)) = found else { continue };
-        if definitions.iter().any(|(start, _)| *start == item.range.start) {
-            continue;
-        }
-        let whole = parsed.item_start(item)..item.range.end;
-        // One long definition must not crowd out the others.
-        let shown = if whole.len() <= left.min(budget / 2) { whole } else { item.signature.clone() };
-        if shown.len() <= left {
-            left -= shown.len();
-            definitions.push((item.range.start, dedented(&parsed.slice(shown))));
-        }
-    }
-    definitions.into_iter().map(|(_, code)| code).collect()
-}
-
-/// An item's name without what qualifies it.
-fn plain_name(parsed: &Parsed, item: &Item) -> String {
-    let name = parsed.slice(item.name.clone());
-    name.rsplit("::").next().unwrap_or_default().to_string()
-}
-
-/// `code`, whose first line has lost its indentation already, with that of its last line taken off the others.
-fn dedented(code: &str) -> String {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let common = code.lines().skip(1).filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
-    let mut lines = code.lines();
-    let mut dedented = lines.next().unwrap_or_default().to_string();
-    for line in lines {
-        dedented.push('\n');
-        dedented.push_str(line.get(common..).unwrap_or_default());
-    }
-    dedented
 }
 
 /// The lines `range` touches, without the last one's line break. A range that ends where a line begins does not touch it.

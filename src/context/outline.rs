@@ -90,7 +90,8 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn cut(mut signature: String) -> String {
+/// `signature`, cut if it is long.
+pub(super) fn cut(mut signature: String) -> String {
     if signature.len() > MAX_SIGNATURE_BYTES {
         let end = (0..=MAX_SIGNATURE_BYTES).rev().find(|&end| signature.is_char_boundary(end)).unwrap_or(0);
         signature.truncate(end);

@@ -30,7 +30,7 @@ impl Gate {
     }
 
     /// Waits until no engine has interactive work, at most `limit`; true if so.
-    pub(super) fn wait_open(&self, limit: Duration) -> bool {
+    pub(crate) fn wait_open(&self, limit: Duration) -> bool {
         let interactive = self.0.interactive.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.opened.wait_timeout_while(interactive, limit, |count| *count > 0);
         *waited.unwrap_or_else(PoisonError::into_inner).0 == 0

@@ -8,7 +8,7 @@ mod tests_place;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::context::Snapshot;
+use crate::context::{Snapshot, Surroundings};
 use crate::engine::{Candidate, GenerationParams, StopReason, StopRules};
 use crate::features::code_actions::Action;
 use crate::features::indentation::{IndentStyle, reindent};
@@ -81,8 +81,13 @@ impl Rejection {
 ///
 /// # Errors
 /// Why nothing is asked.
-pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions) -> Result<EditPlan, NotAsked> {
-    let context = context_of(snapshot, question, options)?;
+pub fn plan(
+    snapshot: &Snapshot,
+    surroundings: &Surroundings,
+    question: &Question,
+    options: &AssistantOptions,
+) -> Result<EditPlan, NotAsked> {
+    let context = context_of(snapshot, surroundings, question, options)?;
     let prompt = match question.action {
         Action::Refactor => refactor_prompt(&context, question.instruction.as_deref()),
         Action::Document => document_prompt(&context),

@@ -1,6 +1,6 @@
 //! Questions whose answer is read: explain this code, explain this problem.
 
-use crate::context::Snapshot;
+use crate::context::{Snapshot, Surroundings};
 use crate::engine::{GenerationParams, StopRules};
 use crate::model::Prompt;
 use crate::prompt::explain_prompt;
@@ -20,8 +20,13 @@ pub struct ExplainPlan {
 ///
 /// # Errors
 /// Why nothing is asked.
-pub fn plan(snapshot: &Snapshot, question: &Question, options: &AssistantOptions) -> Result<ExplainPlan, NotAsked> {
-    let context = context_of(snapshot, question, options)?;
+pub fn plan(
+    snapshot: &Snapshot,
+    surroundings: &Surroundings,
+    question: &Question,
+    options: &AssistantOptions,
+) -> Result<ExplainPlan, NotAsked> {
+    let context = context_of(snapshot, surroundings, question, options)?;
     Ok(ExplainPlan { prompt: explain_prompt(&context), params: params(options.max_tokens), cut: context.cut })
 }
 
@@ -192,9 +197,9 @@ mod tests {
         let (snapshot, target) = selected("python", "$0\n\n$0");
         let question = Question { action: Action::ExplainCode, target, exact: true, problem: None, instruction: None };
         let options = AssistantOptions { excluded: false, context_tokens: 1000, max_tokens: 100 };
-        assert_eq!(plan(&snapshot, &question, &options).unwrap_err(), NotAsked::Empty);
+        assert_eq!(plan(&snapshot, &Surroundings::default(), &question, &options).unwrap_err(), NotAsked::Empty);
         let excluded = AssistantOptions { excluded: true, ..options };
-        assert_eq!(plan(&snapshot, &question, &excluded).unwrap_err(), NotAsked::Excluded);
+        assert_eq!(plan(&snapshot, &Surroundings::default(), &question, &excluded).unwrap_err(), NotAsked::Excluded);
     }
 
     #[test]

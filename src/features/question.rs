@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::config::AssistantSettings;
-use crate::context::{ItemContext, Limits, Problem, Snapshot, item_context, selection_context};
+use crate::context::{
+    ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, item_context, selection_context,
+};
 
 use super::code_actions::Action;
 
@@ -62,6 +64,7 @@ pub enum NotAsked {
 /// The code `question` is about, with what the model needs to know around it.
 pub(super) fn context_of(
     snapshot: &Snapshot,
+    surroundings: &Surroundings,
     question: &Question,
     options: &AssistantOptions,
 ) -> Result<ItemContext, NotAsked> {
@@ -69,10 +72,13 @@ pub(super) fn context_of(
         return Err(NotAsked::Excluded);
     }
     let budget = Limits::for_tokens(options.context_tokens).total_bytes;
+    // Who calls it says what it is for, and what an edit must keep.
+    let with_callers = matches!(question.action, Action::ExplainCode | Action::Refactor);
+    let options = ItemOptions { budget, surroundings, with_callers };
     let context = match (&question.problem, question.exact) {
-        (Some(problem), _) => item_context(snapshot, problem.range.clone(), Some(problem), budget),
-        (None, true) => selection_context(snapshot, question.target.clone(), budget),
-        (None, false) => item_context(snapshot, question.target.clone(), None, budget),
+        (Some(problem), _) => item_context(snapshot, problem.range.clone(), Some(problem), &options),
+        (None, true) => selection_context(snapshot, question.target.clone(), &options),
+        (None, false) => item_context(snapshot, question.target.clone(), None, &options),
     };
     if context.code.trim().is_empty() { Err(NotAsked::Empty) } else { Ok(context) }
 }

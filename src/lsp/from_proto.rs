@@ -31,6 +31,8 @@ pub struct Client {
     pub change_annotations: bool,
     /// It opens documents a server names.
     pub show_document: bool,
+    /// It tells of changed files on request.
+    pub watched_files: bool,
     /// It takes `phi-ls/answer`.
     pub answers: bool,
 }
@@ -43,6 +45,7 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
     let workspace = capabilities.workspace.as_ref();
     let window = capabilities.window.as_ref();
     let code_action = text_document.and_then(|text_document| text_document.code_action.as_ref());
+    let watched = workspace.and_then(|workspace| workspace.did_change_watched_files.as_ref());
     let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
     let operations = edit.and_then(|edit| edit.resource_operations.as_deref()).unwrap_or_default();
     let experimental = capabilities.experimental.as_ref();
@@ -58,6 +61,7 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
         create_files: operations.contains(&lsp::ResourceOperationKind::Create),
         change_annotations: edit.is_some_and(|edit| edit.change_annotation_support.is_some()),
         show_document: window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support)),
+        watched_files: watched.is_some_and(|watched| watched.dynamic_registration == Some(true)),
         answers: experimental.is_some_and(|experimental| experimental["phiLs"]["answers"] == true),
     }
 }

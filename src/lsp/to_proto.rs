@@ -1,5 +1,6 @@
 //! This project's own types as an editor expects them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use super::from_proto::Client;
 use super::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
+use crate::syntax::LANGUAGES;
 use crate::text::{PositionEncoding, Rope, position_at};
 
 /// After these, clients without inline completion ask for a completion by themselves.
@@ -29,6 +31,7 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
         text_document_sync: Some(lsp::TextDocumentSync::Options(lsp::TextDocumentSyncOptions {
             open_close: Some(true),
             change: Some(lsp::TextDocumentSyncKind::Incremental),
+            save: Some(true.into()),
             ..lsp::TextDocumentSyncOptions::default()
         })),
         inline_completion_provider: Some(true.into()),
@@ -42,6 +45,17 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             ..lsp::ExecuteCommandOptions::default()
         }),
         ..lsp::ServerCapabilities::default()
+    }
+}
+
+/// The request to be told of every source file that changes; it can be made dynamically only.
+pub fn watch_sources() -> lsp::Registration {
+    let extensions: BTreeSet<&str> = LANGUAGES.iter().flat_map(|language| language.extensions).copied().collect();
+    let glob = format!("**/*.{{{}}}", extensions.into_iter().collect::<Vec<_>>().join(","));
+    lsp::Registration {
+        id: "phi-ls/sources".to_owned(),
+        method: "workspace/didChangeWatchedFiles".to_owned(),
+        register_options: Some(serde_json::json!({"watchers": [{"globPattern": glob}]})),
     }
 }
 

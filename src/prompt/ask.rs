@@ -2,7 +2,7 @@
 //! after an explanation computes little anew.
 
 use super::{block, fence};
-use crate::context::{ItemContext, Marked};
+use crate::context::{Caller, Excerpt, ItemContext, Marked};
 use crate::model::{Prompt, Role, Turn};
 
 const INSTRUCTIONS: &str = "You are an experienced programmer who helps a colleague with the code in front of them. You \
@@ -109,6 +109,12 @@ fn material(context: &ItemContext) -> String {
     if !context.definitions.is_empty() {
         text.push_str(&format!("The code uses:\n{}\n", block(language, &context.definitions.join("\n\n"))));
     }
+    for of_one_file in context.definitions_elsewhere.chunk_by(|a, b| a.path == b.path) {
+        let code: Vec<&str> = of_one_file.iter().map(|excerpt| excerpt.code.as_str()).collect();
+        let Excerpt { path, language, .. } = &of_one_file[0];
+        let place = path.as_ref().map_or("another file".to_string(), |path| format!("`{path}`"));
+        text.push_str(&format!("The code uses, from {place}:\n{}\n", block(language, &code.join("\n\n"))));
+    }
     if !context.outline.is_empty() {
         text.push_str(&format!("The code is inside of:\n{}\n", block(language, &context.outline)));
     }
@@ -118,7 +124,17 @@ fn material(context: &ItemContext) -> String {
     if context.cut {
         text.push_str("It is only a part: the whole is too long to be shown.\n");
     }
+    if !context.callers.is_empty() {
+        text.push_str("\nIt is called like this:\n");
+        context.callers.iter().for_each(|caller| text.push_str(&call(caller)));
+    }
     text
+}
+
+fn call(caller: &Caller) -> String {
+    let within = caller.within.as_ref().map(|name| format!(" in `{name}`")).unwrap_or_default();
+    let file = caller.path.as_ref().map(|path| format!(" of `{path}`")).unwrap_or_default();
+    format!("- line {}{within}{file}: {}\n", caller.line, caller.text)
 }
 
 fn problem(marked: &Marked) -> String {

@@ -115,8 +115,13 @@ impl LanguageServer for Backend {
         self.session.send(Event::Change(params));
     }
 
-    async fn did_save(&self, _: lsp::DidSaveTextDocumentParams) {
-        // Some clients send it unasked; the text is known already.
+    async fn did_save(&self, params: lsp::DidSaveTextDocumentParams) {
+        self.session.send(Event::FilesChanged(vec![params.text_document.uri]));
+    }
+
+    async fn did_change_watched_files(&self, params: lsp::DidChangeWatchedFilesParams) {
+        let uris = params.changes.into_iter().map(|change| change.uri).collect();
+        self.session.send(Event::FilesChanged(uris));
     }
 
     async fn did_close(&self, params: lsp::DidCloseTextDocumentParams) {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tower_lsp_server::Client;
 use tower_lsp_server::gen_lsp_types::{
     ApplyWorkspaceEditParams, ApplyWorkspaceEditRequest, ConfigurationItem, MessageType, ProgressNotification,
-    ProgressParams, ProgressToken, ShowDocumentParams, WorkspaceEdit,
+    ProgressParams, ProgressToken, Registration, ShowDocumentParams, WorkspaceEdit,
 };
 
 use super::session::{Event, SessionSender};
@@ -40,6 +40,8 @@ pub(super) enum Outgoing {
         text: Option<String>,
         message: String,
     },
+    /// Asks the client for notifications it sends on request only.
+    Register(Registration),
     /// Asks for the settings; the answer becomes an event.
     PullConfiguration(SessionSender),
 }
@@ -65,6 +67,9 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
             Outgoing::ShowText { text, message } => {
                 let file = text.and_then(|text| answers.write(&text));
                 tokio::spawn(show_text(client.clone(), file, message));
+            }
+            Outgoing::Register(registration) => {
+                tokio::spawn(register(client.clone(), registration));
             }
             Outgoing::PullConfiguration(session) => {
                 tokio::spawn(pull_configuration(client.clone(), session));
@@ -178,6 +183,13 @@ impl Drop for AnswerFiles {
         {
             tracing::warn!("{} cannot be removed: {error}", folder.display());
         }
+    }
+}
+
+async fn register(client: Client, registration: Registration) {
+    let method = registration.method.clone();
+    if let Err(error) = client.register_capability(vec![registration]).await {
+        tracing::warn!("the client does not register {method}: {error}");
     }
 }
 

@@ -8,6 +8,7 @@ mod completions;
 mod configuration;
 mod conversations;
 mod documents;
+mod indexing;
 mod next;
 mod planning;
 mod recall;
@@ -36,6 +37,7 @@ use assistant::Assistant;
 use configuration::Configuration;
 use conversations::Conversations;
 use documents::Document;
+use indexing::Indexer;
 use resident::Resident;
 
 /// Everything that can happen to a session.
@@ -49,6 +51,8 @@ pub(super) enum Event {
     Open(lsp::TextDocumentItem),
     Change(lsp::DidChangeTextDocumentParams),
     Close(lsp::Uri),
+    /// Files were saved, or changed outside of the editor.
+    FilesChanged(Vec<lsp::Uri>),
     /// `workspace/didChangeConfiguration`, as it came.
     ConfigurationChanged(Value),
     /// The client's answer to `workspace/configuration`.
@@ -184,6 +188,9 @@ pub(super) struct Session {
     documents: HashMap<lsp::Uri, Document>,
     resident: Resident,
     assistant: Assistant,
+    /// Closed while a completion is pending.
+    gate: Gate,
+    indexer: Option<Indexer>,
     /// The questions under way, by the number of their request.
     asks: HashMap<u64, Ask>,
     conversations: Conversations,
@@ -221,7 +228,9 @@ impl Session {
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
             resident: Resident::new(options.loader.clone(), sender.clone(), outgoing.clone(), gate.clone()),
-            assistant: Assistant::new(options.loader, sender.clone(), outgoing, gate),
+            assistant: Assistant::new(options.loader, sender.clone(), outgoing, gate.clone()),
+            gate,
+            indexer: None,
             asks: HashMap::new(),
             conversations: Conversations::default(),
             fallback_told: None,
@@ -270,10 +279,14 @@ impl Session {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Initialize { params, reply } => self.initialize(&params, reply),
-            Event::Initialized => self.tell_problems(),
+            Event::Initialized => {
+                self.tell_problems();
+                self.watch_files();
+            }
             Event::Open(item) => self.open(item),
             Event::Change(params) => self.change(params),
             Event::Close(uri) => self.close(&uri),
+            Event::FilesChanged(uris) => self.files_changed(&uris),
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),
             Event::Complete(request) => self.complete(*request),
@@ -281,7 +294,10 @@ impl Session {
                 self.abandon(request);
                 self.abandon_ask(request);
             }
-            Event::CodeActions { params, reply } => self.code_actions(&params, reply),
+            Event::CodeActions { params, reply } => {
+                self.code_actions(&params, reply);
+                self.index_workspace();
+            }
             Event::ExecuteCommand(request) => self.execute_command(*request),
             Event::AssistantEngine { engine, event } => self.assistant.hear(engine, event),
             Event::AskText { ask, text } => self.ask_text(ask, &text),

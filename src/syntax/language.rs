@@ -11,6 +11,8 @@ pub struct Language {
     pub id: &'static str,
     /// The name used towards the model and in code fences.
     pub name: &'static str,
+    /// Languages of one family use each other's code.
+    pub family: &'static str,
     pub extensions: &'static [&'static str],
     pub line_comment: &'static str,
     /// Node kind of attributes that precede an item as siblings of it.
@@ -71,6 +73,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "rust",
         name: "rust",
+        family: "rust",
         extensions: &["rs"],
         line_comment: "//",
         attribute: Some("attribute_item"),
@@ -81,6 +84,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "python",
         name: "python",
+        family: "python",
         extensions: &["py", "pyi", "pyw"],
         line_comment: "#",
         attribute: None,
@@ -91,6 +95,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "javascript",
         name: "javascript",
+        family: "javascript",
         extensions: &["js", "mjs", "cjs"],
         line_comment: "//",
         attribute: None,
@@ -101,6 +106,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "javascriptreact",
         name: "jsx",
+        family: "javascript",
         extensions: &["jsx"],
         line_comment: "//",
         attribute: None,
@@ -111,6 +117,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "typescript",
         name: "typescript",
+        family: "javascript",
         extensions: &["ts", "mts", "cts"],
         line_comment: "//",
         attribute: None,
@@ -121,6 +128,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "typescriptreact",
         name: "tsx",
+        family: "javascript",
         extensions: &["tsx"],
         line_comment: "//",
         attribute: None,
@@ -131,6 +139,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "go",
         name: "go",
+        family: "go",
         extensions: &["go"],
         line_comment: "//",
         attribute: None,
@@ -141,6 +150,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "c",
         name: "c",
+        family: "c",
         extensions: &["c", "h"],
         line_comment: "//",
         attribute: None,
@@ -151,6 +161,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "cpp",
         name: "cpp",
+        family: "c",
         extensions: &["cpp", "cc", "cxx", "hpp", "hh", "hxx", "ipp"],
         line_comment: "//",
         attribute: None,
@@ -161,6 +172,7 @@ pub static LANGUAGES: [Language; 10] = [
     Language {
         id: "java",
         name: "java",
+        family: "java",
         extensions: &["java"],
         line_comment: "//",
         attribute: None,

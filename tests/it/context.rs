@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 use phi_ls::context::{
-    Anchor, CompletionContext, Limits, Problem, Snapshot, completion_context, item_context, selection_context,
+    Anchor, CompletionContext, ItemOptions, Limits, OpenFile, Problem, Snapshot, Surroundings, completion_context,
+    item_context, selection_context,
 };
 use phi_ls::syntax::{Parsed, language_for};
 use phi_ls::text::{Edit, Rope, apply_edit};
@@ -220,6 +221,11 @@ fn every_place_of_every_shape_of_text_has_a_context() {
     for text in texts {
         for path in ["a.rs", "a.py", "a.unknown"] {
             let snapshot = snapshot(path, text);
+            let surroundings = Surroundings {
+                open: vec![OpenFile { file: None, snapshot: snapshot.clone() }],
+                ..Surroundings::default()
+            };
+            let options = ItemOptions { budget: 200, surroundings: &surroundings, with_callers: true };
             for offset in (0..text.len() + 2).step_by(1 + text.len() / 50) {
                 for total_bytes in [0, 1, 50, 400] {
                     let limits = Limits { total_bytes };
@@ -227,8 +233,8 @@ fn every_place_of_every_shape_of_text_has_a_context() {
                     assert!(text.contains(&context.prefix), "{text:?} at {offset}");
                     assert!(text.contains(&context.suffix), "{text:?} at {offset}");
                 }
-                item_context(&snapshot, offset..offset + 3, Some(&Problem::default()), 200);
-                selection_context(&snapshot, offset..offset + 3, 200);
+                item_context(&snapshot, offset..offset + 3, Some(&Problem::default()), &options);
+                selection_context(&snapshot, offset..offset + 3, &options);
             }
         }
     }

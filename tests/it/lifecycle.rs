@@ -22,7 +22,7 @@ fn check_editor(file: &str, encoding: &str, popup: bool) {
     let capabilities = &result["capabilities"];
     assert_eq!(capabilities["positionEncoding"], encoding, "{file}");
     assert_eq!(capabilities["inlineCompletionProvider"], true, "{file}");
-    assert_eq!(capabilities["textDocumentSync"], json!({"openClose": true, "change": 2}), "{file}");
+    assert_eq!(capabilities["textDocumentSync"], json!({"openClose": true, "change": 2, "save": true}), "{file}");
     assert_eq!(capabilities.get("completionProvider").is_some(), popup, "{file}");
     assert_eq!(result["serverInfo"]["name"], "phi-ls");
     server.open(URI, "python", "x = \n");

@@ -11,6 +11,7 @@ mod follow_ups;
 mod full_size;
 mod gguf;
 mod greedy;
+mod grounding;
 mod hub;
 mod inline_completion;
 mod lifecycle;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 use phi_ls::context::{
-    Anchor, ItemContext, Limits, Problem, Snapshot, completion_context, item_context, selection_context,
+    Anchor, ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, completion_context, item_context,
+    selection_context,
 };
 use phi_ls::model::{Prompt, Role};
 use phi_ls::prompt::{
@@ -21,6 +22,11 @@ fn snapshot(path: &str, text: &str) -> Snapshot {
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or("plaintext", |language| language.id).to_string();
     Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
+}
+
+/// Options of a question that looks at no callers.
+fn alone(budget: usize, surroundings: &Surroundings) -> ItemOptions<'_> {
+    ItemOptions { budget, surroundings, with_callers: false }
 }
 
 /// Every turn under its role; a bar ends the prefill.
@@ -83,7 +89,7 @@ fn item(problem: Option<&str>) -> ItemContext {
         source: Some("rustc".to_string()),
         related: vec!["consider giving `total` an explicit type: `: f64`".to_string()],
     });
-    item_context(&snapshot, offset..offset, problem.as_ref(), 3000)
+    item_context(&snapshot, offset..offset, problem.as_ref(), &alone(3000, &Surroundings::default()))
 }
 
 #[test]
@@ -346,7 +352,8 @@ fn a_conversation_goes_on_from_its_answer() {
 fn a_selection_is_shown_by_whole_lines() {
     let text = SHAPES.replacen("$0", "", 1);
     let start = text.find("total = ").expect("part of the fixture");
-    let context = selection_context(&snapshot("src/shapes.rs", &text), start..start + 40, 3000);
+    let context =
+        selection_context(&snapshot("src/shapes.rs", &text), start..start + 40, &alone(3000, &Surroundings::default()));
     assert_eq!(context.code, "        let total = self.sides.iter().sum();\n        double(total) / 2.0");
     assert_eq!(&text[context.code_range.clone()], context.code);
     assert_eq!(context.first_line, 19);
@@ -357,7 +364,7 @@ fn a_selection_is_shown_by_whole_lines() {
 fn check_item(path: &str, marked: &str, budget: usize, expected: Expect) {
     let offset = marked.find("$0").expect("a fixture marks the place with $0");
     let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
-    let context = item_context(&snapshot, offset..offset, None, budget);
+    let context = item_context(&snapshot, offset..offset, None, &alone(budget, &Surroundings::default()));
     let extent = if context.cut { "a part" } else { "whole" };
     expected.assert_eq(&format!("{extent}:\n{}\n", context.code));
 }

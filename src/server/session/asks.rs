@@ -189,10 +189,12 @@ impl Session {
             instruction: arguments.instruction.clone(),
         };
         let options = AssistantOptions::new(&self.settings.assistant, document.excluded);
+        let surroundings = self.surroundings(&arguments.uri);
         let plan = match arguments.action.is_edit() {
-            true => edit::plan(snapshot, &question, &options).map(Plan::Edit),
-            false => explain::plan(snapshot, &question, &options).map(Plan::Explain),
+            true => edit::plan(snapshot, &surroundings, &question, &options).map(Plan::Edit),
+            false => explain::plan(snapshot, &surroundings, &question, &options).map(Plan::Explain),
         };
+        self.refresh_stale();
         Ok((document.number, snapshot.clone(), plan.map_err(|reason| reason.to_string())?))
     }
 

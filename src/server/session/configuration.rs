@@ -78,6 +78,10 @@ impl Session {
         if settings == self.settings {
             return;
         }
+        if settings.exclude != self.settings.exclude {
+            // What it holds was let pass by other globs; it is made anew when it is wanted.
+            self.indexer = None;
+        }
         self.settings = settings;
         self.configuration.note_backend(&self.settings);
         self.exclude = ExcludeMatcher::new(&self.settings.exclude);

@@ -1,0 +1,418 @@
+//! Questions grounded in other files: what of them enters a prompt, from which of many candidates, and what never does.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use expect_test::{Expect, expect};
+use phi_ls::config::{ExcludeMatcher, Source};
+use phi_ls::context::{
+    Bounds, ItemContext, ItemOptions, OpenFile, Snapshot, Surroundings, WorkspaceIndex, item_context,
+};
+use phi_ls::prompt::explain_prompt;
+use phi_ls::syntax::{Parsed, language_for};
+use phi_ls::text::Rope;
+use serde_json::{Value, json};
+
+use crate::support::test_server::{TestOptions, TestServer, rest_of};
+
+fn snapshot(path: &str, text: &str) -> Snapshot {
+    let path = PathBuf::from(path);
+    let language = language_for("", Some(&path));
+    let text = Rope::from_str(text);
+    let parsed = language.and_then(|language| Parsed::parse(language, &text));
+    let language_id = language.map_or("plaintext", |language| language.id).to_string();
+    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
+}
+
+/// Where the other files of a test are.
+#[derive(Clone, Copy)]
+enum Others {
+    Open,
+    OnDisk,
+}
+
+/// A folder with the files `texts`.
+fn folder(texts: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (path, text) in texts {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
+        std::fs::write(path, text).expect("file");
+    }
+    folder
+}
+
+fn indexed(root: &Path) -> Option<Arc<WorkspaceIndex>> {
+    let index = WorkspaceIndex::new(vec![root.to_owned()], ExcludeMatcher::default(), Bounds::default());
+    index.walk(&mut || true);
+    Some(Arc::new(index))
+}
+
+/// The context of the item around `$0` of `marked` beside the files `others`.
+fn context(path: &str, marked: &str, others: &[(&str, &str)], place: Others, budget: usize) -> ItemContext {
+    let offset = marked.find("$0").expect("a fixture marks the place with $0");
+    let document = snapshot(path, &marked.replacen("$0", "", 1));
+    let workspace = folder(others);
+    let surroundings = match place {
+        Others::OnDisk => Surroundings { index: indexed(workspace.path()), ..Surroundings::default() },
+        Others::Open => {
+            let open = others.iter().map(|(path, text)| OpenFile { file: None, snapshot: snapshot(path, text) });
+            Surroundings { open: open.collect(), ..Surroundings::default() }
+        }
+    };
+    let options = ItemOptions { budget, surroundings: &surroundings, with_callers: true };
+    item_context(&document, offset..offset, None, &options)
+}
+
+/// What is said before the request of an explanation; the same from open documents and from the index.
+fn check(path: &str, marked: &str, others: &[(&str, &str)], expected: Expect) {
+    let said = |place| {
+        let mut context = context(path, marked, others, place, 3000);
+        if matches!(place, Others::OnDisk) {
+            // The index knows no uses.
+            assert!(context.callers.iter().all(|caller| caller.path.is_none()), "{:?}", context.callers);
+        }
+        context.callers.clear();
+        let prompt = explain_prompt(&context);
+        let question = prompt.turns[1].text.clone();
+        question.rsplit_once("\nExplain what").expect("the request").0.to_owned()
+    };
+    let from_open = said(Others::Open);
+    assert_eq!(from_open, said(Others::OnDisk));
+    expected.assert_eq(&from_open);
+}
+
+#[test]
+fn rust_definitions_come_with_their_files() {
+    let shapes = "/// A shape.\npub struct Shape {\n    sides: Vec<f64>,\n}\n\nimpl Shape {\n    /// All of them.\n    pub fn around(&self) -> f64 {\n        self.sides.iter().sum()\n    }\n\n    pub fn len(&self) -> usize {\n        self.sides.len()\n    }\n}\n";
+    let text = "pub fn len(text: &str) -> usize {\n    text.len()\n}\n\npub fn pad(text: &str) -> String {\n    format!(\" {text}\")\n}\n";
+    check(
+        "src/main.rs",
+        "use crate::shapes::Shape;\n\nconst LIMIT: usize = 3;\n\nfn show(shape: &Shape) -> String {\n    let names = Vec::new();\n    if names.len() > LIMIT {$0}\n    text::pad(&shape.around().to_string())\n}\n",
+        &[("src/shapes.rs", shapes), ("src/text.rs", text), ("web/shapes.ts", "export class Shape {}\n")],
+        expect![[r#"
+            The file imports:
+            ```rust
+            use crate::shapes::Shape;
+            ```
+
+            The code uses:
+            ```rust
+            const LIMIT: usize = 3;
+            ```
+
+            The code uses, from `src/shapes.rs`:
+            ```rust
+            /// A shape.
+            pub struct Shape {
+                sides: Vec<f64>,
+            }
+
+            pub fn len(&self) -> usize {
+                self.sides.len()
+            }
+
+            /// All of them.
+            pub fn around(&self) -> f64 {
+                self.sides.iter().sum()
+            }
+            ```
+
+            The code uses, from `src/text.rs`:
+            ```rust
+            pub fn pad(text: &str) -> String {
+                format!(" {text}")
+            }
+            ```
+
+            This is the code from `src/main.rs`, line 5 on:
+            ```rust
+            fn show(shape: &Shape) -> String {
+                let names = Vec::new();
+                if names.len() > LIMIT {}
+                text::pad(&shape.around().to_string())
+            }
+            ```
+        "#]],
+    );
+}
+
+#[test]
+fn python_definitions_come_with_their_files() {
+    let shapes = "import math\n\n\nclass Shape:\n    \"\"\"A shape.\"\"\"\n\n    def area(self):\n        return 0\n\n\ndef circle(radius):\n    return math.pi * radius ** 2\n";
+    let other = "def circle(center, radius):\n    draw(center)\n\n\ndef scale(x, by=2):\n    return x * by\n";
+    check(
+        "app/main.py",
+        "from .shapes import Shape, circle\n\n\ndef total(shape: Shape, radii):\n    return shape.area() + sum(circle(r) for r in radii)$0 + scale(1)\n",
+        &[("app/shapes.py", shapes), ("app/draw.py", other)],
+        expect![[r#"
+            The file imports:
+            ```python
+            from .shapes import Shape, circle
+            ```
+
+            The code uses, from `app/shapes.py`:
+            ```python
+            class Shape:
+                """A shape."""
+
+                def area(self):
+                    return 0
+
+            def circle(radius):
+                return math.pi * radius ** 2
+            ```
+
+            The code uses, from `app/draw.py`:
+            ```python
+            def scale(x, by=2):
+                return x * by
+            ```
+
+            This is the code from `app/main.py`, line 4 on:
+            ```python
+            def total(shape: Shape, radii):
+                return shape.area() + sum(circle(r) for r in radii) + scale(1)
+            ```
+        "#]],
+    );
+}
+
+#[test]
+fn typescript_definitions_come_with_their_files() {
+    let shapes = "export interface Shape {\n  sides: number[];\n}\n\nexport const around = (shape: Shape): number => {\n  return shape.sides.reduce((a, b) => a + b, 0);\n};\n";
+    let format = "// Two digits.\nexport function format(x) {\n  return x.toFixed(2);\n}\n";
+    check(
+        "src/main.ts",
+        "import { Shape, around } from './shapes';\nimport * as text from './format';\n\nexport class View {\n  show(shape: Shape): string {\n    return text.format(around(shape))$0;\n  }\n}\n",
+        &[("src/shapes.ts", shapes), ("src/format.js", format), ("lib/other.ts", "export function around() {}\n")],
+        expect![""],
+    );
+}
+
+/// Paths and first lines of what is shown from other files.
+fn shown(context: &ItemContext) -> Vec<String> {
+    let first_line = |code: &str| code.lines().next().unwrap_or_default().to_owned();
+    let shown = context.definitions_elsewhere.iter();
+    shown.map(|found| format!("{}: {}", found.path.as_deref().unwrap_or("-"), first_line(&found.code))).collect()
+}
+
+fn check_shown(path: &str, marked: &str, others: &[(&str, &str)], expected: &[&str]) {
+    for place in [Others::Open, Others::OnDisk] {
+        assert_eq!(shown(&context(path, marked, others, place, 2000)), expected, "{marked}");
+    }
+}
+
+#[test]
+fn what_an_import_names_is_meant() {
+    let f = "def f(): pass\n";
+    let four = [("a.py", f), ("b.py", f), ("c.py", f), ("d/e.py", f)];
+    let call = |import: &str| format!("{import}def g():\n    return f()$0\n");
+    check_shown("main.py", &call("from c import f\n"), &four, &["c.py: def f(): pass"]);
+    check_shown("main.py", &call("from d.e import f\n"), &four, &["d/e.py: def f(): pass"]);
+    // In more than three places and none imported: it means nothing.
+    check_shown("main.py", &call(""), &four, &[]);
+    check_shown("main.py", &call(""), &four[1..], &["b.py: def f(): pass", "c.py: def f(): pass"]);
+    // The document's own is the one.
+    check_shown("main.py", &format!("{f}{}", call("from c import f\n")), &four, &[]);
+}
+
+#[test]
+fn a_method_is_meant_where_its_class_is_spoken_of() {
+    let tokens = [(
+        "tokens.rs",
+        "struct Tokens;\nimpl Tokens {\n    fn len(&self) -> usize { 0 }\n    fn new() -> Tokens { Tokens }\n}\n",
+    )];
+    check_shown("main.rs", "fn f(x: &str) -> usize {\n    $0x.len()\n}\n", &tokens, &[]);
+    check_shown("main.rs", "fn f() {\n    $0Vec::new(); new()\n}\n", &tokens, &[]);
+    let shown = ["tokens.rs: fn len(&self) -> usize { 0 }", "tokens.rs: struct Tokens;"];
+    check_shown("main.rs", "fn f(x: &Tokens) -> usize {\n    $0x.len()\n}\n", &tokens, &[shown[1], shown[0]]);
+    check_shown("main.rs", "use a::Tokens;\nfn f(x: &X) -> usize {\n    $0x.len()\n}\n", &tokens, &shown[..1]);
+    let go = [("shape.go", "package a\n\nfunc (s *Shape) Area() int { return 1 }\n")];
+    check_shown(
+        "main.go",
+        "package a\n\nfunc f(s *Shape) int {\n\treturn $0s.Area()\n}\n",
+        &go,
+        &["shape.go: func (s *Shape) Area() int { return 1 }"],
+    );
+    check_shown("cmd/main.go", "package b\n\nfunc f(s *Shape) int {\n\treturn $0s.Area()\n}\n", &go, &[]);
+}
+
+#[test]
+fn a_budget_cuts_at_syntax() {
+    let body = "        return [\n".to_owned() + &"            1,\n".repeat(40) + "        ]\n";
+    let class = format!("class Shape:\n    def area(self):\n{body}\n    def side(self):\n{body}");
+    let marked = "def f():\n    return Shape()$0\n";
+    for place in [Others::Open, Others::OnDisk] {
+        let code = |budget| {
+            let context = context("main.py", marked, &[("shape.py", class.as_str())], place, budget);
+            context.definitions_elsewhere.into_iter().map(|found| found.code).collect::<Vec<_>>()
+        };
+        assert_eq!(code(10_000), [class.trim_end()]);
+        assert_eq!(code(1000), ["class Shape:\n    def area(self):\n    def side(self):"]);
+        assert_eq!(code(100), ["class Shape:"]);
+        assert!(code(60).is_empty());
+    }
+}
+
+#[test]
+fn callers_are_shown_one_a_line() {
+    let main = "fn main() {\n    if area(2.0) > 1.0 {\n    }\n    let area = area(3.0); area(4.0);\n}\n";
+    let context = context(
+        "src/shapes.rs",
+        "/// Of a square.\npub fn area(x: f64) -> f64 {\n    if x < 0.0 { area(-x) } else { x * x }$0\n}\n\nimpl Square {\n    fn area(&self) -> f64 {\n        area(self.0)\n    }\n}\n",
+        &[("src/main.rs", main), ("src/other.rs", "fn area_of() {}\n// area(1)\n"), ("a.py", "area(1)\n")],
+        Others::Open,
+        3000,
+    );
+    let prompt = explain_prompt(&context);
+    let (_, tail) = prompt.turns[1].text.split_once("It is called").expect("callers");
+    expect![[r#"
+         like this:
+        - line 8 in `area`: area(self.0)
+        - line 2 in `main` of `src/main.rs`: if area(2.0) > 1.0 {
+        - line 4 in `main` of `src/main.rs`: let area = area(3.0); area(4.0);
+
+        Explain what this code does, how it does it, and what to watch out for when using or changing it. Answer in a few short paragraphs or list items of Markdown and do not repeat the code."#]].assert_eq(tail);
+}
+
+/// A server whose prompts are looked at.
+struct Asked {
+    server: TestServer,
+    prompt: Arc<Mutex<String>>,
+}
+
+impl Asked {
+    fn start(root: &Path, capabilities: &Value) -> Self {
+        let prompt = Arc::new(Mutex::new(String::new()));
+        let record = Arc::clone(&prompt);
+        let options = TestOptions::scripted(move |read| {
+            read.clone_into(&mut record.lock().unwrap());
+            rest_of("It adds.\n", read)
+        });
+        let one = json!({"assistant": {"model": "one"}, "completion": {"model": "one"}});
+        let mut server = TestServer::start(TestOptions { settings: vec![(Source::Flags, one)], ..options });
+        let folders = json!([{"uri": uri(root), "name": "root"}]);
+        server.initialize(json!({"capabilities": capabilities, "workspaceFolders": folders}));
+        Self { server, prompt }
+    }
+
+    /// The prompt of an explanation of the first line of the open document `file`.
+    fn explain(&mut self, file: &Path) -> String {
+        let range = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
+        let params = json!({"textDocument": {"uri": uri(file)}, "range": range, "context": {"diagnostics": []}});
+        let offered = self.server.call("textDocument/codeAction", params);
+        let command = &offered[0]["command"];
+        assert!(offered[0]["title"].as_str().expect("a title").starts_with("Explain"), "{offered}");
+        let params = json!({"command": command["command"], "arguments": command["arguments"]});
+        let result = self.server.call("workspace/executeCommand", params);
+        assert!(result["text"].as_str().expect("an answer").contains("It adds."), "{result}");
+        self.prompt.lock().unwrap().clone()
+    }
+
+    /// Asks until the prompt has `wanted` in it: the index is made in the background. A hanging test is one that failed.
+    fn explain_until(&mut self, file: &Path, wanted: &str) -> String {
+        loop {
+            let prompt = self.explain(file);
+            if prompt.contains(wanted) {
+                return prompt;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn open(&mut self, file: &Path) {
+        let text = std::fs::read_to_string(file).expect("a file of the test");
+        self.server.open(&uri(file), "python", &text);
+    }
+
+    fn finish(mut self) {
+        // Explanations are shown as messages to this client.
+        self.server.notifications.clear();
+        self.server.finish();
+    }
+}
+
+fn uri(path: &Path) -> String {
+    format!("file://{}", path.display())
+}
+
+fn answers() -> Value {
+    json!({
+        "textDocument": {"inlineCompletion": {}, "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}}},
+        "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": true}},
+        "experimental": {"phiLs": {"answers": true}},
+    })
+}
+
+#[test]
+fn the_workspace_is_indexed_kept_fresh_and_searched() {
+    let root = folder(&[
+        ("main.py", "def total(x): return plus(x) + minus(x)\n"),
+        ("lib.py", "def plus(x):\n    return 'first'\n"),
+        ("secrets.py", "def minus(x):\n    return 'secret'\n"),
+        ("ignored.py", "def minus(x):\n    return 'ignored'\n"),
+        (".gitignore", "ignored.py\n"),
+        ("private/more.py", "def minus(x):\n    return 'private'\n"),
+        (".phi-lsignore", "private\n"),
+    ]);
+    let path = |name: &str| root.path().join(name);
+    let mut asked = Asked::start(root.path(), &answers());
+    asked.open(&path("main.py"));
+    // The rest of the index may come later than this file; the files after it are what is left out.
+    let prompt = asked.explain_until(&path("main.py"), "'first'");
+    assert!(prompt.contains("The code uses, from `lib.py`:"), "{prompt}");
+    assert!(asked.server.requests.contains(&"client/registerCapability".to_owned()));
+    // Saved in this editor, or changed outside of it.
+    std::fs::write(path("lib.py"), "# New.\ndef plus(x):\n    return 'second'\n").expect("file");
+    asked.server.notify("textDocument/didSave", json!({"textDocument": {"uri": uri(&path("lib.py"))}}));
+    asked.explain_until(&path("main.py"), "'second'");
+    std::fs::write(path("new.py"), "def minus(x):\n    return 'new'\n").expect("file");
+    let changes = |kind: u32| json!({"changes": [{"uri": uri(&path("new.py")), "type": kind}]});
+    asked.server.notify("workspace/didChangeWatchedFiles", changes(1));
+    asked.explain_until(&path("main.py"), "'new'");
+    // Out of date and nobody said so: never wrong text, and the file is read anew by itself.
+    std::fs::write(path("lib.py"), "def other(x):\n    return 1\n\n\ndef plus(x):\n    return 'third'\n")
+        .expect("file");
+    let prompt = asked.explain(&path("main.py"));
+    assert!(!prompt.contains("other") && !prompt.contains("'second'"), "{prompt}");
+    asked.explain_until(&path("main.py"), "'third'");
+    std::fs::remove_file(path("new.py")).expect("it is there");
+    asked.server.notify("workspace/didChangeWatchedFiles", changes(3));
+    let prompt = asked.explain(&path("main.py"));
+    for never in ["'secret'", "'ignored'", "'private'", "'new'"] {
+        assert!(!prompt.contains(never), "{never} in {prompt}");
+    }
+    asked.finish();
+}
+
+#[test]
+fn open_documents_are_searched_but_for_excluded_ones() {
+    let root = folder(&[
+        ("main.py", "def total(x): return plus(x) + minus(x)\n"),
+        ("lib.py", "def plus(x):\n    return 'open'\n"),
+        ("ignored.py", "def minus(x):\n    return 'ignored'\n\nprint(total(1))\n"),
+        ("credentials.py", "def minus(x):\n    return 'secret'\n"),
+        (".gitignore", "ignored.py\n"),
+    ]);
+    let path = |name: &str| root.path().join(name);
+    let mut asked = Asked::start(root.path(), &answers());
+    for name in ["ignored.py", "credentials.py", "lib.py", "main.py"] {
+        asked.open(&path(name));
+    }
+    // What the person has typed counts, not what is on disk.
+    let range = json!({"start": {"line": 1, "character": 12}, "end": {"line": 1, "character": 16}});
+    let change = json!({
+        "textDocument": {"uri": uri(&path("lib.py")), "version": 2},
+        "contentChanges": [{"range": range, "text": "typed"}],
+    });
+    asked.server.notify("textDocument/didChange", change);
+    for _ in 0..3 {
+        let prompt = asked.explain(&path("main.py"));
+        assert!(prompt.contains("The code uses, from `lib.py`:") && prompt.contains("'typed'"), "{prompt}");
+        for never in ["'open'", "'ignored'", "'secret'", "print"] {
+            assert!(!prompt.contains(never), "{never} in {prompt}");
+        }
+    }
+    asked.finish();
+}
