@@ -186,7 +186,44 @@ fn typescript_definitions_come_with_their_files() {
         "src/main.ts",
         "import { Shape, around } from './shapes';\nimport * as text from './format';\n\nexport class View {\n  show(shape: Shape): string {\n    return text.format(around(shape))$0;\n  }\n}\n",
         &[("src/shapes.ts", shapes), ("src/format.js", format), ("lib/other.ts", "export function around() {}\n")],
-        expect![""],
+        expect![[r#"
+            The file imports:
+            ```typescript
+            import { Shape, around } from './shapes';
+            import * as text from './format';
+            ```
+
+            The code uses, from `src/shapes.ts`:
+            ```typescript
+            export interface Shape {
+              sides: number[];
+            }
+
+            export const around = (shape: Shape): number => {
+              return shape.sides.reduce((a, b) => a + b, 0);
+            };
+            ```
+
+            The code uses, from `src/format.js`:
+            ```javascript
+            // Two digits.
+            export function format(x) {
+              return x.toFixed(2);
+            }
+            ```
+
+            The code is inside of:
+            ```typescript
+            class View
+            ```
+
+            This is the code from `src/main.ts`, line 5 on:
+            ```typescript
+              show(shape: Shape): string {
+                return text.format(around(shape));
+              }
+            ```
+        "#]],
     );
 }
 

@@ -13,6 +13,7 @@ use crate::cli::complete::{generate, start_engine};
 use crate::cli::millis;
 use crate::cli::place::read_snapshot;
 use crate::config::Settings;
+use crate::context::Surroundings;
 use crate::engine::{Engine, Generation, GenerationParams, Priority, Sampling};
 use crate::features::code_actions::Action;
 use crate::features::edit;
@@ -54,7 +55,7 @@ fn question(path: &Path) -> anyhow::Result<Prompt> {
     let target = 0..snapshot.text.len_bytes();
     let question = Question { action: Action::Refactor, target, exact: true, problem: None, instruction: None };
     let options = AssistantOptions::new(&Settings::default().assistant, false);
-    Ok(edit::plan(&snapshot, &question, &options)?.prompt)
+    Ok(edit::plan(&snapshot, &Surroundings::default(), &question, &options)?.prompt)
 }
 
 fn sample(engine: &Engine, prompt: &Prompt, tokens: &[u32], speculate: bool) -> anyhow::Result<Sample> {
