@@ -1,0 +1,5 @@
+"""A colon 🕳 is missing."""
+
+
+def mean(numbers)
+    return sum(numbers) / len(numbers)
