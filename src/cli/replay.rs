@@ -80,6 +80,7 @@ struct Replay<'a> {
     question: Option<Value>,
     asks: bool,
     questions_asked: usize,
+    is_ready: bool,
 }
 
 /// Collects what completions came to.
@@ -110,7 +111,16 @@ impl<'a> Replay<'a> {
         };
         let client = Client::start(options)?;
         let asks = args.during_answers_of.as_deref() == Some(assistant);
-        Ok(Self { args, client, generations, sent: BTreeMap::new(), question: None, asks, questions_asked: 0 })
+        Ok(Self {
+            args,
+            client,
+            generations,
+            sent: BTreeMap::new(),
+            question: None,
+            asks,
+            questions_asked: 0,
+            is_ready: false,
+        })
     }
 
     fn run(mut self, entries: &[Entry]) -> anyhow::Result<Replayed> {
@@ -124,14 +134,9 @@ impl<'a> Replay<'a> {
             }
             match entry.method() {
                 "initialize" => self.initialize(&entry.message)?,
-                "initialized" => {
-                    self.client.send(&entry.message)?;
-                    self.client.wait_until_ready(PATIENCE)?;
-                }
-                "textDocument/didOpen" if self.asks && self.question.is_none() => {
-                    self.client.send(&entry.message)?;
-                    self.ask_about_a_copy(&entry.message)?;
-                    // Loading the second model is not typing.
+                "textDocument/didOpen" if !self.is_ready => {
+                    self.begin(&entry.message)?;
+                    // Loading models is not typing.
                     started = Instant::now().checked_sub(entry.at()).unwrap_or(started);
                 }
                 "shutdown" | "exit" => break,
@@ -164,6 +169,14 @@ impl<'a> Replay<'a> {
             Some(id) if self.args.wait => self.client.wait_for(id, PATIENCE),
             _ => Ok(()),
         }
+    }
+
+    /// Opens the first document, for which the model is loaded, and has the first question answered.
+    fn begin(&mut self, opened: &Value) -> anyhow::Result<()> {
+        self.client.send(opened)?;
+        self.client.wait_until_ready(PATIENCE)?;
+        self.is_ready = true;
+        if self.asks { self.ask_about_a_copy(opened) } else { Ok(()) }
     }
 
     /// Opens a copy of a document, asks for an explanation of it and waits until the answer has begun.
