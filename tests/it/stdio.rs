@@ -114,6 +114,50 @@ fn a_closed_input_ends_the_process_with_a_code_of_its_own() {
     assert_eq!(server.process.wait().unwrap().code(), Some(1));
 }
 
+/// Output of `phi-ls replay` with `arguments`; the error where it fails.
+fn replay(arguments: &[&str]) -> Result<Value, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_phi-ls")).arg("replay").args(arguments).output().unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    }
+}
+
+#[test]
+fn a_session_can_be_recorded_and_replayed_alone_and_beside_answers() {
+    let Some(model) = crate::support::starter() else { return };
+    let model = model.to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("session.jsonl");
+    let trace = trace.to_str().unwrap();
+    let mut server = Server::start(&["serve", "--completion-model", model, "--record", trace], folder.path());
+    server.open_with_a_hole();
+    server.complete(2);
+    server.complete(3);
+    assert_eq!(server.end(), Some(0));
+
+    let arguments = [trace, "--model", model, "--wait", "--json", "--during-answers-of"];
+    // The same model in both roles would be one engine; a link to it is another model.
+    let other = folder.path().join("assistant.gguf");
+    std::fs::hard_link(model, &other).or_else(|_| std::fs::copy(model, &other).map(drop)).unwrap();
+    let report = replay(&[&arguments[..], &[other.to_str().unwrap()]].concat()).unwrap();
+    for part in ["alone", "during_answers"] {
+        assert_eq!(report[part]["shown"], 2, "{report}");
+        assert_eq!(report[part]["generations"], 1, "what is shown again is not generated again: {report}");
+    }
+    assert!(report["during_answers"]["answer_pieces"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["alone"]["answer_pieces"], 0, "{report}");
+}
+
+#[test]
+fn what_is_no_recording_cannot_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("notes.txt");
+    std::fs::write(&trace, "buy milk\n").unwrap();
+    let error = replay(&[trace.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("notes.txt is no recorded session: line 1: expected"), "{error}");
+}
+
 #[test]
 fn a_real_model_completes() {
     let Some(model) = crate::support::starter() else { return };
