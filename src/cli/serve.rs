@@ -1,7 +1,7 @@
 //! `phi-ls serve`: the language server on standard input and output.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 
@@ -67,18 +67,46 @@ impl ServeArgs {
     }
 }
 
-/// Loaders for the models that settings name. All models of the process compute on one pool.
+/// Loaders for the models that settings name.
 pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
-    let pool: OnceLock<LoadOptions> = OnceLock::new();
+    let shared = SharedPool::default();
     move |model, settings| match model.parse::<ModelRef>() {
         Ok(reference) => {
-            let shared = pool.get_or_init(|| super::load_options(settings.threads));
-            let options = LoadOptions { kv_type: settings.kv_cache_type.into(), ..shared.clone() };
+            let options = LoadOptions { kv_type: settings.kv_cache_type.into(), ..shared.with(settings.threads) };
             engine::load::loader(reference, options)
         }
         Err(error) => {
             let message = error.to_string();
             Box::new(move |_| Err(ModelError::Missing(message.clone())))
         }
+    }
+}
+
+/// The one pool that all models of the process compute on. A change of the setting `threads` loads the models anew, and
+/// the first of them makes a new pool.
+#[derive(Default)]
+struct SharedPool {
+    /// For which number of threads it was asked.
+    made: Mutex<Option<(usize, LoadOptions)>>,
+}
+
+impl SharedPool {
+    fn with(&self, threads: usize) -> LoadOptions {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = made.take().filter(|(asked, _)| *asked == threads);
+        made.insert(known.unwrap_or_else(|| (threads, super::load_options(threads)))).1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_share_a_pool_until_the_number_of_threads_changes() {
+        let shared = SharedPool::default();
+        let (first, second) = (shared.with(1), shared.with(1));
+        assert!(Arc::ptr_eq(&first.pool, &second.pool));
+        assert_eq!((first.pool.threads(), shared.with(2).pool.threads()), (1, 2));
     }
 }

@@ -8,6 +8,7 @@ mod completions;
 mod configuration;
 mod conversations;
 mod documents;
+mod engine_slot;
 mod indexing;
 mod next;
 mod planning;
@@ -37,6 +38,7 @@ use assistant::Assistant;
 use configuration::Configuration;
 use conversations::Conversations;
 use documents::Document;
+use engine_slot::Wiring;
 use indexing::Indexer;
 use resident::Resident;
 
@@ -214,12 +216,13 @@ impl Session {
         let (sender, events) = channel();
         let sender = SessionSender(sender);
         let gate = Gate::default();
+        let wiring = Wiring { loader: options.loader, session: sender.clone(), outgoing: outgoing.clone(), gate: gate.clone() };
         let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {
             events,
             sender: sender.clone(),
             backlog: VecDeque::new(),
-            outgoing: outgoing.clone(),
+            outgoing,
             client_process: Some(client_process),
             client: from_proto::Client::default(),
             roots: Vec::new(),
@@ -227,8 +230,8 @@ impl Session {
             settings: Settings::default(),
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
-            resident: Resident::new(options.loader.clone(), sender.clone(), outgoing.clone(), gate.clone()),
-            assistant: Assistant::new(options.loader, sender.clone(), outgoing, gate.clone()),
+            resident: Resident::new(wiring.clone()),
+            assistant: Assistant::new(wiring),
             gate,
             indexer: None,
             asks: HashMap::new(),
@@ -299,7 +302,7 @@ impl Session {
                 self.index_workspace();
             }
             Event::ExecuteCommand(request) => self.execute_command(*request),
-            Event::AssistantEngine { engine, event } => self.assistant.hear(engine, event),
+            Event::AssistantEngine { engine, event } => self.assistant.hear(engine, &event),
             Event::AskText { ask, text } => self.ask_text(ask, &text),
             Event::AskDone { ask, outcome } => self.ask_done(ask, outcome),
             Event::Engine { engine, event } => self.resident.hear(engine, event),
@@ -314,8 +317,8 @@ impl Session {
     fn initialize(&mut self, params: &lsp::InitializeParams, reply: oneshot::Sender<lsp::InitializeResult>) {
         self.client = from_proto::client(&params.capabilities);
         self.roots = from_proto::workspace_roots(params);
-        self.resident.show_progress = self.client.work_done_progress;
-        self.assistant.show_progress = self.client.work_done_progress;
+        self.resident.slot.show_progress = self.client.work_done_progress;
+        self.assistant.slot.show_progress = self.client.work_done_progress;
         self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());
         self.apply_settings();
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());

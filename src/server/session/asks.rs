@@ -374,7 +374,7 @@ impl Session {
     /// After the last question, a completion model that has made room takes its place again.
     fn swap_back(&mut self) {
         if self.asks.is_empty() && self.resident.come_back() {
-            self.assistant.stop();
+            self.assistant.slot.stop();
             self.load_if_wanted();
         }
     }
@@ -444,8 +444,8 @@ impl Session {
     fn tell_answer(&self, ask: &Ask, params: AnswerParams) {
         if self.client.answers {
             let model = match ask.by {
-                Answerer::Assistant => self.assistant.loaded.clone(),
-                Answerer::Resident => self.resident.loaded.clone(),
+                Answerer::Assistant => self.assistant.slot.loaded.clone(),
+                Answerer::Resident => self.resident.slot.loaded.clone(),
             };
             let (id, follows, uri) = (ask.number, ask.follows, ask.uri.0.clone());
             let (title, model) = (ask.title.clone(), model.unwrap_or_default());
