@@ -62,6 +62,8 @@ pub struct CompletionSettings {
     /// After it, generation stops at the next line end.
     #[serde(rename = "timeBudgetMs", with = "milliseconds")]
     pub time_budget: Duration,
+    /// While a completion is on screen, the next one is prepared as if it were accepted.
+    pub prepare_next: bool,
 }
 
 /// Escalated actions.
@@ -166,8 +168,6 @@ pub enum Backend {
 pub enum Source {
     /// The user's `config.toml`.
     File,
-    /// A workspace the person has not trusted: no models, no backends, nothing taken out of the exclusions.
-    UntrustedWorkspace,
     /// `initializationOptions` and `workspace/didChangeConfiguration`.
     Editor,
     /// Flags of the command line.
@@ -178,7 +178,6 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::File => "config.toml",
-            Self::UntrustedWorkspace => "the settings of a workspace that is not trusted",
             Self::Editor => "the editor's settings",
             Self::Flags => "the command line",
         })
@@ -213,6 +212,7 @@ impl Default for CompletionSettings {
             max_tokens: 96,
             multiline: Multiline::default(),
             time_budget: Duration::from_millis(1500),
+            prepare_next: true,
         }
     }
 }
@@ -359,29 +359,11 @@ impl Merge<'_> {
         if value.is_null() {
             return None;
         }
-        if key.trusted_only && self.source == Source::UntrustedWorkspace {
-            self.problem(key.name, "ignored until the workspace is trusted");
-            return None;
-        }
-        let (kept, mut reasons) = key.kind.check(value);
-        let kept = kept.map(|value| self.without_inclusions(key, value, &mut reasons));
+        let (kept, reasons) = key.kind.check(value);
         for reason in reasons {
             self.problem(key.name, format!("{reason}; keeping {}", self.current(key.name)));
         }
         kept
-    }
-
-    /// An untrusted workspace may exclude more files, but take none out of the built-in list.
-    fn without_inclusions(&self, key: &Key, value: Value, reasons: &mut Vec<String>) -> Value {
-        let Value::Array(mut globs) = value else { return value };
-        if key.name == "exclude" && self.source == Source::UntrustedWorkspace {
-            let is_inclusion = |glob: &Value| glob.as_str().is_some_and(|glob| glob.starts_with('!'));
-            if globs.iter().any(is_inclusion) {
-                reasons.push("globs with `!` are ignored until the workspace is trusted".to_owned());
-                globs.retain(|glob| !is_inclusion(glob));
-            }
-        }
-        Value::Array(globs)
     }
 
     /// The value of `key` now, as it would be written.

@@ -17,9 +17,22 @@ pub const ASK_COMMAND: &str = "phi-ls.ask";
 /// The command that goes on with a conversation; see [`ask::FollowUpArguments`].
 pub const FOLLOW_UP_COMMAND: &str = "phi-ls.followUp";
 
+/// The scheme of answers that are documents: `phi-ls-answer:/NUMBER/TITLE.md`.
+pub const ANSWER_SCHEME: &str = "phi-ls-answer";
+
 #[cfg(test)]
 mod tests {
     use super::{from_proto, to_proto};
+
+    #[test]
+    fn answers_are_found_by_their_uris() {
+        let uri = to_proto::answer_uri(7, "Explain a/b?\nIn short");
+        assert_eq!(uri.0, "phi-ls-answer:/7/Explain%20a%2Fb%3F.md");
+        assert_eq!(from_proto::answer_number(&uri), Some(7));
+        assert_eq!(from_proto::answer_number(&"phi-ls-answer:///8/x.md".into()), Some(8));
+        assert_eq!(from_proto::answer_number(&"phi-ls-answer:/x.md".into()), None);
+        assert_eq!(from_proto::answer_number(&"file:///7/x.md".into()), None);
+    }
 
     #[test]
     fn file_uris_survive_the_way_there_and_back() {

@@ -58,15 +58,15 @@ pub struct ServerOptions {
     pub settings: Vec<(Source, Value)>,
     /// What went wrong when they were read; told to the person like any other problem with settings.
     pub problems: Vec<Problem>,
-    /// While a completion is on screen, prepare the next one as if it were accepted.
-    pub prepare_next: bool,
+    /// How long what the settings call a minute is; tests have less time.
+    pub minute: Duration,
     pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl ServerOptions {
     /// A server as people use it, with the settings' defaults.
     pub fn new(loader: ModelLoader) -> Self {
-        Self { loader, settings: Vec::new(), problems: Vec::new(), prepare_next: true, observer: None }
+        Self { loader, settings: Vec::new(), problems: Vec::new(), minute: Duration::from_secs(60), observer: None }
     }
 }
 

@@ -10,7 +10,8 @@ pub(super) struct Key {
     /// Dotted, camelCase.
     pub name: &'static str,
     pub kind: Kind,
-    /// An untrusted workspace cannot set it.
+    /// A workspace that the person has not trusted must not set it. Only an editor knows where a setting comes from: its
+    /// manifest names these keys.
     pub trusted_only: bool,
     pub doc: &'static str,
 }
@@ -35,6 +36,8 @@ pub struct KeyDescription {
     /// JSON schema of the value, without default and description.
     pub schema: Value,
     pub default: Value,
+    /// A workspace that the person has not trusted must not set it; editors see to that.
+    pub trusted_only: bool,
     pub doc: &'static str,
 }
 
@@ -62,6 +65,11 @@ pub(super) const KEYS: &[Key] = &[
         "more than one line: where the syntax says a block begins, never, or always",
     ),
     key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),
+    key(
+        "completion.prepareNext",
+        Kind::Bool,
+        "while a completion is on screen, prepare the next one as if it were accepted: no wait, but more work",
+    ),
     trusted_key(
         "assistant.model",
         Kind::Text,
@@ -86,7 +94,7 @@ pub(super) const KEYS: &[Key] = &[
     key("threads", Kind::Integer(0, 1024), "threads that compute; 0: from the machine"),
     key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
     key("kvCacheType", Kind::OneOf(&["f16", "q8_0"]), "number format of cached keys and values"),
-    key(
+    trusted_key(
         "exclude",
         Kind::Globs,
         "globs of files that never enter a prompt, beyond what looks like a secret and what `.gitignore` and \
@@ -108,6 +116,7 @@ pub(super) fn describe() -> Vec<KeyDescription> {
         key: key.name,
         schema: key.kind.schema(),
         default: pointer(&defaults, key.name).cloned().unwrap_or_default(),
+        trusted_only: key.trusted_only,
         doc: key.doc,
     };
     KEYS.iter().map(describe).collect()

@@ -52,6 +52,8 @@ pub enum NotAsked {
         "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
+    #[error("this is binary data, not text: there is no code here to ask about")]
+    Binary,
     #[error("there is no question: expected some text")]
     NoQuestion,
     #[error(
@@ -80,7 +82,17 @@ pub(super) fn context_of(
         (None, true) => selection_context(snapshot, question.target.clone(), &options),
         (None, false) => item_context(snapshot, question.target.clone(), None, &options),
     };
-    if context.code.trim().is_empty() { Err(NotAsked::Empty) } else { Ok(context) }
+    match context.code.as_str() {
+        code if code.trim().is_empty() => Err(NotAsked::Empty),
+        code if is_binary(code) => Err(NotAsked::Binary),
+        _ => Ok(context),
+    }
+}
+
+/// Whether an editor has made text of what is none: it holds a NUL, or is full of what stands for broken characters.
+fn is_binary(code: &str) -> bool {
+    let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());
+    code.contains('\0') || code.chars().filter(is_odd).count() * 10 > code.chars().count()
 }
 
 /// Checks that an answer that writes `code` anew fits.
@@ -88,4 +100,18 @@ pub(super) fn check_room(code: &str, options: &AssistantOptions) -> Result<(), N
     let tokens = (code.len() as f64 * TOKENS_PER_BYTE * ANSWER_GROWTH) as usize;
     let limit = options.max_tokens;
     if tokens > limit { Err(NotAsked::TooLong { tokens, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_data_is_told_from_code() {
+        let check = |text: &str, expected: bool| assert_eq!(is_binary(text), expected, "{text:?}");
+        check("fn f() {\r\n\tlet é = \"\u{FFFD}\";\u{c}}", false);
+        check("let escape = \"\u{1b}[0m\"; // and so on", false);
+        check("ELF\0", true);
+        check("\u{FFFD}PNG\u{1a}IHDR", true);
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
+use super::ANSWER_SCHEME;
 use crate::features::inline_completion::Trigger;
 use crate::text::{Edit, Position, PositionEncoding, Rope, offset_at};
 
@@ -33,6 +34,8 @@ pub struct Client {
     pub show_document: bool,
     /// It tells of changed files on request.
     pub watched_files: bool,
+    /// It opens documents whose text it fetches from a server.
+    pub text_document_content: bool,
     /// It takes `phi-ls/answer`.
     pub answers: bool,
 }
@@ -49,6 +52,8 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
     let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
     let operations = edit.and_then(|edit| edit.resource_operations.as_deref()).unwrap_or_default();
     let experimental = capabilities.experimental.as_ref();
+    let show_document = window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support));
+    let fetches = workspace.is_some_and(|workspace| workspace.text_document_content.is_some());
     Client {
         encoding: if utf8 { PositionEncoding::Utf8 } else { PositionEncoding::Utf16 },
         inline_completion: text_document.is_some_and(|text_document| text_document.inline_completion.is_some()),
@@ -60,8 +65,9 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
         document_changes: edit.is_some_and(|edit| edit.document_changes == Some(true)),
         create_files: operations.contains(&lsp::ResourceOperationKind::Create),
         change_annotations: edit.is_some_and(|edit| edit.change_annotation_support.is_some()),
-        show_document: window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support)),
         watched_files: watched.is_some_and(|watched| watched.dynamic_registration == Some(true)),
+        show_document,
+        text_document_content: fetches && show_document,
         answers: experimental.is_some_and(|experimental| experimental["phiLs"]["answers"] == true),
     }
 }
@@ -92,6 +98,12 @@ pub fn file_path(uri: &lsp::Uri) -> Option<PathBuf> {
     // `/c:/x` is how a Windows drive is written.
     let drive = path.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic) && path.as_bytes().get(2) == Some(&b':');
     Some(PathBuf::from(if drive { &path[1..] } else { &path }))
+}
+
+/// The number of the answer that is the document `uri`.
+pub fn answer_number(uri: &lsp::Uri) -> Option<u64> {
+    let path = uri.0.strip_prefix(ANSWER_SCHEME)?.strip_prefix(':')?;
+    path.trim_start_matches('/').split('/').next()?.parse().ok()
 }
 
 /// Undoes `%20` and its like; what is no valid escape stays as it is.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::from_proto::Client;
-use super::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND};
+use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::syntax::LANGUAGES;
 use crate::text::{PositionEncoding, Rope, position_at};
@@ -18,6 +18,9 @@ const TRIGGER_CHARACTERS: [&str; 5] = [".", ":", "(", "=", ">"];
 
 /// The most characters of a completion's first line that a popup shows.
 const LABEL_LEN: usize = 60;
+
+/// The most characters of an answer's title in its document's name.
+const TITLE_LEN: usize = 60;
 
 /// What this server can do for `client`. Everything is registered statically: clients disagree on the rest.
 pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
@@ -43,6 +46,12 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
             commands: [ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND].map(str::to_owned).to_vec(),
             ..lsp::ExecuteCommandOptions::default()
+        }),
+        workspace: (client.text_document_content && !client.answers).then(|| lsp::WorkspaceOptions {
+            text_document_content: Some(
+                lsp::TextDocumentContentOptions { schemes: vec![ANSWER_SCHEME.to_owned()] }.into(),
+            ),
+            ..lsp::WorkspaceOptions::default()
         }),
         ..lsp::ServerCapabilities::default()
     }
@@ -170,13 +179,30 @@ pub fn file_uri(path: &Path) -> lsp::Uri {
     if !path.starts_with('/') {
         uri.push('/');
     }
-    for byte in path.bytes() {
+    for (index, segment) in path.split('/').enumerate() {
+        uri.push_str(if index > 0 { "/" } else { "" });
+        push_encoded(&mut uri, segment);
+    }
+    lsp::Uri(uri)
+}
+
+/// The URI of the answer to question `number`, which was put as `title`.
+pub fn answer_uri(number: u64, title: &str) -> lsp::Uri {
+    let mut uri = format!("{ANSWER_SCHEME}:/{number}/");
+    let title: String = title.lines().next().unwrap_or_default().chars().take(TITLE_LEN).collect();
+    push_encoded(&mut uri, &title);
+    uri.push_str(".md");
+    lsp::Uri(uri)
+}
+
+/// Appends one segment of a path.
+fn push_encoded(uri: &mut String, segment: &str) {
+    for byte in segment.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => uri.push(byte as char),
             _ => uri.push_str(&format!("%{byte:02X}")),
         }
     }
-    lsp::Uri(uri)
 }
 
 #[cfg(test)]

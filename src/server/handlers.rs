@@ -157,6 +157,16 @@ impl LanguageServer for Backend {
         Ok(Some(unconstrained(answered).await.unwrap_or_default()))
     }
 
+    async fn text_document_content(
+        &self,
+        params: lsp::TextDocumentContentParams,
+    ) -> Result<lsp::TextDocumentContentResult> {
+        let (reply, answered) = oneshot::channel();
+        self.session.send(Event::AnswerText { uri: params.uri, reply });
+        let text = unconstrained(answered).await.map_err(|_| Error::internal_error())??;
+        Ok(lsp::TextDocumentContentResult { text })
+    }
+
     async fn execute_command(&self, params: lsp::ExecuteCommandParams) -> Result<Option<lsp::LspAny>> {
         let (number, cancel) = (self.next_request.fetch_add(1, Ordering::Relaxed), CancelFlag::default());
         let (reply, answered) = oneshot::channel();

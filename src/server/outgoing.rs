@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tower_lsp_server::Client;
 use tower_lsp_server::gen_lsp_types::{
     ApplyWorkspaceEditParams, ApplyWorkspaceEditRequest, ConfigurationItem, MessageType, ProgressNotification,
-    ProgressParams, ProgressToken, Registration, ShowDocumentParams, WorkspaceEdit,
+    ProgressParams, ProgressToken, Registration, ShowDocumentParams, Uri, WorkspaceEdit,
 };
 
 use super::session::{Event, SessionSender};
@@ -42,6 +42,14 @@ pub(super) enum Outgoing {
     },
     /// Asks the client for notifications it sends on request only.
     Register(Registration),
+    /// Opens the document of an answer, whose text the client fetches; that it does not becomes an event.
+    OpenAnswer {
+        uri: Uri,
+        ask: u64,
+        session: SessionSender,
+    },
+    /// There is more of an answer to fetch.
+    RefreshAnswer(Uri),
     /// Asks for the settings; the answer becomes an event.
     PullConfiguration(SessionSender),
 }
@@ -70,6 +78,12 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
             }
             Outgoing::Register(registration) => {
                 tokio::spawn(register(client.clone(), registration));
+            }
+            Outgoing::OpenAnswer { uri, ask, session } => {
+                tokio::spawn(open_answer(client.clone(), uri, ask, session));
+            }
+            Outgoing::RefreshAnswer(uri) => {
+                tokio::spawn(refresh_answer(client.clone(), uri));
             }
             Outgoing::PullConfiguration(session) => {
                 tokio::spawn(pull_configuration(client.clone(), session));
@@ -117,20 +131,37 @@ async fn apply_edit(client: Client, label: String, edit: WorkspaceEdit) {
 }
 
 async fn show_text(client: Client, file: Option<PathBuf>, message: String) {
-    if let Some(file) = file {
-        let params = ShowDocumentParams {
-            uri: to_proto::file_uri(&file),
-            external: None,
-            take_focus: Some(false),
-            selection: None,
-        };
-        match client.show_document(params).await {
-            Ok(true) => return,
-            Ok(false) => tracing::warn!("the client did not open {}", file.display()),
-            Err(error) => tracing::warn!("the client did not open {}: {error}", file.display()),
-        }
+    let opened = match file {
+        Some(file) => show_document(&client, to_proto::file_uri(&file)).await,
+        None => false,
+    };
+    if !opened {
+        client.show_message(MessageType::Info, message).await;
     }
-    client.show_message(MessageType::Info, message).await;
+}
+
+async fn open_answer(client: Client, uri: Uri, ask: u64, session: SessionSender) {
+    if !show_document(&client, uri).await {
+        session.send(Event::AnswerRefused { ask });
+    }
+}
+
+/// Whether the client has opened `uri`; beside what the person works on, where it can.
+async fn show_document(client: &Client, uri: Uri) -> bool {
+    let name = uri.0.clone();
+    let params = ShowDocumentParams { uri, external: None, take_focus: Some(false), selection: None };
+    match client.show_document(params).await {
+        Ok(true) => return true,
+        Ok(false) => tracing::warn!("the client did not open {name}"),
+        Err(error) => tracing::warn!("the client did not open {name}: {error}"),
+    }
+    false
+}
+
+async fn refresh_answer(client: Client, uri: Uri) {
+    if let Err(error) = client.text_document_content_refresh(uri).await {
+        tracing::debug!("the client does not refresh an answer: {error}");
+    }
 }
 
 /// Answers as Markdown files, in a folder of this session that nobody else can read; they go with the session.

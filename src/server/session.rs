@@ -2,6 +2,7 @@
 //! channel and are handled one after the other; what takes long happens on the engine's thread and comes back as an
 //! event.
 
+mod answers;
 mod asks;
 mod assistant;
 mod completions;
@@ -33,6 +34,7 @@ use crate::config::{ExcludeMatcher, Settings};
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Gate, Generation};
 use crate::features::inline_completion::Trigger;
 use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
+use answers::AnswerDocuments;
 use asks::Ask;
 use assistant::Assistant;
 use configuration::Configuration;
@@ -80,6 +82,15 @@ pub(super) enum Event {
     AskDone {
         ask: u64,
         outcome: std::result::Result<Generation, EngineError>,
+    },
+    /// The client did not open the document of question `ask`.
+    AnswerRefused {
+        ask: u64,
+    },
+    /// The client fetches an answer.
+    AnswerText {
+        uri: lsp::Uri,
+        reply: oneshot::Sender<Result<String>>,
     },
     /// News of the engine that was started as number `engine`.
     Engine {
@@ -196,11 +207,11 @@ pub(super) struct Session {
     /// The questions under way, by the number of their request.
     asks: HashMap<u64, Ask>,
     conversations: Conversations,
+    answers: AnswerDocuments,
     /// Why the completion model answered, as the person was told last.
     fallback_told: Option<String>,
     numbers: Numbers,
     accepted: u64,
-    prepare_next: bool,
     observer: Option<Arc<dyn Observer>>,
     /// A failure of our own has been told to the person.
     failure_told: bool,
@@ -216,7 +227,8 @@ impl Session {
         let (sender, events) = channel();
         let sender = SessionSender(sender);
         let gate = Gate::default();
-        let wiring = Wiring { loader: options.loader, session: sender.clone(), outgoing: outgoing.clone(), gate: gate.clone() };
+        let wiring =
+            Wiring { loader: options.loader, session: sender.clone(), outgoing: outgoing.clone(), gate: gate.clone() };
         let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {
             events,
@@ -231,15 +243,15 @@ impl Session {
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
             resident: Resident::new(wiring.clone()),
-            assistant: Assistant::new(wiring),
+            assistant: Assistant::new(wiring, options.minute),
             gate,
             indexer: None,
             asks: HashMap::new(),
             conversations: Conversations::default(),
+            answers: AnswerDocuments::default(),
             fallback_told: None,
             numbers: Numbers::default(),
             accepted: 0,
-            prepare_next: options.prepare_next,
             observer: options.observer,
             failure_told: false,
         };
@@ -305,6 +317,8 @@ impl Session {
             Event::AssistantEngine { engine, event } => self.assistant.hear(engine, &event),
             Event::AskText { ask, text } => self.ask_text(ask, &text),
             Event::AskDone { ask, outcome } => self.ask_done(ask, outcome),
+            Event::AnswerRefused { ask } => self.answer_refused(ask),
+            Event::AnswerText { uri, reply } => self.answer_text(&uri, reply),
             Event::Engine { engine, event } => self.resident.hear(engine, event),
             Event::JobText { document, job, text } => self.job_text(document, job, &text),
             Event::JobDone { document, job, outcome } => self.job_done(document, job, outcome),

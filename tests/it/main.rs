@@ -1,6 +1,8 @@
 //! The one integration-test binary: each module is an area.
 
 mod actions;
+mod answer_documents;
+mod bad_questions;
 mod cancellation;
 mod config;
 mod context;
@@ -29,4 +31,5 @@ mod support;
 mod text;
 mod tidy;
 mod tokenizer;
+mod two_models;
 mod vscode_settings;

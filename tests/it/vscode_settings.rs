@@ -1,7 +1,7 @@
 //! The settings in the VS Code extension's manifest are those of the server: same keys, types, defaults, meaning, and
 //! the same ones out of an untrusted workspace's reach.
 
-use phi_ls::config::{KeyDescription, Settings, Source};
+use phi_ls::config::{KeyDescription, Settings};
 use serde_json::{Map, Value, json};
 
 fn manifest() -> Value {
@@ -39,14 +39,12 @@ fn the_vs_code_manifest_has_the_servers_settings() {
 
 #[test]
 fn the_vs_code_manifest_restricts_what_an_untrusted_workspace_cannot_set() {
-    let refused = |key: &KeyDescription| {
-        let settings = json!({ key.key: key.default });
-        !Settings::default().apply(&settings, Source::UntrustedWorkspace).is_empty()
-    };
-    let mut expected: Vec<String> =
-        Settings::describe().iter().filter(|key| refused(key)).map(|key| format!("phi-ls.{}", key.key)).collect();
-    // The program that is run, and globs that could take a secret out of the exclusions.
-    expected.extend(["phi-ls.serverPath".to_owned(), "phi-ls.exclude".to_owned()]);
+    let described = Settings::describe();
+    let restricted = described.iter().filter(|key| key.trusted_only);
+    let mut expected: Vec<String> = restricted.map(|key| format!("phi-ls.{}", key.key)).collect();
+    // Models, backends, globs that could take a secret out of the exclusions, and the program that is run.
+    assert_eq!(expected.len(), 5);
+    expected.push("phi-ls.serverPath".to_owned());
     expected.sort();
     assert_eq!(manifest()["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"], json!(expected));
 }

@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
+use super::answers::whole_text;
 use super::assistant::Answerer;
 use super::{CommandRequest, Event, Session};
 use crate::context::Snapshot;
-use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Priority};
+use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Priority, StopReason};
 use crate::features::code_actions::{self, Diagnostic};
 use crate::features::edit::{self, Change, EditPlan};
 use crate::features::explain::{self, ExplainPlan};
@@ -32,7 +33,7 @@ pub(super) struct Ask {
     pub document: u64,
     pub uri: lsp::Uri,
     /// How the question was put.
-    title: String,
+    pub title: String,
     /// The answer it follows.
     pub follows: Option<u64>,
     /// The document as it was asked about.
@@ -214,6 +215,9 @@ impl Session {
         let title = format!("phi-ls: {}", ask.title);
         self.tell_work(&ask, &json!({"kind": "begin", "title": title, "cancellable": false}));
         self.tell_answer(&ask, AnswerParams::default());
+        if let Plan::Explain(_) = ask.plan {
+            self.open_answer(&ask, "");
+        }
         self.submit_ask(ask);
     }
 
@@ -248,6 +252,7 @@ impl Session {
                 let delta = safe.strip_prefix(ask.streamed.as_str()).unwrap_or_default().to_owned();
                 if !delta.is_empty() {
                     self.tell_work(&ask, &json!({"kind": "report", "message": last_line(&safe)}));
+                    self.grow_answer(number, &delta);
                     self.tell_answer(&ask, AnswerParams { delta, ..AnswerParams::default() });
                     ask.streamed = safe;
                 }
@@ -283,9 +288,7 @@ impl Session {
         match &ask.plan {
             Plan::Explain(plan) => {
                 let mut text = explain::finish(&answer.text);
-                if plan.cut {
-                    text.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
-                }
+                text.push_str(&notes(plan, &answer));
                 self.end_ask(ask, Ending { text, timings, ..Ending::default() });
             }
             Plan::Edit(plan) => match edit::finish(plan, &ask.snapshot, &answer) {
@@ -355,7 +358,8 @@ impl Session {
             ..AnswerParams::default()
         };
         self.tell_answer(&ask, params);
-        let shown_elsewhere = self.client.answers || ending.text.is_empty();
+        let is_document = self.finish_answer(&ask, &ending.text, ending.reason.as_deref());
+        let shown_elsewhere = self.client.answers || is_document || ending.text.is_empty();
         if let Some(reason) = &ending.reason {
             let text = if shown_elsewhere || self.client.show_document { "" } else { &ending.text };
             self.tell_warning(&ask.title, &format!("{reason}\n{}", first_lines(text)));
@@ -363,7 +367,7 @@ impl Session {
         if !shown_elsewhere && (self.client.show_document || ending.reason.is_none()) {
             let title = ask.title.clone();
             let message = format!("{title}\n{}", first_lines(&ending.text));
-            let text = format!("# {title}\n\n{}\n", ending.text);
+            let text = format!("{}\n", whole_text(&title, &ending.text));
             self.tell(Outgoing::ShowText { text: self.client.show_document.then_some(text), message });
         }
         let result = json!({"applied": ending.applied, "text": ending.text, "reason": ending.reason});
@@ -385,6 +389,7 @@ impl Session {
             ask.request.cancel.cancel();
             self.tell_work(&ask, &json!({"kind": "end"}));
             let reason = Some("cancelled".to_owned());
+            self.finish_answer(&ask, "", reason.as_deref());
             self.tell_answer(&ask, AnswerParams { done: true, reason, ..AnswerParams::default() });
             self.swap_back();
         }
@@ -468,6 +473,18 @@ impl CommandRequest {
     }
 }
 
+/// What a person has to know of an answer that is read.
+fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
+    let mut notes = String::new();
+    if answer.stop_reason == StopReason::MaxTokens {
+        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
+    }
+    if plan.cut {
+        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
+    }
+    notes
+}
+
 /// An answer that is not applied, to be read.
 fn rejected(plan: &EditPlan, answer: &Candidate, reason: String) -> Ending {
     let text = if plan.fence.is_empty() {
@@ -480,7 +497,7 @@ fn rejected(plan: &EditPlan, answer: &Candidate, reason: String) -> Ending {
     Ending { text, ..Ending::failed(format!("nothing is changed: {reason}")) }
 }
 
-fn first_lines(text: &str) -> String {
+pub(super) fn first_lines(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().take(MESSAGE_LINES + 1).collect();
     if lines.len() > MESSAGE_LINES {
         lines[MESSAGE_LINES] = "…";

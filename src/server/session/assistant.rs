@@ -1,5 +1,7 @@
 //! The assistant's engine: a second model beside the resident one, loaded at the first question and given back when idle.
 
+use std::time::Duration;
+
 use super::Event;
 use super::engine_slot::{EngineSlot, Residence, Wiring};
 use crate::config::{Machine, Settings, WhenItDoesNotFit};
@@ -21,17 +23,25 @@ pub(super) enum Answerer {
 pub(super) struct Assistant {
     pub slot: EngineSlot,
     settings: Settings,
+    /// How long what the settings call a minute is.
+    minute: Duration,
 }
 
+/// What settings count in.
+const MINUTE: Duration = Duration::from_secs(60);
+
 impl Assistant {
-    pub(super) fn new(wiring: Wiring) -> Self {
+    pub(super) fn new(wiring: Wiring, minute: Duration) -> Self {
         let slot = EngineSlot::new(wiring, |engine, event| Event::AssistantEngine { engine, event });
-        Self { slot, settings: Settings::default() }
+        let mut assistant = Self { slot, settings: Settings::default(), minute };
+        assistant.configure(&Settings::default());
+        assistant
     }
 
     /// Takes over new settings; an engine they do not fit is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
-        let (model, idle_unload) = (settings.assistant.model.clone(), settings.assistant.idle_unload);
+        let model = settings.assistant.model.clone();
+        let idle_unload = settings.assistant.idle_unload.map(|idle| idle.mul_f64(self.minute.div_duration_f64(MINUTE)));
         self.slot.configure(settings, Residence { model, load_at_start: false, idle_unload });
         self.settings = settings.clone();
     }

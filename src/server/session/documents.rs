@@ -120,6 +120,9 @@ impl Document {
 impl Session {
     pub(super) fn open(&mut self, item: lsp::TextDocumentItem) {
         let uri = item.uri.clone();
+        if from_proto::answer_number(&uri).is_some() {
+            return tracing::debug!(uri = uri.0, "an answer of ours is open");
+        }
         let document = Document::open(self.numbers.next(), item, &self.roots, &self.exclude);
         tracing::debug!(uri = uri.0, language = document.snapshot.language_id, excluded = document.excluded, "opened");
         if let Some(mut replaced) = self.documents.insert(uri, document) {

@@ -23,7 +23,9 @@ pub(super) struct Next {
 impl Session {
     /// Begins to prepare what follows `item`, which is on screen for the document `uri`, unless that is known or under way.
     pub(super) fn prepare_next(&mut self, uri: &lsp::Uri, item: &InlineItem) {
-        let Some(document) = self.documents.get_mut(uri).filter(|_| self.prepare_next) else { return };
+        let Some(document) = self.documents.get_mut(uri).filter(|_| self.settings.completion.prepare_next) else {
+            return;
+        };
         // The engine keeps one job per document: what somebody waits for is not to be replaced.
         if document.running.is_some() {
             return;

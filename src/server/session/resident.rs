@@ -27,7 +27,9 @@ pub(super) struct Resident {
 impl Resident {
     pub(super) fn new(wiring: Wiring) -> Self {
         let slot = EngineSlot::new(wiring, |engine, event| Event::Engine { engine, event });
-        Self { slot, model: Settings::default().completion.model, away: false, failure: None, told_fraction: 0.0 }
+        let mut resident = Self { slot, model: String::new(), away: false, failure: None, told_fraction: 0.0 };
+        resident.configure(&Settings::default());
+        resident
     }
 
     /// Takes over new settings; an engine they do not fit is stopped.

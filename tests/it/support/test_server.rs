@@ -31,6 +31,8 @@ pub(crate) struct TestOptions {
     pub(crate) answers_requests: bool,
     /// Off unless it is what the test is about: it asks the model when the test does not expect it.
     pub(crate) prepare_next: bool,
+    /// How long a minute of the settings is.
+    pub(crate) minute: Duration,
     /// Bytes the pipes hold.
     pub(crate) pipe_bytes: usize,
 }
@@ -59,6 +61,7 @@ impl TestOptions {
             counters: Counters::default(),
             answers_requests: true,
             prepare_next: false,
+            minute: Duration::from_secs(60),
             pipe_bytes: 1 << 20,
         }
     }
@@ -89,8 +92,10 @@ pub(crate) struct TestServer {
     pub(crate) requests: Vec<String>,
     /// Parameters of its `workspace/applyEdit` requests.
     pub(crate) edits: VecDeque<Value>,
-    /// What it wanted shown by `window/showDocument`: the texts of the files.
+    /// What it wanted shown by `window/showDocument`: the texts of files, else the URIs.
     pub(crate) shown: VecDeque<String>,
+    /// Whether the client opens documents that are no files.
+    pub(crate) opens_answers: bool,
     pub(crate) counters: Counters,
 }
 
@@ -101,11 +106,9 @@ impl TestServer {
         let (client, server) = tokio::io::duplex(options.pipe_bytes);
         let (server_input, server_output) = tokio::io::split(server);
         let (output, input) = tokio::io::split(client);
-        let server_options = ServerOptions {
-            settings: options.settings,
-            prepare_next: options.prepare_next,
-            ..ServerOptions::new(options.loader)
-        };
+        let mut settings = options.settings;
+        settings.insert(0, (Source::File, json!({"completion.prepareNext": options.prepare_next})));
+        let server_options = ServerOptions { settings, minute: options.minute, ..ServerOptions::new(options.loader) };
         let running = runtime.spawn(server::run(server_input, server_output, server_options));
         let (sender, messages) = mpsc::channel();
         runtime.spawn(read_messages(output, sender));
@@ -123,6 +126,7 @@ impl TestServer {
             requests: Vec::new(),
             edits: VecDeque::new(),
             shown: VecDeque::new(),
+            opens_answers: true,
             counters: options.counters,
         }
     }
@@ -222,9 +226,11 @@ impl TestServer {
                             json!({"applied": true})
                         }
                         "window/showDocument" => {
-                            let path = message["params"]["uri"].as_str().and_then(|uri| uri.strip_prefix("file://"));
-                            self.shown.push_back(std::fs::read_to_string(path.expect("a file")).expect("a text"));
-                            json!({"success": true})
+                            let uri = message["params"]["uri"].as_str().expect("a URI");
+                            let file = uri.strip_prefix("file://");
+                            let text = |path| std::fs::read_to_string(path).expect("a text");
+                            self.shown.push_back(file.map_or_else(|| uri.to_owned(), text));
+                            json!({"success": file.is_some() || self.opens_answers})
                         }
                         _ => Value::Null,
                     };
@@ -284,6 +290,14 @@ impl TestServer {
             }
             self.receive();
         }
+    }
+
+    /// Waits until the server has sent a request of `method`; those before are forgotten.
+    pub(crate) fn requested(&mut self, method: &str) {
+        while !self.requests.iter().any(|sent| sent == method) {
+            self.receive();
+        }
+        self.requests.clear();
     }
 
     /// Waits until the model's state is `state`; older states are forgotten.
