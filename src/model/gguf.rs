@@ -517,7 +517,10 @@ impl<'a> Reader<'a> {
         let count = self.u64(what)?;
         let most = (self.remaining() as u64 / min_bytes).min(MAX_ENTRIES);
         if count > most {
-            return malformed(format!("expected at most {most} {what} in what is left of the file, found {count}"));
+            return malformed(format!(
+                "expected at most {most} {what} in what is left of the file, found {count}; \
+                 the file is damaged, download it again"
+            ));
         }
         Ok(count as usize)
     }
@@ -606,7 +609,10 @@ impl<'a> Reader<'a> {
         let len = self.u64(key)?;
         let most = (self.remaining() as u64 / min_bytes).min(MAX_ARRAY_LEN);
         if len > most {
-            return malformed(format!("metadata key `{key}`: expected an array of at most {most} values, found {len}"));
+            return malformed(format!(
+                "metadata key `{key}`: expected an array of at most {most} values, found {len}; \
+                 the file is damaged, download it again"
+            ));
         }
         Ok((kind, len))
     }

@@ -88,3 +88,54 @@ fn what_is_wrong_is_told_by_check() {
         "#]],
     );
 }
+
+/// What of the report of a micro model in the shape of Phi-4-mini is not as it should be, after `change`.
+fn problems(change: impl FnOnce(&mut GgufWriter)) -> Vec<String> {
+    let mut writer = TinyModel::phi3().writer();
+    change(&mut writer);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, writer.bytes()).expect("writing a micro model");
+    let report = model::describe(&path).expect("a file that can be read");
+    let problem = |check: &model::describe::Check| Some(format!("{}: {}", check.name, check.outcome.as_ref().err()?));
+    report.checks.iter().filter_map(problem).collect()
+}
+
+#[test]
+fn each_fault_is_one_clear_line() {
+    assert!(problems(|_| ()).is_empty());
+    let short = |file: &mut GgufWriter| file.tensor("rope_factors_short.weight", &[5], QuantType::F32, vec![0; 20]);
+    expect![[r#"
+        [
+            "rotary factors: tensor `rope_factors_short.weight`: expected 6 values of type F32, found [5] of type F32",
+        ]
+    "#]]
+    .assert_debug_eq(&problems(short));
+    let norm = |file: &mut GgufWriter| file.tensor("output_norm.weight", &[63], QuantType::F32, vec![0; 252]);
+    expect![[r#"
+        [
+            "tensors: tensor `output_norm.weight`: expected shape [64] from the metadata, found [63]",
+        ]
+    "#]]
+    .assert_debug_eq(&problems(norm));
+    let scores = |file: &mut GgufWriter| file.f32s("tokenizer.ggml.scores", &[0.0; 3]);
+    expect![[r#"
+        [
+            "tokenizer: tokenizer.ggml.scores: expected one for each of the 308 tokens, found 3",
+        ]
+    "#]]
+    .assert_debug_eq(&problems(scores));
+    expect![[r#"
+        [
+            "settings: `tokenizer.ggml.tokens`: expected a vocabulary, found an empty list",
+            "tokenizer: tokenizer.ggml.tokens: expected a vocabulary, found 0 tokens",
+        ]
+    "#]]
+    .assert_debug_eq(&problems(|file| file.strings("tokenizer.ggml.tokens", &[])));
+    expect![[r#"
+        [
+            "settings: metadata key `phi3.rope.scaling.attn_factor` is missing, expected a float",
+        ]
+    "#]]
+    .assert_debug_eq(&problems(|file| file.remove("phi3.rope.scaling.attn_factor")));
+}

@@ -24,6 +24,7 @@ mod pull;
 mod quant;
 mod queries;
 mod readme;
+mod reuse;
 mod settings;
 mod shaping;
 mod stdio;

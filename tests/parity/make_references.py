@@ -5,14 +5,19 @@ Usage: make_references.py FOLDER      (FOLDER is tests/parity; run outside CI, t
 
 Made with Python 3.11, torch 2.15.0, transformers 4.57.1, gguf 0.19.0 and llama-cpp-python 0.3.36 (llama.cpp 0c1e57098).
 
-Two models in the shapes of Phi-3.5-mini and Phi-4-mini, with random weights and a subset of the real rotary factors:
+Models in the shapes of Phi-3.5-mini and Phi-4-mini, with a subset of the real rotary factors:
 
-NAME.gguf, NAME.json              transformers' Phi3ForCausalLM: the residual stream after every layer, the logits, and
-                                  greedy tokens, below and above 4096 positions; weights in F32
+NAME.gguf, NAME.json              random weights in F32. transformers' Phi3ForCausalLM: the residual stream after every
+                                  layer, the logits, and greedy tokens, below and above 4096 positions
 NAME-q4_k_m.gguf, NAME-q4_k_m.json (and q5_k_m)
-                                  llama.cpp: logits and greedy tokens; weights in the mixtures of Q4_K, Q5_K and Q6_K
-                                  that published files have. Also what transformers computes from the same weights
-                                  in f32: how far llama.cpp is from that is what rounding activations costs it
+                                  trained weights in the mixtures of Q4_K, Q5_K and Q6_K that published files have.
+                                  llama.cpp: logits and greedy tokens, below and above 4096 positions. Also what
+                                  transformers computes from the same weights in f32: how far llama.cpp is from that
+                                  is what rounding activations costs it
+
+Random weights have no confident next token, so rounding alone would part two engines. Training gives one: the models
+learn one melody of few notes by heart, with both lists of factors. Only three notes or more tell where in the melody
+one is, so what comes next hangs on attention to exact distances, which is what wrong rotary factors spoil.
 
 Each transformers reference comes twice: as it is, and with cached keys and values rounded to f16, which is how the
 engine under test stores them. The second leaves only the order of sums to differ, so it can be compared tightly.
@@ -34,6 +39,14 @@ from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
 ORIGINAL, CONTEXT = 4096, 131072
 VOCAB = 320
 GREEDY_STEPS = 64
+# Of the melody that the trained models know by heart.
+MELODY_LEN, NOTES = 512, 24
+# Steps of training at a batch size and a length, the last ones beyond the original context.
+TRAINING = [(200, 8, 128), (80, 2, 1024), (60, 1, 4400)]
+# Notes at the start of a window that are not learned: too few tell where in the melody it begins.
+LEAD_IN = 8
+# How far training shakes the weights, as a part of their spread: rounding to 4 bits must not matter.
+SHAKING = 0.05
 # Every sixth factor of Phi-3.5-mini, and of Phi-4-mini.
 SHORT_35 = [1.0, 1.0499999523162842, 1.1599998474121094, 1.8499997854232788, 2.0199997425079346, 2.0299997329711914, 2.0299997329711914, 2.5899994373321533]
 LONG_35 = [1.0800000429153442, 1.6200000047683716, 7.700000286102295, 30.420001983642578, 50.340003967285156, 62.61000442504883, 63.93000411987305, 64.41000366210938]
@@ -78,6 +91,58 @@ def build(config, seed, gain):
             noise = torch.randn(weight.shape, generator=generator)
             weight.copy_(1 + 0.1 * noise if weight.dim() == 1 else gain / math.sqrt(weight.shape[1]) * noise)
     return model
+
+
+def melody(seed):
+    """Notes from all over the vocabulary in an order where any four of them occur once."""
+    generator = np.random.default_rng(seed)
+    notes = generator.choice(np.arange(3, VOCAB), NOTES, replace=False)
+    while True:
+        tokens = generator.choice(notes, MELODY_LEN)
+        if len({tuple(np.roll(tokens, -at)[:4]) for at in range(MELODY_LEN)}) == MELODY_LEN:
+            return tokens
+
+
+def played(melody, start, count):
+    """`count` tokens of the melody from `start`, over and over."""
+    return melody[np.arange(start, start + count) % MELODY_LEN].tolist()
+
+
+def with_factors(config, factors):
+    """The configuration with one list of factors for every length."""
+    factor_list = config.rope_scaling[f"{factors}_factor"]
+    scaling = {"type": "longrope", "short_factor": factor_list, "long_factor": factor_list}
+    return Phi3Config(**{**config.to_dict(), "rope_scaling": scaling, "attn_implementation": "eager"})
+
+
+def train(config, seed):
+    """A model that knows `melody(seed)` by heart, rotated with either list of factors."""
+    model = build(config, seed, 0.5)
+    parameters = dict(model.named_parameters())
+    rotated = [Phi3ForCausalLM(with_factors(config, factors)).float() for factors in ["short", "long"]]
+    for each in rotated:
+        each.set_attn_implementation("sdpa")
+    steps = sum(steps for steps, _, _ in TRAINING)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.1)
+    generator, tune = torch.Generator().manual_seed(seed), melody(seed)
+    for step, (batch, length) in enumerate((batch, length) for steps, batch, length in TRAINING for _ in range(steps)):
+        starts = torch.randint(MELODY_LEN, (batch,), generator=generator).tolist()
+        tokens = torch.tensor([played(tune, start, length + 1) for start in starts])
+        shaken = {
+            name: weight if weight.dim() == 1 else weight + SHAKING * weight.detach().std() * torch.randn(weight.shape, generator=generator)
+            for name, weight in parameters.items()
+        }
+        logits = torch.func.functional_call(rotated[step % 2], shaken, kwargs={"input_ids": tokens[:, :-1], "use_cache": False}).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, LEAD_IN:].flatten(0, 1), tokens[:, LEAD_IN + 1 :].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 20 == 0 or step == steps - 1:
+            print(f"step {step}: loss {loss.item():.4f}", flush=True)
+    return model.eval()
 
 
 def vocabulary():
@@ -168,27 +233,27 @@ def run(model, tokens, cache, past_len=0):
     return [stage.reshape(len(tokens), -1) for stage in stages], logits
 
 
-def greedy(model, tokens, cache):
-    """Tokens, and how far the best logit is ahead of the second at each step."""
-    chosen, gaps = [], []
-    _, logits = run(model, tokens, cache)
+def greedy(model, factors, prompt):
+    """A continuation, and how far the best logit is ahead of the second at each step."""
+    chosen, gaps, cache = [], [], HalfCache()
+    _, logits = run(model, prompt, cache)
     for step in range(GREEDY_STEPS):
         best = torch.topk(logits[-1], 2)
         chosen.append(int(best.indices[0]))
         gaps.append(float(best.values[0] - best.values[1]))
-        _, logits = run(model, chosen[-1:], cache, len(tokens) + step)
-    return chosen, gaps
+        _, logits = run(model, chosen[-1:], cache, len(prompt) + step)
+    return {"factors": factors, "prompt": prompt, "greedy": chosen, "gaps": rounded(np.array(gaps))}
 
 
-def rounded(values):
-    return [float(f"{value:.7g}") for value in values.flatten().tolist()]
+def rounded(values, digits=7):
+    return [float(f"{value:.{digits}g}") for value in values.flatten().tolist()]
 
 
 def random_tokens(count, seed):
     return np.random.default_rng(seed).integers(3, VOCAB, count).tolist()
 
 
-def torch_case(model, factors, tokens, positions, prompt_len):
+def torch_case(model, factors, tokens, positions):
     case = {"factors": factors, "tokens": tokens, "positions": positions, "references": {}}
     for kind, cache in [("f32", DynamicCache), ("f16_cache", HalfCache)]:
         stages, logits = run(model, tokens, cache())
@@ -196,9 +261,6 @@ def torch_case(model, factors, tokens, positions, prompt_len):
             "hidden_states": [rounded(stage[positions]) for stage in stages],
             "logits": rounded(logits[positions]),
         }
-    case["greedy_prompt_len"] = prompt_len
-    case["greedy"], gaps = greedy(model, tokens[:prompt_len], HalfCache())
-    case["greedy_gaps"] = rounded(np.array(gaps))
     return case
 
 
@@ -208,22 +270,45 @@ def torch_reference(folder, name, config, seed):
     tokens = random_tokens(4200, seed)
     # transformers takes the long factors as soon as a pass reaches beyond 4096 positions, for all of them.
     cases = [
-        torch_case(model, "short", tokens[:4096], [0, 1, 2048, 4095], 100),
-        torch_case(model, "long", tokens, [0, 1, 2048, 4095, 4096, 4097, 4199], 4100),
+        torch_case(model, "short", tokens[:4096], [0, 1, 2048, 4095]),
+        torch_case(model, "long", tokens, [0, 1, 2048, 4095, 4096, 4097, 4199]),
     ]
+    continuations = [greedy(model, "short", tokens[:100]), greedy(model, "long", tokens[:4100])]
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}, gguf 0.19.0"
-    write(folder, name, {"made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases})
+    write(folder, name, versions, config, cases, continuations)
 
 
-def llama_case(path, exact, factors, n_ctx, tokens, positions):
+def llama(path, factors):
     """llama.cpp takes the long factors if its context is longer than the original one."""
-    llm = llama_cpp.Llama(path, n_ctx=n_ctx, n_batch=512, n_threads=2, logits_all=True, verbose=False, flash_attn=False)
+    n_ctx = {"short": ORIGINAL, "long": 2 * ORIGINAL}[factors]
+    return llama_cpp.Llama(
+        path, n_ctx=n_ctx, n_batch=512, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False, flash_attn=False
+    )
+
+
+def llama_case(path, config, factors, tokens, positions):
+    llm = llama(path, factors)
     llm.eval(tokens)
     logits = np.array(llm.scores[: len(tokens)])
     best_two = np.sort(logits, axis=1)[:, -2:]
-    prompt_len = 100
+    stages, exact_logits = run(dequantized(path, config, factors), tokens, HalfCache())
+    return {
+        "factors": factors, "tokens": tokens, "positions": positions,
+        "references": {
+            "llama.cpp": {"hidden_states": [], "logits": rounded(logits[positions], 5)},
+            "exact": {
+                "hidden_states": [rounded(stage[positions], 5) for stage in stages],
+                "logits": rounded(exact_logits[positions], 5),
+            },
+        },
+        "best": [int(token) for token in logits.argmax(axis=1)],
+        "best_gaps": rounded(best_two[:, 1] - best_two[:, 0], 3),
+    }
+
+
+def llama_greedy(llm, factors, prompt):
     llm.reset()
-    llm.eval(tokens[:prompt_len])
+    llm.eval(prompt)
     chosen, gaps = [], []
     for _ in range(GREEDY_STEPS):
         row = np.array(llm.scores[llm.n_tokens - 1])
@@ -231,32 +316,20 @@ def llama_case(path, exact, factors, n_ctx, tokens, positions):
         chosen.append(int(order[-1]))
         gaps.append(float(row[order[-1]] - row[order[-2]]))
         llm.eval(chosen[-1:])
-    stages, exact_logits = run(exact(factors), tokens, HalfCache())
-    return {
-        "factors": factors, "tokens": tokens, "positions": positions,
-        "references": {
-            "llama.cpp": {"hidden_states": [], "logits": rounded(logits[positions])},
-            "exact": {"hidden_states": [rounded(stage[positions]) for stage in stages], "logits": rounded(exact_logits[positions])},
-        },
-        "best": [int(token) for token in logits.argmax(axis=1)], "best_gaps": rounded(best_two[:, 1] - best_two[:, 0]),
-        "greedy_prompt_len": prompt_len, "greedy": chosen, "greedy_gaps": rounded(np.array(gaps)),
-    }
+    return {"factors": factors, "prompt": prompt, "greedy": chosen, "gaps": rounded(np.array(gaps), 5)}
 
 
 def quantize(source, target, file_type):
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = file_type
-    params.nthread = 2
+    params.nthread = 1
     if llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)) != 0:
         sys.exit(f"cannot quantise {source}")
 
 
 def dequantized(path, config, factors):
     """The weights of a quantised file in transformers, with one list of factors whatever the length."""
-    factor_list = config.rope_scaling[f"{factors}_factor"]
-    scaling = {"type": "longrope", "short_factor": factor_list, "long_factor": factor_list}
-    model = Phi3ForCausalLM(Phi3Config(**{**config.to_dict(), "rope_scaling": scaling})).float().eval()
-    model.config._attn_implementation = "eager"
+    model = Phi3ForCausalLM(with_factors(config, factors)).float().eval()
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     with torch.no_grad():
         for key, weight in model.named_parameters():
@@ -270,28 +343,42 @@ def llama_reference(folder, file_type, name, config, seed):
     target = os.path.join(folder, name + ".gguf")
     with tempfile.TemporaryDirectory() as temporary:
         source = os.path.join(temporary, "f32.gguf")
-        export(build(config, seed, 1.0), name, source)
+        export(train(config, seed), name, source)
         quantize(source, target, file_type)
-    tokens = random_tokens(600, seed)
-    exact = lambda factors: dequantized(target, config, factors)
+    # What the model knows, and after it what it does not.
+    tune = melody(seed)
+    tokens = played(tune, 37, 300) + random_tokens(300, seed)
     cases = [
-        llama_case(target, exact, "short", 4096, tokens, [0, 1, 300, 599]),
-        llama_case(target, exact, "long", 8192, tokens, [0, 1, 300, 599]),
+        llama_case(target, config, "short", tokens, [0, 1, 150, 299, 300, 599]),
+        llama_case(target, config, "long", played(tune, 37, 4150) + tokens[300:350], [0, 1, 2048, 4095, 4096, 4097, 4149, 4199]),
     ]
+    # Short, long, up to the original context, across its end, and beyond it.
+    prompts = {"short": [(3, 12), (100, 40), (250, 700), (7, 4032)], "long": [(77, 50), (300, 4064), (9, 4100), (480, 5000)]}
+    continuations = []
+    for factors, starts in prompts.items():
+        llm = llama(target, factors)
+        continuations += [llama_greedy(llm, factors, played(tune, start, count)) for start, count in starts]
+        for (start, count), found in zip(starts, continuations[-len(starts) :]):
+            if found["greedy"] != played(tune, start + count, GREEDY_STEPS):
+                print(f"{name}, {factors} factors: after {count} notes from {start} the melody is another")
     versions = f"llama-cpp-python {llama_cpp.__version__}, torch {torch.__version__}, transformers {transformers.__version__}"
-    write(folder, name, {"made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases})
+    write(folder, name, versions, config, cases, continuations)
 
 
-def write(folder, name, reference):
+def write(folder, name, versions, config, cases, continuations):
+    reference = {
+        "made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases,
+        "continuations": continuations,
+    }
     with open(os.path.join(folder, name + ".json"), "w") as file:
         json.dump(reference, file, separators=(",", ":"))
-    gaps = [min(case["greedy_gaps"]) for case in reference["cases"]]
-    print(f"{name}: smallest gaps between the two best logits {gaps}")
+    for each in continuations:
+        print(f"{name}, {each['factors']} factors, {len(each['prompt'])} tokens: smallest lead {min(each['gaps'])}", flush=True)
 
 
 def main():
     folder = sys.argv[1]
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     for seed, (name, config) in enumerate(SMALL):
         torch_reference(folder, name, config, seed)
     for seed, (file_type, name, config) in enumerate(QUANTIZED):
