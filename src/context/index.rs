@@ -27,6 +27,9 @@ const SKIPPED_FOLDERS: [&str; 2] = ["node_modules", "site-packages"];
 /// Longer lines on average are not written by people.
 const MAX_MEAN_LINE: usize = 200;
 
+/// A file that declares more is generated, and would take the place of those a person writes.
+const MAX_ITEMS_PER_FILE: usize = 2000;
+
 /// How much of a workspace is indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -338,7 +341,7 @@ fn indexed(parsed: &Parsed, text: &str) -> Box<[IndexedItem]> {
             kind: declared.item.kind,
         }
     };
-    declared(parsed).into_iter().map(entry).collect()
+    declared(parsed).into_iter().take(MAX_ITEMS_PER_FILE).map(entry).collect()
 }
 
 #[cfg(test)]
@@ -455,6 +458,9 @@ mod tests {
         workspace.write("0.py", &minified);
         workspace.write("1.py", "def f():\n    return \"\0\"\n");
         assert_eq!(count(all), 7);
+        let generated: String = (0..2 * MAX_ITEMS_PER_FILE).map(|i| format!("A{i} = {i}\n")).collect();
+        workspace.write("2.py", &generated);
+        assert_eq!(workspace.index(&[], all).size().1, 6 + MAX_ITEMS_PER_FILE);
     }
 
     #[test]

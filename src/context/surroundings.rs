@@ -229,6 +229,10 @@ fn meant(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
         return Vec::new();
     }
     candidates.retain(|candidate| candidate.nearness == best);
+    // Beside a function itself, its declaration in a header says nothing more.
+    if candidates[0].has_body {
+        candidates.retain(|candidate| candidate.has_body || !candidate.kind.is_callable());
+    }
     candidates.truncate(MAX_SHOWN_PER_NAME);
     candidates
 }

@@ -276,6 +276,15 @@ fn a_method_is_meant_where_its_class_is_spoken_of() {
 }
 
 #[test]
+fn a_function_stands_for_its_declaration() {
+    let files =
+        [("shapes.c", "int area(int a) {\n    return a * a;\n}\n"), ("shapes.h", "/* Squared. */\nint area(int a);\n")];
+    let main = "#include \"shapes.h\"\n\nint main(void) {\n    return $0area(2);\n}\n";
+    check_shown("main.c", main, &files, &["shapes.c: int area(int a) {"]);
+    check_shown("main.c", main, &files[1..], &["shapes.h: /* Squared. */"]);
+}
+
+#[test]
 fn a_budget_cuts_at_syntax() {
     let body = "        return [\n".to_owned() + &"            1,\n".repeat(40) + "        ]\n";
     let class = format!("class Shape:\n    def area(self):\n{body}\n    def side(self):\n{body}");
