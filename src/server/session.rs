@@ -9,9 +9,12 @@ mod completions;
 mod configuration;
 mod conversations;
 mod documents;
+mod endings;
 mod engine_slot;
+mod event;
 mod indexing;
 mod next;
+mod offers;
 mod planning;
 mod recall;
 mod resident;
@@ -20,19 +23,17 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tower_lsp_server::gen_lsp_types as lsp;
-use tower_lsp_server::jsonrpc::{Error, Result};
+use tower_lsp_server::jsonrpc::Error;
 
 use super::outgoing::Outgoing;
 use super::{Observer, ServerOptions};
 use crate::config::{ExcludeMatcher, Settings};
-use crate::engine::{CancelFlag, EngineError, EngineEvent, Gate, Generation};
-use crate::features::inline_completion::Trigger;
+use crate::engine::Gate;
 use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
 use answers::AnswerDocuments;
 use asks::Ask;
@@ -41,137 +42,9 @@ use configuration::Configuration;
 use conversations::Conversations;
 use documents::Document;
 use engine_slot::Wiring;
+pub(super) use event::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
 use indexing::Indexer;
 use resident::Resident;
-
-/// Everything that can happen to a session.
-#[derive(Debug)]
-pub(super) enum Event {
-    Initialize {
-        params: Box<lsp::InitializeParams>,
-        reply: oneshot::Sender<lsp::InitializeResult>,
-    },
-    Initialized,
-    Open(lsp::TextDocumentItem),
-    Change(lsp::DidChangeTextDocumentParams),
-    Close(lsp::Uri),
-    /// Files were saved, or changed outside of the editor.
-    FilesChanged(Vec<lsp::Uri>),
-    /// `workspace/didChangeConfiguration`, as it came.
-    ConfigurationChanged(Value),
-    /// The client's answer to `workspace/configuration`.
-    Configuration(Value),
-    Complete(Box<CompletionRequest>),
-    /// The client has cancelled this request.
-    Abandoned(u64),
-    CodeActions {
-        params: Box<lsp::CodeActionParams>,
-        reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
-    },
-    ExecuteCommand(Box<CommandRequest>),
-    /// News of the assistant's engine that was started as number `engine`.
-    AssistantEngine {
-        engine: u64,
-        event: EngineEvent,
-    },
-    /// The answer to question `ask` grows.
-    AskText {
-        ask: u64,
-        text: String,
-    },
-    AskDone {
-        ask: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
-    /// The client did not open the document of question `ask`.
-    AnswerRefused {
-        ask: u64,
-    },
-    /// The client fetches an answer.
-    AnswerText {
-        uri: lsp::Uri,
-        reply: oneshot::Sender<Result<String>>,
-    },
-    /// News of the engine that was started as number `engine`.
-    Engine {
-        engine: u64,
-        event: EngineEvent,
-    },
-    /// A running job of `document` has written more.
-    JobText {
-        document: u64,
-        job: u64,
-        text: String,
-    },
-    JobDone {
-        document: u64,
-        job: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
-    /// The completion that was prepared for the case that the one on screen is accepted.
-    Prepared {
-        document: u64,
-        job: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
-    Shutdown,
-    InputClosed,
-    Stop,
-}
-
-/// A request for a completion, inline or in a popup.
-#[derive(Debug)]
-pub(super) struct CompletionRequest {
-    pub number: u64,
-    pub uri: lsp::Uri,
-    pub position: lsp::Position,
-    pub trigger: Trigger,
-    pub selected: Option<lsp::SelectedCompletionInfo>,
-    /// Set when the client has cancelled it.
-    pub cancel: CancelFlag,
-    pub answer: Answer,
-}
-
-/// A request to run a command.
-#[derive(Debug)]
-pub(super) struct CommandRequest {
-    pub number: u64,
-    pub params: lsp::ExecuteCommandParams,
-    /// Set when the client has cancelled it.
-    pub cancel: CancelFlag,
-    pub reply: oneshot::Sender<Result<Option<Value>>>,
-}
-
-/// Where a completion's answer goes.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Inline(oneshot::Sender<Vec<lsp::InlineCompletionItem>>),
-    Popup(oneshot::Sender<lsp::CompletionList>),
-}
-
-impl Answer {
-    /// Answers with an empty list.
-    fn nothing(self) {
-        // A receiver that is gone has been cancelled and answered by the library.
-        let _ = match self {
-            Self::Inline(reply) => reply.send(Vec::new()).is_ok(),
-            Self::Popup(reply) => {
-                reply.send(lsp::CompletionList { is_incomplete: true, ..lsp::CompletionList::default() }).is_ok()
-            }
-        };
-    }
-}
-
-/// The way into a session's channel.
-#[derive(Debug, Clone)]
-pub(super) struct SessionSender(Sender<Event>);
-
-impl SessionSender {
-    /// Never blocks. Once the session has ended, events go nowhere.
-    pub(super) fn send(&self, event: Event) {
-        let _ = self.0.send(event);
-    }
-}
 
 /// Numbers documents, jobs and completions.
 #[derive(Debug, Default)]
@@ -224,8 +97,7 @@ impl Session {
         outgoing: mpsc::UnboundedSender<Outgoing>,
         client_process: oneshot::Sender<u32>,
     ) -> std::io::Result<SessionSender> {
-        let (sender, events) = channel();
-        let sender = SessionSender(sender);
+        let (sender, events) = SessionSender::new();
         let gate = Gate::default();
         let wiring =
             Wiring { loader: options.loader, session: sender.clone(), outgoing: outgoing.clone(), gate: gate.clone() };

@@ -7,7 +7,8 @@ use phi_ls::engine::Loader;
 use phi_ls::model::ModelError;
 use serde_json::{Value, json};
 
-use crate::support::test_server::{TestOptions, TestServer, URI, braked, rest_of, texts};
+use crate::support::test_options::{TestOptions, braked, rest_of};
+use crate::support::test_server::{TestServer, URI, texts};
 
 pub(crate) const TEXT: &str = "import os\n\n\ndef area(width, height):\n    return width * heigth\n\n\nx = \n";
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::actions::{ANSWER, capabilities, choose, same_model, started, warning};
-use crate::support::test_server::{TestOptions, TestServer, braked, rest_of};
+use crate::support::test_options::{TestOptions, braked, rest_of};
+use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 const REFRESH: &str = "workspace/textDocumentContent/refresh";
 const SHOWN: &str = "# Explain this function\n\nIt multiplies `width` and `height`.\n\n* one\n* two [x]\n";
@@ -56,6 +57,43 @@ fn an_answer_is_opened_at_its_start_and_fetched_while_it_grows() {
     let error = &fetch(&mut server, "phi-ls-answer:/4711/x.md")["error"];
     assert_eq!(error["code"], -32602);
     assert!(error["message"].as_str().expect("a message").contains("one of the last 8 answers"), "{error}");
+    server.finish();
+}
+
+#[test]
+fn an_answer_on_screen_is_no_document_to_work_on() {
+    let (options, brake) = braked(ANSWER, 0);
+    let mut server = started(TestOptions { settings: vec![same_model()], ..options }, &fetching());
+    let id = choose(&mut server, "Explain this function");
+    server.result(id);
+    let uri = server.shown_text();
+    server.open(&uri, "markdown", SHOWN);
+    let asked = brake.asked.lock().unwrap().len();
+    let completion = server.request("textDocument/inlineCompletion", completion_params(&uri, 2, 0));
+    assert!(texts(&server.result(completion)).is_empty());
+    let place = json!({"line": 2, "character": 0});
+    let range = json!({"start": place, "end": place});
+    let params = json!({"textDocument": {"uri": uri}, "range": range, "context": {"diagnostics": []}});
+    assert_eq!(server.call("textDocument/codeAction", params), json!([]));
+    assert_eq!(brake.asked.lock().unwrap().len(), asked);
+    server.notify("textDocument/didClose", json!({"textDocument": {"uri": uri}}));
+    assert_eq!(fetch(&mut server, &uri)["result"]["text"], SHOWN);
+    server.finish();
+}
+
+#[test]
+fn an_answer_about_a_document_that_is_closed_says_so() {
+    let (options, brake) = braked(ANSWER, 1);
+    let mut server = started(TestOptions { settings: vec![same_model()], ..options }, &fetching());
+    let id = choose(&mut server, "Explain this function");
+    brake.begun.recv().unwrap();
+    let uri = server.shown_text();
+    server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
+    server.result(id);
+    let expected = "# Explain this function\n\nthe document was closed meanwhile\n";
+    assert_eq!(fetch(&mut server, &uri)["result"]["text"], expected);
+    assert!(warning(&mut server).ends_with("the document was closed meanwhile"));
+    drop(brake);
     server.finish();
 }
 

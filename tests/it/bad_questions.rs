@@ -8,7 +8,8 @@ use phi_ls::engine::Loader;
 use serde_json::{Value, json};
 
 use crate::actions::{capabilities, choose, diagnostic, same_model, started, warning};
-use crate::support::test_server::{TestOptions, TestServer, URI, rest_of};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::{TestServer, URI};
 
 /// A server whose answers `script` writes. The two models do not fit together, so that completions are there again only
 /// when no question is left.

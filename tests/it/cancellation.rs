@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::test_server::{TestServer, URI, braked, completion_params, texts};
+use crate::support::test_options::braked;
+use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 #[test]
 fn a_cancel_while_sixteen_requests_are_in_flight_is_answered_while_the_model_is_busy() {

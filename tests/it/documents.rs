@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::test_server::{TestOptions, TestServer, URI, change, completion_params, texts};
+use crate::support::test_options::TestOptions;
+use crate::support::test_server::{TestServer, URI, change, completion_params, texts};
 
 /// A server whose model says how many characters stand before the cursor on its line: a completion shows which text it
 /// was made for.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::actions::{FIXED, TEXT, capabilities, choose, same_model, started, streamed, warning, with_assistant};
 use crate::support::starter;
-use crate::support::test_server::{TestOptions, TestServer, URI, rest_of};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::{TestServer, URI};
 
 const SUM: &str = "It multiplies.";
 const REASON: &str = "Because it is an area.";

@@ -13,7 +13,8 @@ use phi_ls::syntax::{Parsed, language_for};
 use phi_ls::text::Rope;
 use serde_json::{Value, json};
 
-use crate::support::test_server::{TestOptions, TestServer, rest_of};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::TestServer;
 
 fn snapshot(path: &str, text: &str) -> Snapshot {
     let path = PathBuf::from(path);

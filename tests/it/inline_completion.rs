@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::test_server::{TestOptions, TestServer, URI, braked, completion_params, rest_of, texts};
+use crate::support::test_options::{TestOptions, braked, rest_of};
+use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 #[test]
 fn an_item_has_text_range_and_command_and_nothing_else() {

@@ -3,7 +3,8 @@
 use phi_ls::server::Ended;
 use serde_json::{Value, json};
 
-use crate::support::test_server::{TestOptions, TestServer, URI, rest_of, texts};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::{TestServer, URI, texts};
 
 fn options() -> TestOptions {
     TestOptions::scripted(|read| rest_of("1 + 1", read))
@@ -73,7 +74,7 @@ fn exit_without_shutdown_is_abrupt() {
 
 #[test]
 fn a_closed_input_ends_the_server_and_answers_what_is_in_flight() {
-    let (options, brake) = crate::support::test_server::braked("never", usize::MAX);
+    let (options, brake) = crate::support::test_options::braked("never", usize::MAX);
     let mut server = TestServer::initialized(options);
     server.open(URI, "python", "x = \n");
     let waiting = server.request_completion(0, 4);

@@ -4,7 +4,8 @@ use phi_ls::config::Source;
 use phi_ls::model::ModelError;
 use serde_json::{Value, json};
 
-use crate::support::test_server::{TestOptions, TestServer, URI, rest_of};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::{TestServer, URI};
 
 fn options() -> TestOptions {
     TestOptions::scripted(|read| rest_of("foo(1)", read))

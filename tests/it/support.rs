@@ -3,6 +3,7 @@
 pub(crate) mod allocations;
 pub(crate) mod documents;
 pub(crate) mod scripted_model;
+pub(crate) mod test_options;
 pub(crate) mod test_server;
 pub(crate) mod tiny_gguf;
 

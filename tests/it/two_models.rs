@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::actions::{ANSWER, capabilities, choose, started};
 use crate::support::scripted_model::{Counters, scripted};
-use crate::support::test_server::{TestOptions, rest_of, texts};
+use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_server::texts;
 
 const COMPLETION: &str = "area(1, 2)";
 

@@ -9,7 +9,8 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
 use super::Session;
-use super::asks::{Ask, first_lines};
+use super::asks::Ask;
+use super::endings::first_lines;
 use crate::lsp::{from_proto, to_proto};
 use crate::server::outgoing::Outgoing;
 

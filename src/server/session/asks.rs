@@ -1,30 +1,20 @@
-//! Questions from the menu to the answer: what is offered, what is asked of which model, and what becomes of the answer.
+//! Questions on their way: what is asked of which model, and the answer as it grows.
 
-use std::ops::Range;
-
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
-use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::answers::whole_text;
 use super::assistant::Answerer;
+use super::endings::{Ending, notes, rejected};
 use super::{CommandRequest, Event, Session};
 use crate::context::Snapshot;
-use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Priority, StopReason};
-use crate::features::code_actions::{self, Diagnostic};
-use crate::features::edit::{self, Change, EditPlan};
+use crate::engine::{EngineError, Generation, GenerationParams, Job, Priority};
+use crate::features::edit::{self, EditPlan};
 use crate::features::explain::{self, ExplainPlan};
-use crate::features::question::{AssistantOptions, NotAsked, Question};
+use crate::features::question::{AssistantOptions, Question};
+use crate::lsp::actions;
 use crate::lsp::ask::{AnswerParams, AskArguments, Timings};
-use crate::lsp::{actions, from_proto, to_proto};
 use crate::model::Prompt;
-use crate::prompt::fence;
 use crate::server::outgoing::Outgoing;
-
-/// Lines of an answer that are shown as a message where nothing better is there.
-const MESSAGE_LINES: usize = 12;
 
 /// A question under way.
 pub(super) struct Ask {
@@ -37,9 +27,9 @@ pub(super) struct Ask {
     /// The answer it follows.
     pub follows: Option<u64>,
     /// The document as it was asked about.
-    snapshot: Snapshot,
+    pub snapshot: Snapshot,
     pub plan: Plan,
-    request: CommandRequest,
+    pub request: CommandRequest,
     /// Who answers; before a question is handed over, who answered the one it follows.
     pub by: Answerer,
     /// It was asked once more, since the first answer could not be used.
@@ -47,7 +37,7 @@ pub(super) struct Ask {
     /// What the model has written so far, as it is.
     written: String,
     /// What of it the client has been sent, made safe.
-    streamed: String,
+    pub streamed: String,
 }
 
 pub(super) enum Plan {
@@ -97,59 +87,7 @@ impl Ask {
     }
 }
 
-/// How a question ends.
-#[derive(Default)]
-struct Ending {
-    /// Markdown to read, or empty.
-    text: String,
-    /// Why there is no answer or why it is not applied.
-    reason: Option<String>,
-    timings: Option<Timings>,
-    applied: bool,
-}
-
-impl Ending {
-    fn failed(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::default() }
-    }
-}
-
 impl Session {
-    /// The actions for a range, at once: no model is asked.
-    pub(super) fn code_actions(
-        &self,
-        params: &lsp::CodeActionParams,
-        reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
-    ) {
-        // Cancelled meanwhile if nobody takes it.
-        let _ = reply.send(self.offered(params).unwrap_or_default());
-    }
-
-    fn offered(&self, params: &lsp::CodeActionParams) -> Option<Vec<lsp::CodeActionResponse>> {
-        let uri = &params.text_document.uri;
-        let document = self.documents.get(uri)?;
-        let excluded = NotAsked::Excluded.to_string();
-        let disabled = document.excluded.then_some(excluded.as_str());
-        if document.excluded && !(self.client.disabled_actions && self.client.code_action_literals) {
-            return None;
-        }
-        let snapshot = &document.snapshot;
-        let (text, encoding) = (&snapshot.text, self.client.encoding);
-        let known = params.context.diagnostics.iter();
-        let known = known.filter_map(|found| Some((found.clone(), actions::diagnostic(text, found, encoding)?)));
-        let (found, diagnostics): (Vec<lsp::Diagnostic>, Vec<Diagnostic>) = known.unzip();
-        let only: Vec<String> = params.context.only.iter().flatten().cloned().map(String::from).collect();
-        let mut offers = code_actions::offers(snapshot, self.byte_range(snapshot, &params.range), &diagnostics);
-        offers.retain(|offer| offer.action.kind().is_wanted(&only));
-        Some(actions::code_actions(offers, snapshot, uri, &found, disabled, self.client))
-    }
-
-    fn byte_range(&self, snapshot: &Snapshot, range: &lsp::Range) -> Range<usize> {
-        let offset = |position| from_proto::offset(&snapshot.text, position, self.client.encoding);
-        let start = offset(range.start);
-        start..offset(range.end).max(start)
-    }
-
     /// Begins to answer a question, or says why not.
     pub(super) fn ask(&mut self, mut request: CommandRequest) {
         let arguments = match request.argument::<AskArguments>("a question") {
@@ -314,116 +252,6 @@ impl Session {
         }
     }
 
-    /// Sends `change` to the client, which is not waited for.
-    fn apply(&self, ask: &Ask, plan: &EditPlan, change: &Change) -> std::result::Result<(), String> {
-        let uri = &ask.uri;
-        let document = self.documents.get(uri).ok_or("the document was closed meanwhile")?;
-        if !self.client.apply_edit {
-            return Err("this editor applies no edits of a language server".to_owned());
-        }
-        let edit = match change {
-            Change::Edits(edits) => {
-                let Snapshot { text, version, .. } = &document.snapshot;
-                let edits = edit::rebased(edits, &plan.target, &ask.snapshot.text, text)
-                    .ok_or("this code was edited while the answer was written; ask again")?;
-                actions::document_edit(text, uri, *version, &edits, &ask.title, self.client)
-            }
-            Change::NewFile { path, text } => {
-                let name = path.file_name().ok_or("the new file has no name")?;
-                let file = document.file.as_ref().ok_or("save the document first: the new file goes beside it")?;
-                let file = file.with_file_name(name);
-                if !(self.client.create_files && self.client.document_changes) {
-                    return Err("this editor creates no files for a language server".to_owned());
-                }
-                if file.exists() {
-                    return Err(format!("{} exists already", name.display()));
-                }
-                actions::new_file(&to_proto::file_uri(&file), text)
-            }
-        };
-        self.tell(Outgoing::ApplyEdit { label: ask.title.clone(), edit });
-        Ok(())
-    }
-
-    /// Shows what came of a question and answers the request.
-    fn end_ask(&mut self, ask: Ask, ending: Ending) {
-        self.tell_work(&ask, &json!({"kind": "end"}));
-        let delta = ending.text.strip_prefix(ask.streamed.as_str()).unwrap_or_default().to_owned();
-        let params = AnswerParams {
-            delta: if matches!(ask.plan, Plan::Edit(_)) { String::new() } else { delta },
-            done: true,
-            text: (!ending.text.is_empty()).then(|| ending.text.clone()),
-            reason: ending.reason.clone(),
-            timings: ending.timings,
-            ..AnswerParams::default()
-        };
-        self.tell_answer(&ask, params);
-        let is_document = self.finish_answer(&ask, &ending.text, ending.reason.as_deref());
-        let shown_elsewhere = self.client.answers || is_document || ending.text.is_empty();
-        if let Some(reason) = &ending.reason {
-            let text = if shown_elsewhere || self.client.show_document { "" } else { &ending.text };
-            self.tell_warning(&ask.title, &format!("{reason}\n{}", first_lines(text)));
-        }
-        if !shown_elsewhere && (self.client.show_document || ending.reason.is_none()) {
-            let title = ask.title.clone();
-            let message = format!("{title}\n{}", first_lines(&ending.text));
-            let text = format!("{}\n", whole_text(&title, &ending.text));
-            self.tell(Outgoing::ShowText { text: self.client.show_document.then_some(text), message });
-        }
-        let result = json!({"applied": ending.applied, "text": ending.text, "reason": ending.reason});
-        ask.request.answer(Ok(Some(result)));
-        self.swap_back();
-    }
-
-    /// After the last question, a completion model that has made room takes its place again.
-    fn swap_back(&mut self) {
-        if self.asks.is_empty() && self.resident.come_back() {
-            self.assistant.slot.stop();
-            self.load_if_wanted();
-        }
-    }
-
-    /// The client has cancelled the question, which the library has answered.
-    pub(super) fn abandon_ask(&mut self, number: u64) {
-        if let Some(ask) = self.asks.remove(&number) {
-            ask.request.cancel.cancel();
-            self.tell_work(&ask, &json!({"kind": "end"}));
-            let reason = Some("cancelled".to_owned());
-            self.finish_answer(&ask, "", reason.as_deref());
-            self.tell_answer(&ask, AnswerParams { done: true, reason, ..AnswerParams::default() });
-            self.swap_back();
-        }
-    }
-
-    /// Ends the questions about documents that are closed or have become excluded.
-    pub(super) fn end_pointless_asks(&mut self) {
-        self.forget_conversations();
-        let open = |ask: &Ask| {
-            let document = self.documents.get(&ask.uri).filter(|document| document.number == ask.document);
-            document.map(|document| document.excluded)
-        };
-        let pointless = |ask: &Ask| match open(ask) {
-            None => Some((ask.number, "the document was closed meanwhile".to_owned())),
-            Some(true) => Some((ask.number, NotAsked::Excluded.to_string())),
-            Some(false) => None,
-        };
-        let ending: Vec<_> = self.asks.values().filter_map(pointless).collect();
-        for (number, reason) in ending {
-            if let Some(ask) = self.asks.remove(&number) {
-                ask.request.cancel.cancel();
-                self.end_ask(ask, Ending::failed(reason));
-            }
-        }
-    }
-
-    /// The client asks for nothing any more.
-    pub(super) fn end_asks(&mut self) {
-        for (_, ask) in self.asks.drain() {
-            ask.request.cancel.cancel();
-            ask.request.answer(Err(Error::request_cancelled()));
-        }
-    }
-
     pub(super) fn tell_warning(&self, title: &str, reason: &str) {
         let message = format!("phi-ls: {title}: {}", reason.trim_end());
         self.tell(Outgoing::Message(lsp::MessageType::Warning, message));
@@ -439,14 +267,14 @@ impl Session {
     }
 
     /// Progress under the token that came with the request.
-    fn tell_work(&self, ask: &Ask, value: &Value) {
+    pub(super) fn tell_work(&self, ask: &Ask, value: &Value) {
         if let Some(token) = &ask.request.params.work_done_progress_params.work_done_token {
             self.tell(Outgoing::Work(lsp::ProgressParams { token: token.clone(), value: value.clone() }));
         }
     }
 
     /// `phi-ls/answer`, for clients that know it.
-    fn tell_answer(&self, ask: &Ask, params: AnswerParams) {
+    pub(super) fn tell_answer(&self, ask: &Ask, params: AnswerParams) {
         if self.client.answers {
             let model = match ask.by {
                 Answerer::Assistant => self.assistant.slot.loaded.clone(),
@@ -457,52 +285,6 @@ impl Session {
             self.tell(Outgoing::Answer(AnswerParams { id, follows, uri, title, model, ..params }));
         }
     }
-}
-
-impl CommandRequest {
-    /// Its only argument, which is `expected`.
-    pub(super) fn argument<T: DeserializeOwned>(&mut self, expected: &str) -> Result<T> {
-        let first = self.params.arguments.take().and_then(|arguments| arguments.into_iter().next());
-        serde_json::from_value(first.unwrap_or_default())
-            .map_err(|error| Error::invalid_params(format!("expected {expected}: {error}")))
-    }
-
-    /// Answers it. A receiver that is gone has been cancelled and answered by the library.
-    pub(super) fn answer(self, result: Result<Option<Value>>) {
-        let _ = self.reply.send(result);
-    }
-}
-
-/// What a person has to know of an answer that is read.
-fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
-    let mut notes = String::new();
-    if answer.stop_reason == StopReason::MaxTokens {
-        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
-    }
-    if plan.cut {
-        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
-    }
-    notes
-}
-
-/// An answer that is not applied, to be read.
-fn rejected(plan: &EditPlan, answer: &Candidate, reason: String) -> Ending {
-    let text = if plan.fence.is_empty() {
-        explain::finish(&answer.text)
-    } else {
-        // The prompt has opened the block that the answer goes on in.
-        let fence = fence("", &answer.text);
-        format!("{fence}\n{}\n{fence}", answer.text.trim_end())
-    };
-    Ending { text, ..Ending::failed(format!("nothing is changed: {reason}")) }
-}
-
-pub(super) fn first_lines(text: &str) -> String {
-    let mut lines: Vec<&str> = text.lines().take(MESSAGE_LINES + 1).collect();
-    if lines.len() > MESSAGE_LINES {
-        lines[MESSAGE_LINES] = "…";
-    }
-    lines.join("\n")
 }
 
 fn last_line(text: &str) -> &str {

@@ -1,0 +1,161 @@
+//! What can happen to a session, and the way there.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tower_lsp_server::gen_lsp_types as lsp;
+use tower_lsp_server::jsonrpc::{Error, Result};
+
+use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
+use crate::features::inline_completion::Trigger;
+
+/// Everything that can happen to a session.
+#[derive(Debug)]
+pub(in crate::server) enum Event {
+    Initialize {
+        params: Box<lsp::InitializeParams>,
+        reply: oneshot::Sender<lsp::InitializeResult>,
+    },
+    Initialized,
+    Open(lsp::TextDocumentItem),
+    Change(lsp::DidChangeTextDocumentParams),
+    Close(lsp::Uri),
+    /// Files were saved, or changed outside of the editor.
+    FilesChanged(Vec<lsp::Uri>),
+    /// `workspace/didChangeConfiguration`, as it came.
+    ConfigurationChanged(Value),
+    /// The client's answer to `workspace/configuration`.
+    Configuration(Value),
+    Complete(Box<CompletionRequest>),
+    /// The client has cancelled this request.
+    Abandoned(u64),
+    CodeActions {
+        params: Box<lsp::CodeActionParams>,
+        reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
+    },
+    ExecuteCommand(Box<CommandRequest>),
+    /// News of the assistant's engine that was started as number `engine`.
+    AssistantEngine {
+        engine: u64,
+        event: EngineEvent,
+    },
+    /// The answer to question `ask` grows.
+    AskText {
+        ask: u64,
+        text: String,
+    },
+    AskDone {
+        ask: u64,
+        outcome: std::result::Result<Generation, EngineError>,
+    },
+    /// The client did not open the document of question `ask`.
+    AnswerRefused {
+        ask: u64,
+    },
+    /// The client fetches an answer.
+    AnswerText {
+        uri: lsp::Uri,
+        reply: oneshot::Sender<Result<String>>,
+    },
+    /// News of the engine that was started as number `engine`.
+    Engine {
+        engine: u64,
+        event: EngineEvent,
+    },
+    /// A running job of `document` has written more.
+    JobText {
+        document: u64,
+        job: u64,
+        text: String,
+    },
+    JobDone {
+        document: u64,
+        job: u64,
+        outcome: std::result::Result<Generation, EngineError>,
+    },
+    /// The completion that was prepared for the case that the one on screen is accepted.
+    Prepared {
+        document: u64,
+        job: u64,
+        outcome: std::result::Result<Generation, EngineError>,
+    },
+    Shutdown,
+    InputClosed,
+    Stop,
+}
+
+/// A request for a completion, inline or in a popup.
+#[derive(Debug)]
+pub(in crate::server) struct CompletionRequest {
+    pub number: u64,
+    pub uri: lsp::Uri,
+    pub position: lsp::Position,
+    pub trigger: Trigger,
+    pub selected: Option<lsp::SelectedCompletionInfo>,
+    /// Set when the client has cancelled it.
+    pub cancel: CancelFlag,
+    pub answer: Answer,
+}
+
+/// A request to run a command.
+#[derive(Debug)]
+pub(in crate::server) struct CommandRequest {
+    pub number: u64,
+    pub params: lsp::ExecuteCommandParams,
+    /// Set when the client has cancelled it.
+    pub cancel: CancelFlag,
+    pub reply: oneshot::Sender<Result<Option<Value>>>,
+}
+
+impl CommandRequest {
+    /// Its only argument, which is `expected`.
+    pub(super) fn argument<T: DeserializeOwned>(&mut self, expected: &str) -> Result<T> {
+        let first = self.params.arguments.take().and_then(|arguments| arguments.into_iter().next());
+        serde_json::from_value(first.unwrap_or_default())
+            .map_err(|error| Error::invalid_params(format!("expected {expected}: {error}")))
+    }
+
+    /// Answers it. A receiver that is gone has been cancelled and answered by the library.
+    pub(super) fn answer(self, result: Result<Option<Value>>) {
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Where a completion's answer goes.
+#[derive(Debug)]
+pub(in crate::server) enum Answer {
+    Inline(oneshot::Sender<Vec<lsp::InlineCompletionItem>>),
+    Popup(oneshot::Sender<lsp::CompletionList>),
+}
+
+impl Answer {
+    /// Answers with an empty list.
+    pub(super) fn nothing(self) {
+        // A receiver that is gone has been cancelled and answered by the library.
+        let _ = match self {
+            Self::Inline(reply) => reply.send(Vec::new()).is_ok(),
+            Self::Popup(reply) => {
+                reply.send(lsp::CompletionList { is_incomplete: true, ..lsp::CompletionList::default() }).is_ok()
+            }
+        };
+    }
+}
+
+/// The way into a session's channel.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct SessionSender(Sender<Event>);
+
+impl SessionSender {
+    /// A sender, and where its events arrive.
+    pub(super) fn new() -> (Self, Receiver<Event>) {
+        let (sender, events) = channel();
+        (Self(sender), events)
+    }
+
+    /// Never blocks. Once the session has ended, events go nowhere.
+    pub(in crate::server) fn send(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+}
