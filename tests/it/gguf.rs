@@ -18,6 +18,9 @@ const MUTATIONS: usize = 40;
 
 /// What reading may take beyond the bytes of the file: the path, a message.
 const OVERHEAD_BYTES: usize = 16 << 10;
+/// What loading and a pass may take beyond twice the bytes of the file: tables of the tokenizer, scratch. Measured: 578
+/// KB, whatever the damage.
+const LOADING_BYTES: usize = 1 << 20;
 
 /// Reads all there is in a file: the arrays, and every block of every tensor.
 fn read_all(path: &Path) -> Result<usize, ModelError> {
@@ -102,8 +105,13 @@ fn damaged_files_are_refused_without_a_panic() {
                 sound.windows(17).position(|window| window == b"token_embd.weight").expect("its first tensor");
             let mut random = Random(seed as u64);
             for mutation in 0..MUTATIONS {
-                let _ = check_memory(&path, &damage(&sound, embedding + 1000, &mut random));
-                match catch_unwind(AssertUnwindSafe(|| load_and_run(&path, &options))) {
+                let damaged = damage(&sound, embedding + 1000, &mut random);
+                let _ = check_memory(&path, &damaged);
+                let load = || catch_unwind(AssertUnwindSafe(|| load_and_run(&path, &options)));
+                let (outcome, peak) = peak_of(load);
+                let most = 2 * damaged.len() + LOADING_BYTES;
+                assert!(peak <= most, "mutation {mutation} of {quant:?}: {peak} bytes for a file of {}", damaged.len());
+                match outcome {
                     Ok(Some(())) => loaded += 1,
                     Ok(None) => refused += 1,
                     Err(_) => panic!("mutation {mutation} of {quant:?} panicked"),
