@@ -33,6 +33,7 @@
 //!   constant time.
 //! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
 //!   sequences share pages of common beginnings.
+//! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
 //!   anywhere.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use phi_ls::config::{ExcludeMatcher, Source};
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::TestServer;
+
+/// After this long the index is taken to hang. No test waits for it when all is well.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 fn snapshot(path: &str, text: &str) -> Snapshot {
     let path = PathBuf::from(path);
@@ -357,14 +361,15 @@ impl Asked {
         self.prompt.lock().unwrap().clone()
     }
 
-    /// Asks until the prompt has `wanted` in it: the index is made in the background. A hanging test is one that failed.
+    /// Asks until the prompt has `wanted` in it: the index is made in the background.
     fn explain_until(&mut self, file: &Path, wanted: &str) -> String {
+        let begun = Instant::now();
         loop {
             let prompt = self.explain(file);
             if prompt.contains(wanted) {
                 return prompt;
             }
-            std::thread::yield_now();
+            assert!(begun.elapsed() < HANGS_AFTER, "expected {wanted} in {prompt}");
         }
     }
 
