@@ -12,15 +12,24 @@ local WAIT_MS = tonumber(vim.env.PHI_LS_TEST_WAIT_MS or '20000')
 local Child = {}
 Child.__index = Child
 
---- A child Neovim with the plugin installed and `file` (name, lines) open in a new folder, the root of a project.
+---@param path string
+---@param bytes string
+local function write(path, bytes)
+  local file = assert(io.open(path, 'wb'))
+  file:write(bytes)
+  file:close()
+end
+
+--- A child Neovim with the plugin installed and `file` (name, and lines or bytes) open in a new folder, the root of a
+--- project.
 ---@param setup table the options of setup()
----@param file { name: string, lines: string[] }
+---@param file { name: string, lines: string[]?, bytes: string? }
 ---@param before string? Lua to run before setup()
 ---@return Child
 function M.start(setup, file, before)
   local folder = vim.fn.tempname()
   vim.fn.mkdir(folder .. '/.git', 'p')
-  vim.fn.writefile(file.lines, folder .. '/' .. file.name)
+  write(folder .. '/' .. file.name, file.bytes or table.concat(file.lines, '\n') .. '\n')
   local init = folder .. '/init.lua'
   vim.fn.writefile(
     vim.split(
@@ -41,7 +50,7 @@ function M.start(setup, file, before)
   local command = { vim.v.progpath, '--embed', '--headless', '-i', 'NONE', '-u', init, file.name }
   local env = { XDG_STATE_HOME = folder .. '/state', XDG_DATA_HOME = folder .. '/data' }
   local channel = vim.fn.jobstart(command, { rpc = true, cwd = folder, env = env })
-  local child = setmetatable({ channel = channel, folder = folder }, Child)
+  local child = setmetatable({ channel = channel, folder = folder, file = file.name }, Child)
   -- With a user interface attached it redraws as in a terminal.
   child:call('nvim_ui_attach', 80, 16, { rgb = true, ext_linegrid = false })
   child:wait('the server is attached', function()
@@ -117,17 +126,74 @@ function Child:ghost()
   ]])
 end
 
+--- Writes the buffer of the file it was started with, and returns what is in the file then.
+function Child:saved()
+  self:lua('vim.fn.win_execute(vim.fn.bufwinid(...), "silent write")', self.file)
+  local file = assert(io.open(self.folder .. '/' .. self.file, 'rb'))
+  local bytes = file:read('*a')
+  file:close()
+  return bytes
+end
+
+--- The lines of the only floating window, and what its border says; nil if there is none.
+---@return { text: string, title: string, footer: string, current: boolean }?
+function Child:float()
+  local found = self:lua([[
+    local function plain(chunks)
+      local out = ''
+      for _, chunk in ipairs(chunks or {}) do
+        out = out .. chunk[1]
+      end
+      return out
+    end
+    for _, window in ipairs(vim.api.nvim_list_wins()) do
+      local config = vim.api.nvim_win_get_config(window)
+      if config.relative ~= '' then
+        local lines = vim.api.nvim_buf_get_lines(vim.api.nvim_win_get_buf(window), 0, -1, false)
+        return {
+          text = table.concat(lines, '\n'),
+          title = plain(config.title),
+          footer = plain(config.footer),
+          current = window == vim.api.nvim_get_current_win(),
+        }
+      end
+    end
+    return vim.NIL
+  ]])
+  return found ~= vim.NIL and found or nil
+end
+
+--- Waits until the floating window is what `condition` says, and returns it.
+function Child:wait_float(what, condition)
+  local found
+  self:wait(what, function()
+    found = self:float()
+    return found and condition(found)
+  end)
+  return found
+end
+
+function Child:wait_no_float()
+  self:wait('no window floats', function()
+    return self:float() == nil
+  end)
+end
+
 --- Sends the server a notification of the test's own.
 function Child:tell(method, params)
   self:lua('vim.lsp.get_clients({ name = "phi-ls" })[1]:notify(...)', method, params or vim.empty_dict())
 end
 
+--- All messages the scripted server has received, answers to its own requests among them.
+function Child:all_received()
+  return self:lua([[return vim.lsp.get_clients({ name = 'phi-ls' })[1]:request_sync('test/received', {}, 5000).result]])
+end
+
 --- The messages of one method the scripted server has received.
 function Child:received(method)
-  local all = self:lua([[return vim.lsp.get_clients({ name = 'phi-ls' })[1]:request_sync('test/received', {}, 5000).result]])
   return vim.tbl_filter(function(message)
     return message.method == method
-  end, all)
+  end, self:all_received())
 end
 
 function Child:wait(what, condition)

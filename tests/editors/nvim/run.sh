@@ -23,6 +23,7 @@ run() {
 
 echo "== Neovim plugin, scripted answers"
 run plugin_test.lua
+run assistant_test.lua
 [ "${1:-}" != plugin ] || exit 0
 
 echo "== Neovim plugin, the server and the starter model"

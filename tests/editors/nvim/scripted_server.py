@@ -2,15 +2,17 @@
 """A language server that answers from a list of rules: what the plugin does is tested against answers a model gives
 only by luck (a late one, a stale one, one that replaces closers, several at once).
 
-The rules come as `initializationOptions.rules`, the position encoding as `initializationOptions.encoding`. A rule
-applies where the line before the cursor ends with `at`:
+The rules come as `initializationOptions.rules`, the position encoding as `initializationOptions.encoding`, commands
+that are answered late as `initializationOptions.heldCommands`. A rule applies where the line before the cursor ends
+with `at`:
 
     {"at": "def ", "insert": ["add(a, b):"], "before": "", "after": "", "hold": false, "deaf": false,
      "command": null}
 
 `insert` holds one text per alternative (all are sent when invoked, the first one otherwise); `before` and `after` are
 the texts around the cursor that the range covers; a held answer waits for `test/release`, or for its cancellation
-unless the rule is `deaf`. `test/received` returns every message so far.
+unless the rule is `deaf`. `test/received` returns every message so far; `test/send` makes the server send a message
+of the test's: a notification, or a request, whose answer is among what was received.
 """
 
 import json
@@ -43,6 +45,7 @@ def receive():
 class Server:
     def __init__(self):
         self.rules = []
+        self.held_commands = []
         self.encoding = "utf-16"
         self.documents = {}
         self.held = {}
@@ -52,11 +55,13 @@ class Server:
         options = params.get("initializationOptions") or {}
         self.rules = options.get("rules", [])
         self.encoding = options.get("encoding", "utf-16")
+        self.held_commands = options.get("heldCommands", [])
         return {
             "capabilities": {
                 "positionEncoding": self.encoding,
                 "textDocumentSync": 1,
                 "inlineCompletionProvider": True,
+                "codeActionProvider": True,
                 "executeCommandProvider": {"commands": ["test.accepted"]},
             },
             "serverInfo": {"name": "scripted", "version": "1"},
@@ -112,6 +117,11 @@ class Server:
             return {"items": items}
         if method == "test/received":
             return self.received
+        if method == "textDocument/codeAction":
+            return []
+        if method == "workspace/executeCommand" and params["command"] in self.held_commands:
+            self.held[message["id"]] = ({}, False)
+            return None
         return {}
 
     def notification(self, method, params):
@@ -127,6 +137,8 @@ class Server:
             self.held = {}
         elif method == "test/status":
             send({"method": "phi-ls/status", "params": params})
+        elif method == "test/send":
+            send(params)
         elif method == "test/crash":
             sys.exit(3)
         elif method == "exit":

@@ -24,15 +24,18 @@ local LINES = {
 -- What is typed at the end of the file, and the line with it.
 local TYPED = '        return '
 
-local function start(lines)
+---@param contents string[]|string lines, or bytes
+---@param max_tokens integer? of an answer
+local function start(contents, max_tokens)
+  local file = type(contents) == 'string' and { bytes = contents } or { lines = contents }
   local child = harness.start({
     cmd = { vim.env.PHI_LS_BIN },
     settings = {
       completion = { model = 'starter', timeBudgetMs = 60000 },
-      assistant = { model = 'starter', maxTokens = 32 },
+      assistant = { model = 'starter', maxTokens = max_tokens or 32 },
     },
     ui = 'extmarks',
-  }, { name = FILE, lines = lines })
+  }, vim.tbl_extend('error', file, { name = FILE }), 'vim.o.fixendofline = false')
   child:lua('vim.bo.autoindent, vim.bo.indentexpr = false, ""')
   child:wait('the model is loaded', function()
     return child:lua('return require("phi-ls.client").status.state') == 'ready'
@@ -150,6 +153,73 @@ test('an explanation grows in a window that q closes', function()
   end, debug.traceback)
   child:quit()
   assert(ok, err)
+end)
+
+--- Runs `body` with the cursor in a file of these bytes, and ends the child.
+local function with_bytes(bytes, cursor, body)
+  return function()
+    local child = start(bytes, 256)
+    local ok, err = xpcall(function()
+      child:call('nvim_win_set_cursor', 0, cursor)
+      body(child)
+    end, debug.traceback)
+    child:quit()
+    assert(ok, err)
+  end
+end
+
+--- Takes the action `title` from the menu, applies what comes of it and takes it back. The starter's edits are not
+--- judged, only that they are applied as shown.
+local function apply_and_undo(child, title, bytes)
+  child:lua('local title = ... vim.lsp.buf.code_action({ apply = true, filter = function(action) return action.title == title end })', title)
+  local diff = child:wait_float('the diff is shown', function(float)
+    return float.footer:find('apply', 1, true) ~= nil
+  end)
+  equal(diff.title, (' %s '):format(title))
+  equal(child:saved(), bytes, 'the file before')
+  child:press('y')
+  child:wait_no_float()
+  local after = child:saved()
+  for line in vim.gsplit(diff.text, '\n', { plain = true }) do
+    local added = line:match('^%+(.*)')
+    assert(not added or after:find(added, 1, true), ('%q is not in %q'):format(line, after))
+  end
+  assert(after ~= bytes, 'the file is changed')
+  child:press('u')
+  child:wait('it is undone', function()
+    return child:lua('return vim.fn.undotree().seq_cur') == 0
+  end)
+  equal(child:saved(), bytes, 'the file after undo')
+end
+
+local MEAN = {
+  'def mean(values):',
+  '    total = 0',
+  '    for value in values:',
+  '        total += value',
+  '    return total / len(values)',
+  '',
+}
+
+for name, bytes in pairs({
+  ['Unix'] = table.concat(MEAN, '\n'),
+  ['Windows'] = table.concat(MEAN, '\r\n'),
+  ['no final'] = table.concat(MEAN, '\n', 1, 5),
+}) do
+  test(('a refactoring is shown, applied and taken back: %s line ends'):format(name), with_bytes(bytes, { 3, 0 }, function(child)
+    apply_and_undo(child, 'Refactor this function', bytes)
+  end))
+end
+
+test("another server's problem is fixed", function()
+  local bytes = 'def add(a, b):\n    retrun a + b\n'
+  with_bytes(bytes, { 2, 4 }, function(child)
+    child:lua([[
+      local problem = { lnum = 1, col = 4, end_col = 10, message = 'invalid syntax', severity = 1, source = 'lint' }
+      vim.diagnostic.set(vim.api.nvim_create_namespace('lint'), 0, { problem })
+    ]])
+    apply_and_undo(child, 'Fix this problem', bytes)
+  end)()
 end)
 
 harness.run(tests)

@@ -10,19 +10,45 @@ local api = vim.api
 ---@field fraction number? while loading: how much is done, 0 to 1
 M.status = { state = 'stopped' }
 
+---@type string? the last message that was too long to be shown
+M.message = nil
+
 ---@type phi-ls.Config
 local config
 -- Sentences a person has been shown: each is shown once.
 local told = {} ---@type table<string, boolean>
 local stopping = false
 
+-- Columns of the last line that messages do not get.
+local COLUMNS_OF_OTHERS = 12
+
+--- Shows a message. One that is too long for its place would make Neovim wait for a key, whatever a person is typing:
+--- it is shortened, and `:PhiLs status` has it whole.
+---@param message string
+---@param level integer
+local function tell(message, level)
+  local room = vim.o.columns * math.max(1, vim.o.cmdheight) - COLUMNS_OF_OTHERS
+  local shown = message:match('^[^\n]*')
+  if #shown < #message or api.nvim_strwidth(shown) > room then
+    M.message = message
+    shown = vim.fn.strcharpart(shown, 0, room - 1) .. '…'
+  end
+  vim.notify(shown, level)
+end
+
 ---@param message string
 ---@param level integer
 local function tell_once(message, level)
   if not told[message] then
     told[message] = true
-    vim.notify('phi-ls: ' .. message, level)
+    tell('phi-ls: ' .. message, level)
   end
+end
+
+--- Handles `window/showMessage`.
+local function on_message(_, params)
+  local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
+  tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
 
 ---@param state string
@@ -124,11 +150,21 @@ function M.attach(buf)
     settings = { ['phi-ls'] = settings },
     handlers = {
       ['phi-ls/status'] = on_status,
+      ['window/showMessage'] = on_message,
       ['phi-ls/answer'] = function(...)
         require('phi-ls.answer').on_answer(...)
       end,
+      ['workspace/applyEdit'] = function(...)
+        return require('phi-ls.review').on_apply_edit(...)
+      end,
     },
-    on_init = function()
+    commands = {
+      ['phi-ls.ask'] = function(...)
+        require('phi-ls.answer').ask(...)
+      end,
+    },
+    on_init = function(client)
+      require('phi-ls.problems').attach(client)
       if M.status.state == 'starting' then
         set_status('ready')
       end

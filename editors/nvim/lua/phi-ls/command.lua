@@ -21,6 +21,9 @@ function subcommands.status()
       buffers == 1 and '' or 's'
     )
   end
+  if client.message then
+    vim.list_extend(lines, { 'the last long message:', client.message })
+  end
   vim.api.nvim_echo({ { table.concat(lines, '\n') } }, false, {})
 end
 

@@ -15,6 +15,8 @@ M.defaults = {
   root_markers = { '.git', 'Cargo.toml', 'pyproject.toml', 'package.json', 'go.mod', 'CMakeLists.txt', 'pom.xml' },
   -- What draws ghost text: 'builtin' (vim.lsp.inline_completion), 'extmarks' (the plugin), 'auto' (builtin if there).
   ui = 'auto',
+  -- Show the diff of an edit (fix, refactor, document, write tests) before it is applied.
+  confirm_edits = true,
   -- Insert-mode keys; false leaves a key alone. A key does what it did before where no ghost text is shown.
   keymaps = {
     accept = '<Tab>',
@@ -34,6 +36,7 @@ local TYPES = {
   filetypes = 'table',
   root_markers = 'table',
   ui = 'string',
+  confirm_edits = 'boolean',
   keymaps = 'table',
 }
 
