@@ -23,8 +23,10 @@ fn property(key: &KeyDescription) -> Value {
 #[test]
 fn the_vs_code_manifest_has_the_servers_settings() {
     let mut found = manifest()["contributes"]["configuration"]["properties"].clone();
-    let own = found.as_object_mut().and_then(|found| found.remove("phi-ls.serverPath"));
-    assert!(own.is_some(), "phi-ls.serverPath is the extension's own setting");
+    for own in ["phi-ls.serverPath", "phi-ls.confirmEdits"] {
+        let removed = found.as_object_mut().and_then(|found| found.remove(own));
+        assert!(removed.is_some(), "{own} is the extension's own setting");
+    }
 
     let expected: Map<String, Value> =
         Settings::describe().iter().map(|key| (format!("phi-ls.{}", key.key), property(key))).collect();
@@ -32,7 +34,7 @@ fn the_vs_code_manifest_has_the_servers_settings() {
     assert!(
         found == expected,
         "`contributes.configuration.properties` in editors/vscode/package.json is out of date; beside \
-         phi-ls.serverPath it should be\n{}",
+         the extension's own it should be\n{}",
         serde_json::to_string_pretty(&expected).expect("JSON can be printed")
     );
 }

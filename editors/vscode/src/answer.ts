@@ -1,14 +1,17 @@
-// Answers of the assistant: a panel beside the editor with Markdown that grows while the model writes. It runs no scripts
-// and loads nothing.
+// Answers of the assistant: a panel beside the editor with Markdown that grows while the model writes. What is asked
+// about an answer is answered in the same panel, below it.
 
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
 import { ExecuteCommandRequest, type LanguageClient, type Middleware, type StaticFeature } from "vscode-languageclient/node";
+import type { PageMessage, PageState } from "./page_protocol";
 
 /** The parameters of the server's `phi-ls/answer` notification. */
 export interface AnswerParams {
   /** The same in all messages of one answer. */
   id: number;
+  /** The answer this one follows. */
+  follows?: number;
   uri: string;
   title: string;
   model: string;
@@ -23,9 +26,7 @@ export interface AnswerParams {
 }
 
 const ASK_COMMAND = "phi-ls.ask";
-// Without scripts the panel is loaded anew for every piece. One that comes before the last is loaded takes its place, so
-// that nothing would be seen before the end.
-const LOADING_MS = 300;
+const FOLLOW_UP_COMMAND = "phi-ls.followUp";
 
 /** Tells the server that answers are shown here as they are written. */
 export const answersFeature: StaticFeature = {
@@ -37,14 +38,27 @@ export const answersFeature: StaticFeature = {
   clear() {},
 };
 
-interface Answer {
-  id: number;
+/** One question and its answer. */
+interface Part {
+  /** What the server calls the answer. */
+  id?: number;
+  /** Nothing for the one from the menu. */
+  question?: string;
+  text: string;
+}
+
+/** What the panel shows. */
+interface Conversation {
   title: string;
   uri: string;
-  text: string;
+  parts: Part[];
   /** What stands below the text. */
   note: string;
-  done: boolean;
+  writing: boolean;
+  /** The last question has no answer. */
+  failed: boolean;
+  /** Nobody wants it any more. */
+  closed: boolean;
 }
 
 /** A question the server has not answered yet. */
@@ -56,94 +70,195 @@ interface Question {
 
 export class AnswerPanel implements vscode.Disposable {
   private panel: vscode.WebviewPanel | undefined;
-  /** What the panel shows. */
-  private shown: Answer | undefined;
-  private readonly growing = new Map<number, Answer>();
-  private readonly closed = new Set<number>();
+  /** The page inside the panel is loaded. */
+  private ready = false;
+  private shown: Conversation | undefined;
+  /** By the ids of its answers: those that are written, or shown. */
+  private readonly conversations = new Map<number, Conversation>();
   private readonly questions = new Set<Question>();
   private rendering = false;
   private stale = false;
 
+  constructor(
+    private readonly extension: vscode.Uri,
+    private readonly client: () => LanguageClient | undefined,
+  ) {}
+
   /** Asks by requests that can be cancelled. */
-  middleware(client: () => LanguageClient | undefined): NonNullable<Middleware["executeCommand"]> {
-    return async (command, args, next) => {
-      const asked = client();
-      if (command !== ASK_COMMAND || asked === undefined) {
-        return next(command, args);
-      }
-      const { title, uri } = (args[0] ?? {}) as { title: string; uri: string };
-      const question = { title, uri, cancel: new vscode.CancellationTokenSource() };
-      this.questions.add(question);
-      try {
-        return await asked.sendRequest(ExecuteCommandRequest.type, { command, arguments: args }, question.cancel.token);
-      } catch (error) {
-        if (!question.cancel.token.isCancellationRequested) {
-          return asked.handleFailedRequest(ExecuteCommandRequest.type, undefined, error, undefined);
-        }
-      } finally {
-        this.questions.delete(question);
-        question.cancel.dispose();
-      }
-    };
-  }
+  readonly executeCommand: NonNullable<Middleware["executeCommand"]> = async (command, args, next) => {
+    const client = this.client();
+    if (command !== ASK_COMMAND || client === undefined) {
+      return next(command, args);
+    }
+    const { title, uri } = (args[0] ?? {}) as { title: string; uri: string };
+    try {
+      return await this.request(client, command, args, title, uri);
+    } catch (error) {
+      return client.handleFailedRequest(ExecuteCommandRequest.type, undefined, error, undefined);
+    }
+  };
 
   /** Handles `phi-ls/answer`. */
   receive(params: AnswerParams): void {
-    const { id, title, uri } = params;
-    const answer = this.growing.get(id) ?? { id, title, uri, text: "", note: "", done: false };
-    answer.text = params.text ?? answer.text + params.delta;
-    answer.done = params.done;
-    answer.note = params.done ? note(params) : "writing \u2026";
-    this.growing.set(id, answer);
-    // An edit has nothing to read unless it was not applied.
-    if (answer.text !== "" && !this.closed.has(id)) {
-      this.show(answer);
+    const conversation = this.conversationOf(params);
+    const part = conversation.parts.at(-1);
+    if (part === undefined) {
+      return;
     }
-    if (params.done) {
-      this.growing.delete(id);
-      this.closed.delete(id);
+    part.id ??= params.id;
+    part.text = params.text ?? part.text + params.delta;
+    conversation.writing = !params.done;
+    conversation.failed = params.done && params.reason !== undefined;
+    conversation.note = params.done ? note(params) : "writing \u2026";
+    // An edit has nothing to read unless it was not applied.
+    if (conversation === this.shown || (part.text !== "" && !conversation.closed)) {
+      this.show(conversation);
+    }
+    if (params.done && conversation !== this.shown) {
+      this.forget(conversation);
     }
   }
 
-  /** Forgets what a server that is gone was writing. */
+  /** Forgets what a server that is gone was writing, and what it could be asked about. */
   reset(): void {
-    if (this.shown && !this.shown.done) {
-      this.shown.done = true;
-      this.shown.note = "the server ended before the answer did";
+    if (this.shown) {
+      if (this.shown.writing) {
+        this.shown.note = "the server ended before the answer did";
+      }
+      this.shown.writing = false;
+      this.shown.failed = true;
       void this.render();
     }
-    this.growing.clear();
-    this.closed.clear();
+    this.conversations.clear();
   }
 
   dispose(): void {
     this.panel?.dispose();
   }
 
-  private show(answer: Answer): void {
-    // The newest question has the panel.
-    if (this.panel && this.shown && this.shown.id > answer.id && !this.shown.done) {
-      return;
+  /** Sends a command that `cancel` may end. Nothing if it was ended. */
+  private async request(client: LanguageClient, command: string, args: unknown[], title: string, uri: string) {
+    const question = { title, uri, cancel: new vscode.CancellationTokenSource() };
+    this.questions.add(question);
+    try {
+      const params = { command, arguments: args };
+      return (await client.sendRequest(ExecuteCommandRequest.type, params, question.cancel.token)) as unknown;
+    } catch (error) {
+      if (!question.cancel.token.isCancellationRequested) {
+        throw error;
+      }
+      return undefined;
+    } finally {
+      this.questions.delete(question);
+      question.cancel.dispose();
     }
-    this.shown = answer;
-    if (this.panel === undefined) {
-      const where = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
-      const options = { enableScripts: false, enableCommandUris: false, localResourceRoots: [] };
-      this.panel = vscode.window.createWebviewPanel("phi-ls.answer", answer.title, where, options);
-      this.panel.onDidDispose(() => this.onClosed());
+  }
+
+  private conversationOf({ id, follows, uri, title }: AnswerParams): Conversation {
+    const known = this.conversations.get(id) ?? (follows === undefined ? undefined : this.conversations.get(follows));
+    const conversation = known ?? {
+      title,
+      uri,
+      parts: [{ text: "" }],
+      note: "",
+      writing: true,
+      failed: false,
+      closed: false,
+    };
+    this.conversations.set(id, conversation);
+    return conversation;
+  }
+
+  private forget(conversation: Conversation): void {
+    for (const [id, known] of this.conversations) {
+      if (known === conversation) {
+        this.conversations.delete(id);
+      }
     }
+  }
+
+  private show(conversation: Conversation): void {
+    const old = this.shown;
+    if (old !== undefined && old !== conversation) {
+      // The newest question has the panel.
+      if (old.writing && (old.parts[0]?.id ?? 0) > (conversation.parts[0]?.id ?? 0)) {
+        return;
+      }
+      if (!old.writing) {
+        this.forget(old);
+      }
+    }
+    this.shown = conversation;
+    this.panel ??= this.open(conversation.title);
     void this.render();
   }
 
-  private onClosed(): void {
-    const answer = this.shown;
-    this.panel = this.shown = undefined;
-    if (answer === undefined || answer.done) {
+  private open(title: string): vscode.WebviewPanel {
+    const where = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+    const resources = vscode.Uri.joinPath(this.extension, "out");
+    const options = { enableScripts: true, enableForms: false, localResourceRoots: [resources] };
+    const panel = vscode.window.createWebviewPanel("phi-ls.answer", title, where, options);
+    this.ready = false;
+    panel.onDidDispose(() => this.onClosed());
+    panel.webview.onDidReceiveMessage((message: PageMessage) => {
+      if ("ready" in message) {
+        this.ready = true;
+        void this.render();
+      } else {
+        void this.followUp(message.question);
+      }
+    });
+    // Hidden, it is unloaded.
+    panel.onDidChangeViewState(() => {
+      this.ready &&= panel.visible;
+    });
+    const script = panel.webview.asWebviewUri(vscode.Uri.joinPath(resources, "page.js"));
+    panel.webview.html = page(script.toString());
+    return panel;
+  }
+
+  private async followUp(question: string): Promise<void> {
+    const [client, conversation] = [this.client(), this.shown];
+    const about = conversation?.parts.at(-1)?.id;
+    if (client === undefined || conversation === undefined || about === undefined || !canAsk(conversation)) {
       return;
     }
-    this.closed.add(answer.id);
+    conversation.parts.push({ question, text: "" });
+    conversation.writing = true;
+    conversation.note = "writing \u2026";
+    void this.render();
+    const args = [{ answer: about, question }];
+    let refused: string | undefined;
+    try {
+      const result = await this.request(client, FOLLOW_UP_COMMAND, args, question, conversation.uri);
+      refused = (result as { reason?: string } | null | undefined)?.reason;
+    } catch (error) {
+      refused = error instanceof Error ? error.message : String(error);
+    }
+    // One that was refused has not been begun to be answered.
+    if (refused !== undefined && conversation.writing) {
+      conversation.writing = false;
+      conversation.failed = true;
+      conversation.note = refused;
+      void this.render();
+    }
+  }
+
+  private onClosed(): void {
+    const conversation = this.shown;
+    this.panel = this.shown = undefined;
+    this.ready = false;
+    if (conversation === undefined) {
+      return;
+    }
+    conversation.closed = true;
+    if (!conversation.writing) {
+      this.forget(conversation);
+      return;
+    }
+    const title = conversation.parts.at(-1)?.question ?? conversation.title;
     for (const question of this.questions) {
-      if (question.title === answer.title && question.uri === answer.uri) {
+      if (question.title === title && question.uri === conversation.uri) {
         question.cancel.cancel();
       }
     }
@@ -156,18 +271,24 @@ export class AnswerPanel implements vscode.Disposable {
       return;
     }
     this.rendering = true;
-    while (this.stale && this.shown) {
+    while (this.stale && this.shown && this.ready) {
       this.stale = false;
-      const { title, text, note } = this.shown;
-      const body = await markdown(text);
+      const { title, parts, note } = this.shown;
+      const state: PageState = { parts: [], note, canAsk: canAsk(this.shown) };
+      for (const { question, text } of parts) {
+        state.parts.push({ question, html: await markdown(text) });
+      }
       if (this.panel) {
         this.panel.title = title;
-        this.panel.webview.html = html(title, body, note);
+        await this.panel.webview.postMessage(state);
       }
-      await new Promise((resolve) => setTimeout(resolve, LOADING_MS));
     }
     this.rendering = false;
   }
+}
+
+function canAsk({ writing, failed }: Conversation): boolean {
+  return !writing && !failed;
 }
 
 function note({ model, reason, timings }: AnswerParams): string {
@@ -180,32 +301,39 @@ async function markdown(text: string): Promise<string> {
   try {
     return await vscode.commands.executeCommand<string>("markdown.api.render", text);
   } catch {
-    return `<pre>${escaped(text)}</pre>`;
+    return `<pre>${text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`)}</pre>`;
   }
 }
 
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-function html(title: string, body: string, note: string): string {
+/** Runs one script, `script`, and loads nothing else from anywhere. */
+function page(script: string): string {
   const nonce = randomBytes(16).toString("base64");
+  const policy = `default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
 <html>
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'nonce-${nonce}'">
-<title>${escaped(title)}</title>
+<meta http-equiv="Content-Security-Policy" content="${policy}">
 <style nonce="${nonce}">
 body { font-family: var(--vscode-font-family); font-size: var(--vscode-font-size); line-height: 1.5; padding: 0.5em 1.5em; }
+h2 { border-top: 1px solid var(--vscode-panel-border); font-size: 1.2em; margin-top: 1.5em; padding-top: 1em; }
 pre { background: var(--vscode-textCodeBlock-background); padding: 0.7em; white-space: pre-wrap; }
 code { font-family: var(--vscode-editor-font-family); }
-footer { color: var(--vscode-descriptionForeground); margin-top: 1.5em; }
+pre code { background: none; color: var(--vscode-editor-foreground); padding: 0; }
+footer { color: var(--vscode-descriptionForeground); margin: 1.5em 0; }
+input {
+  background: var(--vscode-input-background); border: 1px solid var(--vscode-input-border, transparent); box-sizing: border-box;
+  color: var(--vscode-input-foreground); font: inherit; padding: 0.4em 0.6em; width: 100%;
+}
+input:focus { outline: 1px solid var(--vscode-focusBorder); }
+input::placeholder { color: var(--vscode-input-placeholderForeground); }
 </style>
 </head>
 <body>
-<main>${body}</main>
-<footer>${escaped(note)}</footer>
+<main></main>
+<footer></footer>
+<input type="text" hidden placeholder="Ask further" aria-label="Ask further">
+<script nonce="${nonce}" src="${script}"></script>
 </body>
 </html>`;
 }

@@ -10,6 +10,7 @@ import {
   type ServerOptions,
 } from "vscode-languageclient/node";
 import { AnswerPanel, type AnswerParams, answersFeature } from "./answer";
+import { EditReview } from "./review";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
 import { StatusItem, type StatusParams } from "./status";
@@ -22,22 +23,27 @@ let client: LanguageClient | undefined;
 let log: vscode.LogOutputChannel;
 let status: StatusItem;
 let answers: AnswerPanel;
+let review: EditReview;
+let restarts = 0;
+let restarted: Promise<void> = Promise.resolve();
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   status = new StatusItem();
-  answers = new AnswerPanel();
+  answers = new AnswerPanel(context.extensionUri, () => client);
+  review = new EditReview(() => client);
   context.subscriptions.push(
     log,
     status,
     answers,
+    review,
     vscode.commands.registerCommand("phi-ls.restart", restart),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.toggle", toggle),
     vscode.workspace.onDidChangeConfiguration(onConfiguration),
     vscode.workspace.onDidGrantWorkspaceTrust(sendSettings),
   );
-  await start();
+  await restart();
 }
 
 export async function deactivate(): Promise<void> {
@@ -48,7 +54,7 @@ async function start(): Promise<void> {
   const wanted = vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
   const command = await findServer(wanted);
   if (command === undefined) {
-    await reportMissing(wanted);
+    void reportMissing(wanted);
     return;
   }
   const starting: StatusParams = { state: "loading", message: `starting ${command}` };
@@ -75,7 +81,10 @@ function clientOptions(): LanguageClientOptions {
     documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
     initializationOptions: serverSettings(),
     outputChannel: log,
-    middleware: { executeCommand: answers.middleware(() => client) },
+    middleware: {
+      executeCommand: answers.executeCommand,
+      workspace: { handleApplyEdit: review.handleApplyEdit },
+    },
     errorHandler: {
       error: () => ({ action: ErrorAction.Continue }),
       closed: () => {
@@ -102,9 +111,17 @@ async function stop(): Promise<void> {
   await old?.dispose().catch((error: unknown) => log.warn("stopping the server", error));
 }
 
-async function restart(): Promise<void> {
-  await stop();
-  await start();
+/** Starts the server anew. A server that is starting cannot be stopped: one start waits for the other. */
+function restart(): Promise<void> {
+  const turn = ++restarts;
+  restarted = restarted.then(async () => {
+    // A later one is about to do the same.
+    if (turn === restarts) {
+      await stop();
+      await start();
+    }
+  });
+  return restarted;
 }
 
 async function reportMissing(wanted: string): Promise<void> {

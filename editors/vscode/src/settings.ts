@@ -4,7 +4,7 @@
 import * as vscode from "vscode";
 
 // The extension's own.
-const NOT_FOR_THE_SERVER = new Set(["phi-ls.serverPath", "phi-ls.trace.server"]);
+const NOT_FOR_THE_SERVER = new Set(["phi-ls.confirmEdits", "phi-ls.serverPath", "phi-ls.trace.server"]);
 
 interface Manifest {
   contributes: { configuration: { properties: Record<string, unknown> } };

@@ -383,6 +383,14 @@ test('what is asked further is answered in the same window', with(LINES, functio
   equal(child:float().title, ' Explain this ')
 end))
 
+test('a further question that is refused says why', with(LINES, function(child)
+  say(child, DONE)
+  wait_answer(child, 'It adds.')
+  ask_further(child, 'Why?')
+  child:tell('test/release', { applied = false, reason = 'this file is excluded' })
+  equal(wait_answer(child, 'It adds.\n\n## Why?\n\n(this file is excluded)').footer, ' q close ')
+end))
+
 test('a question without words is not asked', with(LINES, function(child)
   say(child, DONE)
   wait_answer(child, 'It adds.')

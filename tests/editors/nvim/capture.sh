@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Draws a picture of ghost text in a real terminal: Neovim with the plugin, the server and the starter model in tmux.
+# Draws the pictures of the plugin in a real terminal: Neovim with the server and the starter model in tmux.
 #
-#   tests/editors/nvim/capture.sh [OUT.svg]      default: editors/nvim/ghost-text.svg
+#   tests/editors/nvim/capture.sh [FOLDER]      default: editors/nvim; ghost-text.svg, explanation.svg and diff.svg
 #
 # Needs tmux, and what run.sh needs.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-out=${1:-$root/editors/nvim/ghost-text.svg}
+out=$(realpath "${1:-$root/editors/nvim}")
 nvim=$("$here/install.sh")
 export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}
 server=${PHI_LS_BIN:-$root/target/debug/phi-ls}
@@ -27,9 +27,30 @@ vim.opt.fillchars = { eob = ' ' }
 vim.o.statusline = ' %f %m%=%{v:lua.require("phi-ls").statusline()}  %l:%c '
 vim.g.loaded_python3_provider = 0
 vim.cmd('filetype plugin indent on')
-require('phi-ls').setup({ cmd = { '$server' }, settings = { completion = { model = 'starter', timeBudgetMs = 60000 } } })
+require('phi-ls').setup({
+  cmd = { '$server' },
+  settings = {
+    completion = { model = 'starter', timeBudgetMs = 60000 },
+    assistant = { model = 'starter', maxTokens = 86 },
+  },
+})
+-- Takes one action from the menu.
+function _G.choose(title)
+  vim.lsp.buf.code_action({ apply = true, filter = function(action) return action.title == title end })
+end
+-- What the border of the floating window says.
+function _G.footer()
+  for _, window in ipairs(vim.api.nvim_list_wins()) do
+    local chunks = vim.api.nvim_win_get_config(window).footer
+    if chunks then
+      return vim.iter(chunks):map(function(chunk) return chunk[1] end):join('')
+    end
+  end
+  return ''
+end
 LUA
 cp "$here/capture.py.txt" "$work/shapes.py"
+cp "$here/capture_mean.py.txt" "$work/mean.py"
 
 ask() { "$nvim" --server "$work/socket" --remote-expr "luaeval('$1')" 2>/dev/null; }
 
@@ -43,10 +64,21 @@ until_true() { # until_true WHAT LUA-EXPRESSION: polls for two minutes
     exit 1
 }
 
+picture() { # picture NAME: once the screen has come to rest
+    until
+        "${tmux[@]}" capture-pane -p -e > "$work/screen.ansi"
+        sleep 0.3
+        "${tmux[@]}" capture-pane -p -e | cmp -s - "$work/screen.ansi"
+    do :; done
+    python3 "$here/ansi_to_svg.py" < "$work/screen.ansi" > "$out/$1"
+    echo "$out/$1: $(wc -c < "$out/$1") bytes"
+}
+
 export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config
 "${tmux[@]}" new-session -d -x 80 -y 24 -c "$work" \
     "env TERM=tmux-256color COLORTERM=truecolor '$nvim' -u init.lua -i NONE --listen '$work/socket' shapes.py"
 until_true 'the model is loaded' 'require("phi-ls").statusline() == "phi-ls"'
+
 "${tmux[@]}" send-keys G o
 until_true 'it inserts' 'vim.api.nvim_get_mode().mode == "i"'
 # Out of the body that Neovim indents to.
@@ -55,6 +87,21 @@ until_true 'it inserts' 'vim.api.nvim_get_mode().mode == "i"'
 "${tmux[@]}" send-keys Enter
 until_true 'ghost text is shown' \
     'vim.fn.line(".") == 20 and require("phi-ls").visible() and require("phi-ls").statusline() == "phi-ls"'
-"${tmux[@]}" capture-pane -p -e > "$work/screen.ansi"
-python3 "$here/ansi_to_svg.py" < "$work/screen.ansi" > "$out"
-echo "$out: $(wc -c < "$out") bytes"
+picture ghost-text.svg
+"${tmux[@]}" send-keys Tab Escape
+until_true 'it does not insert' 'vim.api.nvim_get_mode().mode == "n"'
+
+"${tmux[@]}" send-keys -l ':edit! mean.py'
+"${tmux[@]}" send-keys Enter
+until_true 'the other file is open' 'require("phi-ls").attached() and vim.fn.expand("%") == "mean.py"'
+"${tmux[@]}" send-keys -l ':8 | lua choose("Explain this function")'
+"${tmux[@]}" send-keys Enter
+until_true 'the explanation is there' 'footer():find("ask further", 1, true) ~= nil'
+picture explanation.svg
+"${tmux[@]}" send-keys q
+until_true 'it is closed' 'footer() == ""'
+
+"${tmux[@]}" send-keys -l ':5 | lua choose("Refactor this function")'
+"${tmux[@]}" send-keys Enter
+until_true 'the diff is shown' 'footer():find("apply", 1, true) ~= nil'
+picture diff.svg

@@ -10,9 +10,9 @@ with `at`:
      "command": null}
 
 `insert` holds one text per alternative (all are sent when invoked, the first one otherwise); `before` and `after` are
-the texts around the cursor that the range covers; a held answer waits for `test/release`, or for its cancellation
-unless the rule is `deaf`. `test/received` returns every message so far; `test/send` makes the server send a message
-of the test's: a notification, or a request, whose answer is among what was received.
+the texts around the cursor that the range covers; a held answer waits for `test/release` (its parameters, if there are any, are the answer then), or for its cancellation
+unless the rule is `deaf`. `test/received` returns every message so far; `test/send` makes the server send a message of
+the test's: a notification, or a request, whose answer is among what was received.
 """
 
 import json
@@ -133,7 +133,7 @@ class Server:
             self.cancel(params["id"])
         elif method == "test/release":
             for request_id, (result, _) in self.held.items():
-                send({"id": request_id, "result": result})
+                send({"id": request_id, "result": params or result})
             self.held = {}
         elif method == "test/status":
             send({"method": "phi-ls/status", "params": params})

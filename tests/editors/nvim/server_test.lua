@@ -132,33 +132,10 @@ test('one word, then the rest', typed_with_ghost(function(child, ghost)
   end)
 end))
 
-test('an explanation grows in a window that q closes', function()
-  local child = start(LINES)
-  local ok, err = xpcall(function()
-    child:lua([[
-      vim.api.nvim_win_set_cursor(0, { 9, 10 })
-      vim.lsp.buf.code_action({
-        apply = true,
-        filter = function(action) return action.title == 'Explain this method' end,
-      })
-    ]])
-    child:wait('the answer is shown', function()
-      return child:lua('return #vim.api.nvim_list_wins()') == 2 and #child:text() > 20
-    end)
-    child:press('q')
-    child:wait('the window is closed', function()
-      return child:lua('return #vim.api.nvim_list_wins()') == 1
-    end)
-    equal(child:text(), table.concat(LINES, '\n'), 'the document')
-  end, debug.traceback)
-  child:quit()
-  assert(ok, err)
-end)
-
 --- Runs `body` with the cursor in a file of these bytes, and ends the child.
-local function with_bytes(bytes, cursor, body)
+local function with_bytes(bytes, cursor, body, max_tokens)
   return function()
-    local child = start(bytes, 256)
+    local child = start(bytes, max_tokens or 256)
     local ok, err = xpcall(function()
       child:call('nvim_win_set_cursor', 0, cursor)
       body(child)
@@ -168,10 +145,42 @@ local function with_bytes(bytes, cursor, body)
   end
 end
 
+--- Takes the action `title` from the menu.
+local function choose(child, title)
+  child:lua(
+    [[
+      local title = ...
+      vim.lsp.buf.code_action({ apply = true, filter = function(action) return action.title == title end })
+    ]],
+    title
+  )
+end
+
+test('an explanation grows in a window, is asked further about, and q closes it', with_bytes(table.concat(LINES, '\n'), { 9, 10 }, function(child)
+  choose(child, 'Explain this method')
+  local function can_ask(float)
+    return float.footer:find('ask further', 1, true) ~= nil
+  end
+  local explanation = child:wait_float('the explanation is there', can_ask).text
+  assert(#explanation > 20, explanation)
+  child:press('f')
+  child:wait_screen('Ask further:')
+  child:press('Why pi?<CR>')
+  local begin = explanation .. '\n\n## Why pi?\n\n'
+  local both = child:wait_float('the second answer is there', function(float)
+    return can_ask(float) and float.text ~= explanation
+  end).text
+  equal(both:sub(1, #begin), begin)
+  assert(#both > #begin, both)
+  child:press('q')
+  child:wait_no_float()
+  equal(child:text(), table.concat(LINES, '\n'), 'the document')
+end, 32))
+
 --- Takes the action `title` from the menu, applies what comes of it and takes it back. The starter's edits are not
 --- judged, only that they are applied as shown.
 local function apply_and_undo(child, title, bytes)
-  child:lua('local title = ... vim.lsp.buf.code_action({ apply = true, filter = function(action) return action.title == title end })', title)
+  choose(child, title)
   local diff = child:wait_float('the diff is shown', function(float)
     return float.footer:find('apply', 1, true) ~= nil
   end)

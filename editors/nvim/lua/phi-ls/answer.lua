@@ -24,6 +24,7 @@ local HEIGHT = 20
 ---@field request integer? the follow-up question that is under way
 ---@field buf integer?
 ---@field win integer?
+---@field room integer? lines of the screen it may take
 ---@field closed boolean? nobody wants it any more
 
 -- By the ids of its answers: those that are written, or shown.
@@ -34,18 +35,18 @@ local asked = {} ---@type table<integer, { client_id: integer, title: string, ur
 ---@param client vim.lsp.Client
 ---@param command lsp.Command
 ---@param buf integer?
----@param on_end fun(err: lsp.ResponseError?)
+---@param on_end fun(err: lsp.ResponseError?, result: table?)
 ---@return integer? request
 local function execute(client, command, buf, on_end)
   local request
   local sent, id = client:request('workspace/executeCommand', {
     command = command.command,
     arguments = command.arguments,
-  }, function(err)
+  }, function(err, result)
     if request then
       asked[request] = nil
     end
-    on_end(err)
+    on_end(err, result)
   end, buf)
   request = sent and id or nil
   return request
@@ -124,7 +125,10 @@ local function lines_of(conversation)
     vim.list_extend(lines, vim.split(part.text, '\n', { plain = true, trimempty = part.text == '' }))
   end
   if conversation.reason then
-    vim.list_extend(lines, { '', ('(%s)'):format(conversation.reason) })
+    if lines[#lines] ~= '' then
+      lines[#lines + 1] = ''
+    end
+    lines[#lines + 1] = ('(%s)'):format(conversation.reason)
   end
   return lines, last
 end
@@ -138,7 +142,7 @@ local function show(conversation)
   vim.bo[conversation.buf].modifiable = false
   local height = api.nvim_win_text_height(conversation.win, {}).all
   api.nvim_win_set_config(conversation.win, {
-    height = math.max(1, math.min(height, HEIGHT, vim.o.lines - 4)),
+    height = math.max(1, math.min(height, HEIGHT, conversation.room)),
     footer = footer(conversation),
     footer_pos = 'right',
   })
@@ -152,6 +156,8 @@ local function follow_up(conversation, question)
   if not client or not conversation.buf then
     return
   end
+  -- What was typed does not stay on the last line.
+  api.nvim_echo({ { '' } }, false, {})
   local about = conversation.parts[#conversation.parts].id
   table.insert(conversation.parts, { question = question, text = '' })
   conversation.writing, conversation.note = true, nil
@@ -161,11 +167,12 @@ local function follow_up(conversation, question)
     vim.cmd('normal! zt')
   end)
   local command = { command = 'phi-ls.followUp', arguments = { { answer = about, question = question } } }
-  conversation.request = execute(client, command, nil, function(err)
+  conversation.request = execute(client, command, nil, function(err, result)
     conversation.request = nil
+    local reason = err and err.message or vim.tbl_get(result or {}, 'reason')
     -- One that was refused has not been begun to be answered.
-    if err and conversation.writing then
-      conversation.writing, conversation.reason, conversation.note = false, err.message, nil
+    if reason and conversation.writing then
+      conversation.writing, conversation.reason, conversation.note = false, reason, nil
       if conversation.buf then
         show(conversation)
       end
@@ -218,9 +225,14 @@ local function open(conversation)
   end
   -- Whoever types meanwhile keeps the cursor.
   local enter = api.nvim_get_mode().mode == 'n'
+  -- The cursor's line stays in sight, as does the status line. The border takes two lines.
+  local above, below = vim.fn.screenrow() - 3, vim.o.lines - vim.o.cmdheight - vim.fn.screenrow() - 3
+  local under = below >= math.min(above, HEIGHT)
+  conversation.room = under and below or above
   conversation.win = api.nvim_open_win(buf, enter, {
     relative = 'cursor',
-    row = 1,
+    anchor = under and 'NW' or 'SW',
+    row = under and 1 or 0,
     col = 0,
     width = math.max(20, math.min(WIDTH, vim.o.columns - 4)),
     height = 1,
@@ -228,9 +240,11 @@ local function open(conversation)
     border = 'rounded',
     title = (' %s '):format(conversation.title),
   })
+  api.nvim_echo({ { '' } }, false, {})
   vim.wo[conversation.win].wrap = true
   vim.wo[conversation.win].linebreak = true
   vim.wo[conversation.win].conceallevel = 2
+  vim.wo[conversation.win].concealcursor = 'n'
   vim.keymap.set('n', 'q', function()
     api.nvim_win_close(0, true)
   end, { buffer = buf, nowait = true, desc = 'Close the answer' })

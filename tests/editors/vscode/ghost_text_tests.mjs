@@ -1,0 +1,102 @@
+// Ghost text: shown, accepted, taken back, dismissed.
+
+import assert from "node:assert/strict";
+import { fromTheCommandLine, page, picture, run, saved, status, until } from "./editor.mjs";
+
+const FILE = "shapes.py";
+export const LINES = [
+  "import math",
+  "",
+  "",
+  "class Circle:",
+  "    def __init__(self, radius):",
+  "        self.radius = radius",
+  "",
+  "    def area(self):",
+  "        return math.pi * self.radius ** 2",
+  "",
+  "    def circumference(self):",
+  "",
+];
+// How the last line begins, which the model is to complete.
+const TYPED = "        return ";
+const START = LINES.join("\n");
+
+/** Open at the start, with the cursor at its end. */
+export const files = { [FILE]: START + TYPED.trimEnd() };
+
+/** The ghost text on the screen: its first line inside the editor's line, the others below. */
+async function ghost() {
+  const first = await page.$$eval(".ghost-text-decoration", (all) => all.map((one) => one.textContent).join(""));
+  const more = await page.$$eval(".suggest-preview-text .view-line, .ghost-text .view-line", (all) =>
+    all.map((one) => one.textContent),
+  );
+  return [first, ...more].join("\n").replaceAll("\u00a0", " ");
+}
+
+/** Asks with the key for it. Right after a start the key may come to nothing: then it is pressed again. */
+async function askForGhostText() {
+  await until("ghost text is shown", async () => {
+    await page.keyboard.press("Alt+Backslash");
+    await page.waitForSelector(".ghost-text-decoration", { timeout: 5000 });
+    return ghost();
+  });
+}
+
+/** Selects and deletes the last line's text. */
+async function clearLine() {
+  await page.keyboard.press("Shift+Home");
+  await page.keyboard.press("Shift+Home");
+  await page.keyboard.press("Delete");
+}
+
+export const tests = {
+  // One key: a completion from before a key, which the key agrees with, may be another one.
+  async "ghost text is what the model says"() {
+    const shown = await until("ghost text is shown", async () => {
+      await page.keyboard.press("Space");
+      try {
+        await page.waitForSelector(".ghost-text-decoration", { timeout: 20_000 });
+        return ghost();
+      } catch (timeout) {
+        // Right after a start a key may come to nothing: the line is typed anew.
+        await clearLine();
+        await page.keyboard.type(TYPED.trimEnd(), { delay: 30 });
+        throw timeout;
+      }
+    });
+    await picture("ghost-text.png");
+    await saved(FILE, START + TYPED);
+    const { text } = fromTheCommandLine(["complete"], `${FILE}:${LINES.length}:${TYPED.length + 1}`);
+    assert.equal(shown, text);
+  },
+  async "typing shows ghost text that is not in the buffer"() {
+    await clearLine();
+    await saved(FILE, START);
+    await page.keyboard.type(TYPED, { delay: 30 });
+    await until("ghost text is shown", ghost);
+    await saved(FILE, START + TYPED);
+  },
+  async "Tab puts exactly the ghost text into the buffer, and undo takes it back"() {
+    const shown = await until("ghost text is shown", ghost);
+    await page.keyboard.press("Tab");
+    await saved(FILE, START + TYPED + shown);
+    await page.keyboard.press("Control+z");
+    await saved(FILE, START + TYPED);
+  },
+  async "Escape dismisses it"() {
+    await askForGhostText();
+    await page.keyboard.press("Escape");
+    await until("it is gone", async () => (await ghost()) === "");
+    await saved(FILE, START + TYPED);
+  },
+  async "the server can be restarted"() {
+    await run("phi-ls: Restart Server");
+    await status(/^phi-ls$/);
+    await page.click(".monaco-editor .view-line >> nth=0");
+    await page.keyboard.press("Control+End");
+    await askForGhostText();
+    await page.keyboard.press("Escape");
+    await saved(FILE, START + TYPED);
+  },
+};
