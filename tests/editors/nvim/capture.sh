@@ -31,7 +31,7 @@ require('phi-ls').setup({
   cmd = { '$server' },
   settings = {
     completion = { model = 'starter', timeBudgetMs = 60000 },
-    assistant = { model = 'starter', maxTokens = 86 },
+    assistant = { model = 'starter', maxTokens = 256 },
   },
 })
 -- Takes one action from the menu.

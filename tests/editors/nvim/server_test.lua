@@ -174,7 +174,7 @@ test('an explanation grows in a window, is asked further about, and q closes it'
   assert(#both > #begin, both)
   child:press('q')
   child:wait_no_float()
-  equal(child:text(), table.concat(LINES, '\n'), 'the document')
+  equal(child:saved(), table.concat(LINES, '\n'), 'the document')
 end, 32))
 
 --- Takes the action `title` from the menu, applies what comes of it and takes it back. The starter's edits are not

@@ -119,8 +119,9 @@ export const tests = {
     const { text, note } = await finished();
     assert.match(note, /smollm2.* \d+\.\d s$/i);
     const { answer } = fromTheCommandLine(["ask", "explain"], "mean.py:1");
-    // In the editor it may have fewer tokens.
-    assert.ok(words(answer).startsWith(words(text)), `${answer}\nbegins with\n${text}`);
+    // With fewer tokens than on the command line.
+    const [said] = text.split("(The answer breaks off here");
+    assert.ok(words(answer).startsWith(words(said)), `${answer}\nbegins with\n${said}`);
   },
   async "a further question is answered below, in the same panel"() {
     const before = await finished();

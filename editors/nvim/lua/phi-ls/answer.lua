@@ -243,6 +243,9 @@ local function open(conversation)
   api.nvim_echo({ { '' } }, false, {})
   vim.wo[conversation.win].wrap = true
   vim.wo[conversation.win].linebreak = true
+  -- Paragraphs are long lines: they are scrolled by what is seen of them.
+  vim.wo[conversation.win].smoothscroll = true
+  vim.wo[conversation.win].fillchars = 'eob: ,lastline: '
   vim.wo[conversation.win].conceallevel = 2
   vim.wo[conversation.win].concealcursor = 'n'
   vim.keymap.set('n', 'q', function()
