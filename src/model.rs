@@ -6,6 +6,7 @@ pub mod chat;
 pub mod config;
 pub mod decoder;
 pub mod describe;
+pub mod device;
 pub mod gguf;
 pub mod kv_cache;
 pub mod rope;
@@ -19,6 +20,7 @@ pub use chat::{ChatFormat, Prompt, Role, Turn};
 pub use config::ModelConfig;
 pub use decoder::Decoder;
 pub use describe::{ModelReport, describe};
+pub use device::DeviceDecoder;
 pub use gguf::GgufFile;
 pub use kv_cache::KvCache;
 pub use rope::RopeFactors;
@@ -103,6 +105,30 @@ pub trait LanguageModel: Send {
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError>;
 }
 
+/// Whether `sequence` can be computed at all by a model whose caches are like `expected`; from here on nothing fails but
+/// a device.
+fn check_sequence(config: &ModelConfig, sequence: &Sequence<'_>, expected: &KvCache) -> Result<(), ModelError> {
+    let Sequence { tokens, cache, logits } = sequence;
+    let vocab_size = config.vocab_size;
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
+        return Err(ModelError::Compute(format!("expected token ids below {vocab_size}, found {token}")));
+    }
+    if tokens.is_empty() && *logits == LogitRows::Last {
+        return Err(ModelError::Compute("expected at least one token where logits are asked for, found none".into()));
+    }
+    if !cache.is_like(expected) {
+        return Err(ModelError::Compute("expected a cache of this model, found one of another shape".into()));
+    }
+    let (most, found) = (config.max_positions(cache.factors()), cache.tokens().len() + tokens.len());
+    if found > most {
+        let factors = cache.factors();
+        return Err(ModelError::Compute(format!(
+            "expected at most {most} positions with {factors:?} rotary factors, found {found}"
+        )));
+    }
+    Ok(())
+}
+
 /// How a model is loaded.
 #[derive(Clone)]
 pub struct LoadOptions {
@@ -122,7 +148,8 @@ pub struct LoadedModel {
     pub chat: ChatFormat,
 }
 
-/// Loads the GGUF file at `path`; `progress` hears the fraction done, 0 to 1.
+/// Loads the GGUF file at `path`, onto the GPU where this build is made for one; `progress` hears the fraction done, 0 to
+/// 1.
 ///
 /// # Errors
 /// [`ModelError`], naming the file and the key or tensor.
@@ -131,12 +158,21 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     let config = ModelConfig::from_gguf(&gguf)?;
     let tokenizer = Tokenizer::from_gguf(&gguf)?;
     let chat = ChatFormat::recognise(&tokenizer);
-    let decoder = Decoder::load(&gguf, config, options, progress)?;
+    let (weight_bytes, model): (u64, Box<dyn LanguageModel>) = match device::gpu() {
+        Some(gpu) => {
+            let decoder = DeviceDecoder::load(&gguf, config, gpu, options, progress)?;
+            (decoder.weight_bytes(), Box::new(decoder))
+        }
+        None => {
+            let decoder = Decoder::load(&gguf, config, options, progress)?;
+            (decoder.weight_bytes(), Box::new(decoder))
+        }
+    };
     Ok(LoadedModel {
         name: gguf.name(),
         path: path.to_owned(),
-        weight_bytes: decoder.weight_bytes(),
-        model: Box::new(decoder),
+        weight_bytes,
+        model,
         tokenizer: Arc::new(tokenizer),
         chat,
     })

@@ -9,7 +9,7 @@ use super::gguf::GgufFile;
 use super::kv_cache::KvCache;
 use super::rope::{RopeFactors, RotaryEmbedding};
 use super::weights::{LayerWeights, Weights};
-use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence};
+use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
 use crate::kernels::attention::{AttentionInput, KvShape, attend};
 use crate::kernels::matmul::Activations;
 use crate::kernels::ops::{self, RopeStyle};
@@ -119,7 +119,8 @@ impl Decoder {
         logits: &mut Logits,
         observe: &mut dyn FnMut(Stage, &[f32]),
     ) -> Result<(), ModelError> {
-        sequences.iter().try_for_each(|sequence| self.check(sequence))?;
+        let expected = self.new_cache(RopeFactors::Short);
+        sequences.iter().try_for_each(|sequence| check_sequence(&self.config, sequence, &expected))?;
         if sequences.iter().all(|sequence| sequence.tokens.is_empty()) {
             *logits = Logits { values: Vec::new(), vocab_size: self.config.vocab_size };
             return Ok(());
@@ -137,31 +138,6 @@ impl Decoder {
             sequence.cache.commit(sequence.tokens);
         }
         self.output(logits);
-        Ok(())
-    }
-
-    /// Whether `sequence` can be computed at all; from here on nothing fails.
-    fn check(&self, sequence: &Sequence<'_>) -> Result<(), ModelError> {
-        let Sequence { tokens, cache, logits } = sequence;
-        let vocab_size = self.config.vocab_size;
-        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
-            return Err(ModelError::Compute(format!("expected token ids below {vocab_size}, found {token}")));
-        }
-        if tokens.is_empty() && *logits == LogitRows::Last {
-            return Err(ModelError::Compute(
-                "expected at least one token where logits are asked for, found none".into(),
-            ));
-        }
-        if *cache.shape() != self.kv_shape || cache.num_layers() != self.config.num_hidden_layers {
-            return Err(ModelError::Compute("expected a cache of this model, found one of another shape".into()));
-        }
-        let (most, found) = (self.config.max_positions(cache.factors()), cache.tokens().len() + tokens.len());
-        if found > most {
-            let factors = cache.factors();
-            return Err(ModelError::Compute(format!(
-                "expected at most {most} positions with {factors:?} rotary factors, found {found}"
-            )));
-        }
         Ok(())
     }
 

@@ -1,6 +1,9 @@
-//! The keys and values of one sequence: pages shared between sequences, grown as used, cut back at will.
+//! The keys and values of one sequence: pages shared between sequences, grown as used, cut back at will; or tensors on a
+//! device, which share their memory in the same way.
 
 use std::sync::Arc;
+
+use candle_core::Tensor;
 
 use super::RopeFactors;
 use crate::kernels::attention::{KvShape, PAGE_LEN};
@@ -19,12 +22,68 @@ pub struct KvCache {
     num_layers: usize,
     factors: RopeFactors,
     tokens: Vec<u32>,
+    /// Empty where the model is on a device.
     pages: Vec<Arc<KvPage>>,
+    /// `Some` where the model is on a device.
+    device: Option<DeviceKv>,
+}
+
+/// Keys and values on a device. Appending makes new tensors, so that a sequence's fork keeps the ones it has.
+#[derive(Clone, Default)]
+pub(super) struct DeviceKv {
+    /// Positions that count; the tensors may hold more.
+    len: usize,
+    /// Keys and values `(num_kv_heads, positions, head_dim)` of each layer.
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl DeviceKv {
+    /// Adds those of new positions, `(num_kv_heads, rows, head_dim)` each; returns all of the layer.
+    pub(super) fn append(
+        &mut self,
+        layer_idx: usize,
+        key: &Tensor,
+        value: &Tensor,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let all = match self.layers.get(layer_idx) {
+            Some((keys, values)) if self.len > 0 => (
+                Tensor::cat(&[&keys.narrow(1, 0, self.len)?, key], 1)?,
+                Tensor::cat(&[&values.narrow(1, 0, self.len)?, value], 1)?,
+            ),
+            _ => (key.contiguous()?, value.contiguous()?),
+        };
+        match self.layers.get_mut(layer_idx) {
+            Some(layer) => *layer = all.clone(),
+            None => self.layers.push(all.clone()),
+        }
+        Ok(all)
+    }
 }
 
 impl KvCache {
     pub fn new(shape: KvShape, num_layers: usize, factors: RopeFactors) -> Self {
-        Self { shape, num_layers, factors, tokens: Vec::new(), pages: Vec::new() }
+        Self { shape, num_layers, factors, tokens: Vec::new(), pages: Vec::new(), device: None }
+    }
+
+    /// A cache whose keys and values are tensors of a device.
+    pub(super) fn on_device(shape: KvShape, num_layers: usize, factors: RopeFactors) -> Self {
+        Self { device: Some(DeviceKv::default()), ..Self::new(shape, num_layers, factors) }
+    }
+
+    /// Keys and values on the device. The model that uses this has made the cache.
+    pub(super) fn device_kv(&self) -> &DeviceKv {
+        self.device.as_ref().expect("`check_sequence` refuses caches of another kind")
+    }
+
+    pub(super) fn set_device_kv(&mut self, kv: DeviceKv) {
+        self.device = Some(kv);
+    }
+
+    /// Whether `other` is one a model could use in place of this.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.shape == other.shape
+            && self.num_layers == other.num_layers
+            && self.device.is_some() == other.device.is_some()
     }
 
     pub fn shape(&self) -> &KvShape {
@@ -52,15 +111,18 @@ impl KvCache {
         self.num_layers * self.shape.page_layer_bytes()
     }
 
-    /// Bytes of all pages, those shared with other sequences included.
+    /// Bytes of all positions in whole pages, those shared with other sequences included.
     pub fn bytes(&self) -> usize {
-        self.pages.len() * self.page_bytes()
+        self.tokens.len().div_ceil(PAGE_LEN).max(self.pages.len()) * self.page_bytes()
     }
 
     /// Drops every position from `len` on; whole pages are given back.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
         self.pages.truncate(self.tokens.len().div_ceil(PAGE_LEN));
+        if let Some(device) = &mut self.device {
+            device.len = self.tokens.len();
+        }
     }
 
     /// A second sequence that starts as this one; pages are shared until one of the two writes to them.
@@ -108,7 +170,13 @@ impl KvCache {
     /// Declares the positions written after a [`KvCache::reserve`] of as many to be those of `tokens`.
     pub fn commit(&mut self, tokens: &[u32]) {
         self.tokens.extend_from_slice(tokens);
-        debug_assert!(self.pages.len() * PAGE_LEN >= self.tokens.len(), "more tokens than reserved positions");
+        match &mut self.device {
+            Some(device) => device.len = self.tokens.len(),
+            None => {
+                let reserved = self.pages.len() * PAGE_LEN;
+                debug_assert!(reserved >= self.tokens.len(), "more tokens than reserved positions");
+            }
+        }
     }
 }
 

@@ -134,24 +134,25 @@ impl Projection {
 }
 
 /// The tensors of a model, every one found and of the right shape.
-struct ModelTensors<'a> {
-    embedding: TensorInfo<'a>,
-    layers: Vec<LayerTensors<'a>>,
-    output_norm: TensorInfo<'a>,
-    output: Option<TensorInfo<'a>>,
+pub(super) struct ModelTensors<'a> {
+    pub(super) embedding: TensorInfo<'a>,
+    pub(super) layers: Vec<LayerTensors<'a>>,
+    pub(super) output_norm: TensorInfo<'a>,
+    pub(super) output: Option<TensorInfo<'a>>,
 }
 
-struct LayerTensors<'a> {
-    attn_norm: TensorInfo<'a>,
-    attn_qkv: Vec<TensorInfo<'a>>,
-    attn_output: TensorInfo<'a>,
-    ffn_norm: TensorInfo<'a>,
-    ffn_gate_up: Vec<TensorInfo<'a>>,
-    ffn_down: TensorInfo<'a>,
+/// Those of one layer; see [`LayerWeights`].
+pub(super) struct LayerTensors<'a> {
+    pub(super) attn_norm: TensorInfo<'a>,
+    pub(super) attn_qkv: Vec<TensorInfo<'a>>,
+    pub(super) attn_output: TensorInfo<'a>,
+    pub(super) ffn_norm: TensorInfo<'a>,
+    pub(super) ffn_gate_up: Vec<TensorInfo<'a>>,
+    pub(super) ffn_down: TensorInfo<'a>,
 }
 
 impl<'a> ModelTensors<'a> {
-    fn find(gguf: &'a GgufFile, config: &ModelConfig) -> Result<Self, ModelError> {
+    pub(super) fn find(gguf: &'a GgufFile, config: &ModelConfig) -> Result<Self, ModelError> {
         let architecture = Architecture::of(gguf)?;
         let mut finder = Finder { gguf, found: HashSet::new() };
         let (vocab_size, hidden_size) = (config.vocab_size, config.hidden_size);

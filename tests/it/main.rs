@@ -7,6 +7,7 @@ mod cancellation;
 mod config;
 mod context;
 mod describe;
+mod device;
 mod documents;
 mod engine;
 mod follow_ups;
