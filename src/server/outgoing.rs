@@ -120,10 +120,15 @@ async fn ended(mut fraction: watch::Receiver<f32>) {
     while fraction.changed().await.is_ok() {}
 }
 
+/// The failure reason by which this project's editor extensions say that the person does not want an edit.
+const DECLINED: &str = "discarded";
+
 async fn apply_edit(client: Client, label: String, edit: WorkspaceEdit) {
     let params = ApplyWorkspaceEditParams { label: Some(label.clone()), edit, metadata: None };
     let reason = match client.send_request::<ApplyWorkspaceEditRequest>(params).await {
         Ok(result) if result.applied => return,
+        // The person has looked at it and said no; that needs no comment.
+        Ok(result) if result.failure_reason.as_deref() == Some(DECLINED) => return,
         Ok(result) => result.failure_reason.unwrap_or_else(|| "the editor gave no reason".to_owned()),
         Err(error) => error.to_string(),
     };
