@@ -238,11 +238,13 @@ pub struct Engine {
 /// Ends the thread with the last handle.
 struct EngineThread {
     sender: mpsc::Sender<Message>,
+    ended: Arc<AtomicBool>,
     handle: Option<JoinHandle<()>>,
 }
 
 impl Drop for EngineThread {
     fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
         // A thread that has ended already cannot be told to, and needs not be.
         if self.sender.send(Message::Stop).is_ok()
             && let Some(handle) = self.handle.take()
@@ -264,9 +266,10 @@ impl Engine {
         on_event: Box<dyn Fn(EngineEvent) + Send>,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let worker = worker::Worker::new(loader, options, on_event, receiver);
+        let ended = Arc::new(AtomicBool::new(false));
+        let worker = worker::Worker::new(loader, options, on_event, receiver, Arc::clone(&ended));
         let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || worker.run())?;
-        let thread = EngineThread { sender: sender.clone(), handle: Some(handle) };
+        let thread = EngineThread { sender: sender.clone(), ended, handle: Some(handle) };
         Ok(Self { sender, _thread: Arc::new(thread) })
     }
 

@@ -103,6 +103,12 @@ pub trait LanguageModel: Send {
     /// # Errors
     /// A token outside the vocabulary, or a failed computation; the caches are then as before the call.
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError>;
+
+    /// Has every later pass call `pause` between its layers, where it may wait: so a long pass of one model gives way to
+    /// another model. A model whose passes are short may leave it.
+    fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {
+        drop(pause);
+    }
 }
 
 /// Whether `sequence` can be computed at all by a model whose caches are like `expected`; from here on nothing fails but

@@ -31,9 +31,12 @@ pub(super) struct ReplayArgs {
     trace: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// Type on as soon as a completion is there, instead of when it was typed
+    /// Wait for every completion before typing on, instead of cancelling those that come too late
     #[arg(long)]
     wait: bool,
+    /// Tokens of one completion at most; a model with random weights ends none by itself
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
     /// Replay it a second time while this model answers questions, and compare
     #[arg(long, value_name = "MODEL")]
     during_answers_of: Option<String>,
@@ -97,12 +100,15 @@ impl<'a> Replay<'a> {
         let model = args.model.reference()?.to_string();
         // Without questions the assistant is never loaded, whatever its name.
         let assistant = assistant.unwrap_or(&model);
-        let settings = json!({
+        let mut settings = json!({
             "completion.model": model,
             "assistant.model": assistant,
             "assistant.maxTokens": 512,
             "threads": args.model.threads,
         });
+        if let Some(max_tokens) = args.max_tokens {
+            settings["completion.maxTokens"] = max_tokens.into();
+        }
         let generations = Arc::default();
         let options = ServerOptions {
             settings: vec![(Source::Flags, settings)],
@@ -126,12 +132,11 @@ impl<'a> Replay<'a> {
     fn run(mut self, entries: &[Entry]) -> anyhow::Result<Replayed> {
         let mut started = Instant::now();
         for entry in entries {
-            if !self.args.wait {
-                self.client.listen(started + entry.at())?;
-            } else if entry.method() == "$/cancelRequest" {
-                // Whoever waits cancels nothing.
+            // Whoever waits cancels nothing.
+            if self.args.wait && entry.method() == "$/cancelRequest" {
                 continue;
             }
+            self.client.listen(started + entry.at())?;
             match entry.method() {
                 "initialize" => self.initialize(&entry.message)?,
                 "textDocument/didOpen" if !self.is_ready => {
@@ -140,7 +145,7 @@ impl<'a> Replay<'a> {
                     started = Instant::now().checked_sub(entry.at()).unwrap_or(started);
                 }
                 "shutdown" | "exit" => break,
-                _ => self.forward(entry)?,
+                _ => started += self.forward(entry)?,
             }
         }
         self.finish()
@@ -158,16 +163,18 @@ impl<'a> Replay<'a> {
         self.client.wait_for(id, PATIENCE)
     }
 
-    fn forward(&mut self, entry: &Entry) -> anyhow::Result<()> {
+    /// Sends a message; how long its answer was waited for.
+    fn forward(&mut self, entry: &Entry) -> anyhow::Result<Duration> {
         self.keep_asking()?;
+        let sent = Instant::now();
         let id = entry.message["id"].as_i64().filter(|_| entry.asks_for_completion());
         if let Some(id) = id {
-            self.sent.insert(id, Instant::now());
+            self.sent.insert(id, sent);
         }
         self.client.send(&entry.message)?;
         match id {
-            Some(id) if self.args.wait => self.client.wait_for(id, PATIENCE),
-            _ => Ok(()),
+            Some(id) if self.args.wait => self.client.wait_for(id, PATIENCE).map(|()| sent.elapsed()),
+            _ => Ok(Duration::ZERO),
         }
     }
 
@@ -304,10 +311,14 @@ fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     sorted.get(rank - 1).copied()
 }
 
-/// How much longer completions took beside answers.
+/// How much longer an answered request took beside answers, shown or not.
 fn slowdown(alone: &Replayed, during: &Replayed) -> Option<f64> {
-    let (alone, during) = (percentile(&alone.shown, 50)?, percentile(&during.shown, 50)?);
-    Some(during.as_secs_f64() / alone.as_secs_f64().max(1e-9))
+    let median = |replayed: &Replayed| {
+        let mut all = [replayed.shown.as_slice(), &replayed.empty].concat();
+        all.sort();
+        percentile(&all, 50)
+    };
+    Some(median(during)?.as_secs_f64() / median(alone)?.as_secs_f64().max(1e-9))
 }
 
 fn report(args: &ReplayArgs, alone: &Replayed, during: Option<&Replayed>) {
@@ -321,7 +332,7 @@ fn report(args: &ReplayArgs, alone: &Replayed, during: Option<&Replayed>) {
     if let Some(during) = during {
         during.print("the same while the assistant answers");
         if let Some(slowdown) = slowdown {
-            println!("  the median completion takes {slowdown:.2} times as long");
+            println!("  the median request takes {slowdown:.2} times as long");
         }
     }
 }

@@ -11,9 +11,9 @@ use super::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling,
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Sequence, Tokenizer};
 
-/// Prompt tokens in one forward pass: the longest time the engine is deaf. 32 rows reach 95 % of the matrix kernels'
-/// best rate (measured), so larger chunks would buy little.
-pub const PREFILL_CHUNK: usize = 32;
+/// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
+/// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
+pub const PREFILL_CHUNK: usize = 64;
 
 /// A job under way.
 pub(super) struct Run {

@@ -2,6 +2,8 @@
 //! the memory back when nobody asks any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,10 @@ pub(super) struct Worker {
     /// The gate is held closed by this engine.
     holds_gate: bool,
     busy: bool,
+    /// What is computed right now is background work.
+    in_background: Arc<AtomicBool>,
+    /// The engine is to end; set before [`Message::Stop`] is sent.
+    ended: Arc<AtomicBool>,
 }
 
 /// The model in memory and what belongs to it.
@@ -49,6 +55,7 @@ impl Worker {
         options: EngineOptions,
         on_event: Box<dyn Fn(EngineEvent) + Send>,
         receiver: Receiver<Message>,
+        ended: Arc<AtomicBool>,
     ) -> Self {
         Self {
             loader,
@@ -60,6 +67,8 @@ impl Worker {
             queue: Queue::default(),
             holds_gate: false,
             busy: false,
+            in_background: Arc::default(),
+            ended,
         }
     }
 
@@ -129,6 +138,7 @@ impl Worker {
             self.queue.put_back(entry);
             return;
         }
+        self.in_background.store(background, Ordering::Relaxed);
         let resident = match self.ensure_loaded() {
             Ok(resident) => resident,
             Err(error) => return self.finish(entry, Err(error)),
@@ -182,9 +192,10 @@ impl Worker {
         let loader = &mut self.loader;
         let mut progress = |fraction| on_event(EngineEvent::Loading(fraction));
         let message = match catch_unwind(AssertUnwindSafe(|| loader(&mut progress))) {
-            Ok(Ok(model)) => {
+            Ok(Ok(mut model)) => {
                 self.load_failure = None;
                 on_event(EngineEvent::Ready { model: model.name.clone() });
+                model.model.pause_between_layers(self.pause());
                 return Ok(model);
             }
             Ok(Err(error)) => error.to_string(),
@@ -197,6 +208,17 @@ impl Worker {
             on_event(EngineEvent::Failed(message.clone()));
         }
         Err(EngineError::Unavailable(message))
+    }
+
+    /// Waits in the middle of background work for as long as anybody's interactive work goes on.
+    fn pause(&self) -> Box<dyn Fn() + Send> {
+        let (in_background, ended) = (Arc::clone(&self.in_background), Arc::clone(&self.ended));
+        let gate = self.options.gate.clone();
+        Box::new(move || {
+            while in_background.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed) && !gate.wait_open(GATE_POLL)
+            {
+            }
+        })
     }
 
     /// Keeps the gate and the busy state in step with the queue.

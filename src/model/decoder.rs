@@ -24,6 +24,8 @@ pub struct Decoder {
     kv_shape: KvShape,
     pool: Arc<ThreadPool>,
     scratch: Scratch,
+    /// See [`LanguageModel::pause_between_layers`].
+    pause: Option<Box<dyn Fn() + Send>>,
 }
 
 /// Intermediate results of one pass over `m` new tokens, those of the first sequence first.
@@ -101,6 +103,7 @@ impl Decoder {
             config,
             pool: Arc::clone(&options.pool),
             scratch: Scratch::default(),
+            pause: None,
         })
     }
 
@@ -128,6 +131,9 @@ impl Decoder {
         self.begin(sequences);
         observe(Stage::Embedding, &self.scratch.hidden_states);
         for layer_idx in 0..self.weights.layers.len() {
+            if let Some(pause) = &self.pause {
+                pause();
+            }
             self.attention(layer_idx, sequences);
             if !self.scratch.hidden_states.is_empty() {
                 self.mlp(layer_idx);
@@ -269,6 +275,10 @@ impl LanguageModel for Decoder {
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
         self.forward_observed(sequences, logits, &mut |_, _| {})
+    }
+
+    fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {
+        self.pause = Some(pause);
     }
 }
 

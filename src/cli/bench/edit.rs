@@ -54,7 +54,9 @@ fn question(path: &Path) -> anyhow::Result<Prompt> {
     let snapshot = read_snapshot(path)?;
     let target = 0..snapshot.text.len_bytes();
     let question = Question { action: Action::Refactor, target, exact: true, problem: None, instruction: None };
-    let options = AssistantOptions::new(&Settings::default().assistant, false);
+    // The answer is known to fit.
+    let options =
+        AssistantOptions { max_tokens: usize::MAX, ..AssistantOptions::new(&Settings::default().assistant, false) };
     Ok(edit::plan(&snapshot, &Surroundings::default(), &question, &options)?.prompt)
 }
 
