@@ -189,6 +189,11 @@ fn bench_machine() {
         println!("streaming read {read:.1} GB/s, AVX2");
         println!("maddubs peak   {maddubs:.1} GMAC/s");
     }
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+        // SAFETY: the processor has AVX-512 with VNNI.
+        println!("VNNI peak      {:.1} GMAC/s", unsafe { peak::vnni() });
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -239,6 +244,27 @@ mod peak {
             black_box(sums);
         });
         f64::from(steps) * 8.0 * 4.0 * 32.0 / seconds * 1e-9
+    }
+
+    /// Sixteen sums of 32 bits in registers, each product from a dword in every lane.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub fn vnni() -> f64 {
+        const SUMS: usize = 16;
+        let steps = 200_000;
+        let (weights, activations) = black_box(([3u8; 64], [1i32; SUMS]));
+        let seconds = super::best(|| {
+            let mut sums = [_mm512_setzero_si512(); SUMS];
+            // SAFETY: 64 readable bytes.
+            let weights = unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) };
+            for _ in 0..steps {
+                let activations = black_box(&activations);
+                for (sum, activation) in sums.iter_mut().zip(activations) {
+                    *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(*activation));
+                }
+            }
+            black_box(sums);
+        });
+        f64::from(steps) * SUMS as f64 * 64.0 / seconds * 1e-9
     }
 }
 

@@ -240,3 +240,42 @@ fn dropping_the_last_handle_answers_what_is_left() {
     waited.recv_timeout(Duration::from_secs(20)).expect("the thread ends");
     assert!(running.recv().is_ok(), "every job is answered, the last one too");
 }
+
+/// An engine whose model is held up in every pass.
+struct Held {
+    engine: Engine,
+    begun: mpsc::Receiver<()>,
+    go_on: mpsc::Sender<()>,
+}
+
+fn held(gate: &Gate) -> Held {
+    let ((begun_sender, begun), (go_on, wait)) = (mpsc::channel(), mpsc::channel::<()>());
+    let (begun_sender, wait) = (Mutex::new(begun_sender), Mutex::new(wait));
+    let script: Script = Arc::new(move |_| {
+        // A test that is over holds nothing up.
+        let _ = begun_sender.lock().unwrap().send(());
+        let _ = wait.lock().unwrap().recv();
+        "!".to_owned()
+    });
+    let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(scripted(Arc::clone(&script), Counters::default())));
+    let options = EngineOptions { gate: gate.clone(), ..options() };
+    Held { engine: Engine::start(loader, options, Box::new(|_| {})).unwrap(), begun, go_on }
+}
+
+#[test]
+fn a_background_pass_under_way_waits_between_its_layers_for_another_engines_completion() {
+    let gate = Gate::default();
+    let (answering, completing) = (held(&gate), held(&gate));
+    let ask = |held: &Held, priority| {
+        let job = submit(&held.engine, priority, plain("a"), params(1), CancelFlag::default());
+        held.begun.recv().unwrap();
+        job
+    };
+    let answer = ask(&answering, Priority::Background);
+    let completion = ask(&completing, Priority::Interactive);
+    answering.go_on.send(()).unwrap();
+    assert!(answer.recv_timeout(Duration::from_millis(100)).is_err(), "the answer did not wait");
+    completing.go_on.send(()).unwrap();
+    completion.recv().unwrap().unwrap();
+    answer.recv().unwrap().unwrap();
+}

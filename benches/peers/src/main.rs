@@ -29,8 +29,11 @@ use table::{ModelTable, Side};
 #[derive(Parser)]
 struct Args {
     /// GGUF files to measure
-    #[arg(required = true)]
+    #[arg(required_unless_present = "from")]
     models: Vec<PathBuf>,
+    /// Show what earlier runs wrote with `--json` instead
+    #[arg(long, num_args = 1.., conflicts_with = "models")]
+    from: Vec<PathBuf>,
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Times each side runs, in turn
@@ -63,15 +66,24 @@ fn main() -> anyhow::Result<()> {
     if args.rounds == 0 || args.threads == 0 {
         bail!("expected at least one round and one thread");
     }
-    println!("{}", llama::system_info());
     let mut tables = Vec::new();
-    for model in &args.models {
+    for path in &args.from {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let earlier: Vec<ModelTable> = serde_json::from_str(&text).context("expected what `--json` writes")?;
+        tables.extend(earlier);
+    }
+    tables.iter().for_each(|table| println!("\n{}", table.markdown()));
+    for (index, model) in args.models.iter().enumerate() {
+        if index == 0 {
+            println!("{}", llama::system_info());
+        }
         let table = rounds(&args, model)?;
         println!("\n{}", table.markdown());
         tables.push(table);
-    }
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&tables)?).context("cannot write the measurements")?;
+        // After each model: a run takes long, and may be ended early.
+        if let Some(path) = &args.json {
+            std::fs::write(path, serde_json::to_string_pretty(&tables)?).context("cannot write the measurements")?;
+        }
     }
     if let Some(path) = &args.plot {
         std::fs::write(path, plot::svg(&tables)).context("cannot write the picture")?;

@@ -16,7 +16,11 @@ const DECODED: usize = 16;
 const BATCH_PASSES: usize = 8;
 
 /// Loads an engine and measures it. `short`: only the two most telling rows.
-pub fn measure<P: Peer>(load: impl FnOnce() -> anyhow::Result<P>, model: &Path, short: bool) -> anyhow::Result<Measured> {
+pub fn measure<P: Peer>(
+    load: impl FnOnce() -> anyhow::Result<P>,
+    model: &Path,
+    short: bool,
+) -> anyhow::Result<Measured> {
     // Into the page cache, so that loading is measured and not the disk.
     std::io::copy(&mut std::fs::File::open(model)?, &mut std::io::sink())?;
     let mut measured = Measured::new();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::Measured;
 
 /// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Side {
     Llama,
     LlamaRepack,
@@ -61,7 +61,7 @@ pub const ROWS: [(&str, Unit); 17] = [
 const MEMORY: (&str, Unit) = ("peak memory", Unit::Mib);
 
 /// All rounds of one model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ModelTable {
     pub model: String,
     threads: usize,
@@ -105,7 +105,8 @@ impl ModelTable {
     }
 
     fn median(&self, side: Side, name: &str) -> Option<f64> {
-        let mut values: Vec<f64> = self.rounds.get(&side)?.iter().filter_map(|round| round.get(name).copied()).collect();
+        let mut values: Vec<f64> =
+            self.rounds.get(&side)?.iter().filter_map(|round| round.get(name).copied()).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
     }

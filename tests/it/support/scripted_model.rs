@@ -36,6 +36,7 @@ pub(crate) struct ScriptedModel {
     script: Script,
     counters: Counters,
     tokenizer: Arc<Tokenizer>,
+    pause: Option<Box<dyn Fn() + Send>>,
 }
 
 /// ChatML's tags after the 256 bytes.
@@ -100,7 +101,8 @@ pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
         rope_attn_factor: 1.0,
     };
     let chat = ChatFormat::recognise(&tokenizer);
-    let model = Box::new(ScriptedModel { config, script, counters, tokenizer: Arc::clone(&tokenizer) });
+    let tokens = Arc::clone(&tokenizer);
+    let model = Box::new(ScriptedModel { config, script, counters, tokenizer: tokens, pause: None });
     LoadedModel { name: "scripted".to_owned(), path: "scripted".into(), weight_bytes: 0, model, tokenizer, chat }
 }
 
@@ -148,6 +150,14 @@ impl LanguageModel for ScriptedModel {
                 logits.values.extend(self.row(&all[..=row]));
             }
         }
+        // Its one layer lies behind it.
+        if let Some(pause) = &self.pause {
+            pause();
+        }
         Ok(())
+    }
+
+    fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {
+        self.pause = Some(pause);
     }
 }
