@@ -36,7 +36,7 @@
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
-//!   anywhere.
+//!   anywhere; a pass of a model under way waits between its layers.
 //!
 //! # Invariants
 //!
@@ -52,7 +52,8 @@
 //! # Where to add
 //!
 //! - a language: a row in `syntax.rs` and a folder in `queries/`
-//! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass
+//! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass for processors
+//!   (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against the same references
 //! - a chat format: a row in `model/chat.rs`
 //! - a quantisation: a layout and a kernel in `kernels/matmul/`, beside the portable one that tests it
 //! - a setting: a row in `config/keys.rs`
