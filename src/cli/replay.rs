@@ -97,6 +97,7 @@ impl Observer for Collector {
 
 impl<'a> Replay<'a> {
     fn start(args: &'a ReplayArgs, assistant: Option<&str>) -> anyhow::Result<Self> {
+        let asks = assistant.is_some();
         let model = args.model.reference()?.to_string();
         // Without questions the assistant is never loaded, whatever its name.
         let assistant = assistant.unwrap_or(&model);
@@ -116,7 +117,6 @@ impl<'a> Replay<'a> {
             ..ServerOptions::new(Arc::new(super::serve::loader()))
         };
         let client = Client::start(options)?;
-        let asks = args.during_answers_of.as_deref() == Some(assistant);
         Ok(Self {
             args,
             client,

@@ -1,25 +1,15 @@
 //! Contexts chosen from fixtures: `$0` marks the cursor, the snapshot shows every part.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 use phi_ls::context::{
     Anchor, CompletionContext, ItemOptions, Limits, OpenFile, Problem, Snapshot, Surroundings, completion_context,
     item_context, selection_context,
 };
-use phi_ls::syntax::{Parsed, language_for};
-use phi_ls::text::{Edit, Rope, apply_edit};
+use phi_ls::text::{Edit, apply_edit};
 
-/// A document without a version, as it would be in a workspace.
-fn snapshot(path: &str, text: &str) -> Snapshot {
-    let path = PathBuf::from(path);
-    let language = language_for("", Some(&path));
-    let text = Rope::from_str(text);
-    let parsed = language.and_then(|language| Parsed::parse(language, &text));
-    let language_id = language.map_or("plaintext", |language| language.id).to_string();
-    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
-}
+use crate::support::documents::snapshot;
 
 /// The snapshot and the cursor of a fixture.
 fn fixture(path: &str, marked: &str) -> (Snapshot, usize) {

@@ -1,33 +1,21 @@
 //! Questions grounded in other files: what of them enters a prompt, from which of many candidates, and what never does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use phi_ls::config::{ExcludeMatcher, Source};
-use phi_ls::context::{
-    Bounds, ItemContext, ItemOptions, OpenFile, Snapshot, Surroundings, WorkspaceIndex, item_context,
-};
+use phi_ls::context::{Bounds, ItemContext, ItemOptions, OpenFile, Surroundings, WorkspaceIndex, item_context};
 use phi_ls::prompt::explain_prompt;
-use phi_ls::syntax::{Parsed, language_for};
-use phi_ls::text::Rope;
 use serde_json::{Value, json};
 
+use crate::support::documents::snapshot;
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::TestServer;
 
 /// After this long the index is taken to hang. No test waits for it when all is well.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
-
-fn snapshot(path: &str, text: &str) -> Snapshot {
-    let path = PathBuf::from(path);
-    let language = language_for("", Some(&path));
-    let text = Rope::from_str(text);
-    let parsed = language.and_then(|language| Parsed::parse(language, &text));
-    let language_id = language.map_or("plaintext", |language| language.id).to_string();
-    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
-}
 
 /// Where the other files of a test are.
 #[derive(Clone, Copy)]

@@ -1,10 +1,8 @@
 //! Prompts made from fixtures, as the model gets them but for the role tags.
 
-use std::path::PathBuf;
-
 use expect_test::{Expect, expect};
 use phi_ls::context::{
-    Anchor, ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, completion_context, item_context,
+    Anchor, ItemContext, ItemOptions, Limits, Problem, Surroundings, completion_context, item_context,
     selection_context,
 };
 use phi_ls::model::{Prompt, Role};
@@ -12,17 +10,8 @@ use phi_ls::prompt::{
     Layout, completion_prompt, document_prompt, explain_prompt, fence, fix_prompt, follow_up, refactor_prompt,
     retry_prompt, tests_prompt,
 };
-use phi_ls::syntax::{Parsed, language_for};
-use phi_ls::text::Rope;
 
-fn snapshot(path: &str, text: &str) -> Snapshot {
-    let path = PathBuf::from(path);
-    let language = language_for("", Some(&path));
-    let text = Rope::from_str(text);
-    let parsed = language.and_then(|language| Parsed::parse(language, &text));
-    let language_id = language.map_or("plaintext", |language| language.id).to_string();
-    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
-}
+use crate::support::documents::snapshot;
 
 /// Options of a question that looks at no callers.
 fn alone(budget: usize, surroundings: &Surroundings) -> ItemOptions<'_> {

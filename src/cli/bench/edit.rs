@@ -49,7 +49,7 @@ pub(super) fn bench_edit(args: &BenchArgs, before: &Path, after: &Path) -> anyho
     Ok(())
 }
 
-/// What a refactoring of the first item of `path` asks.
+/// What a refactoring of all of `path` asks.
 fn question(path: &Path) -> anyhow::Result<Prompt> {
     let snapshot = read_snapshot(path)?;
     let target = 0..snapshot.text.len_bytes();

@@ -1,7 +1,9 @@
 //! Small documents in every language, and random numbers that are the same on every run.
 
+use std::path::PathBuf;
+
 use phi_ls::context::Snapshot;
-use phi_ls::syntax::{Language, Parsed};
+use phi_ls::syntax::{Language, Parsed, language_for};
 use phi_ls::text::Rope;
 
 /// Language id and text; no line has white space at its end, and none is the same as a neighbour.
@@ -33,6 +35,16 @@ pub(crate) const DOCUMENTS: &[(&str, &str)] = &[
     ("markdown", "# Title\n\nSome text (with a note) and `code`.\n\n```rust\nfn main() {}\n```\n"),
     ("unheard-of", "begin\n    say \"hello 😀\" (twice)\nend\n"),
 ];
+
+/// A document without a version, as it would be in a workspace; its path says its language.
+pub(crate) fn snapshot(path: &str, text: &str) -> Snapshot {
+    let path = PathBuf::from(path);
+    let language = language_for("", Some(&path));
+    let text = Rope::from_str(text);
+    let parsed = language.and_then(|language| Parsed::parse(language, &text));
+    let language_id = language.map_or("plaintext", |language| language.id).to_string();
+    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
+}
 
 pub(crate) fn document(language_id: &str, text: &str) -> Snapshot {
     let text = Rope::from_str(text);
