@@ -33,7 +33,7 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
 }
 
 /// How far ahead of the weights at hand their successors are fetched, in bytes: far enough for memory's latency.
-const FETCH_AHEAD: usize = 6912;
+pub(super) const FETCH_AHEAD: usize = 6912;
 
 /// Fetches `len` bytes from `start` on into the cache. There need not be memory. To be spread evenly through the work:
 /// in bursts it would do more harm than good.

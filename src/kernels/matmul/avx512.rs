@@ -9,12 +9,13 @@ mod supers;
 use std::arch::x86_64::*;
 
 use super::avx2;
-use super::grouped::GroupKernel;
+use super::activations::GROUP;
+use super::grouped::{GroupKernel, WideKernel};
 use crate::kernels::quant::QuantType;
 
-/// As for AVX2, but the processors with AVX-512 look further ahead by themselves: measured best, of 0 to 13824, over
-/// Q4_1, Q4_K, Q5_K and Q6_K.
-const FETCH_AHEAD: usize = 2304;
+
+/// Groups of a wide kernel: with 4 activation rows, 12 sums and as many totals fit the 32 registers.
+const WIDE: usize = 3;
 
 /// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
@@ -24,14 +25,28 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
         QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
         QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
         QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
-        QuantType::Q2K => supers::group::<supers::Q2K>,
-        QuantType::Q3K => supers::group::<supers::Q3K>,
-        QuantType::Q4K => supers::group::<supers::Q4K>,
-        QuantType::Q5K => supers::group::<supers::Q5K>,
-        QuantType::Q6K => supers::group::<supers::Q6K>,
+        QuantType::Q2K => supers::groups::<supers::Q2K, 1>,
+        QuantType::Q3K => supers::groups::<supers::Q3K, 1>,
+        QuantType::Q4K => supers::groups::<supers::Q4K, 1>,
+        QuantType::Q5K => supers::groups::<supers::Q5K, 1>,
+        QuantType::Q6K => supers::groups::<supers::Q6K, 1>,
         // Bound by memory for few rows; the integer types matter more for many.
         QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => avx2::group_kernel(quant),
     }
+}
+
+/// The kernel of several groups, for a type that has one: more products for each load, and enough sums under way to
+/// hide the latency of adding to one.
+pub(super) fn wide_kernel(quant: QuantType) -> Option<WideKernel> {
+    let kernel: GroupKernel = match quant {
+        QuantType::Q2K => supers::groups::<supers::Q2K, WIDE>,
+        QuantType::Q3K => supers::groups::<supers::Q3K, WIDE>,
+        QuantType::Q4K => supers::groups::<supers::Q4K, WIDE>,
+        QuantType::Q5K => supers::groups::<supers::Q5K, WIDE>,
+        QuantType::Q6K => supers::groups::<supers::Q6K, WIDE>,
+        _ => return None,
+    };
+    Some(WideKernel { kernel, groups: WIDE, min_rows: GROUP + 1 })
 }
 
 #[target_feature(enable = "avx512f")]

@@ -10,12 +10,20 @@ use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::QuantType;
 
-/// Adds the product of one packed group of 16 rows with all activation rows to `sums (m, 16)`.
+/// Adds the product of neighbouring packed groups of 16 rows with all activation rows to `sums (m, groups * 16)`.
 ///
 /// # Safety
-/// The processor has the level's instruction sets, the weights are a whole group of the type the kernel is for, the
-/// activations hold the form it reads, and `sums` is `m * 16` long.
+/// The processor has the level's instruction sets, the weights are as many whole groups as the kernel takes, of the type
+/// it is for, the activations hold the form it reads, and `sums` is `m * groups * 16` long.
 pub(super) type GroupKernel = unsafe fn(weights: &[u8], activations: &Activations, sums: &mut [f32]);
+
+/// A kernel that takes several groups at once.
+pub(super) struct WideKernel {
+    pub(super) kernel: GroupKernel,
+    pub(super) groups: usize,
+    /// For fewer activation rows, the kernel of a single group is as fast.
+    pub(super) min_rows: usize,
+}
 
 /// Fewer multiplications than this are not worth waking another thread for.
 const PARALLEL_FROM: usize = 100_000;
@@ -33,24 +41,31 @@ pub(super) fn matmul(
     let (rows, m) = (matrix.rows, activations.m);
     assert_form(matrix, activations);
     let kernel = group_kernel(matrix.quant, level);
+    let wide = wide_kernel(matrix.quant, level).filter(|wide| m >= wide.min_rows);
     let group_bytes = layout::group_bytes(matrix.quant, matrix.cols);
     let out = DisjointSlice::new(out);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
-    let per_task = layout::task_groups(rows, threads);
+    let per_task = layout::task_groups(rows, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
     let task = |task: usize| {
         SUMS.with_borrow_mut(|sums| {
-            sums.resize(m * ROWS, 0.0);
-            for group in layout::groups_of(task, per_task, rows) {
-                let weights = &matrix.bytes.as_slice()[group * group_bytes..(group + 1) * group_bytes];
-                sums.fill(0.0);
+            let mut groups = layout::groups_of(task, per_task, rows);
+            while !groups.is_empty() {
+                let (kernel, taken) = match &wide {
+                    Some(wide) if groups.len() >= wide.groups => (wide.kernel, wide.groups),
+                    _ => (kernel, 1),
+                };
+                let weights = &matrix.bytes.as_slice()[groups.start * group_bytes..][..taken * group_bytes];
+                sums.clear();
+                sums.resize(m * taken * ROWS, 0.0);
                 // SAFETY: `level` was detected, `assert_form` checked the activations, the slices have these sizes.
                 unsafe { kernel(weights, activations, sums) };
-                let columns = group * ROWS..rows.min((group + 1) * ROWS);
-                for (row, sums) in sums.chunks_exact(ROWS).enumerate() {
+                let columns = groups.start * ROWS..rows.min((groups.start + taken) * ROWS);
+                for (row, sums) in sums.chunks_exact(taken * ROWS).enumerate() {
                     // SAFETY: each task has its own columns of the output.
                     let out = unsafe { out.slice(row * rows + columns.start..row * rows + columns.end) };
                     out.copy_from_slice(&sums[..columns.len()]);
                 }
+                groups.start += taken;
             }
         });
     };
@@ -75,6 +90,18 @@ fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
         Level::Portable => unreachable!("the plain kernel needs no groups"),
         Level::Avx2 => super::avx2::group_kernel(quant),
         Level::Avx512 => super::avx512::group_kernel(quant),
+    }
+}
+
+/// The kernel of several groups, where one is faster.
+fn wide_kernel(quant: QuantType, level: Level) -> Option<WideKernel> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => super::avx512::wide_kernel(quant),
+        _ => {
+            let _ = quant;
+            None
+        }
     }
 }
 

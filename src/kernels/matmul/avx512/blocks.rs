@@ -6,9 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
-use super::super::avx2::fetch;
+use super::super::avx2::{FETCH_AHEAD, fetch};
 use super::super::layout::ROWS;
-use super::{FETCH_AHEAD, broadcast, load, load_halves, nibbles};
+use super::{broadcast, load, load_halves, nibbles};
 
 /// A type with blocks of 32.
 pub(super) trait BlockType {

@@ -5,14 +5,12 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activations::{Activations, GROUP, SUPER};
+use super::super::activations::{Activations, GROUP, SUPER, row_groups};
+use super::super::avx2::{FETCH_AHEAD, fetch};
 use super::super::avx2::supers::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, six_bit_vectors, two_bit_place};
 use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SCALE_PLACE, SIX_BIT_BYTES};
-use super::{FETCH_AHEAD, broadcast, load, load_halves, moved, nibbles};
-
-/// Activation rows that one kernel call takes: two of the groups in which they are stored.
-const TILE: usize = 2 * GROUP;
+use super::{broadcast, load, load_halves, moved, nibbles};
 
 /// A K-quant, packed by 16 rows.
 pub(super) trait SuperType {
@@ -20,18 +18,16 @@ pub(super) trait SuperType {
     const BYTES: usize;
     /// Sub-blocks that have one scale.
     const PER_SCALE: usize;
-    /// Columns that have one minimum; 0 without minima.
-    const MIN_COLUMNS: usize;
+    /// Dwords of two minima each, see `Scales::min_pairs`; 0 without minima.
+    const MIN_PAIRS: usize;
     /// What is subtracted from every quant.
     const OFFSET: i16;
-    /// More activation rows than this are worth expanding a superblock to bytes for.
-    const PACKED_UP_TO: usize;
 
     /// Unpacks the scales of a superblock.
     ///
     /// # Safety
     /// The instruction sets of this module; `weights` is readable for `BYTES`.
-    unsafe fn scales(weights: *const u8) -> Scales;
+    unsafe fn scales(weights: *const u8, scales: &mut Scales);
 
     /// Dword `chunk` of sub-block `S` of 16 rows, as unsigned bytes.
     ///
@@ -49,34 +45,24 @@ pub(super) struct Scales {
     min_pairs: [__m512i; SUB_BLOCKS],
 }
 
-/// A superblock of `A` activation rows, in one or two stored groups; see `SuperForm`.
+/// A superblock of one group of `A` activation rows; see `SuperForm`.
 struct Input<'a, const A: usize> {
-    quants: [&'a [i8]; 2],
-    half_sums: [&'a [i32]; 2],
+    quants: &'a [i8],
+    half_sums: &'a [i32],
     scales: &'a [f32],
     sums: &'a [i32],
 }
 
 impl<'a, const A: usize> Input<'a, A> {
-    /// Rows in each of the two groups.
-    const GROUPS: [usize; 2] = if A > GROUP { [GROUP, A - GROUP] } else { [A, 0] };
-
     fn new(activations: &'a Activations, superblock: usize, first: usize) -> Self {
         let form = &activations.supers;
         let start = superblock * activations.m + first;
-        let (low, high) = form.quants[start * SUPER..][..A * SUPER].split_at(Self::GROUPS[0] * SUPER);
-        let (low_sums, high_sums) = form.half_sums[start * 16..][..A * 16].split_at(Self::GROUPS[0] * 16);
         Self {
-            quants: [low, high],
-            half_sums: [low_sums, high_sums],
+            quants: &form.quants[start * SUPER..][..A * SUPER],
+            half_sums: &form.half_sums[start * 16..][..A * 16],
             scales: &form.scales[start..][..A],
             sums: &form.sums[start * 4..][..A * 4],
         }
-    }
-
-    /// The group of row `i`, its place there, and the group's size.
-    fn place(i: usize) -> (usize, usize, usize) {
-        if i < GROUP { (0, i, Self::GROUPS[0]) } else { (1, i - GROUP, Self::GROUPS[1]) }
     }
 
     /// Dword `chunk` (of 64) of row `i`, in every lane.
@@ -85,79 +71,106 @@ impl<'a, const A: usize> Input<'a, A> {
     /// AVX-512; `chunk < 64`, `i < A`.
     #[target_feature(enable = "avx512f")]
     unsafe fn dword(&self, chunk: usize, i: usize) -> __m512i {
-        let (group, place, rows) = Self::place(i);
-        // SAFETY: each group holds 64 dwords of its rows.
-        unsafe { broadcast(self.quants[group].as_ptr().add((chunk * rows + place) * 4)) }
+        // SAFETY: a group holds 64 dwords of its rows.
+        unsafe { broadcast(self.quants.as_ptr().add((chunk * A + i) * 4)) }
     }
 
-    /// The two sums over sub-block `s` of row `i`.
+    /// The two sums over sub-block `s` of row `i`, in every lane.
     ///
     /// # Safety
-    /// `s < 16`, `i < A`.
-    unsafe fn half_sum(&self, s: usize, i: usize) -> i32 {
-        let (group, place, rows) = Self::place(i);
-        // SAFETY: each group holds 16 sums of its rows.
-        unsafe { *self.half_sums[group].as_ptr().add(s * rows + place) }
+    /// AVX-512; `s < 16`, `i < A`.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn half_sum(&self, s: usize, i: usize) -> __m512i {
+        // SAFETY: a group holds 16 sums of its rows.
+        _mm512_set1_epi32(unsafe { *self.half_sums.as_ptr().add(s * A + i) })
+    }
+
+    /// Pair `p` of the sums over 32 columns of row `i`, in every lane.
+    ///
+    /// # Safety
+    /// AVX-512; `p < 4`, `i < A`.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn sum(&self, p: usize, i: usize) -> __m512i {
+        // SAFETY: a group holds 4 pairs of each row.
+        _mm512_set1_epi32(unsafe { *self.sums.as_ptr().add(4 * i + p) })
     }
 }
 
-/// One group of 16 rows with all activation rows.
+/// A superblock of `G` groups.
+struct Superblock<const G: usize> {
+    weights: [*const u8; G],
+    scales: [Scales; G],
+    expanded: [Expanded; G],
+}
+
+/// `G` neighbouring groups of 16 rows with all activation rows.
 ///
 /// # Safety
 /// See [`super::super::grouped::GroupKernel`].
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
-    let m = activations.m;
-    debug_assert!(weights.len() == activations.cols / SUPER * T::BYTES && sums.len() == m * ROWS);
-    let mut expanded = Expanded([0; ROWS * SUPER]);
-    for (superblock, weights) in weights.chunks_exact(T::BYTES).enumerate() {
-        let weights = weights.as_ptr();
-        // SAFETY: `weights` is one superblock.
-        let scales = unsafe { T::scales(weights) };
-        if m > T::PACKED_UP_TO {
-            // SAFETY: as above.
-            unsafe { expand::<T>(weights, &mut expanded) };
-        }
-        for first in (0..m).step_by(TILE) {
-            let place = Place { weights, expanded: &expanded, scales: &scales, superblock, first };
-            let sums = &mut sums[first * ROWS..];
-            // SAFETY: the rows from `first` on are at least those of the tile.
+pub(super) unsafe fn groups<T: SuperType, const G: usize>(
+    weights: &[u8],
+    activations: &Activations,
+    sums: &mut [f32],
+) {
+    let (m, group_bytes) = (activations.m, activations.cols / SUPER * T::BYTES);
+    debug_assert!(weights.len() == G * group_bytes && sums.len() == m * G * ROWS);
+    let mut superblock: Superblock<G> = Superblock {
+        weights: [weights.as_ptr(); G],
+        scales: std::array::from_fn(|_| no_scales()),
+        expanded: std::array::from_fn(|_| Expanded([0; ROWS * SUPER])),
+    };
+    for index in 0..activations.cols / SUPER {
+        let Superblock { weights: at, scales, expanded } = &mut superblock;
+        for g in 0..G {
+            // SAFETY: each group has as many superblocks as the activations.
             unsafe {
-                match m - first {
-                    1 => tile::<T, 1>(&place, activations, sums),
-                    2 => tile::<T, 2>(&place, activations, sums),
-                    3 => tile::<T, 3>(&place, activations, sums),
-                    4 => tile::<T, 4>(&place, activations, sums),
-                    5 => tile::<T, 5>(&place, activations, sums),
-                    6 => tile::<T, 6>(&place, activations, sums),
-                    7 => tile::<T, 7>(&place, activations, sums),
-                    _ => tile::<T, 8>(&place, activations, sums),
+                at[g] = weights.as_ptr().add(g * group_bytes + index * T::BYTES);
+                T::scales(at[g], &mut scales[g]);
+                if m > GROUP {
+                    expand::<T>(at[g], &mut expanded[g]);
+                }
+            }
+        }
+        // The next superblock is fetched bit by bit between the tiles: in one burst it would stall them.
+        let share = (T::BYTES * GROUP / m.max(GROUP)).next_multiple_of(64);
+        for (first, rows) in row_groups(m) {
+            if m > GROUP {
+                for g in 0..G {
+                    let next = superblock.weights[g].wrapping_add(T::BYTES + first / GROUP * share);
+                    fetch(next, share);
+                }
+            }
+            let sums = &mut sums[first * G * ROWS..][..rows * G * ROWS];
+            // SAFETY: the group holds `rows` rows, and so do the sums.
+            unsafe {
+                match rows {
+                    1 => tile::<T, 1, G>(&superblock, &Input::new(activations, index, first), m, sums),
+                    2 => tile::<T, 2, G>(&superblock, &Input::new(activations, index, first), m, sums),
+                    3 => tile::<T, 3, G>(&superblock, &Input::new(activations, index, first), m, sums),
+                    _ => tile::<T, GROUP, G>(&superblock, &Input::new(activations, index, first), m, sums),
                 }
             }
         }
     }
 }
 
-/// What a tile works on: a superblock of weights and the first activation row.
-struct Place<'a> {
-    weights: *const u8,
-    expanded: &'a Expanded,
-    scales: &'a Scales,
-    superblock: usize,
-    first: usize,
-}
-
+/// Adds the product of a superblock with `A` of `m` activation rows to `sums (A, G * 16)`.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile<T: SuperType, const A: usize>(place: &Place<'_>, activations: &Activations, sums: &mut [f32]) {
-    let input = Input::<A>::new(activations, place.superblock, place.first);
-    // SAFETY: the caller passes a superblock and `A` rows.
+unsafe fn tile<T: SuperType, const A: usize, const G: usize>(
+    superblock: &Superblock<G>,
+    input: &Input<'_, A>,
+    m: usize,
+    sums: &mut [f32],
+) {
+    // SAFETY: the caller passes a superblock of weights, expanded if there are more rows than one group.
     unsafe {
-        let totals = if activations.m > T::PACKED_UP_TO {
-            bytes::<T, A>(place.expanded, place.scales, &input)
+        let totals = if m > GROUP {
+            bytes::<T, A, G>(superblock, input)
         } else {
-            packed::<T, A>(place.weights, place.scales, &input)
+            packed::<T, A, G>(superblock, input)
         };
-        finish::<T, A>(place.scales, &totals, &input, &mut sums[..A * ROWS]);
+        finish::<T, A, G>(&superblock.scales, &totals, input, sums);
     }
 }
 
@@ -166,26 +179,27 @@ unsafe fn tile<T: SuperType, const A: usize>(place: &Place<'_>, activations: &Ac
 /// # Safety
 /// The instruction sets of this module; a superblock of weights.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn packed<T: SuperType, const A: usize>(
-    weights: *const u8,
-    scales: &Scales,
+unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
+    superblock: &Superblock<G>,
     input: &Input<'_, A>,
-) -> [__m512; A] {
-    let mut totals = [_mm512_setzero_ps(); A];
-    let mut sums = [_mm512_setzero_si512(); A];
+) -> [[__m512; G]; A] {
+    let mut totals = [[_mm512_setzero_ps(); G]; A];
+    let mut sums = [[_mm512_setzero_si512(); G]; A];
+    let Superblock { weights: at, scales, .. } = superblock;
     // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
         for_sub_blocks!(S => {
-            start::<T, A>(&mut sums, input, S);
+            start::<T, A, G>(&mut sums, input, S);
             for chunk in 0..4 {
-                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
-                let weights = T::quants::<S>(weights, chunk);
-                for i in 0..A {
-                    sums[i] = _mm512_dpbusd_epi32(sums[i], weights, input.dword(4 * S + chunk, i));
+                let mut weights = [_mm512_setzero_si512(); G];
+                for g in 0..G {
+                    fetch_share(at[g].wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
+                    weights[g] = T::quants::<S>(at[g], chunk);
                 }
+                multiply_add(&mut sums, &weights, input, 4 * S + chunk);
             }
             if (S + 1).is_multiple_of(T::PER_SCALE) {
-                scale(&mut totals, &sums, scales.scales[S / T::PER_SCALE]);
+                scale(&mut totals, &sums, scales, S / T::PER_SCALE);
             }
         });
     }
@@ -197,25 +211,26 @@ unsafe fn packed<T: SuperType, const A: usize>(
 /// # Safety
 /// The instruction sets of this module.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn bytes<T: SuperType, const A: usize>(
-    expanded: &Expanded,
-    scales: &Scales,
+unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
+    superblock: &Superblock<G>,
     input: &Input<'_, A>,
-) -> [__m512; A] {
-    let mut totals = [_mm512_setzero_ps(); A];
-    let mut sums = [_mm512_setzero_si512(); A];
+) -> [[__m512; G]; A] {
+    let mut totals = [[_mm512_setzero_ps(); G]; A];
+    let mut sums = [[_mm512_setzero_si512(); G]; A];
+    let Superblock { scales, expanded, .. } = superblock;
     for sub_block in (0..SUB_BLOCKS).step_by(T::PER_SCALE) {
         // SAFETY: 16 sub-blocks of 4 dwords are exactly what `expanded` and the input hold.
         unsafe {
-            start::<T, A>(&mut sums, input, sub_block);
+            start::<T, A, G>(&mut sums, input, sub_block);
             for chunk in 4 * sub_block..4 * (sub_block + T::PER_SCALE) {
-                let weights = load(expanded.0.as_ptr().add(64 * chunk));
-                for i in 0..A {
-                    sums[i] = _mm512_dpbusd_epi32(sums[i], weights, input.dword(chunk, i));
+                let mut weights = [_mm512_setzero_si512(); G];
+                for g in 0..G {
+                    weights[g] = load(expanded[g].0.as_ptr().add(64 * chunk));
                 }
+                multiply_add(&mut sums, &weights, input, chunk);
             }
         }
-        scale(&mut totals, &sums, scales.scales[sub_block / T::PER_SCALE]);
+        scale(&mut totals, &sums, scales, sub_block / T::PER_SCALE);
     }
     totals
 }
@@ -227,7 +242,6 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
     unsafe {
         for_sub_blocks!(S => {
             for chunk in 0..4 {
-                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 _mm512_store_si512(bytes.add((S * 4 + chunk) * 64).cast(), T::quants::<S>(weights, chunk));
             }
         });
@@ -236,54 +250,85 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
 
 /// Starts the sums of a scale, where sub-block `s` begins one.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn start<T: SuperType, const A: usize>(sums: &mut [__m512i; A], input: &Input<'_, A>, s: usize) {
+unsafe fn start<T: SuperType, const A: usize, const G: usize>(
+    sums: &mut [[__m512i; G]; A],
+    input: &Input<'_, A>,
+    s: usize,
+) {
     if !s.is_multiple_of(T::PER_SCALE) {
         return;
     }
     let zero = _mm512_setzero_si512();
-    for (i, sum) in sums.iter_mut().enumerate() {
-        *sum = zero;
+    for (i, sums) in sums.iter_mut().enumerate() {
+        *sums = [zero; G];
         if T::OFFSET != 0 {
             // SAFETY: the caller passes a sub-block below 16.
-            let half_sums = _mm512_set1_epi32(unsafe { input.half_sum(s, i) });
-            *sum = _mm512_dpwssd_epi32(zero, half_sums, _mm512_set1_epi16(-T::OFFSET));
+            let half_sums = unsafe { input.half_sum(s, i) };
+            *sums = [_mm512_dpwssd_epi32(zero, half_sums, _mm512_set1_epi16(-T::OFFSET)); G];
+        }
+    }
+}
+
+/// Adds the products of dword `chunk` of the weights with that of each activation row.
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn multiply_add<const A: usize, const G: usize>(
+    sums: &mut [[__m512i; G]; A],
+    weights: &[__m512i; G],
+    input: &Input<'_, A>,
+    chunk: usize,
+) {
+    for (i, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller passes a chunk below 64.
+        let activation = unsafe { input.dword(chunk, i) };
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            *sum = _mm512_dpbusd_epi32(*sum, *weights, activation);
         }
     }
 }
 
 #[target_feature(enable = "avx512f")]
-fn scale<const A: usize>(totals: &mut [__m512; A], sums: &[__m512i; A], scale: __m512) {
-    for (total, sum) in totals.iter_mut().zip(sums) {
-        *total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(*sum), scale, *total);
+fn scale<const A: usize, const G: usize>(
+    totals: &mut [[__m512; G]; A],
+    sums: &[[__m512i; G]; A],
+    scales: &[Scales; G],
+    index: usize,
+) {
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        for g in 0..G {
+            totals[g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[g]), scales[g].scales[index], totals[g]);
+        }
     }
 }
 
-/// Takes off the minima, applies the activations' scales, and adds the result to `out (A, 16)`.
+/// Takes off the minima, applies the activations' scales, and adds the result to `out (A, G * 16)`.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn finish<T: SuperType, const A: usize>(
-    scales: &Scales,
-    totals: &[__m512; A],
+unsafe fn finish<T: SuperType, const A: usize, const G: usize>(
+    scales: &[Scales; G],
+    totals: &[[__m512; G]; A],
     input: &Input<'_, A>,
     out: &mut [f32],
 ) {
-    assert_eq!(out.len(), A * ROWS);
-    let out = out.as_mut_ptr();
-    for (i, total) in totals.iter().enumerate() {
-        let mut total = *total;
-        // SAFETY: the input holds the sums of `A` rows, and `out` 16 numbers for each.
-        unsafe {
-            if T::MIN_COLUMNS != 0 {
-                let mut minima = _mm512_setzero_si512();
-                let pairs = if T::MIN_COLUMNS == 16 { 16 } else { 4 };
-                for p in 0..pairs {
-                    let sums = if pairs == 16 { input.half_sum(p, i) } else { *input.sums.as_ptr().add(4 * i + p) };
-                    minima = _mm512_dpwssd_epi32(minima, scales.min_pairs[p], _mm512_set1_epi32(sums));
-                }
-                total = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), scales.min, total);
+    assert_eq!(out.len(), A * G * ROWS);
+    for (i, (totals, out)) in totals.iter().zip(out.chunks_exact_mut(G * ROWS)).enumerate() {
+        let mut minima = [_mm512_setzero_si512(); G];
+        for p in 0..T::MIN_PAIRS {
+            // SAFETY: 16 sub-blocks have a sum each, twos of blocks of 32 columns a pair.
+            let sums = unsafe { if T::MIN_PAIRS == SUB_BLOCKS { input.half_sum(p, i) } else { input.sum(p, i) } };
+            for g in 0..G {
+                minima[g] = _mm512_dpwssd_epi32(minima[g], scales[g].min_pairs[p], sums);
             }
-            let at = out.add(i * ROWS);
-            let activation_scale = _mm512_set1_ps(*input.scales.as_ptr().add(i));
-            _mm512_storeu_ps(at, _mm512_fmadd_ps(total, activation_scale, _mm512_loadu_ps(at)));
+        }
+        let activation_scale = _mm512_set1_ps(input.scales[i]);
+        for g in 0..G {
+            let mut total = totals[g];
+            if T::MIN_PAIRS != 0 {
+                total = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[g]), scales[g].min, total);
+            }
+            // SAFETY: `out` is `G` times 16 numbers.
+            unsafe {
+                let at = out.as_mut_ptr().add(g * ROWS);
+                _mm512_storeu_ps(at, _mm512_fmadd_ps(total, activation_scale, _mm512_loadu_ps(at)));
+            }
         }
     }
 }
@@ -334,8 +379,7 @@ fn no_scales() -> Scales {
 
 /// The six-bit scales and minima of Q4_K and Q5_K.
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512bw")]
-unsafe fn six_bit_scales(weights: *const u8) -> Scales {
-    let mut scales = no_scales();
+unsafe fn six_bit_scales(weights: *const u8, scales: &mut Scales) {
     // SAFETY: the caller passes a superblock, which begins with two f16 of each row.
     let (scale, vectors) = unsafe {
         scales.min = load_halves(weights.add(32));
@@ -347,7 +391,6 @@ unsafe fn six_bit_scales(weights: *const u8) -> Scales {
         let minima = vectors[4 + v];
         scales.min_pairs[v] = pair(_mm256_castsi256_si128(minima), _mm256_extracti128_si256::<1>(minima));
     }
-    scales
 }
 
 pub(super) struct Q2K;
@@ -359,13 +402,11 @@ pub(super) struct Q6K;
 impl SuperType for Q2K {
     const BYTES: usize = 84 * ROWS;
     const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 16;
+    const MIN_PAIRS: usize = SUB_BLOCKS;
     const OFFSET: i16 = 0;
-    const PACKED_UP_TO: usize = 8;
 
     #[target_feature(enable = "avx512f,avx512vl,avx512bw")]
-    unsafe fn scales(weights: *const u8) -> Scales {
-        let mut scales = no_scales();
+    unsafe fn scales(weights: *const u8, scales: &mut Scales) {
         let nibble = _mm_set1_epi8(15);
         // SAFETY: two f16 of each row and 16 vectors of 16 scales begin the superblock.
         unsafe {
@@ -378,7 +419,6 @@ impl SuperType for Q2K {
                 scales.min_pairs[s] = pair(minima, minima);
             }
         }
-        scales
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -392,13 +432,11 @@ impl SuperType for Q2K {
 impl SuperType for Q3K {
     const BYTES: usize = 110 * ROWS;
     const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 0;
+    const MIN_PAIRS: usize = 0;
     const OFFSET: i16 = 4;
-    const PACKED_UP_TO: usize = 4;
 
     #[target_feature(enable = "avx512f,avx512vl,avx512bw")]
-    unsafe fn scales(weights: *const u8) -> Scales {
-        let mut scales = no_scales();
+    unsafe fn scales(weights: *const u8, scales: &mut Scales) {
         // SAFETY: one f16 of each row and 12 vectors of 16 bytes of scales begin the superblock.
         unsafe {
             let scale = load_halves(weights);
@@ -411,7 +449,6 @@ impl SuperType for Q3K {
                 scales.scales[s] = signed_scale(scale, _mm_sub_epi8(six_bits, _mm_set1_epi8(32)));
             }
         }
-        scales
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -429,14 +466,13 @@ impl SuperType for Q3K {
 impl SuperType for Q4K {
     const BYTES: usize = 144 * ROWS;
     const PER_SCALE: usize = 2;
-    const MIN_COLUMNS: usize = 32;
+    const MIN_PAIRS: usize = 4;
     const OFFSET: i16 = 0;
-    const PACKED_UP_TO: usize = 8;
 
     #[target_feature(enable = "avx2,avx512f,avx512vl,avx512bw")]
-    unsafe fn scales(weights: *const u8) -> Scales {
+    unsafe fn scales(weights: *const u8, scales: &mut Scales) {
         // SAFETY: the caller's promise.
-        unsafe { six_bit_scales(weights) }
+        unsafe { six_bit_scales(weights, scales) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -450,14 +486,13 @@ impl SuperType for Q4K {
 impl SuperType for Q5K {
     const BYTES: usize = 176 * ROWS;
     const PER_SCALE: usize = 2;
-    const MIN_COLUMNS: usize = 32;
+    const MIN_PAIRS: usize = 4;
     const OFFSET: i16 = 0;
-    const PACKED_UP_TO: usize = 4;
 
     #[target_feature(enable = "avx2,avx512f,avx512vl,avx512bw")]
-    unsafe fn scales(weights: *const u8) -> Scales {
+    unsafe fn scales(weights: *const u8, scales: &mut Scales) {
         // SAFETY: the caller's promise.
-        unsafe { six_bit_scales(weights) }
+        unsafe { six_bit_scales(weights, scales) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -475,13 +510,11 @@ impl SuperType for Q5K {
 impl SuperType for Q6K {
     const BYTES: usize = 210 * ROWS;
     const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 0;
+    const MIN_PAIRS: usize = 0;
     const OFFSET: i16 = 32;
-    const PACKED_UP_TO: usize = 4;
 
     #[target_feature(enable = "avx512f,avx512vl,avx512bw")]
-    unsafe fn scales(weights: *const u8) -> Scales {
-        let mut scales = no_scales();
+    unsafe fn scales(weights: *const u8, scales: &mut Scales) {
         // SAFETY: 16 f16 and 16 vectors of 16 scales begin the superblock.
         unsafe {
             let scale = load_halves(weights);
@@ -489,7 +522,6 @@ impl SuperType for Q6K {
                 scales.scales[s] = signed_scale(scale, _mm_loadu_si128(weights.add(32 + 16 * s).cast()));
             }
         }
-        scales
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
