@@ -35,9 +35,7 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
     // SAFETY: the caller's promise; `widen` gives a page of f32.
     unsafe {
         if tile.max.len() >= widen_from(shape.kv_type) {
-            let mut widened = std::mem::take(&mut tile.widened);
-            widened.resize(2 * PAGE_LEN * dim, 0.0);
-            widen(shape, head, &mut widened);
+            let widened = widened(shape, head, tile);
             let (keys, values) = widened.split_at(PAGE_LEN * dim);
             attend_with(dim, &PlainPage { at: keys.as_ptr() }, &PlainPage { at: values.as_ptr() }, visible, tile);
             tile.widened = widened;
@@ -58,6 +56,19 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
             }
         }
     }
+}
+
+/// The page as f32, see `widen`, in the memory of `tile.widened`; to be given back there.
+///
+/// # Safety
+/// As for [`attend_page`].
+#[target_feature(enable = "avx2,f16c")]
+pub(super) unsafe fn widened(shape: &KvShape, head: &[u8], tile: &mut Tile) -> Vec<f32> {
+    let mut widened = std::mem::take(&mut tile.widened);
+    widened.resize(2 * PAGE_LEN * shape.head_dim, 0.0);
+    // SAFETY: the caller's promise.
+    unsafe { widen(shape, head, &mut widened) };
+    widened
 }
 
 /// Writes one head's key and value, as `page::store_plain` does.
@@ -173,16 +184,7 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
                 _ => keys.scores::<6>(dim, query, weights),
             }
         }
-        let mut most_visible = 0;
-        for q in 0..queries {
-            let weights = tile.weights[q * PAGE_LEN..].first_chunk_mut().expect("each query has a page of weights");
-            let visible = visible(q);
-            most_visible = most_visible.max(visible);
-            let shrink = soften(weights, visible, &mut tile.max[q], &mut tile.sum[q]);
-            if shrink != 1.0 {
-                tile.output[q * dim..(q + 1) * dim].iter_mut().for_each(|x| *x *= shrink);
-            }
-        }
+        let most_visible = soften_tile(dim, visible, tile);
         for (first, count) in query_tiles(queries) {
             let weights = tile.weights.as_ptr().add(first * PAGE_LEN);
             let output = tile.output.as_mut_ptr().add(first * dim);
@@ -195,6 +197,23 @@ unsafe fn attend_with<P: Page>(dim: usize, keys: &P, values: &P, visible: &dyn F
             }
         }
     }
+}
+
+/// [`soften`]s the scores of every query of a tile, scales its output so far, and returns how many positions the query
+/// that sees most of them sees.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn soften_tile(dim: usize, visible: &dyn Fn(usize) -> usize, tile: &mut Tile) -> usize {
+    let mut most_visible = 0;
+    for q in 0..tile.max.len() {
+        let weights = tile.weights[q * PAGE_LEN..].first_chunk_mut().expect("each query has a page of weights");
+        let visible = visible(q);
+        most_visible = most_visible.max(visible);
+        let shrink = soften(weights, visible, &mut tile.max[q], &mut tile.sum[q]);
+        if shrink != 1.0 {
+            tile.output[q * dim..(q + 1) * dim].iter_mut().for_each(|x| *x *= shrink);
+        }
+    }
+    most_visible
 }
 
 /// Cuts `queries` into tiles of 6 and the rest into one or two: (first, count).

@@ -7,14 +7,14 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::{AttentionInput, KvShape, PAGE_LEN, avx2, page};
+use super::{AttentionInput, KvShape, PAGE_LEN, avx2, avx512, page};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;
 use crate::kernels::math::exp;
 use crate::kernels::pool::ThreadPool;
 
 /// Queries that one tile holds at most, unless one row has more.
-const TILE_QUERIES: usize = 48;
+const TILE_QUERIES: usize = 64;
 /// Pages in a run at least: shorter ones are not worth joining.
 const MIN_RUN: usize = 8;
 
@@ -172,14 +172,21 @@ impl Call<'_> {
             let start = ((cut.first_row + row) * self.num_heads + item.kv_head * group) * dim;
             tile.queries.extend(self.query[start..start + group * dim].iter().map(|x| x * scale));
         }
-        let head_bytes = page::head_bytes(self.shape);
+        let (level, head_bytes) = (Level::in_use(), page::head_bytes(self.shape));
         let visible_to_first = input.past_len + item.rows.start + 1;
         for page in item.pages.clone() {
             let head = &input.pages[page][item.kv_head * head_bytes..(item.kv_head + 1) * head_bytes];
             let visible =
                 |query: usize| (visible_to_first + query / group).saturating_sub(page * PAGE_LEN).min(PAGE_LEN);
-            // SAFETY: `supports` found the instruction sets and the head size; `head` is one head's block of a page.
-            unsafe { avx2::attend_page(self.shape, head, &visible, tile) };
+            // SAFETY: the level and `supports` found the instruction sets and the head size; `head` is one head's block of
+            // a page.
+            unsafe {
+                if level == Level::Avx512 && avx512::takes(self.shape, tile.max.len()) {
+                    avx512::attend_page(self.shape, head, &visible, tile);
+                } else {
+                    avx2::attend_page(self.shape, head, &visible, tile);
+                }
+            }
         }
     }
 

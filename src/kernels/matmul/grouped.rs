@@ -45,7 +45,7 @@ pub(super) fn matmul(
     let group_bytes = layout::group_bytes(matrix.quant, matrix.cols);
     let out = DisjointSlice::new(out);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
-    let per_task = layout::task_groups(rows, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
+    let per_task = layout::task_groups(rows, m, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
     let task = |task: usize| {
         SUMS.with_borrow_mut(|sums| {
             let mut groups = layout::groups_of(task, per_task, rows);
@@ -63,7 +63,11 @@ pub(super) fn matmul(
                 for (row, sums) in sums.chunks_exact(taken * ROWS).enumerate() {
                     // SAFETY: each task has its own columns of the output.
                     let out = unsafe { out.slice(row * rows + columns.start..row * rows + columns.end) };
-                    out.copy_from_slice(&sums[..columns.len()]);
+                    let (whole, rest) = out.as_chunks_mut::<ROWS>();
+                    let (sums, rest_sums) = sums[..columns.len()].as_chunks::<ROWS>();
+                    // Of constant size: a call for every few cache lines would be felt.
+                    whole.iter_mut().zip(sums).for_each(|(out, sums)| *out = *sums);
+                    rest.copy_from_slice(rest_sums);
                 }
                 groups.start += taken;
             }

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::activations::GROUP;
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::{QuantType, k_scale_min};
@@ -232,9 +233,11 @@ fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
     native
 }
 
-/// Splits the row groups of a matrix into tasks for `threads` threads: enough to balance, few enough to stream.
-pub(super) fn task_groups(rows: usize, threads: usize) -> usize {
-    rows.div_ceil(ROWS).div_ceil(threads * 8).max(1)
+/// Row groups of one task of a product with `m` activation rows on `threads` threads: enough tasks to end together, few
+/// enough to stream where memory is the limit.
+pub(super) fn task_groups(rows: usize, m: usize, threads: usize) -> usize {
+    let tasks_per_thread = if m > GROUP { 32 } else { 8 };
+    rows.div_ceil(ROWS).div_ceil(threads * tasks_per_thread).max(1)
 }
 
 /// The groups of task `task`, of `per_task` groups each.
