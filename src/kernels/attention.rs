@@ -6,6 +6,9 @@ mod avx2;
 mod flash;
 mod page;
 mod reference;
+mod store;
+
+pub use store::{LayerPage, NewRows, Rotation, rotate_and_store};
 
 use super::pool::ThreadPool;
 
