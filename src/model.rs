@@ -162,18 +162,15 @@ pub struct LoadedModel {
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
     let gguf = GgufFile::open(path)?;
     let config = ModelConfig::from_gguf(&gguf)?;
-    let tokenizer = Tokenizer::from_gguf(&gguf)?;
+    // The merge tables of a large vocabulary take as long as a good part of the weights, and have no use for the pool.
+    let (tokenizer, decoder) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&gguf));
+        let decoder = load_decoder(&gguf, config, options, progress);
+        (tokenizer.join(), decoder)
+    });
+    let tokenizer = tokenizer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (weight_bytes, model) = decoder?;
     let chat = ChatFormat::recognise(&tokenizer);
-    let (weight_bytes, model): (u64, Box<dyn LanguageModel>) = match device::gpu() {
-        Some(gpu) => {
-            let decoder = DeviceDecoder::load(&gguf, config, gpu, options, progress)?;
-            (decoder.weight_bytes(), Box::new(decoder))
-        }
-        None => {
-            let decoder = Decoder::load(&gguf, config, options, progress)?;
-            (decoder.weight_bytes(), Box::new(decoder))
-        }
-    };
     Ok(LoadedModel {
         name: gguf.name(),
         path: path.to_owned(),
@@ -181,5 +178,24 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
         model,
         tokenizer: Arc::new(tokenizer),
         chat,
+    })
+}
+
+/// The decoder and its bytes in memory.
+fn load_decoder(
+    gguf: &GgufFile,
+    config: ModelConfig,
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(f32),
+) -> Result<(u64, Box<dyn LanguageModel>), ModelError> {
+    Ok(match device::gpu() {
+        Some(gpu) => {
+            let decoder = DeviceDecoder::load(gguf, config, gpu, options, progress)?;
+            (decoder.weight_bytes(), Box::new(decoder))
+        }
+        None => {
+            let decoder = Decoder::load(gguf, config, options, progress)?;
+            (decoder.weight_bytes(), Box::new(decoder))
+        }
     })
 }

@@ -8,6 +8,9 @@ mod avx512;
 mod flash;
 mod page;
 mod reference;
+mod store;
+
+pub use store::{LayerPage, NewRows, Rotation, rotate_and_store};
 
 use super::pool::ThreadPool;
 

@@ -7,9 +7,11 @@ mod avx2;
 mod avx512;
 mod grouped;
 mod layout;
+mod load;
 mod reference;
 
 pub use activations::Activations;
+pub use load::{ReadAt, Source};
 
 use std::cell::RefCell;
 
@@ -62,22 +64,15 @@ impl PackedMatrix {
     /// # Panics
     /// If `cols` is not a multiple of the block length or `bytes` is not exactly the matrix.
     pub fn pack(quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
-        Self::pack_for(Kernel::choose(quant, Level::in_use()), quant, rows, cols, bytes, pool)
-    }
-
-    fn pack_for(kernel: Kernel, quant: QuantType, rows: usize, cols: usize, bytes: &[u8], pool: &ThreadPool) -> Self {
-        assert!(cols.is_multiple_of(quant.block_len()), "{cols} columns are not whole blocks of {quant:?}");
         let expected = rows * (cols / quant.block_len() * quant.block_bytes());
         assert_eq!(bytes.len(), expected, "bytes of a {rows} x {cols} matrix of {quant:?}");
-        let groups = rows.div_ceil(layout::ROWS);
-        let mut packed = AlignedBytes::zeroed(groups * layout::group_bytes(quant, cols));
-        if kernel.has_native_rows() {
-            layout::copy(rows, bytes, packed.as_mut_slice(), pool);
-        } else {
-            layout::pack(quant, rows, cols, bytes, packed.as_mut_slice(), pool);
-        }
-        let bytes = packed;
-        Self { quant, rows, cols, kernel, bytes }
+        let read = |start: usize, buffer: &mut [u8]| {
+            buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
+            Ok(())
+        };
+        let source = Source { quant, rows, cols, read: Box::new(read) };
+        let mut packed = Self::load_all(&[source], pool, &mut |_| {}).expect("memory can be read");
+        packed.pop().expect("one source gives one matrix")
     }
 
     pub fn rows(&self) -> usize {

@@ -10,7 +10,9 @@ use super::kv_cache::KvCache;
 use super::rope::{RopeFactors, RotaryEmbedding};
 use super::weights::{LayerWeights, Weights};
 use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
-use crate::kernels::attention::{AttentionInput, KvShape, attend};
+use crate::kernels::attention::{
+    AttentionInput, KvShape, LayerPage, NewRows, PAGE_LEN, Rotation, attend, rotate_and_store,
+};
 use crate::kernels::matmul::Activations;
 use crate::kernels::ops::{self, RopeStyle};
 use crate::kernels::pool::ThreadPool;
@@ -56,6 +58,8 @@ struct Scratch {
     /// Empty between calls; kept for their memory.
     pages: Vec<&'static [u8]>,
     inputs: Vec<AttentionInput<'static>>,
+    new_pages: Vec<LayerPage<'static>>,
+    new_rows: Vec<NewRows>,
 }
 
 impl Scratch {
@@ -174,44 +178,44 @@ impl Decoder {
         let Scratch { hidden_states, normed, qkv, part_out, activations, .. } = scratch;
         norm_rows(pool, hidden_states, attn_norm, config.rms_norm_eps, normed);
         attn_qkv.forward(pool, normed, activations, part_out, qkv); // (m, query_size + 2 * key_value_size)
-        self.rotate_and_store(layer_idx, sequences);
+        self.store_rows(layer_idx, sequences);
         if self.scratch.hidden_states.is_empty() {
             return;
         }
         self.attend(layer_idx, sequences); // (m, query_size)
 
-        let Self { weights, pool, scratch, .. } = self;
+        let Self { config, weights, pool, scratch, .. } = self;
         let Scratch { hidden_states, attn_out, delta, part_out, activations, .. } = scratch;
         weights.layers[layer_idx].attn_output.forward(pool, attn_out, activations, part_out, delta); // (m, hidden_size)
-        ops::add(hidden_states, delta);
+        add_rows(pool, hidden_states, delta, config.hidden_size);
     }
 
     /// Rotates queries and keys and stores keys and values. What follows the last layer's attention is needed only for
     /// rows that logits are asked for: there all others are dropped from the queries and the residual stream.
-    fn rotate_and_store(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
-        let Self { config, scratch, rope_style, .. } = self;
-        let Scratch { hidden_states, qkv, query, cos, sin, .. } = scratch;
-        let (query_size, hidden_size, half) = (config.query_size(), config.hidden_size, config.rope_dim / 2);
-        let angles = cos.chunks_exact(half).zip(sin.chunks_exact(half));
-        let mut rows = qkv.chunks_exact_mut(query_size + 2 * config.key_value_size()).zip(angles).enumerate();
-        let mut m = 0;
-        for sequence in sequences {
+    fn store_rows(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
+        let Self { config, scratch, .. } = self;
+        let hidden_size = config.hidden_size;
+        let mut pages = recycle(std::mem::take(&mut scratch.new_pages));
+        let (mut row, mut m) = (0, 0);
+        for sequence in sequences.iter_mut().filter(|sequence| !sequence.tokens.is_empty()) {
             let kept = kept_rows(sequence, layer_idx + 1 == config.num_hidden_layers);
-            let past_len = sequence.cache.tokens().len();
-            for (index, (row, (qkv, (cos, sin)))) in (0..sequence.tokens.len()).zip(&mut rows) {
-                let (query_and_key, value) = qkv.split_at_mut(query_size + config.key_value_size());
-                for head in query_and_key.chunks_exact_mut(config.head_dim) {
-                    ops::rope(*rope_style, head, cos, sin);
-                }
-                let (rotated_query, key) = query_and_key.split_at(query_size);
-                sequence.cache.store(layer_idx, past_len + index, key, value);
-                if kept.contains(&index) {
-                    query[m * query_size..(m + 1) * query_size].copy_from_slice(rotated_query);
-                    hidden_states.copy_within(row * hidden_size..(row + 1) * hidden_size, m * hidden_size);
-                    m += 1;
-                }
+            let (past_len, rows) = (sequence.cache.tokens().len(), sequence.tokens.len());
+            if m < row || kept.len() < rows {
+                let from = row + kept.start..row + kept.end;
+                scratch.hidden_states.copy_within(from.start * hidden_size..from.end * hidden_size, m * hidden_size);
             }
+            (row, m) = (row + rows, m + kept.len());
+            let (first_page, first_position) = (pages.len(), past_len % PAGE_LEN);
+            scratch.new_rows.push(NewRows { first_page, first_position, rows, queries: kept });
+            pages.extend(sequence.cache.layer_pages_mut(layer_idx, past_len).map(LayerPage::new));
         }
+        scratch.query.resize(m * config.query_size(), 0.0);
+        let Scratch { qkv, query, cos, sin, new_rows, .. } = scratch;
+        let rotation = Rotation { style: self.rope_style, cos, sin };
+        let (shape, num_heads) = (&self.kv_shape, config.num_attention_heads);
+        rotate_and_store(&self.pool, shape, num_heads, &rotation, new_rows, qkv, &mut pages, query);
+        scratch.new_rows.clear();
+        scratch.new_pages = recycle(pages);
         scratch.resize(config, m);
     }
 
@@ -246,7 +250,7 @@ impl Decoder {
         let n = config.intermediate_size;
         for_row_blocks(pool, (gate_up, 2 * n), (gated, n), &|gate_up, gated| ops::silu_gate(gate_up, n, gated));
         ffn_down.forward(pool, gated, activations, part_out, delta); // (m, hidden_size)
-        ops::add(hidden_states, delta);
+        add_rows(pool, hidden_states, delta, config.hidden_size);
     }
 
     /// Logits of the rows that are left.
@@ -295,6 +299,11 @@ fn kept_rows(sequence: &Sequence<'_>, is_last_layer: bool) -> Range<usize> {
 fn norm_rows(pool: &ThreadPool, hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     let width = weight.len();
     for_row_blocks(pool, (hidden_states, width), (out, width), &|rows, out| ops::rms_norm(rows, weight, eps, out));
+}
+
+/// `hidden_states += delta`.
+fn add_rows(pool: &ThreadPool, hidden_states: &mut [f32], delta: &[f32], width: usize) {
+    for_row_blocks(pool, (delta, width), (hidden_states, width), &|delta, rows| ops::add(rows, delta));
 }
 
 /// Rows from which spreading a row-wise operation over threads is worth waking them.

@@ -157,6 +157,8 @@ impl std::fmt::Debug for Shape {
 /// An open GGUF file.
 pub struct GgufFile {
     path: PathBuf,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix reads at a position"))]
+    file: File,
     map: Mmap,
     header: Header,
 }
@@ -165,9 +167,9 @@ impl GgufFile {
     /// # Errors
     /// [`ModelError`] saying what was expected where, for anything but a whole, sound GGUF file of version 2 or 3.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let map = map_file(path)?;
+        let (file, map) = map_file(path)?;
         match Header::read(&map) {
-            Ok(header) => Ok(Self { path: path.to_owned(), map, header }),
+            Ok(header) => Ok(Self { path: path.to_owned(), file, map, header }),
             Err(Fault::Malformed(reason)) => Err(ModelError::Malformed { path: path.to_owned(), reason }),
             Err(Fault::Unsupported(reason)) => Err(ModelError::Unsupported { path: path.to_owned(), reason }),
         }
@@ -254,6 +256,21 @@ impl GgufFile {
         &self.map[tensor.offset..tensor.offset + tensor.bytes]
     }
 
+    /// Fills `buffer` with the bytes of `tensor` from `start` on, past the map: copying out of the system's file cache is
+    /// quicker than having its pages mapped, and no page of the file counts as this process's memory.
+    ///
+    /// # Errors
+    /// Whatever the system says; also that the file has become shorter.
+    pub fn read_tensor(&self, tensor: &TensorInfo<'_>, start: usize, buffer: &mut [u8]) -> std::io::Result<()> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, (tensor.offset + start) as u64);
+        #[cfg(not(unix))]
+        {
+            buffer.copy_from_slice(&self.tensor_bytes(tensor)[start..start + buffer.len()]);
+            Ok(())
+        }
+    }
+
     /// Gives the memory behind a tensor's bytes back to the system; they would be read from the file again. Only
     /// whole pages can go, and a failure costs memory, not correctness.
     pub fn release(&self, tensor: &TensorInfo<'_>) {
@@ -269,6 +286,11 @@ impl GgufFile {
         }
         #[cfg(not(unix))]
         let _ = tensor;
+    }
+
+    /// A failure of [`GgufFile::read_tensor`].
+    pub fn unreadable(&self, source: std::io::Error) -> ModelError {
+        ModelError::Io { path: self.path.clone(), source }
     }
 
     /// A fault of this file that only a reader of its contents can see.
@@ -291,7 +313,7 @@ impl GgufFile {
 }
 
 /// Maps the file at `path` into memory, after asking whether it is one.
-fn map_file(path: &Path) -> Result<Mmap, ModelError> {
+fn map_file(path: &Path) -> Result<(File, Mmap), ModelError> {
     let io = |source| ModelError::Io { path: path.to_owned(), source };
     let malformed = |reason: &str| ModelError::Malformed { path: path.to_owned(), reason: reason.to_owned() };
     // Asked before opening: opening a named pipe would wait for its other end.
@@ -308,7 +330,8 @@ fn map_file(path: &Path) -> Result<Mmap, ModelError> {
     let file = File::open(path).map_err(io)?;
     // SAFETY: the map is private and read-only. A process that shortens the file while it is being read could still
     // kill this one; model files are replaced by renaming, never rewritten in place, and the map goes when loading ends.
-    unsafe { Mmap::map(&file) }.map_err(io)
+    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+    Ok((file, map))
 }
 
 /// What is wrong with the bytes, before the path is known.

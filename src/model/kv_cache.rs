@@ -151,14 +151,16 @@ impl KvCache {
         self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(KvPage { bytes: vec![0; bytes] }));
     }
 
-    /// Writes the rotated `key` and the `value` (each `num_kv_heads * head_dim`) of a reserved position.
+    /// One layer's bytes of the pages from that of `position` on, to be written to.
     ///
     /// # Panics
-    /// If `position` is not one that [`KvCache::reserve`] made room for.
-    pub fn store(&mut self, layer_idx: usize, position: usize, key: &[f32], value: &[f32]) {
+    /// If one of them is not of those that [`KvCache::reserve`] made room in.
+    pub fn layer_pages_mut(&mut self, layer_idx: usize, position: usize) -> impl Iterator<Item = &mut [u8]> {
         let layer = layer_range(&self.shape, layer_idx);
-        let page = Arc::get_mut(&mut self.pages[position / PAGE_LEN]).expect("a reserved page has one owner");
-        self.shape.store(&mut page.bytes[layer], position % PAGE_LEN, key, value);
+        self.pages[position / PAGE_LEN..].iter_mut().map(move |page| {
+            let page = Arc::get_mut(page).expect("a reserved page has one owner");
+            &mut page.bytes[layer.clone()]
+        })
     }
 
     /// One layer's bytes of every page, in order.

@@ -1,13 +1,13 @@
-//! The weights of a decoder: which tensors an architecture has, their shapes, and packing them one after the other so
+//! The weights of a decoder: which tensors an architecture has, their shapes, and packing them straight from the file so
 //! that they are never in memory twice.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
+use std::io;
 
 use super::config::{Architecture, ModelConfig};
 use super::gguf::{GgufFile, TensorInfo};
 use super::{ModelError, rope};
-use crate::kernels::matmul::{Activations, PackedMatrix};
+use crate::kernels::matmul::{Activations, PackedMatrix, Source};
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::dequantize;
 
@@ -46,14 +46,15 @@ impl Weights {
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self, ModelError> {
         let tensors = ModelTensors::find(gguf, config)?;
-        let total: usize = gguf.tensors().map(|tensor| tensor.bytes).sum();
-        let mut packer = Packer { gguf, pool, progress, total, done: 0 };
-        // The largest first: while one is packed its file pages are in memory too, and later there is less room.
-        let embedding = packer.matrix(tensors.embedding);
-        let output = tensors.output.map(|output| packer.matrix(output));
-        let layers = tensors.layers.iter().map(|layer| packer.layer(layer)).collect();
-        let output_norm = packer.vector(tensors.output_norm);
-        (packer.progress)(1.0);
+        let stacks = tensors.stacks();
+        let sources: Vec<Source<'_>> = stacks.iter().map(|stack| source(gguf, stack)).collect();
+        let total: usize = stacks.iter().copied().flatten().map(|tensor| tensor.bytes).sum();
+        let matrices = PackedMatrix::load_all(&sources, pool, &mut |done| progress(done as f32 / total as f32));
+        let mut parts = Parts { gguf, matrices: matrices.map_err(|error| gguf.unreadable(error))?.into_iter() };
+        let embedding = parts.matrix();
+        let output = tensors.output.as_ref().map(|_| parts.matrix());
+        let layers = tensors.layers.iter().map(|layer| parts.layer(layer)).collect::<Result<_, _>>()?;
+        let output_norm = parts.vector(&tensors.output_norm)?;
         Ok(Self { embedding, layers, output_norm, output })
     }
 
@@ -169,6 +170,43 @@ impl<'a> ModelTensors<'a> {
         finder.refuse_unknown(config)?;
         Ok(Self { embedding, layers, output_norm, output })
     }
+
+    /// The tensors of each packed matrix, in the order in which [`Weights::load`] takes them.
+    fn stacks(&self) -> Vec<&[TensorInfo<'a>]> {
+        let single = std::slice::from_ref;
+        let mut stacks = vec![single(&self.embedding)];
+        stacks.extend(self.output.as_ref().map(single));
+        for LayerTensors { attn_qkv, attn_output, ffn_gate_up, ffn_down, .. } in &self.layers {
+            let projections = [attn_qkv, single(attn_output), ffn_gate_up, single(ffn_down)];
+            stacks.extend(projections.into_iter().flat_map(same_type));
+        }
+        stacks
+    }
+}
+
+/// Neighbours of one type become one matrix: fewer, larger products.
+fn same_type<'t, 'a>(tensors: &'t [TensorInfo<'a>]) -> impl Iterator<Item = &'t [TensorInfo<'a>]> {
+    tensors.chunk_by(|left, right| left.quant == right.quant)
+}
+
+/// The rows of all `tensors`, which have one type and as many columns, below each other.
+fn source<'a>(gguf: &'a GgufFile, tensors: &'a [TensorInfo<'a>]) -> Source<'a> {
+    let read = move |mut start: usize, mut buffer: &mut [u8]| -> io::Result<()> {
+        for tensor in tensors {
+            let here = tensor.bytes.saturating_sub(start).min(buffer.len());
+            let (filled, rest) = buffer.split_at_mut(here);
+            gguf.read_tensor(tensor, start, filled)?;
+            start = start.saturating_sub(tensor.bytes);
+            buffer = rest;
+        }
+        Ok(())
+    };
+    Source {
+        quant: tensors[0].quant,
+        rows: tensors.iter().map(|tensor| tensor.shape[0]).sum(),
+        cols: tensors[0].shape[1],
+        read: Box::new(read),
+    }
 }
 
 struct Finder<'a> {
@@ -237,64 +275,39 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Packs tensors and gives their file pages back as it goes.
-struct Packer<'a> {
+/// Puts the packed matrices, in the order of [`ModelTensors::stacks`], where they belong.
+struct Parts<'a> {
     gguf: &'a GgufFile,
-    pool: &'a ThreadPool,
-    progress: &'a mut dyn FnMut(f32),
-    total: usize,
-    done: usize,
+    matrices: std::vec::IntoIter<PackedMatrix>,
 }
 
-impl Packer<'_> {
-    fn layer(&mut self, tensors: &LayerTensors<'_>) -> LayerWeights {
-        LayerWeights {
-            attn_norm: self.vector(tensors.attn_norm),
-            attn_qkv: self.projection(&tensors.attn_qkv),
-            attn_output: self.projection(&[tensors.attn_output]),
-            ffn_norm: self.vector(tensors.ffn_norm),
-            ffn_gate_up: self.projection(&tensors.ffn_gate_up),
-            ffn_down: self.projection(&[tensors.ffn_down]),
-        }
+impl Parts<'_> {
+    fn matrix(&mut self) -> PackedMatrix {
+        self.matrices.next().expect("one matrix was packed for each stack")
     }
 
-    /// Neighbours of one type become one matrix: fewer, larger products.
     fn projection(&mut self, tensors: &[TensorInfo<'_>]) -> Projection {
-        let same_type = tensors.chunk_by(|left, right| left.quant == right.quant);
-        let parts = same_type.map(|tensors| self.stacked(tensors)).collect::<Vec<_>>();
+        let parts: Vec<PackedMatrix> = same_type(tensors).map(|_| self.matrix()).collect();
         let rows = parts.iter().map(PackedMatrix::rows).sum();
         Projection { parts, rows }
     }
 
-    fn matrix(&mut self, tensor: TensorInfo<'_>) -> PackedMatrix {
-        self.stacked(&[tensor])
+    fn layer(&mut self, tensors: &LayerTensors<'_>) -> Result<LayerWeights, ModelError> {
+        Ok(LayerWeights {
+            attn_norm: self.vector(&tensors.attn_norm)?,
+            attn_qkv: self.projection(&tensors.attn_qkv),
+            attn_output: self.projection(&[tensors.attn_output]),
+            ffn_norm: self.vector(&tensors.ffn_norm)?,
+            ffn_gate_up: self.projection(&tensors.ffn_gate_up),
+            ffn_down: self.projection(&[tensors.ffn_down]),
+        })
     }
 
-    /// One matrix of the rows of all `tensors`, which have one type and as many columns.
-    fn stacked(&mut self, tensors: &[TensorInfo<'_>]) -> PackedMatrix {
-        let bytes: Cow<'_, [u8]> = match tensors {
-            [single] => Cow::Borrowed(self.gguf.tensor_bytes(single)),
-            several => {
-                let bytes = several.iter().map(|tensor| self.gguf.tensor_bytes(tensor));
-                Cow::Owned(bytes.collect::<Vec<_>>().concat())
-            }
-        };
-        let rows = tensors.iter().map(|tensor| tensor.shape[0]).sum();
-        let matrix = PackedMatrix::pack(tensors[0].quant, rows, tensors[0].shape[1], &bytes, self.pool);
-        tensors.iter().for_each(|tensor| self.finish(*tensor));
-        matrix
-    }
-
-    fn vector(&mut self, tensor: TensorInfo<'_>) -> Vec<f32> {
+    fn vector(&self, tensor: &TensorInfo<'_>) -> Result<Vec<f32>, ModelError> {
+        let mut bytes = vec![0; tensor.bytes];
+        self.gguf.read_tensor(tensor, 0, &mut bytes).map_err(|error| self.gguf.unreadable(error))?;
         let mut values = vec![0.0; tensor.shape[0]];
-        dequantize(tensor.quant, self.gguf.tensor_bytes(&tensor), &mut values);
-        self.finish(tensor);
-        values
-    }
-
-    fn finish(&mut self, tensor: TensorInfo<'_>) {
-        self.gguf.release(&tensor);
-        self.done += tensor.bytes;
-        (self.progress)(self.done as f32 / self.total as f32);
+        dequantize(tensor.quant, &bytes, &mut values);
+        Ok(values)
     }
 }

@@ -1,22 +1,30 @@
-//! phi-ls: its model for the passes, its prefix cache for the prompts.
+//! phi-ls: its model for the passes, its engine for the prompts.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
-use phi_ls::engine::PREFILL_CHUNK;
+use anyhow::{Context as _, ensure};
+use phi_ls::engine::{
+    CancelFlag, Engine, EngineOptions, Gate, GenerationParams, Job, PREFILL_CHUNK, Priority,
+};
 use phi_ls::kernels::attention::KvType;
 use phi_ls::kernels::pool::ThreadPool;
-use phi_ls::model::{self, KvCache, LoadOptions, LoadedModel, LogitRows, Logits, RopeFactors, Sequence};
+use phi_ls::model::{
+    self, KvCache, LoadOptions, LoadedModel, LogitRows, Logits, Prompt, RopeFactors, Sequence, Tokenizer,
+};
 
 use crate::peer::Peer;
 
+/// Room for every prompt that is measured.
+const KV_BUDGET_BYTES: usize = 2 << 30;
+
 pub struct PhiLs {
-    loaded: LoadedModel,
+    /// `None` once the engine has it.
+    loaded: Option<LoadedModel>,
     cache: KvCache,
     lanes: Vec<KvCache>,
-    /// Caches that prompts left.
-    prompts: Vec<KvCache>,
     logits: Logits,
+    prompts: Option<Prompts>,
 }
 
 impl PhiLs {
@@ -24,27 +32,23 @@ impl PhiLs {
         let options = LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: KvType::F16 };
         let loaded = model::load(path, &options, &mut |_| {})?;
         let cache = loaded.model.new_cache(RopeFactors::Short);
-        Ok(Self { loaded, cache, lanes: Vec::new(), prompts: Vec::new(), logits: Logits::default() })
+        Ok(Self { loaded: Some(loaded), cache, lanes: Vec::new(), logits: Logits::default(), prompts: None })
     }
-}
-
-/// In chunks, as the engine does: between two of them it hears of cancellations and of more urgent work.
-fn read(loaded: &mut LoadedModel, cache: &mut KvCache, tokens: &[u32], logits: &mut Logits) -> anyhow::Result<()> {
-    let chunks = tokens.chunks(PREFILL_CHUNK);
-    let last = chunks.len().saturating_sub(1);
-    for (index, tokens) in chunks.enumerate() {
-        let rows = if index == last { LogitRows::Last } else { LogitRows::None };
-        loaded.model.forward(&mut [Sequence { tokens, cache, logits: rows }], logits)?;
-    }
-    Ok(())
 }
 
 impl Peer for PhiLs {
+    /// In chunks, as the engine does: between two of them it hears of cancellations and of more urgent work.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()> {
+        let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;
         self.lanes.clear();
-        self.prompts.clear();
         self.cache.truncate(keep);
-        read(&mut self.loaded, &mut self.cache, tokens, &mut self.logits)
+        let chunks = tokens.chunks(PREFILL_CHUNK);
+        let last = chunks.len().saturating_sub(1);
+        for (index, tokens) in chunks.enumerate() {
+            let logits = if index == last { LogitRows::Last } else { LogitRows::None };
+            loaded.model.forward(&mut [Sequence { tokens, cache: &mut self.cache, logits }], &mut self.logits)?;
+        }
+        Ok(())
     }
 
     fn fork(&mut self, lanes: usize) -> anyhow::Result<()> {
@@ -53,23 +57,74 @@ impl Peer for PhiLs {
     }
 
     fn decode(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
+        let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;
         let lanes = self.lanes.iter_mut().zip(tokens);
         let mut sequences: Vec<Sequence<'_>> = lanes
             .map(|(cache, token)| Sequence { tokens: std::slice::from_ref(token), cache, logits: LogitRows::Last })
             .collect();
-        Ok(self.loaded.model.forward(&mut sequences, &mut self.logits)?)
+        Ok(loaded.model.forward(&mut sequences, &mut self.logits)?)
     }
 
     fn first_token(&mut self, prompt: &[u32]) -> anyhow::Result<()> {
-        let best = self.prompts.iter().max_by_key(|cache| cache.common_prefix_len(prompt));
-        let mut cache = match best {
-            Some(cache) => cache.fork(),
-            None => self.loaded.model.new_cache(RopeFactors::Short),
+        if let Some(loaded) = self.loaded.take() {
+            self.prompts = Some(Prompts::start(loaded)?);
+        }
+        self.prompts.as_ref().context("the engine is running")?.first_token(prompt)
+    }
+}
+
+/// The engine as the language server runs it, which finds for itself what it can reuse.
+struct Prompts {
+    engine: Engine,
+    /// Words that are one token each, whatever stands beside them.
+    words: Vec<String>,
+}
+
+impl Prompts {
+    fn start(loaded: LoadedModel) -> anyhow::Result<Self> {
+        let words = words(&loaded.tokenizer);
+        ensure!(words.len() > 1000, "expected a vocabulary with words, found {} of them", words.len());
+        let options = EngineOptions {
+            load_at_start: true,
+            idle_unload: None,
+            kv_budget_bytes: KV_BUDGET_BYTES,
+            gate: Gate::default(),
         };
-        let keep = cache.common_prefix_len(prompt).min(prompt.len() - 1);
-        cache.truncate(keep);
-        read(&mut self.loaded, &mut cache, &prompt[keep..], &mut self.logits)?;
-        self.prompts.push(cache);
+        let mut loaded = Some(loaded);
+        let loader = move |_: &mut dyn FnMut(f32)| {
+            loaded.take().ok_or_else(|| model::ModelError::Missing("the model was loaded once".to_owned()))
+        };
+        Ok(Self { engine: Engine::start(Box::new(loader), options, Box::new(|_| {}))?, words })
+    }
+
+    /// The engine takes text: each token of `prompt` is told by a word of its own.
+    fn first_token(&self, prompt: &[u32]) -> anyhow::Result<()> {
+        let prefill = prompt.iter().map(|token| self.words[*token as usize % self.words.len()].as_str()).collect();
+        let (sender, receiver) = mpsc::channel();
+        self.engine.submit(Job {
+            priority: Priority::Interactive,
+            document: 0,
+            prompt: Prompt { turns: Vec::new(), prefill },
+            params: GenerationParams { max_new_tokens: 1, ..GenerationParams::default() },
+            cancel: CancelFlag::default(),
+            on_text: None,
+            on_done: Box::new(move |outcome| drop(sender.send(outcome))),
+        });
+        let generation = receiver.recv()??;
+        let found = generation.prompt_tokens;
+        ensure!(found == prompt.len(), "expected {} tokens in the prompt, found {found}", prompt.len());
         Ok(())
     }
+}
+
+/// All tokens that are a space and some letters, and are encoded as themselves.
+fn words(tokenizer: &Tokenizer) -> Vec<String> {
+    let is_word = |text: &str| {
+        text.strip_prefix(' ').is_some_and(|word| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+    };
+    let spelled = |id: u32| std::str::from_utf8(tokenizer.bytes(id)).ok().filter(|text| is_word(text));
+    let is_one_token = |id: u32, text: &str| tokenizer.encode(text, model::tokenizer::TextStart::Exact) == [id];
+    (0..tokenizer.vocab_size() as u32)
+        .filter_map(|id| spelled(id).filter(|text| is_one_token(id, text)).map(str::to_owned))
+        .collect()
 }

@@ -5,12 +5,15 @@
 //! neighbouring columns of 8 (or 16) rows and one activation dword, broadcast, meets them all. Rows are padded to
 //! whole groups with zero blocks.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod pack;
+
 use std::ops::Range;
 
 use super::activations::GROUP;
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::pool::ThreadPool;
-use crate::kernels::quant::{QuantType, k_scale_min};
+use crate::kernels::level::Level;
+use crate::kernels::quant::QuantType;
 
 /// Rows side by side.
 pub(super) const ROWS: usize = 16;
@@ -29,7 +32,7 @@ enum Part {
     Halves(usize),
     /// Bytes in `SCALE_PLACE` order, one vector of 16 per native byte.
     Bytes(Range8),
-    /// The 12 bytes of six-bit scales and mins of Q4_K and Q5_K, see `pack_six_bits`.
+    /// The 12 bytes of six-bit scales and mins of Q4_K and Q5_K, see `pack::pack_six_bits`.
     SixBits(usize),
     /// Dwords, in row order, one vector of 64 bytes per native dword.
     Dwords(Range8),
@@ -81,33 +84,18 @@ pub(super) fn group_bytes(quant: QuantType, cols: usize) -> usize {
     ROWS * (cols / quant.block_len() * quant.block_bytes())
 }
 
-/// Copies `rows` rows as they are to the start of `packed`.
-pub(super) fn copy(rows: usize, native: &[u8], packed: &mut [u8], pool: &ThreadPool) {
-    let group_bytes = native.len() / rows.max(1) * ROWS;
-    let packed = DisjointSlice::new(packed);
-    pool.run(rows.div_ceil(ROWS), &|group| {
-        let range = group * group_bytes..native.len().min((group + 1) * group_bytes);
-        // SAFETY: each task has its own group.
-        unsafe { packed.slice(range.clone()) }.copy_from_slice(&native[range]);
-    });
-}
-
-/// Interleaves `rows` rows of native blocks into `packed` (whole groups).
-pub(super) fn pack(quant: QuantType, rows: usize, cols: usize, native: &[u8], packed: &mut [u8], pool: &ThreadPool) {
+/// Interleaves whole rows of native blocks, groups of 16 of which the last may have fewer, into `packed` (whole groups).
+pub(super) fn pack(level: Level, quant: QuantType, cols: usize, native: &[u8], packed: &mut [u8]) {
     let parts = parts(quant).expect("only interleaved types are packed");
-    let row_bytes = cols / quant.block_len() * quant.block_bytes();
     let group_bytes = group_bytes(quant, cols);
-    let packed = DisjointSlice::new(packed);
-    pool.run(rows.div_ceil(ROWS), &|group| {
-        // SAFETY: each task has its own group.
-        let packed = unsafe { packed.slice(group * group_bytes..(group + 1) * group_bytes) };
-        let native = &native[group * ROWS * row_bytes..rows.min((group + 1) * ROWS) * row_bytes];
-        pack_group(parts, quant.block_bytes(), row_bytes, native, packed);
-    });
+    for (native, packed) in native.chunks(group_bytes).zip(packed.chunks_exact_mut(group_bytes)) {
+        pack_group(level, parts, quant.block_bytes(), native, packed);
+    }
 }
 
-fn pack_group(parts: &[Part], block_bytes: usize, row_bytes: usize, native: &[u8], packed: &mut [u8]) {
+fn pack_group(level: Level, parts: &[Part], block_bytes: usize, native: &[u8], packed: &mut [u8]) {
     let zeros = [0; 256];
+    let row_bytes = packed.len() / ROWS;
     for (block, mut packed) in packed.chunks_exact_mut(ROWS * block_bytes).enumerate() {
         let start = block * block_bytes;
         let mut rows = [&zeros[..block_bytes]; ROWS];
@@ -116,7 +104,7 @@ fn pack_group(parts: &[Part], block_bytes: usize, row_bytes: usize, native: &[u8
         }
         for part in parts {
             let (target, rest) = packed.split_at_mut(part.packed_bytes());
-            part.pack(&rows, target);
+            part.pack(level, &rows, target);
             packed = rest;
         }
     }
@@ -147,33 +135,6 @@ impl Part {
         }
     }
 
-    fn pack(self, rows: &[&[u8]; ROWS], packed: &mut [u8]) {
-        match self {
-            Self::Halves(start) => {
-                for (packed, row) in packed.chunks_exact_mut(2).zip(rows) {
-                    packed.copy_from_slice(&row[start..start + 2]);
-                }
-            }
-            Self::Bytes(Range8 { start, count }) => {
-                for (r, row) in rows.iter().enumerate() {
-                    for (vector, byte) in packed.chunks_exact_mut(ROWS).zip(&row[start..start + count]) {
-                        vector[SCALE_PLACE[r]] = *byte;
-                    }
-                }
-            }
-            Self::SixBits(start) => pack_six_bits(&rows.map(|row| &row[start..start + 12]), packed),
-            Self::Dwords(Range8 { start, count }) => {
-                for (r, row) in rows.iter().enumerate() {
-                    let (dwords, _) = row[start..start + 4 * count].as_chunks::<4>();
-                    let (vectors, _) = packed.as_chunks_mut::<64>();
-                    for (vector, dword) in vectors.iter_mut().zip(dwords) {
-                        vector[4 * r..4 * r + 4].copy_from_slice(dword);
-                    }
-                }
-            }
-        }
-    }
-
     fn unpack(self, packed: &[u8], row: usize, native: &mut [u8]) {
         match self {
             Self::Halves(start) => native[start..start + 2].copy_from_slice(&packed[2 * row..2 * row + 2]),
@@ -193,27 +154,7 @@ impl Part {
     }
 }
 
-/// Six-bit values 0..8 of a row are its scales, 8..16 its mins; value v of row r is byte `SCALE_PLACE[r] + 16 (v % 2)` of
-/// vector v / 2 of 8. Six vectors are stored: their low six bits are vectors 0..6; the top two bits of stored vectors 0,
-/// 1, 2 are bits 0-1, 2-3, 4-5 of vector 6, and those of stored vectors 3, 4, 5 the same of vector 7.
-fn pack_six_bits(scales: &[&[u8]; ROWS], packed: &mut [u8]) {
-    let mut vectors = [[0u8; 32]; 8];
-    for (r, scales) in scales.iter().enumerate() {
-        for sub_block in 0..8 {
-            let (scale, min) = k_scale_min(scales, sub_block);
-            let place = SCALE_PLACE[r] + sub_block % 2 * ROWS;
-            vectors[sub_block / 2][place] = scale;
-            vectors[4 + sub_block / 2][place] = min;
-        }
-    }
-    for (v, stored) in packed.chunks_exact_mut(32).enumerate() {
-        for (place, stored) in stored.iter_mut().enumerate() {
-            *stored = vectors[v][place] | (vectors[6 + v / 3][place] >> (v % 3 * 2) & 3) << 6;
-        }
-    }
-}
-
-/// The inverse, back into the native 12 bytes of one row.
+/// The inverse of `pack::pack_six_bits`, back into the native 12 bytes of one row.
 fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
     let value = |v: usize| {
         let (vector, place) = (v / 2, SCALE_PLACE[row] + v % 2 * ROWS);
@@ -250,32 +191,53 @@ mod tests {
     use super::*;
     use crate::kernels::random::Random;
 
+    const INTERLEAVED: [QuantType; 10] = [
+        QuantType::Q4_0,
+        QuantType::Q4_1,
+        QuantType::Q5_0,
+        QuantType::Q5_1,
+        QuantType::Q8_0,
+        QuantType::Q2K,
+        QuantType::Q3K,
+        QuantType::Q4K,
+        QuantType::Q5K,
+        QuantType::Q6K,
+    ];
+    /// Not whole groups.
+    const SIZE: (usize, usize) = (37, 512);
+
+    fn native(quant: QuantType) -> Vec<u8> {
+        Random::new(1).blocks(quant, SIZE.0 * SIZE.1, 1.0)
+    }
+
+    fn packed(level: Level, quant: QuantType, native: &[u8]) -> Vec<u8> {
+        let mut packed = vec![0xff; SIZE.0.div_ceil(ROWS) * group_bytes(quant, SIZE.1)];
+        pack(level, quant, SIZE.1, native, &mut packed);
+        packed
+    }
+
     #[test]
     fn every_row_comes_back_as_it_was() {
-        let types = [
-            QuantType::Q4_0,
-            QuantType::Q4_1,
-            QuantType::Q5_0,
-            QuantType::Q5_1,
-            QuantType::Q8_0,
-            QuantType::Q2K,
-            QuantType::Q3K,
-            QuantType::Q4K,
-            QuantType::Q5K,
-            QuantType::Q6K,
-        ];
-        let pool = ThreadPool::new(2);
-        for quant in types {
-            let (rows, cols) = (37, 512);
-            let native = Random::new(1).blocks(quant, rows * cols, 1.0);
-            let mut packed = vec![0xff; rows.div_ceil(ROWS) * group_bytes(quant, cols)];
-            pack(quant, rows, cols, &native, &mut packed, &pool);
-            let row_bytes = native.len() / rows;
+        for quant in INTERLEAVED {
+            let native = native(quant);
+            let packed = packed(Level::Portable, quant, &native);
+            let row_bytes = native.len() / SIZE.0;
             let mut row = vec![0; row_bytes];
             for (index, expected) in native.chunks_exact(row_bytes).enumerate() {
-                unpack_row(quant, cols, &packed, index, &mut row);
+                unpack_row(quant, SIZE.1, &packed, index, &mut row);
                 assert_eq!(row, expected, "{quant:?} row {index}");
             }
+        }
+    }
+
+    #[test]
+    fn every_level_packs_the_same_bytes() {
+        for (quant, level) in
+            INTERLEAVED.into_iter().flat_map(|quant| Level::all().into_iter().map(move |l| (quant, l)))
+        {
+            let native = native(quant);
+            let expected = packed(Level::Portable, quant, &native);
+            assert!(packed(level, quant, &native) == expected, "{quant:?} at {level:?}");
         }
     }
 }

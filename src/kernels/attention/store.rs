@@ -1,0 +1,161 @@
+//! Rotating new queries and keys, and storing keys and values: one task per KV head, which has that head's columns of
+//! the rows and that head's block of every page to itself.
+
+use std::ops::Range;
+
+use super::{KvShape, PAGE_LEN, page};
+use crate::kernels::disjoint::DisjointSlice;
+use crate::kernels::ops::{self, RopeStyle};
+use crate::kernels::pool::ThreadPool;
+
+/// One layer's bytes of a page that new rows are written to.
+pub struct LayerPage<'a>(DisjointSlice<'a, u8>);
+
+impl<'a> LayerPage<'a> {
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Self(DisjointSlice::new(bytes))
+    }
+}
+
+/// The new rows of one sequence.
+pub struct NewRows {
+    /// The page of the first row, among those of all sequences.
+    pub first_page: usize,
+    /// The first row's position in that page; the others follow there and in the pages after it.
+    pub first_position: usize,
+    pub rows: usize,
+    /// Which of the rows are to be in the queries.
+    pub queries: Range<usize>,
+}
+
+/// How far each row is turned.
+pub struct Rotation<'a> {
+    pub style: RopeStyle,
+    /// `(m, rope_dim / 2)` each
+    pub cos: &'a [f32],
+    pub sin: &'a [f32],
+}
+
+/// Fewer rows than this are not worth waking another thread for.
+const PARALLEL_FROM: usize = 8;
+
+/// Stores the m rows' keys and values in `pages` and leaves the rotated queries in `query (queries, num_heads *
+/// head_dim)`. `qkv (m, (num_heads + 2 * num_kv_heads) * head_dim)` has each row's query, key and value; its keys are
+/// rotated in place.
+///
+/// # Panics
+/// If a length contradicts the shape, or the pages do not hold a sequence's rows.
+#[allow(clippy::too_many_arguments, reason = "what comes in and what goes out")]
+pub fn rotate_and_store(
+    pool: &ThreadPool,
+    shape: &KvShape,
+    num_heads: usize,
+    rotation: &Rotation<'_>,
+    sequences: &[NewRows],
+    qkv: &mut [f32],
+    pages: &mut [LayerPage<'_>],
+    query: &mut [f32],
+) {
+    let (dim, kv_heads) = (shape.head_dim, shape.num_kv_heads);
+    let m: usize = sequences.iter().map(|sequence| sequence.rows).sum();
+    let query_rows: usize = sequences.iter().map(|sequence| sequence.queries.len()).sum();
+    assert!(num_heads.is_multiple_of(kv_heads), "query heads are not a multiple of the KV heads");
+    assert_eq!(qkv.len(), m * (num_heads + 2 * kv_heads) * dim, "query, key and value size");
+    assert_eq!(query.len(), query_rows * num_heads * dim, "query size");
+    let half = rotation.cos.len() / m.max(1);
+    assert!(rotation.sin.len() == m * half && rotation.cos.len() == m * half, "one angle table for each row");
+    let (heads_of_one, width, head_bytes) = (num_heads / kv_heads, qkv.len() / m.max(1), page::head_bytes(shape));
+    let (qkv, query, pages) = (DisjointSlice::new(qkv), DisjointSlice::new(query), &*pages);
+    let task = |kv_head: usize| {
+        let mut row = 0;
+        let mut query_row = 0;
+        for sequence in sequences {
+            for index in 0..sequence.rows {
+                let angles = row * half..(row + 1) * half;
+                let (cos, sin) = (&rotation.cos[angles.clone()], &rotation.sin[angles]);
+                let columns = |head: usize, heads: usize| row * width + head * dim..row * width + (head + heads) * dim;
+                let (page, position) = place(sequence, index);
+                // SAFETY: each task has the columns of its own query heads, key head and value head, which differ, and
+                // its own head's block of the page.
+                let (rotated, key, value, head_page) = unsafe {
+                    (
+                        qkv.slice(columns(kv_head * heads_of_one, heads_of_one)),
+                        qkv.slice(columns(num_heads + kv_head, 1)),
+                        qkv.slice(columns(num_heads + kv_heads + kv_head, 1)),
+                        pages[page].0.slice(kv_head * head_bytes..(kv_head + 1) * head_bytes),
+                    )
+                };
+                ops::rope(rotation.style, key, cos, sin);
+                page::store(shape, head_page, position, key, value);
+                if sequence.queries.contains(&index) {
+                    let start = (query_row * num_heads + kv_head * heads_of_one) * dim;
+                    // SAFETY: as above, the columns of its own query heads.
+                    let target = unsafe { query.slice(start..start + rotated.len()) };
+                    target.copy_from_slice(rotated);
+                    target.chunks_exact_mut(dim).for_each(|head| ops::rope(rotation.style, head, cos, sin));
+                    query_row += 1;
+                }
+                row += 1;
+            }
+        }
+    };
+    if m < PARALLEL_FROM { (0..kv_heads).for_each(task) } else { pool.run(kv_heads, &task) }
+}
+
+/// The page of a sequence's row, and the position in it.
+fn place(sequence: &NewRows, index: usize) -> (usize, usize) {
+    let position = sequence.first_position + index;
+    (sequence.first_page + position / PAGE_LEN, position % PAGE_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::attention::KvType;
+    use crate::kernels::random::Random;
+
+    /// Rows one after another, each with the plain functions, beside the whole at once.
+    fn check(kv_type: KvType, m: usize, first_position: usize, queries: Range<usize>) {
+        let shape = KvShape { num_kv_heads: 2, head_dim: 16, kv_type };
+        let (num_heads, half, style) = (4, 4, RopeStyle::Neox);
+        let (query_size, kv_size) = (num_heads * 16, 2 * 16);
+        let random = &mut Random::new(3);
+        let mut qkv = random.gaussians(m * (query_size + 2 * kv_size));
+        let (cos, sin) = (random.gaussians(m * half), random.gaussians(m * half));
+        let page_count = (first_position + m).div_ceil(PAGE_LEN);
+        let mut expected = vec![vec![0; shape.page_layer_bytes()]; page_count];
+        let mut found = expected.clone();
+        let mut expected_query = Vec::new();
+        for (row, qkv) in qkv.chunks_exact(query_size + 2 * kv_size).enumerate() {
+            let (mut query_and_key, value) = (qkv[..query_size + kv_size].to_vec(), &qkv[query_size + kv_size..]);
+            let angles = row * half..(row + 1) * half;
+            for head in query_and_key.chunks_exact_mut(16) {
+                ops::rope(style, head, &cos[angles.clone()], &sin[angles.clone()]);
+            }
+            let (query, key) = query_and_key.split_at(query_size);
+            let position = first_position + row;
+            shape.store(&mut expected[position / PAGE_LEN], position % PAGE_LEN, key, value);
+            if queries.contains(&row) {
+                expected_query.extend_from_slice(query);
+            }
+        }
+        let mut query = vec![0.0; expected_query.len()];
+        let mut pages: Vec<LayerPage<'_>> = found.iter_mut().map(|page| LayerPage::new(page)).collect();
+        let rows = NewRows { first_page: 0, first_position, rows: m, queries };
+        let rotation = Rotation { style, cos: &cos, sin: &sin };
+        let pool = ThreadPool::new(2);
+        rotate_and_store(&pool, &shape, num_heads, &rotation, &[rows], &mut qkv, &mut pages, &mut query);
+        assert_eq!(query, expected_query, "{m} rows of {kv_type:?}");
+        assert!(found == expected, "{m} rows of {kv_type:?}");
+    }
+
+    #[test]
+    fn rows_at_once_are_stored_as_rows_one_by_one() {
+        for kv_type in [KvType::F16, KvType::Q8_0] {
+            check(kv_type, 1, 31, 0..1);
+            check(kv_type, 40, 30, 0..40);
+            check(kv_type, 64, 0, 63..64);
+            check(kv_type, 9, 5, 0..0);
+        }
+    }
+}
