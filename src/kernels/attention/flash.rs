@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::{AttentionInput, KvShape, PAGE_LEN, avx2, page};
+use super::{AttentionInput, KvShape, PAGE_LEN, page, vectors};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;
 use crate::kernels::math::exp;
@@ -20,7 +20,7 @@ const MIN_RUN: usize = 8;
 
 /// Whether these kernels can run here on pages of this shape.
 pub(super) fn supports(shape: &KvShape) -> bool {
-    Level::in_use().has_avx2() && shape.head_dim.is_multiple_of(8)
+    Level::in_use() != Level::Portable && shape.head_dim.is_multiple_of(8)
 }
 
 /// One unit of work.
@@ -66,7 +66,7 @@ pub(super) struct Tile {
     /// Largest score so far, and the sum of the exponentials relative to it.
     pub(super) max: Vec<f32>,
     pub(super) sum: Vec<f32>,
-    /// A page as f32, see `avx2`.
+    /// A page as f32, see `vectors`.
     pub(super) widened: Vec<f32>,
 }
 
@@ -179,7 +179,7 @@ impl Call<'_> {
             let visible =
                 |query: usize| (visible_to_first + query / group).saturating_sub(page * PAGE_LEN).min(PAGE_LEN);
             // SAFETY: `supports` found the instruction sets and the head size; `head` is one head's block of a page.
-            unsafe { avx2::attend_page(self.shape, head, &visible, tile) };
+            unsafe { vectors::attend_page(self.shape, head, &visible, tile) };
         }
     }
 

@@ -7,8 +7,8 @@ use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, GROUP, SUPER};
 use super::super::avx2::supers::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, six_bit_vectors, two_bit_place};
-use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SCALE_PLACE, SIX_BIT_BYTES};
+use super::super::superblock::for_sub_blocks;
 use super::{FETCH_AHEAD, broadcast, load, load_halves, moved, nibbles};
 
 /// Activation rows that one kernel call takes: two of the groups in which they are stored.
