@@ -1,7 +1,9 @@
 //! Kernels for aarch64 with NEON and the dot product instructions: a vector holds a dword of 4 rows, and one instruction
 //! multiplies it with a dword of an activation row into 32-bit sums. Unsafe to call without these instruction sets.
 //!
-//! Where the standard library has no stable function for an instruction, it is written as assembly.
+//! Where the standard library has no stable function for an instruction, it is written as assembly. Products are not marked
+//! as pure: the compiler then keeps them in the order of the program, where it would otherwise load everything first, and
+//! run out of registers.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -88,7 +90,7 @@ fn dot<const A: usize, const C: usize, const I: usize>(
             weights = in(vreg) weights,
             activations = in(vreg) activations,
             lane = const (C * A + I) % 4,
-            options(pure, nomem, nostack, preserves_flags)
+            options(nomem, nostack, preserves_flags)
         );
     }
     sums
@@ -141,6 +143,16 @@ use multiply_add;
 unsafe fn load(at: *const u8) -> uint8x16_t {
     // SAFETY: the caller passes 16 readable bytes.
     unsafe { vld1q_u8(at) }
+}
+
+/// The same pointer, without the compiler knowing: what several sub-blocks read from one place, they read each on its own
+/// then. It would otherwise be kept for the later ones in registers that are not there, by way of the stack.
+#[inline]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read")]
+pub(super) fn anew(mut at: *const u8) -> *const u8 {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) at, options(nomem, nostack, preserves_flags)) };
+    at
 }
 
 /// Nibbles, high if `high`.

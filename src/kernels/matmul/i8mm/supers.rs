@@ -4,8 +4,8 @@ use std::arch::aarch64::*;
 
 use super::super::activations::{Activations, SUPER, row_groups};
 use super::super::layout::ROWS;
-use super::super::neon::FETCH_AHEAD;
 use super::super::neon::supers::{self as neon, Input, Scales, SuperType};
+use super::super::neon::{FETCH_AHEAD, anew};
 use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, for_sub_blocks};
 use super::{DOT_UP_TO, PairSums, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
 
@@ -49,6 +49,7 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
     // SAFETY: the caller passes a superblock.
     unsafe {
         for_sub_blocks!(S => {
+            let weights = anew(weights);
             for half in 0..2 {
                 for step in 0..2 {
                     fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + 2 * half + step);

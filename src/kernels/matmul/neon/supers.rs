@@ -4,11 +4,12 @@
 //! sum at minus the offset times the activations' sum. A superblock's sums stay below 256 * 32 * 127 * 128 = 133 million.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::super::activations::{Activations, GROUP, SUPER, row_groups};
 use super::super::layout::ROWS;
 use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, for_sub_blocks};
-use super::{FETCH_AHEAD, Sums, dot, for_four, load, load_halves, multiply_add};
+use super::{FETCH_AHEAD, Sums, anew, dot, for_four, load, load_halves, multiply_add};
 pub(in super::super) use types::{Q2K, Q3K, Q4K, Q5K, Q6K};
 
 mod types;
@@ -207,6 +208,7 @@ unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
     // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
         for_sub_blocks!(S => {
+            let weights = anew(weights);
             if S.is_multiple_of(T::PER_SCALE) {
                 sums = start::<T, A, G>(input, S);
             }
@@ -256,6 +258,7 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
     // SAFETY: the caller passes a superblock; 64 dwords of 4 vectors are exactly `expanded`.
     unsafe {
         for_sub_blocks!(S => {
+            let weights = anew(weights);
             for chunk in 0..4 {
                 fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
                 for g in 0..4 {
@@ -293,7 +296,17 @@ fn scale<const A: usize, const G: usize>(
 ) {
     for i in 0..A {
         for g in 0..G {
-            totals[i][g] = vmlaq_s32(totals[i][g], sums[i][g], scale[first + g]);
+            // Not `vmlaq_s32`: the compiler puts those off to the end of a superblock, with all sums on the stack till then.
+            // SAFETY: registers only.
+            unsafe {
+                asm!(
+                    "mla {total:v}.4s, {sum:v}.4s, {scale:v}.4s",
+                    total = inout(vreg) totals[i][g],
+                    sum = in(vreg) sums[i][g],
+                    scale = in(vreg) scale[first + g],
+                    options(nomem, nostack, preserves_flags)
+                );
+            }
         }
     }
 }
