@@ -41,7 +41,8 @@ struct Cli {
     /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Compute with slower kernels than the processor allows: portable, avx2 or avx512
+    /// Compute with slower kernels than the processor allows: portable; avx2 or avx512 on x86-64; neon or
+    /// i8mm on Arm
     #[arg(long, global = true, value_name = "LEVEL")]
     kernels: Option<Level>,
 }

@@ -4,6 +4,8 @@
 pub mod attention;
 mod buffer;
 mod disjoint;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod lanes;
 pub mod level;
 mod math;
 pub mod matmul;

@@ -1,14 +1,14 @@
 //! Causal attention over the paged KV cache, grouped-query heads without copying K or V.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod flash;
 mod page;
 mod reference;
 mod store;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vectors;
 
 pub use store::{LayerPage, NewRows, Rotation, rotate_and_store};
 
@@ -84,7 +84,7 @@ pub fn attend(
         let sized = sequence.pages.iter().all(|page| page.len() == shape.page_layer_bytes());
         assert!(sized, "a page of one layer has the wrong size");
     }
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if flash::supports(shape) {
         return flash::attend(pool, shape, num_heads, query, sequences, out);
     }

@@ -1,5 +1,7 @@
 //! Which kernels run: the fastest that the processor at hand can, or slower ones if so asked.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -14,7 +16,26 @@ pub enum Level {
     /// AVX-512 with byte and word operations and VNNI, beside AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON with the dot product instructions: Apple's processors, and Arm's from Cortex-A76 and Neoverse N1 on.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// The 8-bit matrix instructions beside: from Apple M2, Cortex-A710 and Neoverse V1 and N2 on.
+    #[cfg(target_arch = "aarch64")]
+    I8mm,
 }
+
+/// The levels of this architecture, slowest first, as the command line names them.
+const NAMES: &[(&str, Level)] = &[
+    ("portable", Level::Portable),
+    #[cfg(target_arch = "x86_64")]
+    ("avx2", Level::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    ("avx512", Level::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    ("neon", Level::Neon),
+    #[cfg(target_arch = "aarch64")]
+    ("i8mm", Level::I8mm),
+];
 
 /// The level of [`Level::use_at_most`].
 static LIMIT: OnceLock<Level> = OnceLock::new();
@@ -48,17 +69,17 @@ impl Level {
                 && is_x86_feature_detected!("avx512vnni");
             return if has_avx512 { Self::Avx512 } else { Self::Avx2 };
         }
+        #[cfg(target_arch = "aarch64")]
+        if is_aarch64_feature_detected!("dotprod") {
+            return if is_aarch64_feature_detected!("i8mm") { Self::I8mm } else { Self::Neon };
+        }
         Self::Portable
     }
 
     /// The levels this processor has, slowest first.
     #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let all = [Self::Portable, Self::Avx2, Self::Avx512];
-        #[cfg(not(target_arch = "x86_64"))]
-        let all = [Self::Portable];
-        all.into_iter().filter(|level| *level <= Self::detect()).collect()
+        NAMES.iter().map(|(_, level)| *level).filter(|level| *level <= Self::detect()).collect()
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -71,13 +92,9 @@ impl FromStr for Level {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "portable" => Ok(Self::Portable),
-            #[cfg(target_arch = "x86_64")]
-            "avx2" => Ok(Self::Avx2),
-            #[cfg(target_arch = "x86_64")]
-            "avx512" => Ok(Self::Avx512),
-            _ => Err("expected portable, avx2 or avx512".to_owned()),
-        }
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or_else(|| {
+            let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+            format!("expected one of {}", names.join(", "))
+        })
     }
 }

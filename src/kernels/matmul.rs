@@ -6,9 +6,15 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod grouped;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
 mod layout;
 mod load;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod reference;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod superblock;
 
 pub use activations::Activations;
 pub use load::{ReadAt, Source};
@@ -124,19 +130,6 @@ impl PackedMatrix {
         }
     }
 }
-
-/// Runs a block of code for each of the 16 sub-blocks of a superblock, its number a constant.
-#[cfg(target_arch = "x86_64")]
-macro_rules! for_sub_blocks {
-    ($s:ident => $body:block) => {
-        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
-    };
-    (@ $s:ident $body:block $($n:literal)*) => {
-        $({ const $s: usize = $n; $body })*
-    };
-}
-#[cfg(target_arch = "x86_64")]
-use for_sub_blocks;
 
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,22 @@
 //! One page of attention for many queries with AVX-512: the page, widened to f32 once, meets tiles of 8 queries.
 //!
 //! Scores take all 32 positions of a page in two vectors, outputs three vectors of the head at a time. Few queries are
-//! bound by memory and stay with `avx2`.
+//! bound by memory and stay with `vectors`.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
 use std::arch::x86_64::*;
 
-use super::avx2::{self, widened};
 use super::flash::Tile;
 use super::page::GROUP;
+use super::vectors::{soften_tile, widened};
 use super::{KvShape, PAGE_LEN};
 
 /// Numbers in a vector.
 const LANES: usize = 16;
 /// Vectors of a page's scores.
 const SCORES: usize = PAGE_LEN / LANES;
-/// From how many queries on these kernels are faster than those of `avx2`.
+/// From how many queries on these kernels are faster than those of `vectors`.
 const MIN_QUERIES: usize = 8;
 
 /// Whether these kernels take a page of this shape for so many queries.
@@ -24,7 +24,7 @@ pub(super) fn takes(shape: &KvShape, queries: usize) -> bool {
     queries >= MIN_QUERIES && shape.head_dim.is_multiple_of(LANES)
 }
 
-/// As [`avx2::attend_page`], for what [`takes`] says.
+/// As [`super::vectors::attend_page`], for what [`takes`] says.
 ///
 /// # Safety
 /// As there, and AVX-512; `takes` is true.
@@ -46,7 +46,7 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
                 _ => scores::<8>(keys, dim, query, weights),
             }
         }
-        let positions = avx2::soften_tile(dim, visible, tile);
+        let positions = soften_tile(dim, visible, tile);
         for (first, count) in query_tiles(queries) {
             let weights = tile.weights.as_ptr().add(first * PAGE_LEN);
             let output = tile.output.as_mut_ptr().add(first * dim);

@@ -7,7 +7,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::{AttentionInput, KvShape, PAGE_LEN, avx2, avx512, page};
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::{AttentionInput, KvShape, PAGE_LEN, page, vectors};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;
 use crate::kernels::math::exp;
@@ -20,7 +22,7 @@ const MIN_RUN: usize = 8;
 
 /// Whether these kernels can run here on pages of this shape.
 pub(super) fn supports(shape: &KvShape) -> bool {
-    Level::in_use().has_avx2() && shape.head_dim.is_multiple_of(8)
+    Level::in_use() != Level::Portable && shape.head_dim.is_multiple_of(8)
 }
 
 /// One unit of work.
@@ -66,7 +68,7 @@ pub(super) struct Tile {
     /// Largest score so far, and the sum of the exponentials relative to it.
     pub(super) max: Vec<f32>,
     pub(super) sum: Vec<f32>,
-    /// A page as f32, see `avx2`.
+    /// A page as f32, see `vectors`.
     pub(super) widened: Vec<f32>,
 }
 
@@ -172,7 +174,7 @@ impl Call<'_> {
             let start = ((cut.first_row + row) * self.num_heads + item.kv_head * group) * dim;
             tile.queries.extend(self.query[start..start + group * dim].iter().map(|x| x * scale));
         }
-        let (level, head_bytes) = (Level::in_use(), page::head_bytes(self.shape));
+        let head_bytes = page::head_bytes(self.shape);
         let visible_to_first = input.past_len + item.rows.start + 1;
         for page in item.pages.clone() {
             let head = &input.pages[page][item.kv_head * head_bytes..(item.kv_head + 1) * head_bytes];
@@ -180,13 +182,7 @@ impl Call<'_> {
                 |query: usize| (visible_to_first + query / group).saturating_sub(page * PAGE_LEN).min(PAGE_LEN);
             // SAFETY: the level and `supports` found the instruction sets and the head size; `head` is one head's block of
             // a page.
-            unsafe {
-                if level == Level::Avx512 && avx512::takes(self.shape, tile.max.len()) {
-                    avx512::attend_page(self.shape, head, &visible, tile);
-                } else {
-                    avx2::attend_page(self.shape, head, &visible, tile);
-                }
-            }
+            unsafe { attend_page(self.shape, head, &visible, tile) };
         }
     }
 
@@ -241,4 +237,18 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// Takes one head's page into `tile`, see [`vectors::attend_page`].
+///
+/// # Safety
+/// As there.
+unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
+    #[cfg(target_arch = "x86_64")]
+    if Level::in_use() == Level::Avx512 && avx512::takes(shape, tile.max.len()) {
+        // SAFETY: the caller's promise, and the level has AVX-512.
+        return unsafe { avx512::attend_page(shape, head, visible, tile) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { vectors::attend_page(shape, head, visible, tile) };
 }

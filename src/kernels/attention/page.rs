@@ -57,10 +57,10 @@ pub(super) fn head_bytes(shape: &KvShape) -> usize {
 
 /// Writes one head's `key` and `value` (`head_dim` each) at `position` of its block `head`.
 pub(super) fn store(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if super::flash::supports(shape) {
-        // SAFETY: the processor has AVX2 and F16C, and heads are whole vectors.
-        return unsafe { super::avx2::store(shape, head, position, key, value) };
+        // SAFETY: `supports` found the instruction sets, and heads are whole vectors.
+        return unsafe { super::vectors::store(shape, head, position, key, value) };
     }
     store_plain(shape, head, position, key, value);
 }

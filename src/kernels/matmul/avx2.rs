@@ -10,6 +10,7 @@ use std::arch::x86_64::*;
 
 use super::activations::quantize::is_quantizable;
 use super::grouped::GroupKernel;
+pub(super) use super::superblock::fetch;
 use crate::kernels::quant::QuantType;
 
 /// The kernel of a type that has one.
@@ -34,16 +35,6 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
 
 /// How far ahead of the weights at hand their successors are fetched, in bytes: far enough for memory's latency.
 pub(super) const FETCH_AHEAD: usize = 6912;
-
-/// Fetches `len` bytes from `start` on into the cache. There need not be memory. To be spread evenly through the work:
-/// in bursts it would do more harm than good.
-#[inline]
-pub(super) fn fetch(start: *const u8, len: usize) {
-    for line in (0..len).step_by(64) {
-        // SAFETY: fetching never faults, and every x86-64 processor has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
-    }
-}
 
 /// Quantises a multiple of 32 values with one scale, as the portable version does.
 #[target_feature(enable = "avx2,fma,f16c")]

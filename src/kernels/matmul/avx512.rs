@@ -8,11 +8,10 @@ mod supers;
 
 use std::arch::x86_64::*;
 
-use super::avx2;
 use super::activations::GROUP;
+use super::avx2;
 use super::grouped::{GroupKernel, WideKernel};
 use crate::kernels::quant::QuantType;
-
 
 /// Groups of a wide kernel: with 4 activation rows, 12 sums and as many totals fit the 32 registers.
 const WIDE: usize = 3;

@@ -109,7 +109,16 @@ fn wide_kernel(quant: QuantType, level: Level) -> Option<WideKernel> {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
+    match level {
+        Level::Portable => unreachable!("the plain kernel needs no groups"),
+        Level::Neon => super::neon::group_kernel(quant),
+        Level::I8mm => super::i8mm::group_kernel(quant),
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
     unreachable!("no grouped kernel for {quant:?} at {level:?}")
 }

@@ -170,9 +170,10 @@ mod tests {
     fn sources(native: &[Vec<u8>]) -> Vec<Source<'_>> {
         let source = |(&(quant, rows, cols), bytes): (&(QuantType, usize, usize), &'_ Vec<u8>)| {
             let bytes = bytes.clone();
-            let read = move |start: usize, buffer: &mut [u8]| match bytes.get(start..start + buffer.len()) {
-                Some(bytes) => Ok(buffer.copy_from_slice(bytes)),
-                None => Err(io::Error::other("beyond the end")),
+            let read = move |start: usize, buffer: &mut [u8]| {
+                let bytes = bytes.get(start..start + buffer.len()).ok_or_else(|| io::Error::other("beyond the end"))?;
+                buffer.copy_from_slice(bytes);
+                Ok(())
             };
             Source { quant, rows, cols, read: Box::new(read) }
         };

@@ -69,6 +69,11 @@ fn quantize(level: Level, values: &[f32], quants: &mut [i8]) -> Option<f32> {
         // SAFETY: the processor has AVX2.
         return unsafe { super::super::avx2::quantize(values, quants) };
     }
+    #[cfg(target_arch = "aarch64")]
+    if level != Level::Portable {
+        // SAFETY: the processor has NEON.
+        return unsafe { super::super::neon::quantize(values, quants) };
+    }
     let _ = level;
     let max = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     if !is_quantizable(max) {

@@ -17,12 +17,10 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, SUPER, row_groups};
-use super::super::for_sub_blocks;
 use super::super::layout::{ROWS, SIX_BIT_BYTES};
-use super::{FETCH_AHEAD, fetch, load, load_halves};
-
-/// Sub-blocks of 16 columns in a superblock.
-pub(in super::super) const SUB_BLOCKS: usize = SUPER / 16;
+use super::super::superblock::for_sub_blocks;
+pub(in super::super) use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, two_bit_place};
+use super::{FETCH_AHEAD, load, load_halves};
 
 /// A K-quant, packed by 16 rows.
 pub(super) trait SuperType {
@@ -173,19 +171,6 @@ unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scal
     }
     sums
 }
-
-/// Of the superblock at `start`, fetches what falls to one of the 64 dword steps of another one: a line, or nothing.
-#[inline]
-pub(in super::super) fn fetch_share(start: *const u8, superblock_bytes: usize, step: usize) {
-    let lines_before = |step: usize| step * superblock_bytes / (64 * 64);
-    if lines_before(step) != lines_before(step + 1) {
-        fetch(start.wrapping_add(64 * lines_before(step)), 64);
-    }
-}
-
-/// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
-#[repr(C, align(64))]
-pub(in super::super) struct Expanded(pub(in super::super) [u8; ROWS * SUPER]);
 
 #[target_feature(enable = "avx2")]
 unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
@@ -372,17 +357,6 @@ fn moved(bytes: __m256i, from: usize, to: usize, mask: i8) -> __m256i {
         _ => unreachable!("no type moves bit {from} to bit {to}"),
     };
     _mm256_and_si256(shifted, _mm256_set1_epi8(mask))
-}
-
-/// Where dword `chunk` of sub-block `s` of a 4-bit plane lies, in vectors of 64 bytes, and whether its quants
-/// are the high nibbles: bytes of 32 columns hold those columns in their low and the next 32 in their high nibbles.
-pub(in super::super) const fn nibble_place(s: usize, chunk: usize) -> (usize, bool) {
-    (s / 4 * 8 + s % 2 * 4 + chunk, s % 4 >= 2)
-}
-
-/// Where dword `chunk` of sub-block `s` of a 2-bit plane of Q2_K and Q3_K lies, in vectors of 64 bytes, and its lowest bit.
-pub(in super::super) const fn two_bit_place(s: usize, chunk: usize) -> (usize, usize) {
-    (s / 8 * 8 + s % 2 * 4 + chunk, s % 8 / 2 * 2)
 }
 
 pub(super) struct Q2K;

@@ -6,8 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
-use super::super::avx2::{FETCH_AHEAD, fetch};
+use super::super::avx2::FETCH_AHEAD;
 use super::super::layout::ROWS;
+use super::super::superblock::fetch;
 use super::{broadcast, load, load_halves, nibbles};
 
 /// A type with blocks of 32.

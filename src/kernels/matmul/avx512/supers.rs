@@ -6,10 +6,10 @@
 use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, GROUP, SUPER, row_groups};
-use super::super::avx2::{FETCH_AHEAD, fetch};
-use super::super::avx2::supers::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, six_bit_vectors, two_bit_place};
-use super::super::for_sub_blocks;
+use super::super::avx2::FETCH_AHEAD;
+use super::super::avx2::supers::six_bit_vectors;
 use super::super::layout::{ROWS, SCALE_PLACE, SIX_BIT_BYTES};
+use super::super::superblock::{Expanded, SUB_BLOCKS, fetch, fetch_share, for_sub_blocks, nibble_place, two_bit_place};
 use super::{broadcast, load, load_halves, moved, nibbles};
 
 /// A K-quant, packed by 16 rows.
@@ -108,11 +108,7 @@ struct Superblock<const G: usize> {
 /// # Safety
 /// See [`super::super::grouped::GroupKernel`].
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn groups<T: SuperType, const G: usize>(
-    weights: &[u8],
-    activations: &Activations,
-    sums: &mut [f32],
-) {
+pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
     let (m, group_bytes) = (activations.m, activations.cols / SUPER * T::BYTES);
     debug_assert!(weights.len() == G * group_bytes && sums.len() == m * G * ROWS);
     let mut superblock: Superblock<G> = Superblock {
@@ -165,11 +161,7 @@ unsafe fn tile<T: SuperType, const A: usize, const G: usize>(
 ) {
     // SAFETY: the caller passes a superblock of weights, expanded if there are more rows than one group.
     unsafe {
-        let totals = if m > GROUP {
-            bytes::<T, A, G>(superblock, input)
-        } else {
-            packed::<T, A, G>(superblock, input)
-        };
+        let totals = if m > GROUP { bytes::<T, A, G>(superblock, input) } else { packed::<T, A, G>(superblock, input) };
         finish::<T, A, G>(&superblock.scales, &totals, input, sums);
     }
 }

@@ -1,0 +1,171 @@
+//! Kernels for aarch64 with NEON and the dot product instructions: a vector holds a dword of 4 rows, and one instruction
+//! multiplies it with a dword of an activation row into 32-bit sums. Unsafe to call without these instruction sets.
+//!
+//! Where the standard library has no stable function for an instruction, it is written as assembly. Products are not marked
+//! as pure: the compiler then keeps them in the order of the program, where it would otherwise load everything first, and
+//! run out of registers.
+
+#![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
+
+pub(super) mod blocks;
+mod floats;
+pub(super) mod supers;
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::activations::quantize::is_quantizable;
+use super::grouped::GroupKernel;
+use crate::kernels::lanes::neon as lanes;
+use crate::kernels::quant::QuantType;
+
+/// As for AVX2. Not measured: the processors look ahead by themselves, so about as far as suits AVX-512.
+pub(super) const FETCH_AHEAD: usize = 2304;
+
+/// The kernel of a type that has one.
+pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
+    match quant {
+        QuantType::F32 => floats::group::<floats::F32>,
+        QuantType::F16 => floats::group::<floats::F16>,
+        QuantType::Bf16 => floats::group::<floats::Bf16>,
+        QuantType::Q4_0 => blocks::group::<blocks::Q4_0>,
+        QuantType::Q4_1 => blocks::group::<blocks::Q4_1>,
+        QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
+        QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
+        QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
+        QuantType::Q2K => supers::group::<supers::Q2K>,
+        QuantType::Q3K => supers::group::<supers::Q3K>,
+        QuantType::Q4K => supers::group::<supers::Q4K>,
+        QuantType::Q5K => supers::group::<supers::Q5K>,
+        QuantType::Q6K => supers::group::<supers::Q6K>,
+        QuantType::Q8K => unreachable!("{quant:?} has only the plain kernel"),
+    }
+}
+
+/// Quantises a multiple of 32 values with one scale, as the portable version does.
+#[target_feature(enable = "neon")]
+pub(super) fn quantize(values: &[f32], quants: &mut [i8]) -> Option<f32> {
+    let (sources, _) = values.as_chunks::<16>();
+    let (targets, _) = quants.as_chunks_mut::<16>();
+    let mut max = vdupq_n_f32(0.0);
+    for four in values.as_chunks::<4>().0 {
+        // SAFETY: `four` is 16 readable bytes. Of a NaN and a number, the number is taken.
+        max = vmaxnmq_f32(vabsq_f32(unsafe { vld1q_f32(four.as_ptr()) }), max);
+    }
+    let max = vmaxnmvq_f32(max);
+    if !is_quantizable(max) {
+        return None;
+    }
+    let inverse = 127.0 / max;
+    for (source, target) in sources.iter().zip(targets) {
+        let rounded = |i: usize| {
+            // SAFETY: `source` is 16 values and `i` at most 12.
+            let four = unsafe { vld1q_f32(source.as_ptr().add(i)) };
+            // NaN becomes 0.
+            vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(four, inverse)))
+        };
+        let low = vqmovn_s16(vcombine_s16(rounded(0), rounded(4)));
+        let high = vqmovn_s16(vcombine_s16(rounded(8), rounded(12)));
+        // SAFETY: `target` is 16 writable bytes.
+        unsafe { vst1q_s8(target.as_mut_ptr(), vcombine_s8(low, high)) };
+    }
+    Some(max / 127.0)
+}
+
+/// Adds to each lane of `sums` the products of that dword of `weights` with dword C of activation row I, byte by byte.
+/// `activations` is the vector of 4 dwords which has it, of the dwords `[C][A]`.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn dot<const A: usize, const C: usize, const I: usize>(
+    sums: int32x4_t,
+    weights: int8x16_t,
+    activations: int8x16_t,
+) -> int32x4_t {
+    let mut sums = sums;
+    // SAFETY: registers only; the processor has the instruction.
+    unsafe {
+        asm!(
+            "sdot {sums:v}.4s, {weights:v}.16b, {activations:v}.4b[{lane}]",
+            sums = inout(vreg) sums,
+            weights = in(vreg) weights,
+            activations = in(vreg) activations,
+            lane = const (C * A + I) % 4,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// Runs a block of code for the numbers below 4, the number a constant: of a dword in a sub-block, or of an activation
+/// row in a group.
+macro_rules! for_four {
+    ($n:ident => $body:block) => {
+        for_four!(@ $n $body 0 1 2 3)
+    };
+    (@ $n:ident $body:block $($literal:literal)*) => {
+        $({ const $n: usize = $literal; $body })*
+    };
+}
+pub(super) use for_four;
+
+/// Sums for `A` activation rows with `G` vectors of 4 rows.
+pub(super) type Sums<const A: usize, const G: usize> = [[int32x4_t; G]; A];
+
+/// Adds the products of 4 dwords of `A` activation rows, at `$quants`, with those of `4 * G` rows to `$sums`, a
+/// [`Sums<A, G>`]. `$weights` is dword `$chunk` (a constant) of rows `4 g..4 g + 4` of them.
+macro_rules! multiply_add {
+    ($sums:ident, $quants:expr, |$chunk:ident, $g:ident| $weights:expr) => {{
+        let quants: *const i8 = $quants;
+        let mut activations = [vdupq_n_s8(0); A];
+        for i in 0..A {
+            activations[i] = vld1q_s8(quants.add(16 * i));
+        }
+        for_four!($chunk => {
+            let mut weights = [vdupq_n_s8(0); G];
+            for $g in 0..G {
+                weights[$g] = $weights;
+            }
+            for_four!(I => {
+                if I < A {
+                    let activations = activations[($chunk * A + I) / 4];
+                    for g in 0..G {
+                        $sums[I][g] = dot::<A, $chunk, I>($sums[I][g], weights[g], activations);
+                    }
+                }
+            });
+        });
+    }};
+}
+use multiply_add;
+
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn load(at: *const u8) -> uint8x16_t {
+    // SAFETY: the caller passes 16 readable bytes.
+    unsafe { vld1q_u8(at) }
+}
+
+/// The same pointer, without the compiler knowing: what several sub-blocks read from one place, they read each on its own
+/// then. It would otherwise be kept for the later ones in registers that are not there, by way of the stack.
+#[inline]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read")]
+pub(super) fn anew(mut at: *const u8) -> *const u8 {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) at, options(nomem, nostack, preserves_flags)) };
+    at
+}
+
+/// Nibbles, high if `high`.
+#[target_feature(enable = "neon")]
+#[inline]
+fn nibbles(bytes: uint8x16_t, high: bool) -> uint8x16_t {
+    if high { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) }
+}
+
+/// Four times 4 f16, as f32.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn load_halves(at: *const u8) -> [float32x4_t; 4] {
+    // SAFETY: the caller passes 32 readable bytes.
+    unsafe { [lanes::halves(at), lanes::halves(at.add(8)), lanes::halves(at.add(16)), lanes::halves(at.add(24))] }
+}

@@ -1,0 +1,210 @@
+//! The types with blocks of 32: 32-bit sums over a block, scaled in f32.
+//!
+//! All quants but those of Q8_0 are unsigned bytes below 32, so they serve as signed ones too; an offset is taken off by
+//! starting a block's sum at minus the offset times the activations' sum.
+
+use std::arch::aarch64::*;
+
+use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
+use super::super::layout::ROWS;
+use super::super::superblock::fetch;
+use super::{FETCH_AHEAD, Sums, dot, for_four, load, load_halves, multiply_add, nibbles};
+
+/// A type with blocks of 32.
+pub(in super::super) trait BlockType {
+    /// Whether an f16 minimum follows the f16 scale; the scaled sum of the activations multiplies it.
+    const HAS_MIN: bool;
+    /// What is subtracted from every quant.
+    const OFFSET: i32;
+    /// Bytes of 16 rows of one block.
+    const BYTES: usize;
+    /// Bytes of the scales and minima with which it begins.
+    const SCALE_BYTES: usize = if Self::HAS_MIN { 4 * ROWS } else { 2 * ROWS };
+
+    /// Dword `chunk` of rows `4 g..4 g + 4`, OFFSET not yet taken off; `weights` begins after the scales.
+    ///
+    /// # Safety
+    /// NEON; the rest of the block is readable, `chunk < 8`, `g < 4`.
+    unsafe fn quants(weights: *const u8, chunk: usize, g: usize) -> int8x16_t;
+}
+
+pub(in super::super) struct Q4_0;
+pub(in super::super) struct Q4_1;
+pub(in super::super) struct Q5_0;
+pub(in super::super) struct Q5_1;
+pub(in super::super) struct Q8_0;
+
+/// Dword `chunk` of 4 vectors of 64 bytes of nibbles: low ones first, then high ones.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn four_bits(weights: *const u8, chunk: usize, g: usize) -> uint8x16_t {
+    // SAFETY: the caller passes 4 vectors.
+    nibbles(unsafe { load(weights.add(64 * (chunk % 4) + 16 * g)) }, chunk >= 4)
+}
+
+/// The same with 64 bytes of fifth bits in front: bit k of a row's dword belongs to column k.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn five_bits(weights: *const u8, chunk: usize, g: usize) -> uint8x16_t {
+    // SAFETY: the caller passes 5 vectors.
+    let (fifths, low) = unsafe { (load(weights.add(16 * g)), four_bits(weights.add(64), chunk, g)) };
+    // SAFETY: 16 bytes of a constant.
+    let spread = unsafe { load([0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12].as_ptr()) };
+    let spread = vaddq_u8(spread, vdupq_n_u8((chunk / 2) as u8));
+    let bits = vdupq_n_u32(if chunk.is_multiple_of(2) { 0x0804_0201 } else { 0x8040_2010 });
+    let is_set = vtstq_u8(vqtbl1q_u8(fifths, spread), vreinterpretq_u8_u32(bits));
+    vorrq_u8(low, vandq_u8(is_set, vdupq_n_u8(16)))
+}
+
+macro_rules! block_type {
+    ($name:ident, $bytes:literal, min $min:literal, offset $offset:literal, $quants:expr) => {
+        impl BlockType for $name {
+            const HAS_MIN: bool = $min;
+            const OFFSET: i32 = $offset;
+            const BYTES: usize = $bytes * ROWS;
+
+            #[target_feature(enable = "neon")]
+            #[inline]
+            unsafe fn quants(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+                // SAFETY: the caller's promise.
+                vreinterpretq_s8_u8(unsafe { $quants(weights, chunk, g) })
+            }
+        }
+    };
+}
+
+block_type!(Q4_0, 18, min false, offset 8, four_bits);
+block_type!(Q4_1, 20, min true, offset 0, four_bits);
+block_type!(Q5_0, 22, min false, offset 16, five_bits);
+block_type!(Q5_1, 24, min true, offset 0, five_bits);
+block_type!(Q8_0, 34, min false, offset 0, |weights: *const u8, chunk, g| load(weights.add(64 * chunk + 16 * g)));
+
+/// One group of 16 rows with all activation rows.
+///
+/// # Safety
+/// See [`super::super::grouped::GroupKernel`].
+#[target_feature(enable = "neon,dotprod")]
+pub(in super::super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
+    let (m, cols) = (activations.m, activations.cols);
+    debug_assert!(weights.len() == cols / BLOCK * T::BYTES && sums.len() == m * ROWS);
+    for start in (0..cols).step_by(SUPER) {
+        let width = SUPER.min(cols - start);
+        let weights = &weights[start / BLOCK * T::BYTES..][..width / BLOCK * T::BYTES];
+        for (first, rows) in row_groups(m) {
+            let input = activations.blocks.input(m, start, width, (first, rows));
+            let sums = &mut sums[first * ROWS..][..rows * ROWS];
+            // SAFETY: the slices have just been cut to the sizes the kernel reads.
+            unsafe {
+                match rows {
+                    1 => superblock::<T, 1, 4>(weights, &input, sums),
+                    2 => superblock::<T, 2, 4>(weights, &input, sums),
+                    3 => superblock::<T, 3, 2>(weights, &input, sums),
+                    _ => superblock::<T, 4, 2>(weights, &input, sums),
+                }
+            }
+        }
+    }
+}
+
+/// Adds the product of up to 8 blocks of 16 rows with `A` activation rows to `sums (A, 16)`, `G` vectors of 4 rows at a
+/// time: as many as leave the registers room.
+///
+/// # Safety
+/// The instruction sets of this module; the slices fit: whole blocks of weights, as many of the input, `A * 16` sums.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn superblock<T: BlockType, const A: usize, const G: usize>(
+    weights: &[u8],
+    input: &BlockInput<'_>,
+    sums: &mut [f32],
+) {
+    let blocks = weights.len() / T::BYTES;
+    for first in (0..4).step_by(G) {
+        let mut totals = Totals::<A, G>::load(sums, first);
+        for block in 0..blocks {
+            // SAFETY: every access lies inside the slices, by the sizes the caller promises.
+            unsafe {
+                let weights = weights.as_ptr().add(block * T::BYTES);
+                let share = T::BYTES * G / 4;
+                fetch(weights.wrapping_add(FETCH_AHEAD + share * first / G), share);
+                let quants = input.quants.as_ptr().add(block * BLOCK * A);
+                let at = weights.add(T::SCALE_BYTES);
+                let mut dots: Sums<A, G> = [[vdupq_n_s32(0); G]; A];
+                if T::OFFSET != 0 {
+                    for (i, dots) in dots.iter_mut().enumerate() {
+                        *dots = [vdupq_n_s32(-T::OFFSET * *input.sums.as_ptr().add(block * A + i)); G];
+                    }
+                }
+                multiply_add!(dots, quants, |C, g| T::quants(at, C, first + g));
+                multiply_add!(dots, quants.add(16 * A), |C, g| T::quants(at, 4 + C, first + g));
+                totals.add_block::<T>(weights, &dots, input, block, first);
+            }
+        }
+        totals.store(sums, first);
+    }
+}
+
+/// Sums in f32, of `A` activation rows with `G` vectors of 4 rows.
+pub(in super::super) struct Totals<const A: usize, const G: usize>([[float32x4_t; G]; A]);
+
+impl<const A: usize, const G: usize> Totals<A, G> {
+    /// From `sums (A, 16)`, rows from `4 * first` on.
+    #[target_feature(enable = "neon")]
+    pub(in super::super) fn load(sums: &[f32], first: usize) -> Self {
+        let mut totals = [[vdupq_n_f32(0.0); G]; A];
+        for i in 0..A {
+            for g in 0..G {
+                let four = &sums[ROWS * i + 4 * (first + g)..][..4];
+                // SAFETY: 4 numbers.
+                totals[i][g] = unsafe { vld1q_f32(four.as_ptr()) };
+            }
+        }
+        Self(totals)
+    }
+
+    #[target_feature(enable = "neon")]
+    pub(in super::super) fn store(&self, sums: &mut [f32], first: usize) {
+        for i in 0..A {
+            for g in 0..G {
+                let four = &mut sums[ROWS * i + 4 * (first + g)..][..4];
+                // SAFETY: 4 numbers.
+                unsafe { vst1q_f32(four.as_mut_ptr(), self.0[i][g]) };
+            }
+        }
+    }
+
+    /// Adds the integer sums of block `block`, which begins at `weights`.
+    ///
+    /// # Safety
+    /// NEON; a block of 16 rows is readable, `input` has it for `A` rows.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub(in super::super) unsafe fn add_block<T: BlockType>(
+        &mut self,
+        weights: *const u8,
+        dots: &Sums<A, G>,
+        input: &BlockInput<'_>,
+        block: usize,
+        first: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let scales = load_halves(weights);
+            for i in 0..A {
+                let scale = *input.scales.as_ptr().add(block * A + i);
+                for g in 0..G {
+                    let scale = vmulq_n_f32(scales[first + g], scale);
+                    self.0[i][g] = vfmaq_f32(self.0[i][g], vcvtq_f32_s32(dots[i][g]), scale);
+                }
+            }
+            if T::HAS_MIN {
+                let minima = load_halves(weights.add(2 * ROWS));
+                for i in 0..A {
+                    let sum = *input.scaled_sums.as_ptr().add(block * A + i);
+                    for g in 0..G {
+                        self.0[i][g] = vfmaq_n_f32(self.0[i][g], minima[first + g], sum);
+                    }
+                }
+            }
+        }
+    }
+}

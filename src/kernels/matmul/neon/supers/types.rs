@@ -1,0 +1,221 @@
+//! Where the K-quants have their scales and quants.
+
+use std::arch::aarch64::*;
+
+use super::super::super::layout::{ROWS, SIX_BIT_BYTES};
+use super::super::super::superblock::{SUB_BLOCKS, nibble_place, two_bit_place};
+use super::super::{load, nibbles};
+use super::{Scales, SuperType};
+
+/// 16 bytes of scales in `SCALE_PLACE` order, widened: rows 0..4 and 8..12 are the low half, the others the high one.
+#[target_feature(enable = "neon")]
+fn minima(bytes: uint8x16_t) -> [int16x4_t; 4] {
+    let low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
+    let high = vreinterpretq_s16_u16(vmovl_high_u8(bytes));
+    [vget_low_s16(low), vget_low_s16(high), vget_high_s16(low), vget_high_s16(high)]
+}
+
+/// The same for signed ones, to 32 bits.
+#[target_feature(enable = "neon")]
+fn integers(bytes: int8x16_t) -> [int32x4_t; 4] {
+    let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+    [vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(low), vmovl_high_s16(high)]
+}
+
+/// The six-bit scales and minima of Q4_K and Q5_K, see `layout`: of 16 vectors 12 are stored, the top two bits of three
+/// of them being the next one's.
+#[target_feature(enable = "neon")]
+unsafe fn six_bit_scales(weights: *const u8) -> Scales {
+    // SAFETY: the caller passes a superblock, whose scales begin after two f16 of each row.
+    unsafe {
+        let mut scales = Scales::new(weights, true);
+        let stored = |v: usize| load(weights.add(64 + 16 * v));
+        let six_bits = |v: usize| {
+            if v < 12 {
+                return vandq_u8(stored(v), vdupq_n_u8(63));
+            }
+            let first = (v - 12) / 2 * 6 + v % 2;
+            let low = vshrq_n_u8::<6>(stored(first));
+            let middle = vshlq_n_u8::<2>(vshrq_n_u8::<6>(stored(first + 2)));
+            let high = vshlq_n_u8::<4>(vshrq_n_u8::<6>(stored(first + 4)));
+            vorrq_u8(vorrq_u8(low, middle), high)
+        };
+        for b in 0..8 {
+            scales.integers[b] = integers(vreinterpretq_s8_u8(six_bits(b)));
+            scales.minima[b] = minima(six_bits(8 + b));
+        }
+        scales
+    }
+}
+
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
+#[target_feature(enable = "neon")]
+#[inline]
+fn moved(bytes: uint8x16_t, from: usize, to: usize, mask: u8) -> uint8x16_t {
+    let shifted = match to as i32 - from as i32 {
+        4 => vshlq_n_u8::<4>(bytes),
+        3 => vshlq_n_u8::<3>(bytes),
+        2 => vshlq_n_u8::<2>(bytes),
+        1 => vshlq_n_u8::<1>(bytes),
+        0 => bytes,
+        -1 => vshrq_n_u8::<1>(bytes),
+        -2 => vshrq_n_u8::<2>(bytes),
+        -3 => vshrq_n_u8::<3>(bytes),
+        -4 => vshrq_n_u8::<4>(bytes),
+        -5 => vshrq_n_u8::<5>(bytes),
+        -6 => vshrq_n_u8::<6>(bytes),
+        _ => unreachable!("no type moves bit {from} to bit {to}"),
+    };
+    vandq_u8(shifted, vdupq_n_u8(mask))
+}
+
+pub(in super::super::super) struct Q2K;
+pub(in super::super::super) struct Q3K;
+pub(in super::super::super) struct Q4K;
+pub(in super::super::super) struct Q5K;
+pub(in super::super::super) struct Q6K;
+
+impl SuperType for Q2K {
+    const BYTES: usize = 84 * ROWS;
+    const PER_SCALE: usize = 1;
+    const MIN_COLUMNS: usize = 16;
+    const OFFSET: i32 = 0;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: two f16 of each row and 16 vectors of 16 scales begin the superblock.
+        unsafe {
+            let mut scales = Scales::new(weights, true);
+            for s in 0..SUB_BLOCKS {
+                let vector = load(weights.add(64 + 16 * s));
+                scales.integers[s] = integers(vreinterpretq_s8_u8(nibbles(vector, false)));
+                scales.minima[s] = minima(nibbles(vector, true));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        let (place, bit) = two_bit_place(S, chunk);
+        // SAFETY: 16 vectors of 64 bytes follow the scales.
+        vreinterpretq_s8_u8(moved(unsafe { load(weights.add(64 + 256 + 64 * place + 16 * g)) }, bit, 0, 3))
+    }
+}
+
+impl SuperType for Q3K {
+    const BYTES: usize = 110 * ROWS;
+    const PER_SCALE: usize = 1;
+    const MIN_COLUMNS: usize = 0;
+    const OFFSET: i32 = 4;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: one f16 of each row and 12 vectors of 16 bytes of scales begin the superblock.
+        unsafe {
+            let mut scales = Scales::new(weights, false);
+            let vector = |v: usize| load(weights.add(32 + 16 * v));
+            for s in 0..SUB_BLOCKS {
+                let low = nibbles(vector(s % 8), s >= 8);
+                let six_bits = vorrq_u8(low, moved(vector(8 + s % 4), s / 4 * 2, 4, 0x30));
+                scales.integers[s] = integers(vsubq_s8(vreinterpretq_s8_u8(six_bits), vdupq_n_s8(32)));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        let (place, bit) = two_bit_place(S, chunk);
+        // SAFETY: 8 vectors of third bits and 16 of bit pairs, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(32 + 192 + 16 * g);
+            let low = moved(load(planes.add(64 * (8 + place))), bit, 0, 3);
+            let third = moved(load(planes.add(64 * (S % 2 * 4 + chunk))), S / 2, 2, 4);
+            vreinterpretq_s8_u8(vorrq_u8(low, third))
+        }
+    }
+}
+
+impl SuperType for Q4K {
+    const BYTES: usize = 144 * ROWS;
+    const PER_SCALE: usize = 2;
+    const MIN_COLUMNS: usize = 32;
+    const OFFSET: i32 = 0;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: the caller's promise.
+        unsafe { six_bit_scales(weights) }
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        let (place, high) = nibble_place(S, chunk);
+        // SAFETY: 32 vectors of 64 bytes follow the scales.
+        let bytes = unsafe { load(weights.add(64 + SIX_BIT_BYTES + 64 * place + 16 * g)) };
+        vreinterpretq_s8_u8(nibbles(bytes, high))
+    }
+}
+
+impl SuperType for Q5K {
+    const BYTES: usize = 176 * ROWS;
+    const PER_SCALE: usize = 2;
+    const MIN_COLUMNS: usize = 32;
+    const OFFSET: i32 = 0;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: the caller's promise.
+        unsafe { six_bit_scales(weights) }
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        let (place, high) = nibble_place(S, chunk);
+        // SAFETY: 8 vectors of fifth bits and 32 of nibbles, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(64 + SIX_BIT_BYTES + 16 * g);
+            let low = nibbles(load(planes.add(64 * (8 + place))), high);
+            let fifth = moved(load(planes.add(64 * (S % 2 * 4 + chunk))), S / 2, 4, 16);
+            vreinterpretq_s8_u8(vorrq_u8(low, fifth))
+        }
+    }
+}
+
+impl SuperType for Q6K {
+    const BYTES: usize = 210 * ROWS;
+    const PER_SCALE: usize = 1;
+    const MIN_COLUMNS: usize = 0;
+    const OFFSET: i32 = 32;
+
+    #[target_feature(enable = "neon")]
+    unsafe fn scales(weights: *const u8) -> Scales {
+        // SAFETY: 16 f16 and 16 vectors of 16 scales begin the superblock.
+        unsafe {
+            let mut scales = Scales::new(weights, false);
+            for s in 0..SUB_BLOCKS {
+                scales.integers[s] = integers(vreinterpretq_s8_u8(load(weights.add(32 + 16 * s))));
+            }
+            scales
+        }
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        // Column 128 h + 32 w + i: nibble i of low plane 64 h + 32 (w % 2), high if w >= 2; bits 2 w of high plane 32 h.
+        let (h, w, column) = (S / 8, S % 8 / 2, S % 2 * 4 + chunk);
+        // SAFETY: 32 vectors of nibbles and 16 of bit pairs, each of 64 bytes, follow the scales.
+        unsafe {
+            let planes = weights.add(32 + 256 + 16 * g);
+            let low = nibbles(load(planes.add(64 * (16 * h + 8 * (w % 2) + column))), w >= 2);
+            let high = moved(load(planes.add(64 * (32 + 8 * h + column))), 2 * w, 4, 0x30);
+            vreinterpretq_s8_u8(vorrq_u8(low, high))
+        }
+    }
+}
