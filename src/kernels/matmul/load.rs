@@ -171,7 +171,10 @@ mod tests {
         let source = |(&(quant, rows, cols), bytes): (&(QuantType, usize, usize), &'_ Vec<u8>)| {
             let bytes = bytes.clone();
             let read = move |start: usize, buffer: &mut [u8]| match bytes.get(start..start + buffer.len()) {
-                Some(bytes) => Ok(buffer.copy_from_slice(bytes)),
+                Some(bytes) => {
+                    buffer.copy_from_slice(bytes);
+                    Ok(())
+                }
                 None => Err(io::Error::other("beyond the end")),
             };
             Source { quant, rows, cols, read: Box::new(read) }
