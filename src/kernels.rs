@@ -2,7 +2,7 @@
 //! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
 
 pub mod attention;
-mod buffer;
+pub mod buffer;
 mod disjoint;
 pub mod level;
 mod math;
