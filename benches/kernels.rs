@@ -31,10 +31,14 @@ const TYPES: [(&str, QuantType); 13] = [
 
 /// Processor time of this thread; wall-clock time where the system does not tell.
 fn thread_time(origin: Instant) -> Duration {
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split(' ').next()?.parse().ok())
-        .map_or_else(|| origin.elapsed(), Duration::from_nanos)
+    #[cfg(unix)]
+    {
+        let _ = origin;
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).expect("less than a second"))
+    }
+    #[cfg(not(unix))]
+    origin.elapsed()
 }
 
 /// Seconds of the best of several runs.

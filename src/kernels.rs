@@ -2,7 +2,7 @@
 //! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
 
 pub mod attention;
-mod buffer;
+pub mod buffer;
 mod disjoint;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;

@@ -14,7 +14,7 @@ pub mod tokenizer;
 mod weights;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 pub use chat::{ChatFormat, Prompt, Role, Turn};
 pub use config::ModelConfig;
@@ -162,13 +162,19 @@ pub struct LoadedModel {
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
     let gguf = GgufFile::open(path)?;
     let config = ModelConfig::from_gguf(&gguf)?;
-    // The merge tables of a large vocabulary take as long as a good part of the weights, and have no use for the pool.
+    // The merge tables of a large vocabulary take a good part of the time and one thread, so they are made meanwhile; here
+    // and not on a thread of their own, whose heap would keep what they leave behind.
+    let (sender, receiver) = mpsc::channel();
     let (tokenizer, decoder) = std::thread::scope(|scope| {
-        let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&gguf));
-        let decoder = load_decoder(&gguf, config, options, progress);
-        (tokenizer.join(), decoder)
+        let mut send = move |done| sender.send(done).expect("it is received until the sender is dropped");
+        let gguf = &gguf;
+        let decoder = scope.spawn(move || load_decoder(gguf, config, options, &mut send));
+        let tokenizer = Tokenizer::from_gguf(gguf);
+        receiver.iter().for_each(progress);
+        (tokenizer, decoder.join())
     });
-    let tokenizer = tokenizer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let tokenizer = tokenizer?;
+    let decoder = decoder.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let (weight_bytes, model) = decoder?;
     let chat = ChatFormat::recognise(&tokenizer);
     Ok(LoadedModel {

@@ -57,6 +57,6 @@ impl PrefixCache {
     pub(super) fn bytes(&self) -> usize {
         let mut seen = HashSet::new();
         let pages = self.sequences.iter().flat_map(|sequence| sequence.pages());
-        pages.filter(|page| seen.insert(Arc::as_ptr(page))).map(|page| page.bytes.len()).sum()
+        pages.filter(|page| seen.insert(Arc::as_ptr(page))).map(|page| page.bytes.as_slice().len()).sum()
     }
 }

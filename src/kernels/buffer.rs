@@ -1,9 +1,9 @@
-//! Memory for packed weights: aligned to a cache line, in huge pages where the system gives them.
+//! Memory for packed weights and for cached keys and values: aligned to a cache line, in huge pages where the system gives them.
 
 use memmap2::MmapMut;
 
 /// Bytes that start on a cache line.
-pub(super) struct AlignedBytes {
+pub struct AlignedBytes {
     memory: Memory,
     len: usize,
 }
@@ -21,7 +21,7 @@ struct CacheLine([u8; 64]);
 const PAGES_FROM: usize = 4 << 20;
 
 impl AlignedBytes {
-    pub(super) fn zeroed(len: usize) -> Self {
+    pub fn zeroed(len: usize) -> Self {
         let pages = if len >= PAGES_FROM { MmapMut::map_anon(len).ok() } else { None };
         let memory = match pages {
             Some(pages) => {
@@ -35,7 +35,7 @@ impl AlignedBytes {
         Self { memory, len }
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub fn as_slice(&self) -> &[u8] {
         match &self.memory {
             // SAFETY: the lines are `64 * lines >= len` initialised bytes without padding.
             Memory::Heap(lines) => unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), self.len) },
@@ -43,11 +43,19 @@ impl AlignedBytes {
         }
     }
 
-    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
         match &mut self.memory {
             // SAFETY: as in `as_slice`, borrowed mutably.
             Memory::Heap(lines) => unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), self.len) },
             Memory::Pages(pages) => &mut pages[..self.len],
         }
+    }
+}
+
+impl Clone for AlignedBytes {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeroed(self.len);
+        copy.as_mut_slice().copy_from_slice(self.as_slice());
+        copy
     }
 }

@@ -212,8 +212,7 @@ impl Decoder {
         scratch.query.resize(m * config.query_size(), 0.0);
         let Scratch { qkv, query, cos, sin, new_rows, .. } = scratch;
         let rotation = Rotation { style: self.rope_style, cos, sin };
-        let (shape, num_heads) = (&self.kv_shape, config.num_attention_heads);
-        rotate_and_store(&self.pool, shape, num_heads, &rotation, new_rows, qkv, &mut pages, query);
+        rotate_and_store(&self.pool, &self.kv_shape, &rotation, new_rows, qkv, &mut pages, query);
         scratch.new_rows.clear();
         scratch.new_pages = recycle(pages);
         scratch.resize(config, m);

@@ -7,12 +7,13 @@ use candle_core::Tensor;
 
 use super::RopeFactors;
 use crate::kernels::attention::{KvShape, PAGE_LEN};
+use crate::kernels::buffer::AlignedBytes;
 
 /// Keys and values of `PAGE_LEN` positions of every layer.
 #[derive(Clone)]
 pub struct KvPage {
     /// Layer after layer, each `KvShape::page_layer_bytes` long.
-    pub bytes: Vec<u8>,
+    pub bytes: AlignedBytes,
 }
 
 /// The cache of one sequence. It knows which tokens it holds, so a prefix can be compared.
@@ -148,7 +149,9 @@ impl KvCache {
             Arc::make_mut(last);
         }
         let bytes = self.page_bytes();
-        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(KvPage { bytes: vec![0; bytes] }));
+        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || {
+            Arc::new(KvPage { bytes: AlignedBytes::zeroed(bytes) })
+        });
     }
 
     /// One layer's bytes of the pages from that of `position` on, to be written to.
@@ -159,14 +162,14 @@ impl KvCache {
         let layer = layer_range(&self.shape, layer_idx);
         self.pages[position / PAGE_LEN..].iter_mut().map(move |page| {
             let page = Arc::get_mut(page).expect("a reserved page has one owner");
-            &mut page.bytes[layer.clone()]
+            &mut page.bytes.as_mut_slice()[layer.clone()]
         })
     }
 
     /// One layer's bytes of every page, in order.
     pub fn layer_pages(&self, layer_idx: usize) -> impl Iterator<Item = &[u8]> {
         let layer = layer_range(&self.shape, layer_idx);
-        self.pages.iter().map(move |page| &page.bytes[layer.clone()])
+        self.pages.iter().map(move |page| &page.bytes.as_slice()[layer.clone()])
     }
 
     /// Declares the positions written after a [`KvCache::reserve`] of as many to be those of `tokens`.

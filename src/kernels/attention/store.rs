@@ -1,5 +1,5 @@
-//! Rotating new queries and keys, and storing keys and values: one task per KV head, which has that head's columns of
-//! the rows and that head's block of every page to itself.
+//! Rotating new queries and keys, and storing keys and values: each task has some KV heads, their columns of the rows
+//! and their blocks of every page to itself.
 
 use std::ops::Range;
 
@@ -45,11 +45,9 @@ const PARALLEL_FROM: usize = 8;
 ///
 /// # Panics
 /// If a length contradicts the shape, or the pages do not hold a sequence's rows.
-#[allow(clippy::too_many_arguments, reason = "what comes in and what goes out")]
 pub fn rotate_and_store(
     pool: &ThreadPool,
     shape: &KvShape,
-    num_heads: usize,
     rotation: &Rotation<'_>,
     sequences: &[NewRows],
     qkv: &mut [f32],
@@ -58,48 +56,61 @@ pub fn rotate_and_store(
 ) {
     let (dim, kv_heads) = (shape.head_dim, shape.num_kv_heads);
     let m: usize = sequences.iter().map(|sequence| sequence.rows).sum();
+    if m == 0 {
+        return;
+    }
     let query_rows: usize = sequences.iter().map(|sequence| sequence.queries.len()).sum();
+    let width = qkv.len() / m;
+    let num_heads = (width / dim).saturating_sub(2 * kv_heads);
     assert!(num_heads.is_multiple_of(kv_heads), "query heads are not a multiple of the KV heads");
     assert_eq!(qkv.len(), m * (num_heads + 2 * kv_heads) * dim, "query, key and value size");
     assert_eq!(query.len(), query_rows * num_heads * dim, "query size");
-    let half = rotation.cos.len() / m.max(1);
+    let half = rotation.cos.len() / m;
     assert!(rotation.sin.len() == m * half && rotation.cos.len() == m * half, "one angle table for each row");
-    let (heads_of_one, width, head_bytes) = (num_heads / kv_heads, qkv.len() / m.max(1), page::head_bytes(shape));
+    let (group, head_bytes) = (num_heads / kv_heads, page::head_bytes(shape));
     let (qkv, query, pages) = (DisjointSlice::new(qkv), DisjointSlice::new(query), &*pages);
-    let task = |kv_head: usize| {
-        let mut row = 0;
+    // Several heads a task: their columns lie side by side, and rows are so far apart that each is a miss of its own.
+    let per_task = kv_heads.div_ceil(2 * pool.threads());
+    let task = |task: usize| {
+        let heads = task * per_task..kv_heads.min((task + 1) * per_task);
         let mut query_row = 0;
-        for sequence in sequences {
-            for index in 0..sequence.rows {
-                let angles = row * half..(row + 1) * half;
-                let (cos, sin) = (&rotation.cos[angles.clone()], &rotation.sin[angles]);
-                let columns = |head: usize, heads: usize| row * width + head * dim..row * width + (head + heads) * dim;
-                let (page, position) = place(sequence, index);
-                // SAFETY: each task has the columns of its own query heads, key head and value head, which differ, and
-                // its own head's block of the page.
-                let (rotated, key, value, head_page) = unsafe {
+        for (row, (sequence, index)) in rows_of(sequences).enumerate() {
+            let angles = row * half..(row + 1) * half;
+            let (cos, sin) = (&rotation.cos[angles.clone()], &rotation.sin[angles]);
+            let column = |head: usize| row * width + head * dim;
+            let (page, position) = place(sequence, index);
+            for kv_head in heads.clone() {
+                let (key, value) = (column(num_heads + kv_head), column(num_heads + kv_heads + kv_head));
+                // SAFETY: no other task has this head, nor its columns and its block of the page; key and value differ.
+                let (key, value, block) = unsafe {
                     (
-                        qkv.slice(columns(kv_head * heads_of_one, heads_of_one)),
-                        qkv.slice(columns(num_heads + kv_head, 1)),
-                        qkv.slice(columns(num_heads + kv_heads + kv_head, 1)),
+                        qkv.slice(key..key + dim),
+                        qkv.slice(value..value + dim),
                         pages[page].0.slice(kv_head * head_bytes..(kv_head + 1) * head_bytes),
                     )
                 };
                 ops::rope(rotation.style, key, cos, sin);
-                page::store(shape, head_page, position, key, value);
-                if sequence.queries.contains(&index) {
-                    let start = (query_row * num_heads + kv_head * heads_of_one) * dim;
-                    // SAFETY: as above, the columns of its own query heads.
-                    let target = unsafe { query.slice(start..start + rotated.len()) };
-                    target.copy_from_slice(rotated);
-                    target.chunks_exact_mut(dim).for_each(|head| ops::rope(rotation.style, head, cos, sin));
-                    query_row += 1;
-                }
-                row += 1;
+                page::store(shape, block, position, key, value);
+            }
+            if sequence.queries.contains(&index) {
+                let (from, len) = (heads.start * group, heads.len() * group * dim);
+                let target = (query_row * num_heads + from) * dim;
+                // SAFETY: as above, for the query heads that read these KV heads.
+                let (source, target) =
+                    unsafe { (qkv.slice(column(from)..column(from) + len), query.slice(target..target + len)) };
+                target.copy_from_slice(source);
+                target.chunks_exact_mut(dim).for_each(|head| ops::rope(rotation.style, head, cos, sin));
+                query_row += 1;
             }
         }
     };
-    if m < PARALLEL_FROM { (0..kv_heads).for_each(task) } else { pool.run(kv_heads, &task) }
+    let tasks = kv_heads.div_ceil(per_task);
+    if m < PARALLEL_FROM { (0..tasks).for_each(task) } else { pool.run(tasks, &task) }
+}
+
+/// All new rows: their sequences, and their numbers in them.
+fn rows_of(sequences: &[NewRows]) -> impl Iterator<Item = (&NewRows, usize)> {
+    sequences.iter().flat_map(|sequence| (0..sequence.rows).map(move |index| (sequence, index)))
 }
 
 /// The page of a sequence's row, and the position in it.
@@ -144,7 +155,7 @@ mod tests {
         let rows = NewRows { first_page: 0, first_position, rows: m, queries };
         let rotation = Rotation { style, cos: &cos, sin: &sin };
         let pool = ThreadPool::new(2);
-        rotate_and_store(&pool, &shape, num_heads, &rotation, &[rows], &mut qkv, &mut pages, &mut query);
+        rotate_and_store(&pool, &shape, &rotation, &[rows], &mut qkv, &mut pages, &mut query);
         assert_eq!(query, expected_query, "{m} rows of {kv_type:?}");
         assert!(found == expected, "{m} rows of {kv_type:?}");
     }
