@@ -10,6 +10,7 @@ pub(in super::super) type Lanes = __m256;
 pub(in super::super) type Dwords = __m256i;
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn splat(x: f32) -> Lanes {
     _mm256_set1_ps(x)
 }
@@ -17,6 +18,7 @@ pub(in super::super) fn splat(x: f32) -> Lanes {
 /// # Safety
 /// 8 readable numbers.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) unsafe fn load(at: *const f32) -> Lanes {
     // SAFETY: the caller's promise.
     unsafe { _mm256_loadu_ps(at) }
@@ -25,6 +27,7 @@ pub(in super::super) unsafe fn load(at: *const f32) -> Lanes {
 /// # Safety
 /// 8 writable numbers.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) unsafe fn store(at: *mut f32, x: Lanes) {
     // SAFETY: the caller's promise.
     unsafe { _mm256_storeu_ps(at, x) }
@@ -35,6 +38,7 @@ pub(in super::super) unsafe fn store(at: *mut f32, x: Lanes) {
 /// # Safety
 /// 16 readable bytes.
 #[target_feature(enable = "avx2,f16c")]
+#[inline]
 pub(in super::super) unsafe fn load_halves(at: *const u8) -> Lanes {
     // SAFETY: the caller's promise.
     _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
@@ -45,6 +49,7 @@ pub(in super::super) unsafe fn load_halves(at: *const u8) -> Lanes {
 /// # Safety
 /// 2 readable bytes.
 #[target_feature(enable = "avx2,f16c")]
+#[inline]
 pub(in super::super) unsafe fn load_half(at: *const u8) -> f32 {
     // SAFETY: the caller's promise.
     let bits = unsafe { at.cast::<u16>().read_unaligned() };
@@ -56,6 +61,7 @@ pub(in super::super) unsafe fn load_half(at: *const u8) -> f32 {
 /// # Safety
 /// 8 readable bytes.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Lanes {
     // SAFETY: the caller's promise.
     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(at.cast()) }))
@@ -64,6 +70,7 @@ pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Lanes {
 /// # Safety
 /// 32 readable bytes.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) unsafe fn load_dwords(at: *const u8) -> Dwords {
     // SAFETY: the caller's promise.
     unsafe { _mm256_loadu_si256(at.cast()) }
@@ -71,6 +78,7 @@ pub(in super::super) unsafe fn load_dwords(at: *const u8) -> Dwords {
 
 /// Byte `byte` of each dword, signed.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn byte_of(dwords: Dwords, byte: usize) -> Lanes {
     let top = _mm256_sll_epi32(dwords, _mm_cvtsi32_si128(24 - 8 * byte as i32));
     _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(top))
@@ -78,6 +86,7 @@ pub(in super::super) fn byte_of(dwords: Dwords, byte: usize) -> Lanes {
 
 /// The nearest f16, to even, of numbers within their range.
 #[target_feature(enable = "avx2,f16c")]
+#[inline]
 pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     let mut halves = [[0; 2]; 8];
     // SAFETY: 16 bytes.
@@ -87,6 +96,7 @@ pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
 
 /// The nearest integers, to even, held within +-127; two dwords of bytes.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 4]; 2] {
     let integers = _mm256_cvtps_epi32(min(x, splat(127.0)));
     let words = _mm256_packs_epi32(integers, integers);
@@ -95,62 +105,73 @@ pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 4]; 2] {
 }
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn add(a: Lanes, b: Lanes) -> Lanes {
     _mm256_add_ps(a, b)
 }
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn sub(a: Lanes, b: Lanes) -> Lanes {
     _mm256_sub_ps(a, b)
 }
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn mul(a: Lanes, b: Lanes) -> Lanes {
     _mm256_mul_ps(a, b)
 }
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn div(a: Lanes, b: Lanes) -> Lanes {
     _mm256_div_ps(a, b)
 }
 
 /// `a * b + c`.
 #[target_feature(enable = "avx2,fma")]
+#[inline]
 pub(in super::super) fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
     _mm256_fmadd_ps(a, b, c)
 }
 
 /// The lesser; `b` where `a` is NaN.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn min(a: Lanes, b: Lanes) -> Lanes {
     _mm256_min_ps(a, b)
 }
 
 /// The greater; `b` where `a` is NaN.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn max(a: Lanes, b: Lanes) -> Lanes {
     _mm256_max_ps(a, b)
 }
 
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn abs(x: Lanes) -> Lanes {
     _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff)))
 }
 
 /// The greatest of the eight.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn greatest(x: Lanes) -> f32 {
     horizontal(x, |a, b| _mm_max_ps(a, b))
 }
 
 /// The sum of the eight.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub(in super::super) fn total(x: Lanes) -> f32 {
     horizontal(x, |a, b| _mm_add_ps(a, b))
 }
 
 /// Combines the 8 lanes to one.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn horizontal(x: Lanes, combine: impl Fn(__m128, __m128) -> __m128) -> f32 {
     let half = combine(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
     let quarter = combine(half, _mm_movehl_ps(half, half));
@@ -159,6 +180,7 @@ fn horizontal(x: Lanes, combine: impl Fn(__m128, __m128) -> __m128) -> f32 {
 
 /// `math::exp` of each.
 #[target_feature(enable = "avx2,fma")]
+#[inline]
 pub(in super::super) fn exp(x: Lanes) -> Lanes {
     let clamped = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(88.0)), _mm256_set1_ps(-88.0));
     let shifted = _mm256_fmadd_ps(clamped, _mm256_set1_ps(std::f32::consts::LOG2_E), _mm256_set1_ps(ROUND));

@@ -112,7 +112,7 @@ pub(super) use for_four;
 pub(super) type Sums<const A: usize, const G: usize> = [[int32x4_t; G]; A];
 
 /// Adds the products of 4 dwords of `A` activation rows, at `$quants`, with those of `4 * G` rows to `$sums`, a
-/// [`Sums<A, G>`]. `$weights` is dword `$chunk` (a constant) of rows `4 g..4 g + 4` of them.
+/// `Sums<A, G>`. `$weights` is dword `$chunk` (a constant) of rows `4 g..4 g + 4` of them.
 macro_rules! multiply_add {
     ($sums:ident, $quants:expr, |$chunk:ident, $g:ident| $weights:expr) => {{
         let quants: *const i8 = $quants;
