@@ -1,6 +1,6 @@
 //! Row-wise operations: RMS norm, rotary embedding, SiLU gate, residual addition.
 //!
-//! Each is one plain loop that the compiler vectorises, compiled twice: for any processor, and for AVX2 with FMA.
+//! Each is one plain loop that the compiler vectorises, compiled for any processor and for each level of x86-64.
 
 #[cfg(target_arch = "x86_64")]
 use super::level::Level;
@@ -8,20 +8,27 @@ use super::math::exp;
 
 /// Defines a function that runs its plain version compiled for the instruction sets at hand.
 macro_rules! vectorised {
-    ($(#[$doc:meta])* $visibility:vis fn $name:ident / $avx2:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
         $visibility fn $name($($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
-            if Level::in_use().has_avx2() {
-                // SAFETY: the processor has AVX2 and FMA.
-                return unsafe { $avx2($($arg),*) };
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) {
+                    $plain($($arg),*);
+                }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+                fn avx512($($arg: $type),*) {
+                    $plain($($arg),*);
+                }
+                match Level::in_use() {
+                    Level::Portable => {}
+                    // SAFETY: the processor has AVX2 and FMA.
+                    Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    // SAFETY: the processor has these parts of AVX-512, too.
+                    Level::Avx512 => return unsafe { avx512($($arg),*) },
+                }
             }
-            $plain($($arg),*);
-        }
-
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
-        fn $avx2($($arg: $type),*) {
             $plain($($arg),*);
         }
     };
@@ -29,7 +36,7 @@ macro_rules! vectorised {
 
 vectorised! {
     /// `out = hidden_states / rms(hidden_states) * weight`, row by row (rows of `weight.len()`).
-    pub fn rms_norm / rms_norm_avx2 / rms_norm_plain (hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
+    pub fn rms_norm / rms_norm_plain (hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
 }
 
 #[inline(always)]
@@ -68,7 +75,7 @@ pub enum RopeStyle {
 
 vectorised! {
     /// Rotates one head's first `2 * cos.len()` elements in place; `cos` and `sin` hold one position's half-table.
-    pub fn rope / rope_avx2 / rope_plain (style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32])
+    pub fn rope / rope_plain (style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32])
 }
 
 #[inline(always)]
@@ -79,9 +86,9 @@ fn rope_plain(style: RopeStyle, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     match style {
         RopeStyle::Neox => {
             let (first, second) = rotated.split_at_mut(half);
-            let (firsts, first_rest) = first.as_chunks_mut::<8>();
-            let (seconds, second_rest) = second.as_chunks_mut::<8>();
-            let ((coss, cos_rest), (sins, sin_rest)) = (cos.as_chunks::<8>(), sin.as_chunks::<8>());
+            let (firsts, first_rest) = first.as_chunks_mut::<16>();
+            let (seconds, second_rest) = second.as_chunks_mut::<16>();
+            let ((coss, cos_rest), (sins, sin_rest)) = (cos.as_chunks::<16>(), sin.as_chunks::<16>());
             for (((x, y), cos), sin) in firsts.iter_mut().zip(seconds).zip(coss).zip(sins) {
                 rotate(x, y, cos, sin);
             }
@@ -105,7 +112,7 @@ fn rotate(first: &mut [f32], second: &mut [f32], cos: &[f32], sin: &[f32]) {
 
 vectorised! {
     /// `out[i] = silu(gate_up[i]) * gate_up[n + i]` for each row `gate_up (2n)`, giving rows of `n`.
-    pub fn silu_gate / silu_gate_avx2 / silu_gate_plain (gate_up: &[f32], n: usize, out: &mut [f32])
+    pub fn silu_gate / silu_gate_plain (gate_up: &[f32], n: usize, out: &mut [f32])
 }
 
 #[inline(always)]
@@ -121,7 +128,7 @@ fn silu_gate_plain(gate_up: &[f32], n: usize, out: &mut [f32]) {
 
 vectorised! {
     /// `residual += delta`.
-    pub fn add / add_avx2 / add_plain (residual: &mut [f32], delta: &[f32])
+    pub fn add / add_plain (residual: &mut [f32], delta: &[f32])
 }
 
 #[inline(always)]
@@ -141,7 +148,7 @@ pub fn log_sum_exp(logits: &[f32], max: f32) -> f32 {
 
 vectorised! {
     /// `sum[0]`: the sum of `exp(logit - max)`.
-    fn sum_exp / sum_exp_avx2 / sum_exp_plain (logits: &[f32], max: f32, sum: &mut [f32; 1])
+    fn sum_exp / sum_exp_plain (logits: &[f32], max: f32, sum: &mut [f32; 1])
 }
 
 /// In 32 partial sums, as [`sum_of_squares`].
