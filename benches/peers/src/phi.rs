@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use anyhow::{Context as _, ensure};
-use phi_ls::engine::{
-    CancelFlag, Engine, EngineOptions, Gate, GenerationParams, Job, PREFILL_CHUNK, Priority,
-};
+use phi_ls::engine::{CancelFlag, Engine, EngineOptions, Gate, GenerationParams, Job, PREFILL_CHUNK, Priority};
 use phi_ls::kernels::attention::KvType;
 use phi_ls::kernels::pool::ThreadPool;
 use phi_ls::model::{
