@@ -18,8 +18,7 @@ use std::arch::x86_64::*;
 
 use super::super::activations::{Activations, SUPER, row_groups};
 use super::super::layout::{ROWS, SIX_BIT_BYTES};
-use super::super::superblock::for_sub_blocks;
-pub(in super::super) use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, nibble_place, two_bit_place};
+use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, for_sub_blocks, nibble_place, two_bit_place};
 use super::{FETCH_AHEAD, load, load_halves};
 
 /// A K-quant, packed by 16 rows.

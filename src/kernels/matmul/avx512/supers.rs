@@ -13,7 +13,7 @@ use std::arch::x86_64::*;
 use super::super::activations::{Activations, GROUP, SUPER, row_groups};
 use super::super::avx2::FETCH_AHEAD;
 use super::super::layout::ROWS;
-use super::super::superblock::{Expanded, SUB_BLOCKS, fetch, fetch_share, for_sub_blocks};
+use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, fetch_tile_share, for_sub_blocks};
 use super::{broadcast, load};
 pub(super) use types::{Q2K, Q3K, Q4K, Q5K, Q6K};
 
@@ -144,14 +144,12 @@ pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activa
                 }
             }
         }
-        // The next superblock is fetched bit by bit between the tiles: in one burst it would stall them.
-        let share = (T::BYTES * GROUP / m.max(GROUP)).next_multiple_of(64);
         for (first, rows) in row_groups(m) {
             if m > GROUP {
-                for g in 0..G {
-                    let next = superblock.weights[g].wrapping_add(T::BYTES + first / GROUP * share);
-                    fetch(next, share);
-                }
+                superblock
+                    .weights
+                    .iter()
+                    .for_each(|at| fetch_tile_share(at.wrapping_add(T::BYTES), T::BYTES, first, m));
             }
             let sums = &mut sums[first * G * ROWS..][..rows * G * ROWS];
             // SAFETY: the group holds `rows` rows, and so do the sums.
