@@ -114,21 +114,11 @@ fn measure_in_a_process(args: &Args, side: Side, model: &Path) -> anyhow::Result
     if let Some(level) = &args.kernels {
         command.arg("--kernels").arg(level);
     }
-    warm_memory(std::fs::metadata(model)?.len());
     let output = command.stderr(std::process::Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("{} ended with {}", side.name(), output.status);
     }
     serde_json::from_slice(&output.stdout).context("expected measurements as JSON")
-}
-
-/// Takes and gives back somewhat more memory than a model of `file_bytes` needs. A virtual machine hands memory that has
-/// been free for seconds back to its host, and waits when it is touched again (2.7 s for 2.4 GB where this was written):
-/// whoever came first would be charged for it.
-fn warm_memory(file_bytes: u64) {
-    let mut memory = vec![0_u8; (file_bytes + file_bytes / 4) as usize];
-    memory.chunks_mut(4096).for_each(|page| page[0] = 1);
-    std::hint::black_box(&memory);
 }
 
 fn measure_here(args: &Args, side: Side, model: &Path) -> anyhow::Result<Measured> {
