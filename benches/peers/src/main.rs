@@ -39,7 +39,7 @@ struct Args {
     /// Times each side runs, in turn
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Hold phi-ls to slower kernels than the processor allows: portable, avx2 or avx512
+    /// Hold phi-ls to slower kernels than the processor allows, as the option of the same name of phi-ls does
     #[arg(long)]
     kernels: Option<String>,
     /// Only prefill of 128 tokens and decode at context 16

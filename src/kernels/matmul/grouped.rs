@@ -1,6 +1,7 @@
 //! The walk over a matrix in groups of 16 rows: threads take runs of row groups, each group meets all activation rows.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::activations::Activations;
 use super::layout::{self, ROWS};
@@ -42,39 +43,58 @@ pub(super) fn matmul(
     assert_form(matrix, activations);
     let kernel = group_kernel(matrix.quant, level);
     let wide = wide_kernel(matrix.quant, level).filter(|wide| m >= wide.min_rows);
-    let group_bytes = layout::group_bytes(matrix.quant, matrix.cols);
-    let out = DisjointSlice::new(out);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
     let per_task = layout::task_groups(rows, m, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
+    let walk = Walk { matrix, activations, kernel, wide, out: DisjointSlice::new(out) };
     let task = |task: usize| {
-        SUMS.with_borrow_mut(|sums| {
-            let mut groups = layout::groups_of(task, per_task, rows);
-            while !groups.is_empty() {
-                let (kernel, taken) = match &wide {
-                    Some(wide) if groups.len() >= wide.groups => (wide.kernel, wide.groups),
-                    _ => (kernel, 1),
-                };
-                let weights = &matrix.bytes.as_slice()[groups.start * group_bytes..][..taken * group_bytes];
-                sums.clear();
-                sums.resize(m * taken * ROWS, 0.0);
-                // SAFETY: `level` was detected, `assert_form` checked the activations, the slices have these sizes.
-                unsafe { kernel(weights, activations, sums) };
-                let columns = groups.start * ROWS..rows.min((groups.start + taken) * ROWS);
-                for (row, sums) in sums.chunks_exact(taken * ROWS).enumerate() {
-                    // SAFETY: each task has its own columns of the output.
-                    let out = unsafe { out.slice(row * rows + columns.start..row * rows + columns.end) };
-                    let (whole, rest) = out.as_chunks_mut::<ROWS>();
-                    let (sums, rest_sums) = sums[..columns.len()].as_chunks::<ROWS>();
-                    // Of constant size: a call for every few cache lines would be felt.
-                    whole.iter_mut().zip(sums).for_each(|(out, sums)| *out = *sums);
-                    rest.copy_from_slice(rest_sums);
-                }
-                groups.start += taken;
-            }
-        });
+        SUMS.with_borrow_mut(|sums| walk.multiply(layout::groups_of(task, per_task, rows), sums));
     };
     let tasks = rows.div_ceil(ROWS).div_ceil(per_task);
     if threads == 1 { (0..tasks).for_each(task) } else { pool.run(tasks, &task) }
+}
+
+struct Walk<'a> {
+    matrix: &'a PackedMatrix,
+    activations: &'a Activations,
+    kernel: GroupKernel,
+    wide: Option<WideKernel>,
+    /// `(m, rows)`
+    out: DisjointSlice<'a, f32>,
+}
+
+impl Walk<'_> {
+    /// Multiplies a run of groups that no other task has; `sums` is scratch.
+    fn multiply(&self, mut groups: Range<usize>, sums: &mut Vec<f32>) {
+        let group_bytes = layout::group_bytes(self.matrix.quant, self.matrix.cols);
+        while !groups.is_empty() {
+            let (kernel, taken) = match &self.wide {
+                Some(wide) if groups.len() >= wide.groups => (wide.kernel, wide.groups),
+                _ => (self.kernel, 1),
+            };
+            let weights = &self.matrix.bytes.as_slice()[groups.start * group_bytes..][..taken * group_bytes];
+            sums.clear();
+            sums.resize(self.activations.m * taken * ROWS, 0.0);
+            // SAFETY: the level was detected, `assert_form` checked the activations, the slices have these sizes.
+            unsafe { kernel(weights, self.activations, sums) };
+            self.deliver(groups.start..groups.start + taken, sums);
+            groups.start += taken;
+        }
+    }
+
+    /// Writes `sums (m, groups * 16)` to the groups' columns of the output.
+    fn deliver(&self, groups: Range<usize>, sums: &[f32]) {
+        let rows = self.matrix.rows;
+        let columns = groups.start * ROWS..rows.min(groups.end * ROWS);
+        for (row, sums) in sums.chunks_exact(groups.len() * ROWS).enumerate() {
+            // SAFETY: each task has its own columns of the output.
+            let out = unsafe { self.out.slice(row * rows + columns.start..row * rows + columns.end) };
+            let (whole, rest) = out.as_chunks_mut::<ROWS>();
+            let (sums, rest_sums) = sums[..columns.len()].as_chunks::<ROWS>();
+            // Of constant size: a call for every few cache lines would be felt.
+            whole.iter_mut().zip(sums).for_each(|(out, sums)| *out = *sums);
+            rest.copy_from_slice(rest_sums);
+        }
+    }
 }
 
 /// The kernels trust the sizes of the form they read.

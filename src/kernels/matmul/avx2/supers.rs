@@ -15,6 +15,7 @@
 //! 32-bit sums stay below 16 * 32512 * 2 * 128 = 133 million.
 
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 use super::super::activations::{Activations, SUPER, row_groups};
 use super::super::layout::{ROWS, SIX_BIT_BYTES};
@@ -105,7 +106,8 @@ struct Input<'a> {
 pub(super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
     let m = activations.m;
     debug_assert!(weights.len() == activations.cols / SUPER * T::BYTES && sums.len() == m * ROWS);
-    let mut expanded = Expanded([0; ROWS * SUPER]);
+    // Written only where it is read: for many rows.
+    let mut expanded = MaybeUninit::uninit();
     for (superblock, weights) in weights.chunks_exact(T::BYTES).enumerate() {
         let weights = weights.as_ptr();
         // SAFETY: `weights` is one superblock.
@@ -172,8 +174,8 @@ unsafe fn packed<T: SuperType, const A: usize>(weights: *const u8, scales: &Scal
 }
 
 #[target_feature(enable = "avx2")]
-unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
-    let bytes = expanded.0.as_mut_ptr();
+unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut MaybeUninit<Expanded>) {
+    let bytes = expanded.as_mut_ptr().cast::<u8>();
     // SAFETY: the caller passes a superblock; 64 dwords of two vectors are exactly `expanded`.
     unsafe {
         for_sub_blocks!(S => {
@@ -191,11 +193,15 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
 /// The sums from expanded quants: for many rows.
 ///
 /// # Safety
-/// AVX2; an input of `A` rows.
+/// AVX2; an expanded superblock and an input of `A` rows.
 #[target_feature(enable = "avx2")]
-unsafe fn bytes<T: SuperType, const A: usize>(expanded: &Expanded, scales: &Scales, input: &Input<'_>) -> Sums<A> {
+unsafe fn bytes<T: SuperType, const A: usize>(
+    expanded: &MaybeUninit<Expanded>,
+    scales: &Scales,
+    input: &Input<'_>,
+) -> Sums<A> {
     let mut sums = [[_mm256_setzero_si256(); 2]; A];
-    let (mut weights, mut quants) = (expanded.0.as_ptr(), input.quants.as_ptr());
+    let (mut weights, mut quants) = (expanded.as_ptr().cast::<u8>(), input.quants.as_ptr());
     // SAFETY: 16 sub-blocks of 4 dwords are exactly what the caller passes.
     unsafe {
         for sub_block in (0..SUB_BLOCKS).step_by(T::PER_WIDENING) {

@@ -9,6 +9,7 @@
 mod types;
 
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 use super::super::activations::{Activations, GROUP, SUPER, row_groups};
 use super::super::avx2::FETCH_AHEAD;
@@ -116,7 +117,8 @@ impl<'a, const A: usize> Input<'a, A> {
 struct Superblock<const G: usize> {
     weights: [*const u8; G],
     scales: [Scales; G],
-    expanded: [Expanded; G],
+    /// Written only where it is read: with more rows than one group.
+    expanded: [MaybeUninit<Expanded>; G],
 }
 
 /// `G` neighbouring groups of 16 rows with all activation rows.
@@ -130,7 +132,7 @@ pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activa
     let mut superblock: Superblock<G> = Superblock {
         weights: [weights.as_ptr(); G],
         scales: std::array::from_fn(|_| Scales::zero()),
-        expanded: std::array::from_fn(|_| Expanded([0; ROWS * SUPER])),
+        expanded: [const { MaybeUninit::uninit() }; G],
     };
     for index in 0..activations.cols / SUPER {
         let Superblock { weights: at, scales, expanded } = &mut superblock;
@@ -215,7 +217,7 @@ unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
 /// Scaled sums from expanded quants: for many rows.
 ///
 /// # Safety
-/// The instruction sets of this module.
+/// The instruction sets of this module; the superblock was expanded.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
     superblock: &Superblock<G>,
@@ -231,7 +233,7 @@ unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
             for chunk in 4 * sub_block..4 * (sub_block + T::PER_SCALE) {
                 let mut weights = [_mm512_setzero_si512(); G];
                 for g in 0..G {
-                    weights[g] = load(expanded[g].0.as_ptr().add(64 * chunk));
+                    weights[g] = load(expanded[g].as_ptr().cast::<u8>().add(64 * chunk));
                 }
                 multiply_add(&mut sums, &weights, input, chunk);
             }
@@ -242,8 +244,8 @@ unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
-    let bytes = expanded.0.as_mut_ptr();
+unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut MaybeUninit<Expanded>) {
+    let bytes = expanded.as_mut_ptr().cast::<u8>();
     // SAFETY: the caller passes a superblock; 64 dwords of 64 bytes are exactly `expanded`.
     unsafe {
         for_sub_blocks!(S => {
