@@ -1,7 +1,7 @@
 //! What the kernels of the K-quants share whatever the processor: where quants lie in a superblock, room for its bytes,
 //! and fetching ahead.
 
-use super::activations::{GROUP, SUPER};
+use super::activations::SUPER;
 use super::layout::ROWS;
 
 /// Sub-blocks of 16 columns in a superblock.
@@ -49,14 +49,6 @@ pub(super) fn fetch_share(start: *const u8, len: usize, step: usize) {
     if lines_before(step) != lines_before(step + 1) {
         fetch(start.wrapping_add(64 * lines_before(step)), 64);
     }
-}
-
-/// Of `len` bytes from `start` on, fetches what falls to the tile of rows that begins at `first` of `m`: for kernels whose
-/// stay at a superblock is long, and which would be stalled by fetching the next one in a burst.
-#[inline]
-pub(super) fn fetch_tile_share(start: *const u8, len: usize, first: usize, m: usize) {
-    let share = (len * GROUP / m.max(GROUP)).next_multiple_of(64);
-    fetch(start.wrapping_add(first / GROUP * share), share);
 }
 
 /// Runs a block of code for each of the 16 sub-blocks of a superblock, its number a constant.

@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use super::super::activations::{Activations, GROUP, SUPER, row_groups};
 use super::super::avx2::FETCH_AHEAD;
 use super::super::layout::ROWS;
-use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, fetch_tile_share, for_sub_blocks};
+use super::super::superblock::{Expanded, SUB_BLOCKS, fetch, fetch_share, for_sub_blocks};
 use super::{broadcast, load};
 pub(super) use types::{Q2K, Q3K, Q4K, Q5K, Q6K};
 
@@ -165,6 +165,14 @@ pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activa
             }
         }
     }
+}
+
+/// Of `len` bytes from `start` on, fetches what falls to the tile of rows that begins at `first` of `m`. Tiles take long:
+/// fetched in one burst, the next superblock would stall them.
+#[inline]
+fn fetch_tile_share(start: *const u8, len: usize, first: usize, m: usize) {
+    let share = (len * GROUP / m.max(GROUP)).next_multiple_of(64);
+    fetch(start.wrapping_add(first / GROUP * share), share);
 }
 
 /// Adds the product of a superblock with `A` of `m` activation rows to `sums (A, G * 16)`.
