@@ -41,8 +41,8 @@ pub(super) fn matmul(
     }
     let (rows, m) = (matrix.rows, activations.m);
     assert_form(matrix, activations);
-    let kernel = group_kernel(matrix.quant, level);
-    let wide = wide_kernel(matrix.quant, level).filter(|wide| m >= wide.min_rows);
+    let (kernel, wide) = kernels(matrix.quant, level);
+    let wide = wide.filter(|wide| m >= wide.min_rows);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
     let per_task = layout::task_groups(rows, m, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
     let walk = Walk { matrix, activations, kernel, wide, out: DisjointSlice::new(out) };
@@ -108,37 +108,26 @@ fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
     assert_eq!(len, expected, "the activations were not quantised for a matrix of {:?}", matrix.quant);
 }
 
+/// The kernel of one group, and that of several where there is one.
 #[cfg(target_arch = "x86_64")]
-fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
+fn kernels(quant: QuantType, level: Level) -> (GroupKernel, Option<WideKernel>) {
     match level {
         Level::Portable => unreachable!("the plain kernel needs no groups"),
-        Level::Avx2 => super::avx2::group_kernel(quant),
-        Level::Avx512 => super::avx512::group_kernel(quant),
-    }
-}
-
-/// The kernel of several groups, where one is faster.
-fn wide_kernel(quant: QuantType, level: Level) -> Option<WideKernel> {
-    match level {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => super::avx512::wide_kernel(quant),
-        _ => {
-            let _ = quant;
-            None
-        }
+        Level::Avx2 => (super::avx2::group_kernel(quant), None),
+        Level::Avx512 => (super::avx512::group_kernel(quant), super::avx512::wide_kernel(quant)),
     }
 }
 
 #[cfg(target_arch = "aarch64")]
-fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
+fn kernels(quant: QuantType, level: Level) -> (GroupKernel, Option<WideKernel>) {
     match level {
         Level::Portable => unreachable!("the plain kernel needs no groups"),
-        Level::Neon => super::neon::group_kernel(quant),
-        Level::I8mm => super::i8mm::group_kernel(quant),
+        Level::Neon => (super::neon::group_kernel(quant), None),
+        Level::I8mm => (super::i8mm::group_kernel(quant), None),
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn group_kernel(quant: QuantType, level: Level) -> GroupKernel {
+fn kernels(quant: QuantType, level: Level) -> (GroupKernel, Option<WideKernel>) {
     unreachable!("no grouped kernel for {quant:?} at {level:?}")
 }
