@@ -1,5 +1,5 @@
 //! Speed of the kernels on one thread, in processor time, beside what the machine can do: `cargo bench --bench kernels`,
-//! optionally with a filter (`-- q4_k`).
+//! optionally with a filter (`-- q4_k`) and held to slower kernels (`-- --kernels avx2`).
 //!
 //! Products are given in GMAC/s (multiplications and additions) and, for few rows, in GB/s of packed weights read. The
 //! matrix is larger than the caches for m <= 8, as in decoding, and small for larger m, as in prefill.
@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use phi_ls::kernels::attention::{AttentionInput, KvShape, KvType, PAGE_LEN, attend};
+use phi_ls::kernels::level::Level;
 use phi_ls::kernels::matmul::{Activations, PackedMatrix};
 use phi_ls::kernels::ops;
 use phi_ls::kernels::pool::ThreadPool;
@@ -272,8 +273,40 @@ mod peak {
     }
 }
 
+/// One product of one group of rows, `--once TYPE ROWS COLUMNS`, for `cycles.py` to follow.
+fn once(mut arguments: impl Iterator<Item = String>) {
+    let mut argument = || arguments.next().expect("--once takes a type, rows and columns");
+    let name = argument();
+    let (_, quant) = TYPES.into_iter().find(|(known, _)| *known == name).expect("a type");
+    let (m, cols): (usize, usize) = (argument().parse().expect("rows"), argument().parse().expect("columns"));
+    let pool = ThreadPool::new(1);
+    let matrix = PackedMatrix::pack(quant, 16, cols, &blocks(quant, 16 * cols), &pool);
+    let mut input = Activations::default();
+    input.quantize(&pool, &activations(m * cols), cols, &[&matrix]);
+    let mut out = vec![0.0; m * 16];
+    traced_product(&matrix, &pool, &input, &mut out);
+    black_box(out);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn traced_product(matrix: &PackedMatrix, pool: &ThreadPool, input: &Activations, out: &mut Vec<f32>) {
+    matrix.matmul(pool, input, out);
+}
+
 fn main() {
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let mut filter = String::new();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--kernels" => {
+                let level: Level = arguments.next().unwrap_or_default().parse().expect("--kernels takes a level");
+                level.use_at_most().expect("this processor has the level");
+            }
+            "--once" => return once(arguments),
+            _ => filter = argument,
+        }
+    }
     let wanted = |name: &str| name.contains(&filter);
     let pool = ThreadPool::new(1);
     if wanted("machine") {

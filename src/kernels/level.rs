@@ -13,6 +13,9 @@ pub enum Level {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The 8-bit dot products of AVX-VNNI beside AVX2: Intel's processors from Alder Lake on, AMD's from Zen 5 on.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     /// AVX-512 with byte and word operations and VNNI, beside AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -29,6 +32,8 @@ const NAMES: &[(&str, Level)] = &[
     ("portable", Level::Portable),
     #[cfg(target_arch = "x86_64")]
     ("avx2", Level::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    ("avx-vnni", Level::AvxVnni),
     #[cfg(target_arch = "x86_64")]
     ("avx512", Level::Avx512),
     #[cfg(target_arch = "aarch64")]
@@ -52,8 +57,8 @@ impl Level {
     /// # Errors
     /// If the processor lacks the level, or another one is in use already.
     pub fn use_at_most(self) -> Result<(), String> {
-        let most = Self::detect();
-        if self > most {
+        if !self.is_supported() {
+            let most = Self::detect();
             return Err(format!("expected kernels that this processor can run, at most {most:?}, found {self:?}"));
         }
         LIMIT.set(self).map_err(|_| format!("the kernels are chosen already: {:?}", Self::in_use()))
@@ -61,25 +66,37 @@ impl Level {
 
     /// The fastest level the processor has.
     pub(super) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
-            let has_avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vnni");
-            return if has_avx512 { Self::Avx512 } else { Self::Avx2 };
-        }
-        #[cfg(target_arch = "aarch64")]
-        if is_aarch64_feature_detected!("dotprod") {
-            return if is_aarch64_feature_detected!("i8mm") { Self::I8mm } else { Self::Neon };
-        }
-        Self::Portable
+        static DETECTED: OnceLock<Level> = OnceLock::new();
+        *DETECTED.get_or_init(|| Self::supported().last().unwrap_or(Self::Portable))
     }
 
     /// The levels this processor has, slowest first.
-    #[cfg(test)]
-    pub(super) fn all() -> Vec<Self> {
-        NAMES.iter().map(|(_, level)| *level).filter(|level| *level <= Self::detect()).collect()
+    pub(super) fn supported() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|(_, level)| *level).filter(|level| level.is_supported())
+    }
+
+    fn is_supported(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Self::Avx2.is_supported() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::I8mm => Self::Neon.is_supported() && is_aarch64_feature_detected!("i8mm"),
+        }
     }
 
     #[cfg(target_arch = "x86_64")]

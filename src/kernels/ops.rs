@@ -24,7 +24,7 @@ macro_rules! vectorised {
                 match Level::in_use() {
                     Level::Portable => {}
                     // SAFETY: the processor has AVX2 and FMA.
-                    Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    Level::Avx2 | Level::AvxVnni => return unsafe { avx2($($arg),*) },
                     // SAFETY: the processor has these parts of AVX-512, too.
                     Level::Avx512 => return unsafe { avx512($($arg),*) },
                 }

@@ -4,20 +4,13 @@
 //! smaller). The quants of superblock s lie at `256 * s * m`, group after group, each as `[columns / 4][rows of the
 //! group][4]`, so that the dwords which meet one weight vector are neighbours.
 
-use super::{Kernel, PackedMatrix};
+pub(super) mod quantize;
+
+use super::shape::{BLOCK, GROUP, ROWS, SUPER};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use quantize::{Block, quantize_block, quantize_superblock};
-
-pub(super) mod quantize;
-
-/// Columns of a superblock.
-pub(super) const SUPER: usize = 256;
-/// Columns of a block.
-pub(super) const BLOCK: usize = 32;
-/// Activation rows that one kernel call takes.
-pub(super) const GROUP: usize = 4;
 
 /// An `(m, cols)` block of activations in the quantised forms the matrices it meets need; reused between calls so
 /// that decoding allocates nothing.
@@ -79,33 +72,21 @@ pub(super) struct SuperForm {
 
 /// Which forms a set of matrices reads.
 #[derive(Clone, Copy, Default)]
-struct Forms {
-    values: bool,
-    blocks: bool,
-    supers: bool,
+pub(super) struct Forms {
+    pub(super) values: bool,
+    pub(super) blocks: bool,
+    pub(super) supers: bool,
 }
 
 /// Fewer values than this are quantised on the calling thread alone.
 const PARALLEL_FROM: usize = 16 * 1024;
 
 impl Activations {
-    /// Takes `values (m, cols)` for products with `matrices`, all of `cols` columns.
-    ///
-    /// # Panics
-    /// If `values` is not whole rows, or a matrix has other columns.
-    pub fn quantize(&mut self, pool: &ThreadPool, values: &[f32], cols: usize, matrices: &[&PackedMatrix]) {
+    /// Takes `values (m, cols)` in the forms that are asked for.
+    pub(super) fn fill(&mut self, pool: &ThreadPool, values: &[f32], cols: usize, forms: Forms) {
         assert!(values.len().is_multiple_of(cols), "{} values are not rows of {cols}", values.len());
-        assert!(matrices.iter().all(|matrix| matrix.cols == cols), "a matrix does not have {cols} columns");
         self.cols = cols;
         self.m = values.len() / cols;
-        let mut forms = Forms::default();
-        for matrix in matrices {
-            match matrix.kernel {
-                Kernel::Plain | Kernel::Floats => forms.values = true,
-                Kernel::Blocks => forms.blocks = true,
-                Kernel::Supers => forms.supers = true,
-            }
-        }
         self.values.clear();
         if forms.values {
             self.values.extend_from_slice(values);
@@ -135,6 +116,27 @@ fn for_superblocks(pool: &ThreadPool, m: usize, cols: usize, task: &(dyn Fn(usiz
 /// The groups of `m` rows, as (first row, rows).
 pub(super) fn row_groups(m: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..m).step_by(GROUP).map(move |first| (first, GROUP.min(m - first)))
+}
+
+/// Runs `tile` for each superblock of a group of 16 weight rows with each group of activation rows: with the superblock's
+/// blocks (of `block_bytes`), the activations, whether they are the first rows, and the rows of `sums (m, 16)`.
+pub(super) fn for_blocks(
+    activations: &Activations,
+    weights: &[u8],
+    block_bytes: usize,
+    sums: &mut [f32],
+    mut tile: impl FnMut(&[u8], &BlockInput<'_>, bool, &mut [f32]),
+) {
+    let (m, cols) = (activations.m, activations.cols);
+    debug_assert!(weights.len() == cols / BLOCK * block_bytes && sums.len() == m * ROWS);
+    for start in (0..cols).step_by(SUPER) {
+        let width = SUPER.min(cols - start);
+        let weights = &weights[start / BLOCK * block_bytes..][..width / BLOCK * block_bytes];
+        for (first, rows) in row_groups(m) {
+            let input = activations.blocks.input(m, start, width, (first, rows));
+            tile(weights, &input, first == 0, &mut sums[first * ROWS..][..rows * ROWS]);
+        }
+    }
 }
 
 impl BlockForm {

@@ -3,49 +3,34 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
-mod blocks;
-mod supers;
+mod k_quants;
+mod legacy_quants;
 
 use std::arch::x86_64::*;
 
-use super::activations::GROUP;
 use super::avx2;
-use super::grouped::{GroupKernel, WideKernel};
+use super::formats::with_format;
+use super::kernel::{GroupKernel, WideKernel};
+use super::shape::GROUP;
 use crate::kernels::quant::QuantType;
 
 /// Groups of a wide kernel: with 4 activation rows, 12 sums and as many totals fit the 32 registers.
 const WIDE: usize = 3;
 
-/// The kernel of a type that has one.
+/// The kernel of a type that has one. Floats are bound by memory for few rows; the integer types matter more for many.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
-    match quant {
-        QuantType::Q4_0 => blocks::group::<blocks::Q4_0>,
-        QuantType::Q4_1 => blocks::group::<blocks::Q4_1>,
-        QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
-        QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
-        QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
-        QuantType::Q2K => supers::groups::<supers::Q2K, 1>,
-        QuantType::Q3K => supers::groups::<supers::Q3K, 1>,
-        QuantType::Q4K => supers::groups::<supers::Q4K, 1>,
-        QuantType::Q5K => supers::groups::<supers::Q5K, 1>,
-        QuantType::Q6K => supers::groups::<supers::Q6K, 1>,
-        // Bound by memory for few rows; the integer types matter more for many.
-        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => avx2::group_kernel(quant),
-    }
+    with_format!(quant,
+        float F => avx2::floats::group::<F>,
+        legacy F => legacy_quants::group::<F>,
+        k_quant F => k_quants::groups::<F, 1>
+    )
 }
 
 /// The kernel of several groups, for a type that has one: more products for each load, and enough sums under way to
 /// hide the latency of adding to one.
 pub(super) fn wide_kernel(quant: QuantType) -> Option<WideKernel> {
-    let kernel: GroupKernel = match quant {
-        QuantType::Q2K => supers::groups::<supers::Q2K, WIDE>,
-        QuantType::Q3K => supers::groups::<supers::Q3K, WIDE>,
-        QuantType::Q4K => supers::groups::<supers::Q4K, WIDE>,
-        QuantType::Q5K => supers::groups::<supers::Q5K, WIDE>,
-        QuantType::Q6K => supers::groups::<supers::Q6K, WIDE>,
-        _ => return None,
-    };
-    Some(WideKernel { kernel, groups: WIDE, min_rows: GROUP + 1 })
+    let wide = |kernel: GroupKernel| Some(WideKernel { kernel, groups: WIDE, min_rows: GROUP + 1 });
+    with_format!(quant, float F => None, legacy F => None, k_quant F => wide(k_quants::groups::<F, WIDE>))
 }
 
 #[target_feature(enable = "avx512f")]

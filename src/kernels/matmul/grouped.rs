@@ -4,27 +4,15 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::activations::Activations;
-use super::layout::{self, ROWS};
-use super::{Kernel, PackedMatrix};
+use super::kernel::{GroupKernel, WideKernel};
+use super::layout;
+use super::packed::{Kernel, PackedMatrix};
+use super::shape::ROWS;
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::QuantType;
-
-/// Adds the product of neighbouring packed groups of 16 rows with all activation rows to `sums (m, groups * 16)`.
-///
-/// # Safety
-/// The processor has the level's instruction sets, the weights are as many whole groups as the kernel takes, of the type
-/// it is for, the activations hold the form it reads, and `sums` is `m * groups * 16` long.
-pub(super) type GroupKernel = unsafe fn(weights: &[u8], activations: &Activations, sums: &mut [f32]);
-
-/// A kernel that takes several groups at once.
-pub(super) struct WideKernel {
-    pub(super) kernel: GroupKernel,
-    pub(super) groups: usize,
-    /// For fewer activation rows, the kernel of a single group is as fast.
-    pub(super) min_rows: usize,
-}
+use crate::kernels::tuning::Tuning;
 
 /// Fewer multiplications than this are not worth waking another thread for.
 const PARALLEL_FROM: usize = 100_000;
@@ -32,6 +20,7 @@ const PARALLEL_FROM: usize = 100_000;
 pub(super) fn matmul(
     matrix: &PackedMatrix,
     level: Level,
+    tuning: &Tuning,
     pool: &ThreadPool,
     activations: &Activations,
     out: &mut [f32],
@@ -44,8 +33,8 @@ pub(super) fn matmul(
     let (kernel, wide) = kernels(matrix.quant, level);
     let wide = wide.filter(|wide| m >= wide.min_rows);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
-    let per_task = layout::task_groups(rows, m, threads).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
-    let walk = Walk { matrix, activations, kernel, wide, out: DisjointSlice::new(out) };
+    let per_task = layout::task_groups(rows, m, threads, tuning).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
+    let walk = Walk { matrix, activations, tuning, kernel, wide, out: DisjointSlice::new(out) };
     let task = |task: usize| {
         SUMS.with_borrow_mut(|sums| walk.multiply(layout::groups_of(task, per_task, rows), sums));
     };
@@ -56,6 +45,7 @@ pub(super) fn matmul(
 struct Walk<'a> {
     matrix: &'a PackedMatrix,
     activations: &'a Activations,
+    tuning: &'a Tuning,
     kernel: GroupKernel,
     wide: Option<WideKernel>,
     /// `(m, rows)`
@@ -75,7 +65,7 @@ impl Walk<'_> {
             sums.clear();
             sums.resize(self.activations.m * taken * ROWS, 0.0);
             // SAFETY: the level was detected, `assert_form` checked the activations, the slices have these sizes.
-            unsafe { kernel(weights, self.activations, sums) };
+            unsafe { kernel(weights, self.activations, self.tuning, sums) };
             self.deliver(groups.start..groups.start + taken, sums);
             groups.start += taken;
         }
@@ -100,8 +90,8 @@ impl Walk<'_> {
 /// The kernels trust the sizes of the form they read.
 fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
     let len = match matrix.kernel {
-        Kernel::Blocks => activations.blocks.quants.len(),
-        Kernel::Supers => activations.supers.quants.len(),
+        Kernel::Legacy => activations.blocks.quants.len(),
+        Kernel::KQuants => activations.supers.quants.len(),
         Kernel::Floats | Kernel::Plain => activations.values.len(),
     };
     let expected = activations.m * activations.cols;
@@ -114,6 +104,7 @@ fn kernels(quant: QuantType, level: Level) -> (GroupKernel, Option<WideKernel>) 
     match level {
         Level::Portable => unreachable!("the plain kernel needs no groups"),
         Level::Avx2 => (super::avx2::group_kernel(quant), None),
+        Level::AvxVnni => (super::avx2::vnni_group_kernel(quant), None),
         Level::Avx512 => (super::avx512::group_kernel(quant), super::avx512::wide_kernel(quant)),
     }
 }

@@ -11,19 +11,17 @@ mod pack;
 
 use std::ops::Range;
 
-use super::activations::GROUP;
+use super::shape::{GROUP, ROWS};
 use crate::kernels::level::Level;
 use crate::kernels::quant::QuantType;
-
-/// Rows side by side.
-pub(super) const ROWS: usize = 16;
+use crate::kernels::tuning::Tuning;
 
 /// Where row r's byte lies in 16 bytes of scales: so ordered that widening to 16 bits and unpacking gives the rows
 /// 0..8 in the low and 8..16 in the high halves without crossing vector lanes.
 pub(super) const SCALE_PLACE: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
 
 /// Bytes of the packed six-bit scales and mins of 16 rows.
-pub(super) const SIX_BIT_BYTES: usize = 192;
+const SIX_BIT_BYTES: usize = 192;
 
 /// One part of a block of 16 rows; the number is its byte offset in the native block.
 #[derive(Clone, Copy)]
@@ -58,7 +56,7 @@ const fn dwords(start: usize, count: usize) -> Part {
 }
 
 /// The parts of a type's block in the order in which they are stored; `None` if the type is kept as in the file.
-fn parts(quant: QuantType) -> Option<&'static [Part]> {
+const fn parts(quant: QuantType) -> Option<&'static [Part]> {
     Some(match quant {
         QuantType::Q4_0 => const { &[halves(0), dwords(2, 4)] },
         QuantType::Q4_1 => const { &[halves(0), halves(2), dwords(4, 4)] },
@@ -72,6 +70,17 @@ fn parts(quant: QuantType) -> Option<&'static [Part]> {
         QuantType::Q3K => const { &[halves(108), bytes(96, 12), dwords(0, 8), dwords(32, 16)] },
         QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => return None,
     })
+}
+
+/// Where the part that begins at byte `native` of a block begins among the packed bytes of 16 of them.
+pub(super) const fn place(quant: QuantType, native: usize) -> usize {
+    let Some(parts) = parts(quant) else { panic!("the type is kept as in the file") };
+    let (mut part, mut place) = (0, 0);
+    while parts[part].start() != native {
+        place += parts[part].packed_bytes();
+        part += 1;
+    }
+    place
 }
 
 /// Whether the type has an interleaved layout.
@@ -126,7 +135,15 @@ pub(super) fn unpack_row(quant: QuantType, cols: usize, packed: &[u8], row: usiz
 }
 
 impl Part {
-    fn packed_bytes(self) -> usize {
+    /// Its byte offset in the native block.
+    const fn start(self) -> usize {
+        match self {
+            Self::Halves(start) | Self::SixBits(start) => start,
+            Self::Bytes(range) | Self::Dwords(range) => range.start,
+        }
+    }
+
+    const fn packed_bytes(self) -> usize {
         match self {
             Self::Halves(_) => 2 * ROWS,
             Self::Bytes(range) => range.count * ROWS,
@@ -176,8 +193,8 @@ fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
 
 /// Row groups of one task of a product with `m` activation rows on `threads` threads: enough tasks to end together, few
 /// enough to stream where memory is the limit.
-pub(super) fn task_groups(rows: usize, m: usize, threads: usize) -> usize {
-    let tasks_per_thread = if m > GROUP { 32 } else { 8 };
+pub(super) fn task_groups(rows: usize, m: usize, threads: usize, tuning: &Tuning) -> usize {
+    let tasks_per_thread = if m > GROUP { 32 } else { tuning.tasks_per_thread };
     rows.div_ceil(ROWS).div_ceil(threads * tasks_per_thread).max(1)
 }
 
@@ -233,7 +250,7 @@ mod tests {
     #[test]
     fn every_level_packs_the_same_bytes() {
         for (quant, level) in
-            INTERLEAVED.into_iter().flat_map(|quant| Level::all().into_iter().map(move |l| (quant, l)))
+            INTERLEAVED.into_iter().flat_map(|quant| Level::supported().map(move |l| (quant, l)))
         {
             let native = native(quant);
             let expected = packed(Level::Portable, quant, &native);

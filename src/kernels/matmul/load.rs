@@ -6,8 +6,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::layout::{self, ROWS};
-use super::{Kernel, PackedMatrix};
+use super::layout;
+use super::packed::{Kernel, PackedMatrix};
+use super::shape::ROWS;
 use crate::kernels::buffer::AlignedBytes;
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::level::Level;

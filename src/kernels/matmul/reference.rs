@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::{Activations, PackedMatrix};
+use super::activations::Activations;
+use super::packed::PackedMatrix;
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::pool::ThreadPool;
 

@@ -1,8 +1,9 @@
 //! Matrix kernels of every type and level against plain arithmetic.
 
 use super::activations::quantize::{quantize_block, quantize_superblock};
-use super::activations::{BLOCK, SUPER};
+use super::shape::{BLOCK, SUPER};
 use super::*;
+use crate::kernels::quant;
 use crate::kernels::random::Random;
 
 const ALL: [QuantType; 14] = [
@@ -39,10 +40,10 @@ fn products(matrix: &PackedMatrix, values: &[f32], pool: &ThreadPool) -> Vec<(Le
     let runs = |level: &Level| matrix.kernel == Kernel::Plain || *level != Level::Portable;
     let product = |level| {
         let mut out = vec![f32::NAN; values.len() / matrix.cols * matrix.rows];
-        matrix.matmul_at(level, pool, &activations, &mut out);
+        matrix.matmul_with(level, Tuning::in_use(), pool, &activations, &mut out);
         (level, out)
     };
-    Level::all().into_iter().filter(runs).map(product).collect()
+    Level::supported().filter(runs).map(product).collect()
 }
 
 fn dequantized(quant: QuantType, bytes: &[u8]) -> Vec<f32> {

@@ -2,8 +2,13 @@
 //!
 //! Zeros, values too small to have a reciprocal, infinities and NaN give a zero block.
 
-use super::{BLOCK, SUPER};
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 use crate::kernels::level::Level;
+use crate::kernels::matmul::shape::{BLOCK, SUPER};
 
 /// A quantised block of 32.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,12 +72,12 @@ fn quantize(level: Level, values: &[f32], quants: &mut [i8]) -> Option<f32> {
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {
         // SAFETY: the processor has AVX2.
-        return unsafe { super::super::avx2::quantize(values, quants) };
+        return unsafe { avx2::quantize(values, quants) };
     }
     #[cfg(target_arch = "aarch64")]
     if level != Level::Portable {
         // SAFETY: the processor has NEON.
-        return unsafe { super::super::neon::quantize(values, quants) };
+        return unsafe { neon::quantize(values, quants) };
     }
     let _ = level;
     let max = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
@@ -87,7 +92,7 @@ fn quantize(level: Level, values: &[f32], quants: &mut [i8]) -> Option<f32> {
 }
 
 /// Whether a block whose largest magnitude is `max` has a scale.
-pub(in super::super) fn is_quantizable(max: f32) -> bool {
+fn is_quantizable(max: f32) -> bool {
     max > SMALLEST && max.is_finite()
 }
 

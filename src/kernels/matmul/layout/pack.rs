@@ -1,7 +1,8 @@
 //! Packing the parts of 16 native blocks, for any processor.
 
-use super::{Part, ROWS, Range8, SCALE_PLACE};
+use super::{Part, Range8, SCALE_PLACE};
 use crate::kernels::level::Level;
+use crate::kernels::matmul::shape::ROWS;
 use crate::kernels::quant::k_scale_min;
 
 impl Part {

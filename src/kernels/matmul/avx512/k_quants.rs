@@ -6,48 +6,29 @@
 //! is the multiplier: of its instructions for a superblock 64 are products, of 78 in all for Q4_K and Q5_K (the others
 //! apply 8 scales, 8 minima and the superblock's own) and 86 for Q6_K (16 scales and offsets).
 
-mod types;
+mod unpack;
 
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::super::activations::{Activations, GROUP, SUPER, row_groups};
-use super::super::avx2::FETCH_AHEAD;
-use super::super::layout::ROWS;
-use super::super::superblock::{Expanded, SUB_BLOCKS, fetch, fetch_share, for_sub_blocks};
 use super::{broadcast, load};
-pub(super) use types::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::kernels::matmul::activations::{Activations, row_groups};
+use crate::kernels::matmul::fetch::{fetch, fetch_share};
+use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::tuning::Tuning;
+pub(super) use unpack::Unpack;
+use unpack::scales;
 
-/// A K-quant, packed by 16 rows.
-pub(super) trait SuperType {
-    /// Bytes of 16 rows of one superblock.
-    const BYTES: usize;
-    /// Sub-blocks that have one scale.
-    const PER_SCALE: usize;
-    /// Dwords of two minima each, see `Scales::min_pairs`; 0 without minima.
-    const MIN_PAIRS: usize;
-    /// What is subtracted from every quant.
-    const OFFSET: i16;
-
-    /// Unpacks the scales of a superblock.
-    ///
-    /// # Safety
-    /// The instruction sets of this module; `weights` is readable for `BYTES`.
-    unsafe fn scales(weights: *const u8, scales: &mut Scales);
-
-    /// Dword `chunk` of sub-block `S` of 16 rows, as unsigned bytes.
-    ///
-    /// # Safety
-    /// As for `scales`; `chunk < 4`.
-    unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i;
-}
+/// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
+#[repr(C, align(64))]
+struct Expanded([u8; ROWS * SUPER]);
 
 /// The scales of 16 rows of a superblock, ready for use.
 pub(super) struct Scales {
     /// Scales of the sub-blocks (or of twos of them).
     scales: [__m512; SUB_BLOCKS],
     min: __m512,
-    /// As in `avx2::supers`: two 16-bit minima in each row's dword.
+    /// Two 16-bit minima in each row's dword, see `KQuant::MIN_PAIRS`.
     min_pairs: [__m512i; SUB_BLOCKS],
 }
 
@@ -124,9 +105,14 @@ struct Superblock<const G: usize> {
 /// `G` neighbouring groups of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
+pub(super) unsafe fn groups<T: Unpack, const G: usize>(
+    weights: &[u8],
+    activations: &Activations,
+    tuning: &Tuning,
+    sums: &mut [f32],
+) {
     let (m, group_bytes) = (activations.m, activations.cols / SUPER * T::BYTES);
     debug_assert!(weights.len() == G * group_bytes && sums.len() == m * G * ROWS);
     let mut superblock: Superblock<G> = Superblock {
@@ -140,7 +126,7 @@ pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activa
             // SAFETY: each group has as many superblocks as the activations.
             unsafe {
                 at[g] = weights.as_ptr().add(g * group_bytes + index * T::BYTES);
-                T::scales(at[g], &mut scales[g]);
+                self::scales::<T>(at[g], &mut scales[g]);
                 if m > GROUP {
                     expand::<T>(at[g], &mut expanded[g]);
                 }
@@ -157,10 +143,10 @@ pub(super) unsafe fn groups<T: SuperType, const G: usize>(weights: &[u8], activa
             // SAFETY: the group holds `rows` rows, and so do the sums.
             unsafe {
                 match rows {
-                    1 => tile::<T, 1, G>(&superblock, &Input::new(activations, index, first), m, sums),
-                    2 => tile::<T, 2, G>(&superblock, &Input::new(activations, index, first), m, sums),
-                    3 => tile::<T, 3, G>(&superblock, &Input::new(activations, index, first), m, sums),
-                    _ => tile::<T, GROUP, G>(&superblock, &Input::new(activations, index, first), m, sums),
+                    1 => tile::<T, 1, G>(&superblock, &Input::new(activations, index, first), m, tuning, sums),
+                    2 => tile::<T, 2, G>(&superblock, &Input::new(activations, index, first), m, tuning, sums),
+                    3 => tile::<T, 3, G>(&superblock, &Input::new(activations, index, first), m, tuning, sums),
+                    _ => tile::<T, GROUP, G>(&superblock, &Input::new(activations, index, first), m, tuning, sums),
                 }
             }
         }
@@ -177,17 +163,32 @@ fn fetch_tile_share(start: *const u8, len: usize, first: usize, m: usize) {
 
 /// Adds the product of a superblock with `A` of `m` activation rows to `sums (A, G * 16)`.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile<T: SuperType, const A: usize, const G: usize>(
+unsafe fn tile<T: Unpack, const A: usize, const G: usize>(
     superblock: &Superblock<G>,
     input: &Input<'_, A>,
     m: usize,
+    tuning: &Tuning,
     sums: &mut [f32],
 ) {
     // SAFETY: the caller passes a superblock of weights, expanded if there are more rows than one group.
     unsafe {
-        let totals = if m > GROUP { bytes::<T, A, G>(superblock, input) } else { packed::<T, A, G>(superblock, input) };
+        let totals = if m > GROUP {
+            bytes::<T, A, G>(superblock, input)
+        } else {
+            packed::<T, A, G>(superblock, input, tuning.fetch_ahead)
+        };
         finish::<T, A, G>(&superblock.scales, &totals, input, sums);
     }
+}
+
+/// Runs a block of code for each of the 16 sub-blocks of a superblock, its number a constant.
+macro_rules! for_sub_blocks {
+    ($s:ident => $body:block) => {
+        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $s:ident $body:block $($n:literal)*) => {
+        $({ const $s: usize = $n; $body })*
+    };
 }
 
 /// Scaled sums straight from the packed quants, which are unpacked in registers: for few rows.
@@ -195,9 +196,10 @@ unsafe fn tile<T: SuperType, const A: usize, const G: usize>(
 /// # Safety
 /// The instruction sets of this module; a superblock of weights.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
+unsafe fn packed<T: Unpack, const A: usize, const G: usize>(
     superblock: &Superblock<G>,
     input: &Input<'_, A>,
+    fetch_ahead: usize,
 ) -> [[__m512; G]; A] {
     let mut totals = [[_mm512_setzero_ps(); G]; A];
     let mut sums = [[_mm512_setzero_si512(); G]; A];
@@ -209,13 +211,13 @@ unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
             for chunk in 0..4 {
                 let mut weights = [_mm512_setzero_si512(); G];
                 for g in 0..G {
-                    fetch_share(at[g].wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
+                    fetch_share(at[g].wrapping_add(fetch_ahead), T::BYTES, 4 * S + chunk, 64);
                     weights[g] = T::quants::<S>(at[g], chunk);
                 }
                 multiply_add(&mut sums, &weights, input, 4 * S + chunk);
             }
-            if (S + 1).is_multiple_of(T::PER_SCALE) {
-                scale(&mut totals, &sums, scales, S / T::PER_SCALE);
+            if (S + 1).is_multiple_of(T::SCALE_SUB_BLOCKS) {
+                scale(&mut totals, &sums, scales, S / T::SCALE_SUB_BLOCKS);
             }
         });
     }
@@ -227,18 +229,18 @@ unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
 /// # Safety
 /// The instruction sets of this module; the superblock was expanded.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
+unsafe fn bytes<T: Unpack, const A: usize, const G: usize>(
     superblock: &Superblock<G>,
     input: &Input<'_, A>,
 ) -> [[__m512; G]; A] {
     let mut totals = [[_mm512_setzero_ps(); G]; A];
     let mut sums = [[_mm512_setzero_si512(); G]; A];
     let Superblock { scales, expanded, .. } = superblock;
-    for sub_block in (0..SUB_BLOCKS).step_by(T::PER_SCALE) {
+    for sub_block in (0..SUB_BLOCKS).step_by(T::SCALE_SUB_BLOCKS) {
         // SAFETY: 16 sub-blocks of 4 dwords are exactly what `expanded` and the input hold.
         unsafe {
             start::<T, A, G>(&mut sums, input, sub_block);
-            for chunk in 4 * sub_block..4 * (sub_block + T::PER_SCALE) {
+            for chunk in 4 * sub_block..4 * (sub_block + T::SCALE_SUB_BLOCKS) {
                 let mut weights = [_mm512_setzero_si512(); G];
                 for g in 0..G {
                     weights[g] = load(expanded[g].as_ptr().cast::<u8>().add(64 * chunk));
@@ -246,13 +248,13 @@ unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
                 multiply_add(&mut sums, &weights, input, chunk);
             }
         }
-        scale(&mut totals, &sums, scales, sub_block / T::PER_SCALE);
+        scale(&mut totals, &sums, scales, sub_block / T::SCALE_SUB_BLOCKS);
     }
     totals
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut MaybeUninit<Expanded>) {
+unsafe fn expand<T: Unpack>(weights: *const u8, expanded: &mut MaybeUninit<Expanded>) {
     let bytes = expanded.as_mut_ptr().cast::<u8>();
     // SAFETY: the caller passes a superblock; 64 dwords of 64 bytes are exactly `expanded`.
     unsafe {
@@ -266,12 +268,12 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut MaybeUninit<Ex
 
 /// Starts the sums of a scale, where sub-block `s` begins one.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn start<T: SuperType, const A: usize, const G: usize>(
+unsafe fn start<T: Unpack, const A: usize, const G: usize>(
     sums: &mut [[__m512i; G]; A],
     input: &Input<'_, A>,
     s: usize,
 ) {
-    if !s.is_multiple_of(T::PER_SCALE) {
+    if !s.is_multiple_of(T::SCALE_SUB_BLOCKS) {
         return;
     }
     let zero = _mm512_setzero_si512();
@@ -318,7 +320,7 @@ fn scale<const A: usize, const G: usize>(
 
 /// Takes off the minima, applies the activations' scales, and adds the result to `out (A, G * 16)`.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn finish<T: SuperType, const A: usize, const G: usize>(
+unsafe fn finish<T: Unpack, const A: usize, const G: usize>(
     scales: &[Scales; G],
     totals: &[[__m512; G]; A],
     input: &Input<'_, A>,

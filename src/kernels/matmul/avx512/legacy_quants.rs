@@ -5,33 +5,24 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
-use super::super::avx2::FETCH_AHEAD;
-use super::super::layout::ROWS;
-use super::super::superblock::fetch;
 use super::{broadcast, load, load_halves, nibbles};
+use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::kernels::matmul::fetch::fetch;
+use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::kernels::matmul::shape::{BLOCK, GROUP, ROWS};
+use crate::kernels::tuning::Tuning;
 
-/// A type with blocks of 32.
-pub(super) trait BlockType {
-    /// Whether an f16 minimum follows the f16 scale; the scaled sum of the activations multiplies it.
-    const HAS_MIN: bool;
-    /// What is subtracted from every quant.
-    const OFFSET: i32;
-    /// Bytes of 16 rows of one block.
-    const BYTES: usize;
+/// The quants of a type with blocks of 32.
+pub(super) trait Unpack: LegacyQuant {
+    /// What `quants` adds to every one, beside the format's own offset.
+    const RAISED_BY: i32;
 
-    /// Dword `chunk` of 16 rows as unsigned bytes; `weights` begins after the scales.
+    /// Dword `chunk` (of 8) of 16 rows as unsigned bytes; `quants` is where they begin.
     ///
     /// # Safety
-    /// The instruction sets of this module; the rest of the block is readable, `chunk < 8`.
-    unsafe fn quants(weights: *const u8, chunk: usize) -> __m512i;
+    /// The instruction sets of this module; the quants of a block, `chunk < 8`.
+    unsafe fn quants(quants: *const u8, chunk: usize) -> __m512i;
 }
-
-pub(super) struct Q4_0;
-pub(super) struct Q4_1;
-pub(super) struct Q5_0;
-pub(super) struct Q5_1;
-pub(super) struct Q8_0;
 
 /// Dword `chunk` of 4 vectors of nibbles: low ones first, then high ones.
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -54,64 +45,63 @@ unsafe fn five_bits(weights: *const u8, chunk: usize) -> __m512i {
     _mm512_or_si512(low, _mm512_maskz_set1_epi8(is_set, 16))
 }
 
-macro_rules! block_type {
-    ($name:ident, $bytes:literal, min $min:literal, offset $offset:literal, |$weights:ident, $chunk:ident| $quants:expr) => {
-        impl BlockType for $name {
-            const HAS_MIN: bool = $min;
-            const OFFSET: i32 = $offset;
-            const BYTES: usize = $bytes * ROWS;
+macro_rules! unpack {
+    ($name:ident, raised by $raised:literal, |$quants:ident, $chunk:ident| $vector:expr) => {
+        impl Unpack for $name {
+            const RAISED_BY: i32 = $raised;
 
             #[target_feature(enable = "avx512f,avx512bw")]
-            unsafe fn quants($weights: *const u8, $chunk: usize) -> __m512i {
+            #[inline]
+            unsafe fn quants($quants: *const u8, $chunk: usize) -> __m512i {
                 // SAFETY: the caller's promise.
-                unsafe { $quants }
+                unsafe { $vector }
             }
         }
     };
 }
 
-block_type!(Q4_0, 18, min false, offset 8, |weights, chunk| four_bits(weights, chunk));
-block_type!(Q4_1, 20, min true, offset 0, |weights, chunk| four_bits(weights, chunk));
-block_type!(Q5_0, 22, min false, offset 16, |weights, chunk| five_bits(weights, chunk));
-block_type!(Q5_1, 24, min true, offset 0, |weights, chunk| five_bits(weights, chunk));
-block_type!(Q8_0, 34, min false, offset 128, |weights, chunk| {
-    _mm512_xor_si512(load(weights.add(64 * chunk)), _mm512_set1_epi8(-128))
+unpack!(Q4_0, raised by 0, |quants, chunk| four_bits(quants, chunk));
+unpack!(Q4_1, raised by 0, |quants, chunk| four_bits(quants, chunk));
+unpack!(Q5_0, raised by 0, |quants, chunk| five_bits(quants, chunk));
+unpack!(Q5_1, raised by 0, |quants, chunk| five_bits(quants, chunk));
+unpack!(Q8_0, raised by 128, |quants, chunk| {
+    _mm512_xor_si512(load(quants.add(64 * chunk)), _mm512_set1_epi8(-128))
 });
 
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
-    let (m, cols) = (activations.m, activations.cols);
-    debug_assert!(weights.len() == cols / BLOCK * T::BYTES && sums.len() == m * ROWS);
-    for start in (0..cols).step_by(SUPER) {
-        let width = SUPER.min(cols - start);
-        let blocks = width / BLOCK;
-        let weights = &weights[start / BLOCK * T::BYTES..][..blocks * T::BYTES];
-        for (first, rows) in row_groups(m) {
-            let input = activations.blocks.input(m, start, width, (first, rows));
-            let sums = &mut sums[first * ROWS..][..rows * ROWS];
-            // SAFETY: the slices have just been cut to the sizes the kernel reads.
-            unsafe {
-                match rows {
-                    1 => superblock::<T, 1>(weights, &input, sums),
-                    2 => superblock::<T, 2>(weights, &input, sums),
-                    3 => superblock::<T, 3>(weights, &input, sums),
-                    _ => superblock::<T, 4>(weights, &input, sums),
-                }
+pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]) {
+    for_blocks(activations, weights, T::BYTES, sums, |weights, input, is_first, sums| {
+        // The first rows bring the weights into the cache for the others.
+        let ahead = if is_first { tuning.fetch_ahead } else { 0 };
+        // SAFETY: whole blocks of weights, an input of as many, and sums of its rows.
+        unsafe {
+            match sums.len() / ROWS {
+                1 => superblock::<T, 1>(weights, ahead, input, sums),
+                2 => superblock::<T, 2>(weights, ahead, input, sums),
+                3 => superblock::<T, 3>(weights, ahead, input, sums),
+                _ => superblock::<T, GROUP>(weights, ahead, input, sums),
             }
         }
-    }
+    });
 }
 
-/// Adds the product of up to 8 blocks of 16 rows with `A` activation rows to `sums (A, 16)`.
+/// Adds the product of up to 8 blocks of 16 rows with `A` activation rows to `sums (A, 16)`; fetches weights `ahead` bytes
+/// on, unless that is 0.
 ///
 /// # Safety
 /// The instruction sets of this module; the slices fit: whole blocks of weights, as many of the input, `A * 16` sums.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &BlockInput<'_>, sums: &mut [f32]) {
+unsafe fn superblock<T: Unpack, const A: usize>(
+    weights: &[u8],
+    ahead: usize,
+    input: &BlockInput<'_>,
+    sums: &mut [f32],
+) {
+    let offset = T::OFFSET + T::RAISED_BY;
     let totals_at = sums.as_mut_ptr();
     let mut totals = [_mm512_setzero_ps(); A];
     // SAFETY: every access lies inside the slices, by the sizes the caller promises.
@@ -121,13 +111,15 @@ unsafe fn superblock<T: BlockType, const A: usize>(weights: &[u8], input: &Block
         }
         for block in 0..weights.len() / T::BYTES {
             let weights = weights.as_ptr().add(block * T::BYTES);
-            fetch(weights.wrapping_add(FETCH_AHEAD), T::BYTES);
+            if ahead != 0 {
+                fetch(weights.wrapping_add(ahead), T::BYTES);
+            }
             let quants = input.quants.as_ptr().add(block * BLOCK * A);
-            let at = weights.add(if T::HAS_MIN { 4 * ROWS } else { 2 * ROWS });
+            let at = weights.add(T::QUANTS_AT);
             let mut dots = [_mm512_setzero_si512(); A];
-            if T::OFFSET != 0 {
+            if offset != 0 {
                 for (i, dot) in dots.iter_mut().enumerate() {
-                    *dot = _mm512_set1_epi32(-T::OFFSET * *input.sums.as_ptr().add(block * A + i));
+                    *dot = _mm512_set1_epi32(-offset * *input.sums.as_ptr().add(block * A + i));
                 }
             }
             for chunk in 0..8 {

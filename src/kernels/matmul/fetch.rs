@@ -1,0 +1,43 @@
+//! Fetching weights into the cache before they are needed. To be spread evenly through the work: in bursts it would do
+//! more harm than good, since the processor stalls when it waits for more lines than it can ask for at a time.
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// Fetches `len` bytes from `start` on into the cache. There need not be memory.
+///
+/// Written as assembly that, as far as the compiler knows, touches memory: loads stay on their side of it. As an intrinsic,
+/// the fetches of a superblock would all be moved behind its last load, which is the burst that halves the read rate.
+#[inline]
+pub(super) fn fetch(start: *const u8, len: usize) {
+    for line in (0..len).step_by(LINE) {
+        let line = start.wrapping_add(line);
+        // SAFETY: fetching never faults, and every processor of the architecture has the instruction.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            std::arch::asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags));
+            #[cfg(target_arch = "aarch64")]
+            std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// Of `len` bytes from `start` on, fetches the lines that fall to step `step` of `steps`; the three numbers should be
+/// constants after inlining.
+#[inline]
+pub(super) fn fetch_share(start: *const u8, len: usize, step: usize, steps: usize) {
+    let lines_before = |step: usize| (step * len).div_ceil(steps * LINE);
+    for line in lines_before(step)..lines_before(step + 1) {
+        fetch(start.wrapping_add(LINE * line), LINE);
+    }
+}
+
+/// The same value, of which the compiler knows nothing: it neither unrolls a loop so many times nor computes addresses from
+/// it long before they are needed.
+#[inline]
+pub(super) fn opaque(value: usize) -> usize {
+    let mut value = value;
+    // SAFETY: no instruction at all.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}

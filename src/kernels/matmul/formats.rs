@@ -1,0 +1,149 @@
+//! What kernels of every instruction set know of a quantised format: sizes, offsets and places, derived from the layout.
+//! Each format is a type, for which an instruction set implements how its bits are unpacked.
+
+use super::layout;
+use super::shape::{BLOCK, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::quant::QuantType;
+
+/// A format with a scale per block of 32 columns.
+pub(super) trait LegacyQuant {
+    const QUANT: QuantType;
+    /// What is subtracted from every quant, as unsigned bits.
+    const OFFSET: i32;
+    /// Whether an f16 minimum follows the f16 scale; the scaled sum of the activations multiplies it.
+    const HAS_MIN: bool;
+
+    /// Bytes of 16 rows of one block.
+    const BYTES: usize = ROWS * Self::QUANT.block_bytes();
+    /// Where the quants of 16 rows begin in their block, after the scales and minima.
+    const QUANTS_AT: usize = 2 * ROWS * (1 + Self::HAS_MIN as usize);
+}
+
+/// A K-quant: integer scales of sub-blocks in a superblock of 256 columns.
+pub(super) trait KQuant {
+    const QUANT: QuantType;
+    /// Columns that have one integer scale.
+    const SCALE_COLUMNS: usize;
+    /// Columns that have one integer minimum; 0 without minima.
+    const MIN_COLUMNS: usize;
+    /// What is subtracted from every quant, as unsigned bits.
+    const OFFSET: i16;
+
+    /// Bytes of 16 rows of one superblock.
+    const BYTES: usize = ROWS * Self::QUANT.block_bytes();
+    /// Sub-blocks of 16 columns that have one integer scale.
+    const SCALE_SUB_BLOCKS: usize = Self::SCALE_COLUMNS / 16;
+    /// Dwords of two 16-bit minima each row has: see [`min_pairs`].
+    const MIN_PAIRS: usize = min_pairs(Self::MIN_COLUMNS);
+    /// The twos of blocks of 32 columns whose quants lie in the same bytes.
+    const PAIRS: [[usize; 2]; 4] = Self::PAIRED.places();
+    /// Which blocks those are.
+    const PAIRED: Paired;
+}
+
+/// Minima of 32 columns: those of blocks 2 p and 2 p + 1 are a pair, to meet the pair of sums of those columns. Minima of
+/// 16 columns: each is a pair with itself, to meet the two half sums of its sub-block.
+const fn min_pairs(columns: usize) -> usize {
+    match columns {
+        0 => 0,
+        32 => SUPER / BLOCK / 2,
+        _ => SUB_BLOCKS,
+    }
+}
+
+/// Which two blocks of 32 columns lie in the same bytes.
+#[derive(Clone, Copy)]
+pub(super) enum Paired {
+    /// Blocks 2 p and 2 p + 1: the low and the high nibbles of the same bytes.
+    Neighbours,
+    /// Of each four blocks the first with the third and the second with the fourth.
+    Alternating,
+}
+
+impl Paired {
+    const fn places(self) -> [[usize; 2]; 4] {
+        match self {
+            Self::Neighbours => [[0, 1], [2, 3], [4, 5], [6, 7]],
+            Self::Alternating => [[0, 2], [1, 3], [4, 6], [5, 7]],
+        }
+    }
+}
+
+macro_rules! legacy_quant {
+    ($name:ident, offset $offset:literal, min $min:literal) => {
+        pub(super) struct $name;
+
+        impl LegacyQuant for $name {
+            const QUANT: QuantType = QuantType::$name;
+            const OFFSET: i32 = $offset;
+            const HAS_MIN: bool = $min;
+        }
+    };
+}
+
+legacy_quant!(Q4_0, offset 8, min false);
+legacy_quant!(Q4_1, offset 0, min true);
+legacy_quant!(Q5_0, offset 16, min false);
+legacy_quant!(Q5_1, offset 0, min true);
+legacy_quant!(Q8_0, offset 0, min false);
+
+macro_rules! k_quant {
+    ($name:ident, scale of $scale:literal, min of $min:literal, offset $offset:literal, $paired:ident, { $($part:ident: $byte:literal,)* }) => {
+        pub(super) struct $name;
+
+        impl KQuant for $name {
+            const QUANT: QuantType = QuantType::$name;
+            const SCALE_COLUMNS: usize = $scale;
+            const MIN_COLUMNS: usize = $min;
+            const OFFSET: i16 = $offset;
+            const PAIRED: Paired = Paired::$paired;
+        }
+
+        impl $name {
+            $(
+                /// Where this part of 16 rows begins in their superblock.
+                pub(super) const $part: usize = layout::place(QuantType::$name, $byte);
+            )*
+        }
+    };
+}
+
+// The number of a part is where it begins in the native block.
+k_quant!(Q2K, scale of 16, min of 16, offset 0, Alternating, { SCALES: 0, QUANTS: 16, });
+k_quant!(Q3K, scale of 16, min of 0, offset 4, Alternating, { SCALES: 96, HIGH: 0, QUANTS: 32, });
+k_quant!(Q4K, scale of 32, min of 32, offset 0, Neighbours, { SCALES: 4, QUANTS: 16, });
+k_quant!(Q5K, scale of 32, min of 32, offset 0, Neighbours, { SCALES: 4, HIGH: 16, QUANTS: 48, });
+k_quant!(Q6K, scale of 16, min of 0, offset 32, Alternating, { SCALES: 192, QUANTS: 0, HIGH: 128, });
+
+/// The floats, as the file has them.
+pub(super) struct F32;
+pub(super) struct F16;
+pub(super) struct Bf16;
+
+/// The one table from a type to what is generic over its format: each arm is an expression in which the name it gives is
+/// the format.
+///
+/// ```ignore
+/// with_format!(quant, float F => floats::group::<F>, legacy F => legacy::group::<F>, k_quant F => k_quants::group::<F>)
+/// ```
+macro_rules! with_format {
+    ($quant:expr, float $f:ident => $float:expr, legacy $l:ident => $legacy:expr, k_quant $k:ident => $k_quant:expr) => {
+        with_format!(@ $quant,
+            [$f $float] [F32 F16 Bf16],
+            [$l $legacy] [Q4_0 Q4_1 Q5_0 Q5_1 Q8_0],
+            [$k $k_quant] [Q2K Q3K Q4K Q5K Q6K]
+        )
+    };
+    (@ $quant:expr, $($with:tt [$($format:ident)*]),*) => {
+        match $quant {
+            $($(QuantType::$format => with_format!(@arm $format $with),)*)*
+            QuantType::Q8K => unreachable!("Q8_K has only the plain kernel"),
+        }
+    };
+    (@arm $format:ident [$name:ident $value:expr]) => {{
+        #[allow(dead_code, reason = "not every expression is of the format")]
+        type $name = $crate::kernels::matmul::formats::$format;
+        $value
+    }};
+}
+pub(super) use with_format;

@@ -1,0 +1,43 @@
+//! What differs between processors of one instruction set: how far ahead to fetch, when unpacking once pays, how finely to
+//! divide work. Defaults suit a common processor; [`Tuning::set`] takes what was measured on the one at hand.
+
+use std::sync::OnceLock;
+
+use super::quant::QuantType;
+
+/// Choices for the kernels of this processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// How far ahead of the weights at hand their successors are fetched, in bytes.
+    pub fetch_ahead: usize,
+    /// Up to so many activation rows, 4-bit K-quants are unpacked in registers; for more, once to memory.
+    pub packed_rows_4_bit: usize,
+    /// The same for the other K-quants.
+    pub packed_rows: usize,
+    /// Tasks for each thread in a product with few rows: enough to end together, few enough to stream.
+    pub tasks_per_thread: usize,
+}
+
+impl Tuning {
+    /// Choices that are good on most processors.
+    pub const DEFAULT: Self =
+        Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 4, tasks_per_thread: 8 };
+
+    /// The choices of this process.
+    pub fn in_use() -> &'static Self {
+        IN_USE.get().unwrap_or(&Self::DEFAULT)
+    }
+
+    /// Makes these the choices of this process, unless some are in use already.
+    pub fn set(self) {
+        // A second measurement is no better than the first.
+        let _ = IN_USE.set(self);
+    }
+
+    /// Up to so many activation rows, quants are unpacked in registers.
+    pub(super) fn packed_rows(&self, quant: QuantType) -> usize {
+        if quant == QuantType::Q4K { self.packed_rows_4_bit } else { self.packed_rows }
+    }
+}
+
+static IN_USE: OnceLock<Tuning> = OnceLock::new();
