@@ -12,6 +12,6 @@ pub mod matmul;
 pub mod ops;
 pub mod pool;
 pub mod quant;
-pub mod tuning;
 #[cfg(test)]
 mod random;
+pub mod tuning;

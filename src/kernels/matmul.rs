@@ -25,6 +25,8 @@ mod neon;
 mod packed;
 mod reference;
 mod shape;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod superblock;
 
 pub use activations::Activations;
 pub use load::{ReadAt, Source};

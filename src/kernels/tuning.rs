@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
 use super::quant::QuantType;
 
 /// Choices for the kernels of this processor.
@@ -20,8 +21,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// Choices that are good on most processors.
-    pub const DEFAULT: Self =
-        Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 4, tasks_per_thread: 8 };
+    pub const DEFAULT: Self = Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 4, tasks_per_thread: 8 };
 
     /// The choices of this process.
     pub fn in_use() -> &'static Self {
@@ -35,6 +35,7 @@ impl Tuning {
     }
 
     /// Up to so many activation rows, quants are unpacked in registers.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn packed_rows(&self, quant: QuantType) -> usize {
         if quant == QuantType::Q4K { self.packed_rows_4_bit } else { self.packed_rows }
     }

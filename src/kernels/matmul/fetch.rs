@@ -31,13 +31,3 @@ pub(super) fn fetch_share(start: *const u8, len: usize, step: usize, steps: usiz
         fetch(start.wrapping_add(LINE * line), LINE);
     }
 }
-
-/// The same value, of which the compiler knows nothing: it neither unrolls a loop so many times nor computes addresses from
-/// it long before they are needed.
-#[inline]
-pub(super) fn opaque(value: usize) -> usize {
-    let mut value = value;
-    // SAFETY: no instruction at all.
-    unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
-}

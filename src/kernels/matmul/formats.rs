@@ -2,7 +2,7 @@
 //! Each format is a type, for which an instruction set implements how its bits are unpacked.
 
 use super::layout;
-use super::shape::{BLOCK, ROWS, SUB_BLOCKS, SUPER};
+use super::shape::ROWS;
 use crate::kernels::quant::QuantType;
 
 /// A format with a scale per block of 32 columns.
@@ -33,40 +33,6 @@ pub(super) trait KQuant {
     const BYTES: usize = ROWS * Self::QUANT.block_bytes();
     /// Sub-blocks of 16 columns that have one integer scale.
     const SCALE_SUB_BLOCKS: usize = Self::SCALE_COLUMNS / 16;
-    /// Dwords of two 16-bit minima each row has: see [`min_pairs`].
-    const MIN_PAIRS: usize = min_pairs(Self::MIN_COLUMNS);
-    /// The twos of blocks of 32 columns whose quants lie in the same bytes.
-    const PAIRS: [[usize; 2]; 4] = Self::PAIRED.places();
-    /// Which blocks those are.
-    const PAIRED: Paired;
-}
-
-/// Minima of 32 columns: those of blocks 2 p and 2 p + 1 are a pair, to meet the pair of sums of those columns. Minima of
-/// 16 columns: each is a pair with itself, to meet the two half sums of its sub-block.
-const fn min_pairs(columns: usize) -> usize {
-    match columns {
-        0 => 0,
-        32 => SUPER / BLOCK / 2,
-        _ => SUB_BLOCKS,
-    }
-}
-
-/// Which two blocks of 32 columns lie in the same bytes.
-#[derive(Clone, Copy)]
-pub(super) enum Paired {
-    /// Blocks 2 p and 2 p + 1: the low and the high nibbles of the same bytes.
-    Neighbours,
-    /// Of each four blocks the first with the third and the second with the fourth.
-    Alternating,
-}
-
-impl Paired {
-    const fn places(self) -> [[usize; 2]; 4] {
-        match self {
-            Self::Neighbours => [[0, 1], [2, 3], [4, 5], [6, 7]],
-            Self::Alternating => [[0, 2], [1, 3], [4, 6], [5, 7]],
-        }
-    }
 }
 
 macro_rules! legacy_quant {
@@ -88,7 +54,7 @@ legacy_quant!(Q5_1, offset 0, min true);
 legacy_quant!(Q8_0, offset 0, min false);
 
 macro_rules! k_quant {
-    ($name:ident, scale of $scale:literal, min of $min:literal, offset $offset:literal, $paired:ident, { $($part:ident: $byte:literal,)* }) => {
+    ($name:ident, scale of $scale:literal, min of $min:literal, offset $offset:literal, { $($part:ident: $byte:literal,)* }) => {
         pub(super) struct $name;
 
         impl KQuant for $name {
@@ -96,7 +62,6 @@ macro_rules! k_quant {
             const SCALE_COLUMNS: usize = $scale;
             const MIN_COLUMNS: usize = $min;
             const OFFSET: i16 = $offset;
-            const PAIRED: Paired = Paired::$paired;
         }
 
         impl $name {
@@ -109,11 +74,11 @@ macro_rules! k_quant {
 }
 
 // The number of a part is where it begins in the native block.
-k_quant!(Q2K, scale of 16, min of 16, offset 0, Alternating, { SCALES: 0, QUANTS: 16, });
-k_quant!(Q3K, scale of 16, min of 0, offset 4, Alternating, { SCALES: 96, HIGH: 0, QUANTS: 32, });
-k_quant!(Q4K, scale of 32, min of 32, offset 0, Neighbours, { SCALES: 4, QUANTS: 16, });
-k_quant!(Q5K, scale of 32, min of 32, offset 0, Neighbours, { SCALES: 4, HIGH: 16, QUANTS: 48, });
-k_quant!(Q6K, scale of 16, min of 0, offset 32, Alternating, { SCALES: 192, QUANTS: 0, HIGH: 128, });
+k_quant!(Q2K, scale of 16, min of 16, offset 0, { SCALES: 0, QUANTS: 16, });
+k_quant!(Q3K, scale of 16, min of 0, offset 4, { SCALES: 96, HIGH: 0, QUANTS: 32, });
+k_quant!(Q4K, scale of 32, min of 32, offset 0, { SCALES: 4, QUANTS: 16, });
+k_quant!(Q5K, scale of 32, min of 32, offset 0, { SCALES: 4, HIGH: 16, QUANTS: 48, });
+k_quant!(Q6K, scale of 16, min of 0, offset 32, { SCALES: 192, QUANTS: 0, HIGH: 128, });
 
 /// The floats, as the file has them.
 pub(super) struct F32;

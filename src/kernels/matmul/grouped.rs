@@ -33,7 +33,8 @@ pub(super) fn matmul(
     let (kernel, wide) = kernels(matrix.quant, level);
     let wide = wide.filter(|wide| m >= wide.min_rows);
     let threads = if rows * matrix.cols * m < PARALLEL_FROM { 1 } else { pool.threads() };
-    let per_task = layout::task_groups(rows, m, threads, tuning).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
+    let per_task =
+        layout::task_groups(rows, m, threads, tuning).next_multiple_of(wide.as_ref().map_or(1, |wide| wide.groups));
     let walk = Walk { matrix, activations, tuning, kernel, wide, out: DisjointSlice::new(out) };
     let task = |task: usize| {
         SUMS.with_borrow_mut(|sums| walk.multiply(layout::groups_of(task, per_task, rows), sums));

@@ -4,15 +4,16 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
-mod blocks;
-mod supers;
+mod k_quants;
+mod legacy_quants;
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::activations::GROUP;
-use super::grouped::GroupKernel;
+use super::formats::with_format;
+use super::kernel::GroupKernel;
 use super::neon::{self, Sums};
+use super::shape::GROUP;
 use super::superblock::Expanded;
 use crate::kernels::quant::QuantType;
 
@@ -21,19 +22,11 @@ const DOT_UP_TO: usize = GROUP;
 
 /// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
-    match quant {
-        QuantType::Q4_0 => blocks::group::<neon::blocks::Q4_0>,
-        QuantType::Q4_1 => blocks::group::<neon::blocks::Q4_1>,
-        QuantType::Q5_0 => blocks::group::<neon::blocks::Q5_0>,
-        QuantType::Q5_1 => blocks::group::<neon::blocks::Q5_1>,
-        QuantType::Q8_0 => blocks::group::<neon::blocks::Q8_0>,
-        QuantType::Q2K => supers::group::<neon::supers::Q2K>,
-        QuantType::Q3K => supers::group::<neon::supers::Q3K>,
-        QuantType::Q4K => supers::group::<neon::supers::Q4K>,
-        QuantType::Q5K => supers::group::<neon::supers::Q5K>,
-        QuantType::Q6K => supers::group::<neon::supers::Q6K>,
-        QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => neon::group_kernel(quant),
-    }
+    with_format!(quant,
+        float F => neon::floats::group::<F>,
+        legacy F => legacy_quants::group::<F>,
+        k_quant F => k_quants::group::<F>
+    )
 }
 
 /// Sums of 8 rows for `P` pairs of activation rows: of weight rows 2 r, 2 r + 1 and activation rows 2 p, 2 p + 1,

@@ -8,8 +8,7 @@ use crate::kernels::tuning::Tuning;
 /// # Safety
 /// The processor has the level's instruction sets, the weights are as many whole groups as the kernel takes, of the type
 /// it is for, the activations hold the form it reads, and `sums` is `m * groups * 16` long.
-pub(super) type GroupKernel =
-    unsafe fn(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]);
+pub(super) type GroupKernel = unsafe fn(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]);
 
 /// A kernel that takes several groups at once.
 pub(super) struct WideKernel {

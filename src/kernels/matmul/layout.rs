@@ -249,9 +249,7 @@ mod tests {
 
     #[test]
     fn every_level_packs_the_same_bytes() {
-        for (quant, level) in
-            INTERLEAVED.into_iter().flat_map(|quant| Level::supported().map(move |l| (quant, l)))
-        {
+        for (quant, level) in INTERLEAVED.into_iter().flat_map(|quant| Level::supported().map(move |l| (quant, l))) {
             let native = native(quant);
             let expected = packed(Level::Portable, quant, &native);
             assert!(packed(level, quant, &native) == expected, "{quant:?} at {level:?}");

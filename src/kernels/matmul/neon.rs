@@ -7,39 +7,25 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
-pub(super) mod blocks;
-mod floats;
-pub(super) mod supers;
+pub(super) mod floats;
+pub(super) mod k_quants;
+pub(super) mod legacy_quants;
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::activations::quantize::is_quantizable;
-use super::grouped::GroupKernel;
+use super::formats::with_format;
+use super::kernel::GroupKernel;
 use crate::kernels::lanes::neon as lanes;
 use crate::kernels::quant::QuantType;
 
-/// As for AVX2. Not measured: the processors look ahead by themselves, so about as far as suits AVX-512.
-pub(super) const FETCH_AHEAD: usize = 2304;
-
 /// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
-    match quant {
-        QuantType::F32 => floats::group::<floats::F32>,
-        QuantType::F16 => floats::group::<floats::F16>,
-        QuantType::Bf16 => floats::group::<floats::Bf16>,
-        QuantType::Q4_0 => blocks::group::<blocks::Q4_0>,
-        QuantType::Q4_1 => blocks::group::<blocks::Q4_1>,
-        QuantType::Q5_0 => blocks::group::<blocks::Q5_0>,
-        QuantType::Q5_1 => blocks::group::<blocks::Q5_1>,
-        QuantType::Q8_0 => blocks::group::<blocks::Q8_0>,
-        QuantType::Q2K => supers::group::<supers::Q2K>,
-        QuantType::Q3K => supers::group::<supers::Q3K>,
-        QuantType::Q4K => supers::group::<supers::Q4K>,
-        QuantType::Q5K => supers::group::<supers::Q5K>,
-        QuantType::Q6K => supers::group::<supers::Q6K>,
-        QuantType::Q8K => unreachable!("{quant:?} has only the plain kernel"),
-    }
+    with_format!(quant,
+        float F => floats::group::<F>,
+        legacy F => legacy_quants::group::<F>,
+        k_quant F => k_quants::group::<F>
+    )
 }
 
 /// Adds to each lane of `sums` the products of that dword of `weights` with dword C of activation row I, byte by byte.

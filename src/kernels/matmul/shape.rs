@@ -10,5 +10,3 @@ pub(super) const BLOCK: usize = 32;
 pub(super) const SUPER: usize = 256;
 /// Sub-blocks of 16 columns in a superblock.
 pub(super) const SUB_BLOCKS: usize = SUPER / 16;
-/// Dwords, of 4 columns each, in a superblock.
-pub(super) const DWORDS: usize = SUPER / 4;

@@ -80,7 +80,12 @@ impl Float for Bf16 {
 /// # Safety
 /// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in super::super) unsafe fn group<T: Float>(weights: &[u8], activations: &Activations, _: &Tuning, sums: &mut [f32]) {
+pub(in super::super) unsafe fn group<T: Float>(
+    weights: &[u8],
+    activations: &Activations,
+    _: &Tuning,
+    sums: &mut [f32],
+) {
     let (m, cols) = (activations.m, activations.cols);
     assert!(weights.len() == ROWS * cols * T::BYTES && sums.len() == m * ROWS && activations.values.len() == m * cols);
     for start in (0..cols).step_by(COLUMNS) {

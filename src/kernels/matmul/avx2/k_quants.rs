@@ -1,6 +1,6 @@
 //! The K-quants: integer sums over a superblock of 256 columns, each sub-block's times its integer scale.
 //!
-//! Bytes hold quants of two blocks of 32 columns (see `KQuant::PAIRS`), so a pair of blocks is unpacked at a time and
+//! Bytes hold quants of two blocks of 32 columns (see `Unpack::PAIRS`), so a pair of blocks is unpacked at a time and
 //! nothing is loaded twice. Up to `Tuning::packed_rows` activation rows, quants are unpacked in registers as they are
 //! multiplied, and so are the scales; for more rows a superblock is unpacked to bytes once.
 //!
@@ -19,14 +19,16 @@
 
 mod unpack;
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::dot::Dot;
 use super::{load, load_halves};
 use crate::kernels::matmul::activations::{Activations, SuperForm, row_groups};
-use crate::kernels::matmul::fetch::{LINE, fetch, fetch_share, opaque};
-use crate::kernels::matmul::shape::{DWORDS, GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::matmul::fetch::{LINE, fetch, fetch_share};
+use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::matmul::superblock::Expanded;
 use crate::kernels::tuning::Tuning;
 pub(in crate::kernels::matmul) use unpack::ScaleBytes;
 pub(super) use unpack::Unpack;
@@ -53,7 +55,7 @@ impl Input {
         // SAFETY: each superblock has so many entries of each row.
         unsafe {
             Self {
-                dwords: form.quants.as_ptr().cast::<i32>().add(start * DWORDS),
+                dwords: form.quants.as_ptr().cast::<i32>().add(start * SUPER / 4),
                 scales: form.scales.as_ptr().add(start),
                 sums: form.sums.as_ptr().add(start * 4),
                 half_sums: form.half_sums.as_ptr().add(start * SUB_BLOCKS),
@@ -151,6 +153,15 @@ macro_rules! for_four {
         const $n: usize = $literal;
         $body
     }};
+}
+
+/// The same number, of which the compiler knows nothing: it does not unroll a loop so many times.
+#[inline]
+fn opaque(value: usize) -> usize {
+    let mut value = value;
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
 }
 
 /// Adds the product of a superblock with `A` activation rows to `sums (A, 16)`, unpacking in registers. With one or two
@@ -334,7 +345,7 @@ impl Floats {
     }
 }
 
-/// The integer minima of 16 rows of a superblock, as pairs in the dwords of the rows; see `KQuant::MIN_PAIRS`.
+/// The integer minima of 16 rows of a superblock, as pairs in the dwords of the rows; see `ScaleBytes::MIN_PAIRS`.
 type MinPairs = [[__m256i; 2]; SUB_BLOCKS];
 
 /// # Safety
@@ -358,7 +369,9 @@ unsafe fn min_pairs<T: Unpack>(weights: *const u8) -> MinPairs {
             _ => {
                 for p in 0..T::MIN_PAIRS / 2 {
                     let two = T::minima(weights, p);
-                    for (s, bytes) in [_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two)].into_iter().enumerate() {
+                    for (s, bytes) in
+                        [_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two)].into_iter().enumerate()
+                    {
                         let wide = _mm256_cvtepu8_epi16(bytes);
                         pairs[2 * p + s] = [_mm256_unpacklo_epi16(wide, wide), _mm256_unpackhi_epi16(wide, wide)];
                     }
@@ -408,14 +421,11 @@ unsafe fn finish<T: Unpack, const A: usize>(
 /// A superblock of 16 rows, ready to meet many activation rows.
 struct Unpacked {
     /// `[64 dwords][16 rows][4]`
-    quants: MaybeUninit<Quants>,
+    quants: MaybeUninit<Expanded>,
     factors: [MaybeUninit<[__m256i; 2]>; SUB_BLOCKS],
     min_pairs: MaybeUninit<MinPairs>,
     floats: MaybeUninit<Floats>,
 }
-
-#[repr(C, align(64))]
-struct Quants([u8; ROWS * SUPER]);
 
 impl Unpacked {
     /// With nothing in it: it is written for many rows only.
@@ -492,5 +502,3 @@ impl Unpacked {
         }
     }
 }
-
-const _: () = assert!(DWORDS * 64 == ROWS * SUPER);

@@ -15,20 +15,17 @@ use super::{broadcast, load};
 use crate::kernels::matmul::activations::{Activations, row_groups};
 use crate::kernels::matmul::fetch::{fetch, fetch_share};
 use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::matmul::superblock::{Expanded, for_sub_blocks};
 use crate::kernels::tuning::Tuning;
 pub(super) use unpack::Unpack;
 use unpack::scales;
-
-/// A superblock of 16 rows as bytes: `[64 dwords][16 rows][4]`.
-#[repr(C, align(64))]
-struct Expanded([u8; ROWS * SUPER]);
 
 /// The scales of 16 rows of a superblock, ready for use.
 pub(super) struct Scales {
     /// Scales of the sub-blocks (or of twos of them).
     scales: [__m512; SUB_BLOCKS],
     min: __m512,
-    /// Two 16-bit minima in each row's dword, see `KQuant::MIN_PAIRS`.
+    /// Two 16-bit minima in each row's dword, see `ScaleBytes::MIN_PAIRS`.
     min_pairs: [__m512i; SUB_BLOCKS],
 }
 
@@ -179,16 +176,6 @@ unsafe fn tile<T: Unpack, const A: usize, const G: usize>(
         };
         finish::<T, A, G>(&superblock.scales, &totals, input, sums);
     }
-}
-
-/// Runs a block of code for each of the 16 sub-blocks of a superblock, its number a constant.
-macro_rules! for_sub_blocks {
-    ($s:ident => $body:block) => {
-        for_sub_blocks!(@ $s $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
-    };
-    (@ $s:ident $body:block $($n:literal)*) => {
-        $({ const $s: usize = $n; $body })*
-    };
 }
 
 /// Scaled sums straight from the packed quants, which are unpacked in registers: for few rows.

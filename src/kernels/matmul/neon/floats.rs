@@ -2,9 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::super::activations::Activations;
-use super::super::layout::ROWS;
 use super::lanes;
+use crate::kernels::matmul::activations::Activations;
+use crate::kernels::matmul::formats::{Bf16, F16, F32};
+use crate::kernels::matmul::shape::ROWS;
+use crate::kernels::tuning::Tuning;
 
 /// Columns taken at a time, so that the rows of a group and the activations of a tile stay in the caches.
 const COLUMNS: usize = 1024;
@@ -12,17 +14,13 @@ const COLUMNS: usize = 1024;
 const TILE: usize = 4;
 
 /// A type of float as the file has it.
-pub(super) trait Float {
+pub(in super::super) trait Float {
     const BYTES: usize;
 
     /// # Safety
     /// NEON; 4 elements are readable.
     unsafe fn load_4(at: *const u8) -> float32x4_t;
 }
-
-pub(super) struct F32;
-pub(super) struct F16;
-pub(super) struct Bf16;
 
 impl Float for F32 {
     const BYTES: usize = 4;
@@ -61,9 +59,14 @@ impl Float for Bf16 {
 /// 16 rows as in the file with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn group<T: Float>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
+pub(in super::super) unsafe fn group<T: Float>(
+    weights: &[u8],
+    activations: &Activations,
+    _: &Tuning,
+    sums: &mut [f32],
+) {
     let (m, cols) = (activations.m, activations.cols);
     assert!(weights.len() == ROWS * cols * T::BYTES && sums.len() == m * ROWS && activations.values.len() == m * cols);
     for start in (0..cols).step_by(COLUMNS) {

@@ -4,9 +4,19 @@ use std::arch::x86_64::*;
 
 use super::super::load;
 use crate::kernels::matmul::formats::{KQuant, Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::kernels::matmul::shape::{BLOCK, SUB_BLOCKS, SUPER};
 
 /// The integer scales of 16 rows of a superblock as bytes, in `SCALE_PLACE` order: for all instruction sets of x86-64.
 pub(in crate::kernels::matmul) trait ScaleBytes: KQuant {
+    /// Dwords of two 16-bit minima that each row has. Minima of 32 columns: those of blocks 2 p and 2 p + 1 are a pair, to
+    /// meet the pair of sums of those columns. Minima of 16 columns: each is a pair with itself, to meet the two half sums
+    /// of its sub-block.
+    const MIN_PAIRS: usize = match Self::MIN_COLUMNS {
+        0 => 0,
+        32 => SUPER / BLOCK / 2,
+        _ => SUB_BLOCKS,
+    };
+
     /// Scale `s`, of `SCALE_COLUMNS` columns, as signed bytes.
     ///
     /// # Safety
@@ -20,8 +30,16 @@ pub(in crate::kernels::matmul) trait ScaleBytes: KQuant {
     unsafe fn minima(weights: *const u8, p: usize) -> __m256i;
 }
 
+/// Pairs of the 8 blocks of 32 columns: blocks 2 p and 2 p + 1, whose quants are the low and the high nibbles of the same
+/// bytes.
+const NEIGHBOURS: [[usize; 2]; 4] = [[0, 1], [2, 3], [4, 5], [6, 7]];
+/// Pairs of the 8 blocks of 32 columns: of each four the first with the third and the second with the fourth.
+const ALTERNATING: [[usize; 2]; 4] = [[0, 2], [1, 3], [4, 6], [5, 7]];
+
 /// The quants of a K-quant.
 pub(in super::super) trait Unpack: ScaleBytes {
+    /// The pairs of blocks of 32 columns whose quants lie in the same bytes.
+    const PAIRS: [[usize; 2]; 4];
     /// Whether the products of 8 dwords fit 16 bits.
     const BLOCK_FITS_16_BITS: bool;
 
@@ -113,6 +131,7 @@ impl ScaleBytes for Q2K {
 }
 
 impl Unpack for Q2K {
+    const PAIRS: [[usize; 2]; 4] = ALTERNATING;
     const BLOCK_FITS_16_BITS: bool = true;
 
     #[target_feature(enable = "avx2")]
@@ -140,6 +159,7 @@ impl ScaleBytes for Q3K {
 }
 
 impl Unpack for Q3K {
+    const PAIRS: [[usize; 2]; 4] = ALTERNATING;
     const BLOCK_FITS_16_BITS: bool = true;
 
     #[target_feature(enable = "avx2")]
@@ -174,6 +194,7 @@ impl ScaleBytes for Q4K {
 }
 
 impl Unpack for Q4K {
+    const PAIRS: [[usize; 2]; 4] = NEIGHBOURS;
     const BLOCK_FITS_16_BITS: bool = true;
 
     #[target_feature(enable = "avx2")]
@@ -198,22 +219,17 @@ impl ScaleBytes for Q5K {
 }
 
 impl Unpack for Q5K {
+    const PAIRS: [[usize; 2]; 4] = NEIGHBOURS;
     const BLOCK_FITS_16_BITS: bool = false;
 
     #[target_feature(enable = "avx2")]
     unsafe fn quants<const P: usize>(weights: *const u8, chunk: usize, g: usize) -> [__m256i; 2] {
         // SAFETY: 8 vectors of fifth bits, bit b for block b, and 32 of nibbles.
         let (fifths, bytes) = unsafe {
-            (
-                half_vector(weights.add(Self::HIGH), chunk, g),
-                half_vector(weights.add(Self::QUANTS), 8 * P + chunk, g),
-            )
+            (half_vector(weights.add(Self::HIGH), chunk, g), half_vector(weights.add(Self::QUANTS), 8 * P + chunk, g))
         };
         let [low, high] = nibbles(bytes);
-        [
-            _mm256_or_si256(low, moved(fifths, 2 * P, 4, 16)),
-            _mm256_or_si256(high, moved(fifths, 2 * P + 1, 4, 16)),
-        ]
+        [_mm256_or_si256(low, moved(fifths, 2 * P, 4, 16)), _mm256_or_si256(high, moved(fifths, 2 * P + 1, 4, 16))]
     }
 }
 
@@ -230,6 +246,7 @@ impl ScaleBytes for Q6K {
 }
 
 impl Unpack for Q6K {
+    const PAIRS: [[usize; 2]; 4] = ALTERNATING;
     const BLOCK_FITS_16_BITS: bool = false;
 
     #[target_feature(enable = "avx2")]

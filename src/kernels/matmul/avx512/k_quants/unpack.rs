@@ -8,6 +8,7 @@ use crate::kernels::matmul::avx2::in_row_order;
 use crate::kernels::matmul::avx2::k_quants::ScaleBytes;
 use crate::kernels::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
 use crate::kernels::matmul::shape::{ROWS, SUB_BLOCKS};
+use crate::kernels::matmul::superblock::place;
 
 /// The quants of a K-quant.
 pub(in super::super) trait Unpack: ScaleBytes {
@@ -62,11 +63,6 @@ unsafe fn vector(at: *const u8, index: usize) -> __m512i {
     unsafe { load(at.add(64 * index)) }
 }
 
-/// Where sub-block `s` lies: its half of 128 columns, its block of 32 there, and dword `chunk` of it in that block.
-const fn place(s: usize, chunk: usize) -> (usize, usize, usize) {
-    (s / 8, s % 8 / 2, s % 2 * 4 + chunk)
-}
-
 impl Unpack for Q2K {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
@@ -81,9 +77,8 @@ impl Unpack for Q3K {
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
         let (half, block, dword) = place(S, chunk);
         // SAFETY: 8 vectors of third bits, bit b for block b of 8, and 16 of bit pairs.
-        let (thirds, low) = unsafe {
-            (vector(weights.add(Self::HIGH), dword), vector(weights.add(Self::QUANTS), 8 * half + dword))
-        };
+        let (thirds, low) =
+            unsafe { (vector(weights.add(Self::HIGH), dword), vector(weights.add(Self::QUANTS), 8 * half + dword)) };
         _mm512_or_si512(moved(low, 2 * block, 0, 3), moved(thirds, S / 2, 2, 4))
     }
 }
@@ -101,9 +96,8 @@ impl Unpack for Q5K {
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
         let dword = S % 2 * 4 + chunk;
         // SAFETY: 8 vectors of fifth bits, bit b for block b of 8, and 32 of nibbles as those of Q4_K.
-        let (fifths, low) = unsafe {
-            (vector(weights.add(Self::HIGH), dword), vector(weights.add(Self::QUANTS), S / 4 * 8 + dword))
-        };
+        let (fifths, low) =
+            unsafe { (vector(weights.add(Self::HIGH), dword), vector(weights.add(Self::QUANTS), S / 4 * 8 + dword)) };
         _mm512_or_si512(nibbles(low, S % 4 >= 2), moved(fifths, S / 2, 4, 16))
     }
 }

@@ -2,10 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::super::super::layout::{ROWS, SIX_BIT_BYTES};
-use super::super::super::superblock::{SUB_BLOCKS, nibble_place, two_bit_place};
 use super::super::{load, nibbles};
-use super::{Scales, SuperType};
+use super::{Scales, Unpack};
+use crate::kernels::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::kernels::matmul::shape::SUB_BLOCKS;
+use crate::kernels::matmul::superblock::place;
 
 /// 16 bytes of scales in `SCALE_PLACE` order, widened: rows 0..4 and 8..12 are the low half, the others the high one.
 #[target_feature(enable = "neon")]
@@ -25,11 +26,11 @@ fn integers(bytes: int8x16_t) -> [int32x4_t; 4] {
 /// The six-bit scales and minima of Q4_K and Q5_K, see `layout`: of 16 vectors 12 are stored, the top two bits of three
 /// of them being the next one's.
 #[target_feature(enable = "neon")]
-unsafe fn six_bit_scales(weights: *const u8) -> Scales {
+unsafe fn six_bit_scales(weights: *const u8, scales_at: usize) -> Scales {
     // SAFETY: the caller passes a superblock, whose scales begin after two f16 of each row.
     unsafe {
         let mut scales = Scales::new(weights, true);
-        let stored = |v: usize| load(weights.add(64 + 16 * v));
+        let stored = |v: usize| load(weights.add(scales_at + 16 * v));
         let six_bits = |v: usize| {
             if v < 12 {
                 return vandq_u8(stored(v), vdupq_n_u8(63));
@@ -69,25 +70,14 @@ fn moved(bytes: uint8x16_t, from: usize, to: usize, mask: u8) -> uint8x16_t {
     vandq_u8(shifted, vdupq_n_u8(mask))
 }
 
-pub(in super::super::super) struct Q2K;
-pub(in super::super::super) struct Q3K;
-pub(in super::super::super) struct Q4K;
-pub(in super::super::super) struct Q5K;
-pub(in super::super::super) struct Q6K;
-
-impl SuperType for Q2K {
-    const BYTES: usize = 84 * ROWS;
-    const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 16;
-    const OFFSET: i32 = 0;
-
+impl Unpack for Q2K {
     #[target_feature(enable = "neon")]
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: two f16 of each row and 16 vectors of 16 scales begin the superblock.
         unsafe {
             let mut scales = Scales::new(weights, true);
             for s in 0..SUB_BLOCKS {
-                let vector = load(weights.add(64 + 16 * s));
+                let vector = load(weights.add(Self::SCALES + 16 * s));
                 scales.integers[s] = integers(vreinterpretq_s8_u8(nibbles(vector, false)));
                 scales.minima[s] = minima(nibbles(vector, true));
             }
@@ -98,24 +88,20 @@ impl SuperType for Q2K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (place, bit) = two_bit_place(S, chunk);
-        // SAFETY: 16 vectors of 64 bytes follow the scales.
-        vreinterpretq_s8_u8(moved(unsafe { load(weights.add(64 + 256 + 64 * place + 16 * g)) }, bit, 0, 3))
+        let (half, block, dword) = place(S, chunk);
+        // SAFETY: 16 vectors of 64 bytes.
+        let bytes = unsafe { load(weights.add(Self::QUANTS + 64 * (8 * half + dword) + 16 * g)) };
+        vreinterpretq_s8_u8(moved(bytes, 2 * block, 0, 3))
     }
 }
 
-impl SuperType for Q3K {
-    const BYTES: usize = 110 * ROWS;
-    const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 0;
-    const OFFSET: i32 = 4;
-
+impl Unpack for Q3K {
     #[target_feature(enable = "neon")]
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: one f16 of each row and 12 vectors of 16 bytes of scales begin the superblock.
         unsafe {
             let mut scales = Scales::new(weights, false);
-            let vector = |v: usize| load(weights.add(32 + 16 * v));
+            let vector = |v: usize| load(weights.add(Self::SCALES + 16 * v));
             for s in 0..SUB_BLOCKS {
                 let low = nibbles(vector(s % 8), s >= 8);
                 let six_bits = vorrq_u8(low, moved(vector(8 + s % 4), s / 4 * 2, 4, 0x30));
@@ -128,78 +114,60 @@ impl SuperType for Q3K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (place, bit) = two_bit_place(S, chunk);
-        // SAFETY: 8 vectors of third bits and 16 of bit pairs, each of 64 bytes, follow the scales.
+        let (half, block, dword) = place(S, chunk);
+        // SAFETY: 8 vectors of third bits, bit b for block b of 8, and 16 of bit pairs, each of 64 bytes.
         unsafe {
-            let planes = weights.add(32 + 192 + 16 * g);
-            let low = moved(load(planes.add(64 * (8 + place))), bit, 0, 3);
-            let third = moved(load(planes.add(64 * (S % 2 * 4 + chunk))), S / 2, 2, 4);
+            let low = moved(load(weights.add(Self::QUANTS + 64 * (8 * half + dword) + 16 * g)), 2 * block, 0, 3);
+            let third = moved(load(weights.add(Self::HIGH + 64 * dword + 16 * g)), S / 2, 2, 4);
             vreinterpretq_s8_u8(vorrq_u8(low, third))
         }
     }
 }
 
-impl SuperType for Q4K {
-    const BYTES: usize = 144 * ROWS;
-    const PER_SCALE: usize = 2;
-    const MIN_COLUMNS: usize = 32;
-    const OFFSET: i32 = 0;
-
+impl Unpack for Q4K {
     #[target_feature(enable = "neon")]
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: the caller's promise.
-        unsafe { six_bit_scales(weights) }
+        unsafe { six_bit_scales(weights, Self::SCALES) }
     }
 
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (place, high) = nibble_place(S, chunk);
-        // SAFETY: 32 vectors of 64 bytes follow the scales.
-        let bytes = unsafe { load(weights.add(64 + SIX_BIT_BYTES + 64 * place + 16 * g)) };
-        vreinterpretq_s8_u8(nibbles(bytes, high))
+        // SAFETY: 32 vectors of 64 bytes: the nibbles of a vector are of two neighbouring blocks.
+        let bytes = unsafe { load(weights.add(Self::QUANTS + 64 * (S / 4 * 8 + S % 2 * 4 + chunk) + 16 * g)) };
+        vreinterpretq_s8_u8(nibbles(bytes, S % 4 >= 2))
     }
 }
 
-impl SuperType for Q5K {
-    const BYTES: usize = 176 * ROWS;
-    const PER_SCALE: usize = 2;
-    const MIN_COLUMNS: usize = 32;
-    const OFFSET: i32 = 0;
-
+impl Unpack for Q5K {
     #[target_feature(enable = "neon")]
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: the caller's promise.
-        unsafe { six_bit_scales(weights) }
+        unsafe { six_bit_scales(weights, Self::SCALES) }
     }
 
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (place, high) = nibble_place(S, chunk);
-        // SAFETY: 8 vectors of fifth bits and 32 of nibbles, each of 64 bytes, follow the scales.
+        let dword = S % 2 * 4 + chunk;
+        // SAFETY: 8 vectors of fifth bits, bit b for block b of 8, and 32 of nibbles as those of Q4_K, each of 64 bytes.
         unsafe {
-            let planes = weights.add(64 + SIX_BIT_BYTES + 16 * g);
-            let low = nibbles(load(planes.add(64 * (8 + place))), high);
-            let fifth = moved(load(planes.add(64 * (S % 2 * 4 + chunk))), S / 2, 4, 16);
+            let low = nibbles(load(weights.add(Self::QUANTS + 64 * (S / 4 * 8 + dword) + 16 * g)), S % 4 >= 2);
+            let fifth = moved(load(weights.add(Self::HIGH + 64 * dword + 16 * g)), S / 2, 4, 16);
             vreinterpretq_s8_u8(vorrq_u8(low, fifth))
         }
     }
 }
 
-impl SuperType for Q6K {
-    const BYTES: usize = 210 * ROWS;
-    const PER_SCALE: usize = 1;
-    const MIN_COLUMNS: usize = 0;
-    const OFFSET: i32 = 32;
-
+impl Unpack for Q6K {
     #[target_feature(enable = "neon")]
     unsafe fn scales(weights: *const u8) -> Scales {
         // SAFETY: 16 f16 and 16 vectors of 16 scales begin the superblock.
         unsafe {
             let mut scales = Scales::new(weights, false);
             for s in 0..SUB_BLOCKS {
-                scales.integers[s] = integers(vreinterpretq_s8_u8(load(weights.add(32 + 16 * s))));
+                scales.integers[s] = integers(vreinterpretq_s8_u8(load(weights.add(Self::SCALES + 16 * s))));
             }
             scales
         }
@@ -208,13 +176,12 @@ impl SuperType for Q6K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        // Column 128 h + 32 w + i: nibble i of low plane 64 h + 32 (w % 2), high if w >= 2; bits 2 w of high plane 32 h.
-        let (h, w, column) = (S / 8, S % 8 / 2, S % 2 * 4 + chunk);
-        // SAFETY: 32 vectors of nibbles and 16 of bit pairs, each of 64 bytes, follow the scales.
+        let (half, block, dword) = place(S, chunk);
+        // SAFETY: 32 vectors, whose nibbles are of a block and of that two on, and 16 of bit pairs, each of 64 bytes.
         unsafe {
-            let planes = weights.add(32 + 256 + 16 * g);
-            let low = nibbles(load(planes.add(64 * (16 * h + 8 * (w % 2) + column))), w >= 2);
-            let high = moved(load(planes.add(64 * (32 + 8 * h + column))), 2 * w, 4, 0x30);
+            let low = load(weights.add(Self::QUANTS + 64 * (16 * half + 8 * (block % 2) + dword) + 16 * g));
+            let low = nibbles(low, block >= 2);
+            let high = moved(load(weights.add(Self::HIGH + 64 * (8 * half + dword) + 16 * g)), 2 * block, 4, 0x30);
             vreinterpretq_s8_u8(vorrq_u8(low, high))
         }
     }

@@ -5,34 +5,21 @@
 
 use std::arch::aarch64::*;
 
-use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
-use super::super::layout::ROWS;
-use super::super::superblock::fetch;
-use super::{FETCH_AHEAD, Sums, dot, for_four, load, load_halves, multiply_add, nibbles};
+use super::{Sums, dot, for_four, load, load_halves, multiply_add, nibbles};
+use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::kernels::matmul::fetch::fetch;
+use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::kernels::matmul::shape::{BLOCK, ROWS};
+use crate::kernels::tuning::Tuning;
 
-/// A type with blocks of 32.
-pub(in super::super) trait BlockType {
-    /// Whether an f16 minimum follows the f16 scale; the scaled sum of the activations multiplies it.
-    const HAS_MIN: bool;
-    /// What is subtracted from every quant.
-    const OFFSET: i32;
-    /// Bytes of 16 rows of one block.
-    const BYTES: usize;
-    /// Bytes of the scales and minima with which it begins.
-    const SCALE_BYTES: usize = if Self::HAS_MIN { 4 * ROWS } else { 2 * ROWS };
-
-    /// Dword `chunk` of rows `4 g..4 g + 4`, OFFSET not yet taken off; `weights` begins after the scales.
+/// The quants of a type with blocks of 32.
+pub(in super::super) trait Unpack: LegacyQuant {
+    /// Dword `chunk` of rows `4 g..4 g + 4`, OFFSET not yet taken off; `quants` is where they begin.
     ///
     /// # Safety
-    /// NEON; the rest of the block is readable, `chunk < 8`, `g < 4`.
-    unsafe fn quants(weights: *const u8, chunk: usize, g: usize) -> int8x16_t;
+    /// NEON; the quants of a block, `chunk < 8`, `g < 4`.
+    unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> int8x16_t;
 }
-
-pub(in super::super) struct Q4_0;
-pub(in super::super) struct Q4_1;
-pub(in super::super) struct Q5_0;
-pub(in super::super) struct Q5_1;
-pub(in super::super) struct Q8_0;
 
 /// Dword `chunk` of 4 vectors of 64 bytes of nibbles: low ones first, then high ones.
 #[target_feature(enable = "neon")]
@@ -56,64 +43,60 @@ unsafe fn five_bits(weights: *const u8, chunk: usize, g: usize) -> uint8x16_t {
     vorrq_u8(low, vandq_u8(is_set, vdupq_n_u8(16)))
 }
 
-macro_rules! block_type {
-    ($name:ident, $bytes:literal, min $min:literal, offset $offset:literal, $quants:expr) => {
-        impl BlockType for $name {
-            const HAS_MIN: bool = $min;
-            const OFFSET: i32 = $offset;
-            const BYTES: usize = $bytes * ROWS;
-
+macro_rules! unpack {
+    ($name:ident, $quants:expr) => {
+        impl Unpack for $name {
             #[target_feature(enable = "neon")]
             #[inline]
-            unsafe fn quants(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
+            unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> int8x16_t {
                 // SAFETY: the caller's promise.
-                vreinterpretq_s8_u8(unsafe { $quants(weights, chunk, g) })
+                vreinterpretq_s8_u8(unsafe { $quants(quants, chunk, g) })
             }
         }
     };
 }
 
-block_type!(Q4_0, 18, min false, offset 8, four_bits);
-block_type!(Q4_1, 20, min true, offset 0, four_bits);
-block_type!(Q5_0, 22, min false, offset 16, five_bits);
-block_type!(Q5_1, 24, min true, offset 0, five_bits);
-block_type!(Q8_0, 34, min false, offset 0, |weights: *const u8, chunk, g| load(weights.add(64 * chunk + 16 * g)));
+unpack!(Q4_0, four_bits);
+unpack!(Q4_1, four_bits);
+unpack!(Q5_0, five_bits);
+unpack!(Q5_1, five_bits);
+unpack!(Q8_0, |quants: *const u8, chunk, g| load(quants.add(64 * chunk + 16 * g)));
 
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod")]
-pub(in super::super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
-    let (m, cols) = (activations.m, activations.cols);
-    debug_assert!(weights.len() == cols / BLOCK * T::BYTES && sums.len() == m * ROWS);
-    for start in (0..cols).step_by(SUPER) {
-        let width = SUPER.min(cols - start);
-        let weights = &weights[start / BLOCK * T::BYTES..][..width / BLOCK * T::BYTES];
-        for (first, rows) in row_groups(m) {
-            let input = activations.blocks.input(m, start, width, (first, rows));
-            let sums = &mut sums[first * ROWS..][..rows * ROWS];
-            // SAFETY: the slices have just been cut to the sizes the kernel reads.
-            unsafe {
-                match rows {
-                    1 => superblock::<T, 1, 4>(weights, &input, sums),
-                    2 => superblock::<T, 2, 4>(weights, &input, sums),
-                    3 => superblock::<T, 3, 2>(weights, &input, sums),
-                    _ => superblock::<T, 4, 2>(weights, &input, sums),
-                }
+pub(in super::super) unsafe fn group<T: Unpack>(
+    weights: &[u8],
+    activations: &Activations,
+    tuning: &Tuning,
+    sums: &mut [f32],
+) {
+    for_blocks(activations, weights, T::BYTES, sums, |weights, input, is_first, sums| {
+        // The first rows bring the weights into the cache for the others.
+        let ahead = if is_first { tuning.fetch_ahead } else { 0 };
+        // SAFETY: whole blocks of weights, an input of as many, and sums of its rows.
+        unsafe {
+            match sums.len() / ROWS {
+                1 => superblock::<T, 1, 4>(weights, ahead, input, sums),
+                2 => superblock::<T, 2, 4>(weights, ahead, input, sums),
+                3 => superblock::<T, 3, 2>(weights, ahead, input, sums),
+                _ => superblock::<T, 4, 2>(weights, ahead, input, sums),
             }
         }
-    }
+    });
 }
 
 /// Adds the product of up to 8 blocks of 16 rows with `A` activation rows to `sums (A, 16)`, `G` vectors of 4 rows at a
-/// time: as many as leave the registers room.
+/// time: as many as leave the registers room. Fetches weights `ahead` bytes on, unless that is 0.
 ///
 /// # Safety
 /// The instruction sets of this module; the slices fit: whole blocks of weights, as many of the input, `A * 16` sums.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn superblock<T: BlockType, const A: usize, const G: usize>(
+unsafe fn superblock<T: Unpack, const A: usize, const G: usize>(
     weights: &[u8],
+    ahead: usize,
     input: &BlockInput<'_>,
     sums: &mut [f32],
 ) {
@@ -125,9 +108,11 @@ unsafe fn superblock<T: BlockType, const A: usize, const G: usize>(
             unsafe {
                 let weights = weights.as_ptr().add(block * T::BYTES);
                 let share = T::BYTES * G / 4;
-                fetch(weights.wrapping_add(FETCH_AHEAD + share * first / G), share);
+                if ahead != 0 {
+                    fetch(weights.wrapping_add(ahead + share * first / G), share);
+                }
                 let quants = input.quants.as_ptr().add(block * BLOCK * A);
-                let at = weights.add(T::SCALE_BYTES);
+                let at = weights.add(T::QUANTS_AT);
                 let mut dots: Sums<A, G> = [[vdupq_n_s32(0); G]; A];
                 if T::OFFSET != 0 {
                     for (i, dots) in dots.iter_mut().enumerate() {
@@ -178,7 +163,7 @@ impl<const A: usize, const G: usize> Totals<A, G> {
     /// NEON; a block of 16 rows is readable, `input` has it for `A` rows.
     #[target_feature(enable = "neon")]
     #[inline]
-    pub(in super::super) unsafe fn add_block<T: BlockType>(
+    pub(in super::super) unsafe fn add_block<T: Unpack>(
         &mut self,
         weights: *const u8,
         dots: &Sums<A, G>,

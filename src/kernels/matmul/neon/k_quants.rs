@@ -6,35 +6,28 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::super::activations::{Activations, GROUP, SUPER, row_groups};
-use super::super::layout::ROWS;
-use super::super::superblock::{Expanded, SUB_BLOCKS, fetch_share, for_sub_blocks};
-use super::{FETCH_AHEAD, Sums, anew, dot, for_four, load, load_halves, multiply_add};
-pub(in super::super) use types::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use super::{Sums, anew, dot, for_four, load, load_halves, multiply_add};
+use crate::kernels::matmul::activations::{Activations, row_groups};
+use crate::kernels::matmul::fetch::fetch_share;
+use crate::kernels::matmul::formats::KQuant;
+use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::kernels::matmul::superblock::{Expanded, for_sub_blocks};
+use crate::kernels::tuning::Tuning;
 
-mod types;
+mod unpack;
 
 /// A K-quant, packed by 16 rows.
-pub(in super::super) trait SuperType {
-    /// Bytes of 16 rows of one superblock.
-    const BYTES: usize;
-    /// Sub-blocks that have one scale.
-    const PER_SCALE: usize;
-    /// Columns that have one minimum; 0 without minima.
-    const MIN_COLUMNS: usize;
-    /// What is subtracted from every quant.
-    const OFFSET: i32;
-
+pub(in super::super) trait Unpack: KQuant {
     /// Unpacks the scales of a superblock.
     ///
     /// # Safety
-    /// NEON; `weights` is readable for `BYTES`.
+    /// NEON; a superblock of weights.
     unsafe fn scales(weights: *const u8) -> Scales;
 
     /// Dword `chunk` of sub-block `S`, rows `4 g..4 g + 4`, OFFSET not yet taken off.
     ///
     /// # Safety
-    /// As for `scales`; `chunk < 4`, `g < 4`.
+    /// NEON; a superblock of weights, `S < 16`, `chunk < 4`, `g < 4`.
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t;
 }
 
@@ -128,9 +121,14 @@ fn both(pair: i32) -> i32 {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod")]
-pub(in super::super) unsafe fn group<T: SuperType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
+pub(in super::super) unsafe fn group<T: Unpack>(
+    weights: &[u8],
+    activations: &Activations,
+    tuning: &Tuning,
+    sums: &mut [f32],
+) {
     let m = activations.m;
     debug_assert!(weights.len() == activations.cols / SUPER * T::BYTES && sums.len() == m * ROWS);
     let mut expanded = Expanded([0; ROWS * SUPER]);
@@ -140,14 +138,15 @@ pub(in super::super) unsafe fn group<T: SuperType>(weights: &[u8], activations: 
         let scales = unsafe { T::scales(weights) };
         let expanded = if m > GROUP {
             // SAFETY: as above.
-            unsafe { expand::<T>(weights, &mut expanded) };
+            unsafe { expand::<T>(weights, tuning.fetch_ahead, &mut expanded) };
             Some(&expanded)
         } else {
             None
         };
         for (first, rows) in row_groups(m) {
             let input = Input::new(activations, superblock, first, rows);
-            let place = Place { weights, expanded, scales: &scales, input: &input };
+            let ahead = weights.wrapping_add(tuning.fetch_ahead);
+            let place = Place { weights, ahead, expanded, scales: &scales, input: &input };
             let sums = &mut sums[first * ROWS..][..rows * ROWS];
             // SAFETY: a superblock of weights, and an input and sums of `rows` rows.
             unsafe {
@@ -165,6 +164,8 @@ pub(in super::super) unsafe fn group<T: SuperType>(weights: &[u8], activations: 
 /// What a tile works on.
 struct Place<'a> {
     weights: *const u8,
+    /// The weights to fetch meanwhile.
+    ahead: *const u8,
     /// The same as bytes, where there are enough activation rows to be worth it.
     expanded: Option<&'a Expanded>,
     scales: &'a Scales,
@@ -177,13 +178,13 @@ struct Place<'a> {
 /// # Safety
 /// The instruction sets of this module; a superblock of weights, an input of `A` rows, `A * 16` sums.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<T: SuperType, const A: usize, const G: usize>(place: &Place<'_>, sums: &mut [f32]) {
+unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, sums: &mut [f32]) {
     for first in (0..4).step_by(G) {
         // SAFETY: the caller's promise.
         unsafe {
             let totals = match place.expanded {
                 Some(expanded) => bytes::<T, A, G>(expanded, place.scales, place.input, first),
-                None => packed::<T, A, G>(place.weights, place.scales, place.input, first),
+                None => packed::<T, A, G>(place, first),
             };
             finish::<T, A, G>(place.scales, &totals, place.input, first, sums);
         }
@@ -195,29 +196,25 @@ unsafe fn tile<T: SuperType, const A: usize, const G: usize>(place: &Place<'_>, 
 /// # Safety
 /// The instruction sets of this module; a superblock of weights and an input of `A` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
-    weights: *const u8,
-    scales: &Scales,
-    input: &Input<'_>,
-    first: usize,
-) -> Sums<A, G> {
+unsafe fn packed<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, first: usize) -> Sums<A, G> {
+    let Place { weights, ahead, scales, input, .. } = *place;
     let mut totals = [[vdupq_n_s32(0); G]; A];
     let mut sums = totals;
     let share = T::BYTES * G / 4;
-    let ahead = weights.wrapping_add(FETCH_AHEAD + share * first / G);
+    let ahead = ahead.wrapping_add(share * first / G);
     // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
         for_sub_blocks!(S => {
             let weights = anew(weights);
-            if S.is_multiple_of(T::PER_SCALE) {
+            if S.is_multiple_of(T::SCALE_SUB_BLOCKS) {
                 sums = start::<T, A, G>(input, S);
             }
             for chunk in 0..4 {
-                fetch_share(ahead, share, 4 * S + chunk);
+                fetch_share(ahead, share, 4 * S + chunk, 64);
             }
             multiply_add!(sums, input.quants.as_ptr().add(16 * A * S), |C, g| T::quants::<S>(weights, C, first + g));
-            if (S + 1).is_multiple_of(T::PER_SCALE) {
-                scale(&mut totals, &sums, &scales.integers[S / T::PER_SCALE], first);
+            if (S + 1).is_multiple_of(T::SCALE_SUB_BLOCKS) {
+                scale(&mut totals, &sums, &scales.integers[S / T::SCALE_SUB_BLOCKS], first);
             }
         });
     }
@@ -229,38 +226,38 @@ unsafe fn packed<T: SuperType, const A: usize, const G: usize>(
 /// # Safety
 /// The instruction sets of this module; an input of `A` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn bytes<T: SuperType, const A: usize, const G: usize>(
+unsafe fn bytes<T: Unpack, const A: usize, const G: usize>(
     expanded: &Expanded,
     scales: &Scales,
     input: &Input<'_>,
     first: usize,
 ) -> Sums<A, G> {
     let mut totals = [[vdupq_n_s32(0); G]; A];
-    for sub_block in (0..SUB_BLOCKS).step_by(T::PER_SCALE) {
+    for sub_block in (0..SUB_BLOCKS).step_by(T::SCALE_SUB_BLOCKS) {
         // SAFETY: 16 sub-blocks of 4 dwords are exactly what `expanded` and the input hold.
         unsafe {
             let mut sums = start::<T, A, G>(input, sub_block);
-            for s in sub_block..sub_block + T::PER_SCALE {
+            for s in sub_block..sub_block + T::SCALE_SUB_BLOCKS {
                 let weights = expanded.0.as_ptr().add(256 * s + 16 * first);
                 multiply_add!(sums, input.quants.as_ptr().add(16 * A * s), |C, g| {
                     vreinterpretq_s8_u8(load(weights.add(64 * C + 16 * g)))
                 });
             }
-            scale(&mut totals, &sums, &scales.integers[sub_block / T::PER_SCALE], first);
+            scale(&mut totals, &sums, &scales.integers[sub_block / T::SCALE_SUB_BLOCKS], first);
         }
     }
     totals
 }
 
 #[target_feature(enable = "neon")]
-unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
+unsafe fn expand<T: Unpack>(weights: *const u8, fetch_ahead: usize, expanded: &mut Expanded) {
     let bytes = expanded.0.as_mut_ptr();
     // SAFETY: the caller passes a superblock; 64 dwords of 4 vectors are exactly `expanded`.
     unsafe {
         for_sub_blocks!(S => {
             let weights = anew(weights);
             for chunk in 0..4 {
-                fetch_share(weights.wrapping_add(FETCH_AHEAD), T::BYTES, 4 * S + chunk);
+                fetch_share(weights.wrapping_add(fetch_ahead), T::BYTES, 4 * S + chunk, 64);
                 for g in 0..4 {
                     let vector = vreinterpretq_u8_s8(T::quants::<S>(weights, chunk, g));
                     vst1q_u8(bytes.add((S * 4 + chunk) * 64 + 16 * g), vector);
@@ -273,13 +270,13 @@ unsafe fn expand<T: SuperType>(weights: *const u8, expanded: &mut Expanded) {
 /// What the sums of the scale that begins at sub-block `s` start with: the offset's share, if the type has one.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn start<T: SuperType, const A: usize, const G: usize>(input: &Input<'_>, s: usize) -> Sums<A, G> {
+unsafe fn start<T: Unpack, const A: usize, const G: usize>(input: &Input<'_>, s: usize) -> Sums<A, G> {
     let mut sums = [[vdupq_n_s32(0); G]; A];
-    const { assert!(T::OFFSET == 0 || T::PER_SCALE == 1, "the offset is taken off one sub-block at a time") };
+    const { assert!(T::OFFSET == 0 || T::SCALE_SUB_BLOCKS == 1, "the offset is taken off one sub-block at a time") };
     if T::OFFSET != 0 {
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the caller passes an input of `A` rows and a sub-block.
-            *sums = [vdupq_n_s32(-T::OFFSET * unsafe { input.sub_block_sum::<A>(s, i) }); G];
+            *sums = [vdupq_n_s32(-i32::from(T::OFFSET) * unsafe { input.sub_block_sum::<A>(s, i) }); G];
         }
     }
     sums
@@ -317,7 +314,7 @@ fn scale<const A: usize, const G: usize>(
 /// # Safety
 /// NEON; an input of `A` rows and `A * 16` sums.
 #[target_feature(enable = "neon")]
-pub(in super::super) unsafe fn finish<T: SuperType, const A: usize, const G: usize>(
+pub(in super::super) unsafe fn finish<T: Unpack, const A: usize, const G: usize>(
     scales: &Scales,
     totals: &Sums<A, G>,
     input: &Input<'_>,

@@ -2,56 +2,51 @@
 
 use std::arch::aarch64::*;
 
-use super::super::activations::{Activations, BLOCK, BlockInput, SUPER, row_groups};
-use super::super::layout::ROWS;
-use super::super::neon::blocks::{self as neon, BlockType, Totals};
-use super::super::neon::{FETCH_AHEAD, for_four};
-use super::super::superblock::{Expanded, fetch};
 use super::{DOT_UP_TO, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
+use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::kernels::matmul::fetch::fetch;
+use crate::kernels::matmul::neon::for_four;
+use crate::kernels::matmul::neon::legacy_quants::{self as neon, Totals, Unpack};
+use crate::kernels::matmul::shape::{ROWS, SUPER};
+use crate::kernels::matmul::superblock::Expanded;
+use crate::kernels::tuning::Tuning;
 
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`super::super::grouped::GroupKernel`].
+/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod,i8mm")]
-pub(super) unsafe fn group<T: BlockType>(weights: &[u8], activations: &Activations, sums: &mut [f32]) {
-    let (m, cols) = (activations.m, activations.cols);
-    if m <= DOT_UP_TO {
+pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]) {
+    if activations.m <= DOT_UP_TO {
         // SAFETY: the caller's promise.
-        return unsafe { neon::group::<T>(weights, activations, sums) };
+        return unsafe { neon::group::<T>(weights, activations, tuning, sums) };
     }
-    debug_assert!(weights.len() == cols / BLOCK * T::BYTES && sums.len() == m * ROWS);
     let mut expanded = Expanded([0; ROWS * SUPER]);
-    for start in (0..cols).step_by(SUPER) {
-        let width = SUPER.min(cols - start);
-        let weights = &weights[start / BLOCK * T::BYTES..][..width / BLOCK * T::BYTES];
-        // SAFETY: whole blocks, at most 8.
-        unsafe { expand::<T>(weights, &mut expanded) };
-        for (first, rows) in row_groups(m) {
-            let input = activations.blocks.input(m, start, width, (first, rows));
-            let sums = &mut sums[first * ROWS..][..rows * ROWS];
-            // SAFETY: the slices have just been cut to the sizes the kernel reads.
-            unsafe {
-                match rows {
-                    1 => superblock::<T, 1, 1>(weights, &expanded, &input, sums),
-                    2 => superblock::<T, 2, 1>(weights, &expanded, &input, sums),
-                    3 => superblock::<T, 3, 2>(weights, &expanded, &input, sums),
-                    _ => superblock::<T, 4, 2>(weights, &expanded, &input, sums),
-                }
+    for_blocks(activations, weights, T::BYTES, sums, |weights, input, is_first, sums| {
+        // SAFETY: whole blocks of weights, at most 8, an input of as many, and sums of its rows.
+        unsafe {
+            if is_first {
+                expand::<T>(weights, tuning.fetch_ahead, &mut expanded);
+            }
+            match sums.len() / ROWS {
+                1 => superblock::<T, 1, 1>(weights, &expanded, input, sums),
+                2 => superblock::<T, 2, 1>(weights, &expanded, input, sums),
+                3 => superblock::<T, 3, 2>(weights, &expanded, input, sums),
+                _ => superblock::<T, 4, 2>(weights, &expanded, input, sums),
             }
         }
-    }
+    });
 }
 
 #[target_feature(enable = "neon")]
-unsafe fn expand<T: BlockType>(weights: &[u8], expanded: &mut Expanded) {
+unsafe fn expand<T: Unpack>(weights: &[u8], fetch_ahead: usize, expanded: &mut Expanded) {
     for (block, weights) in weights.chunks_exact(T::BYTES).enumerate() {
-        fetch(weights.as_ptr().wrapping_add(FETCH_AHEAD), T::BYTES);
+        fetch(weights.as_ptr().wrapping_add(fetch_ahead), T::BYTES);
         for_four!(K => {
             for g in 0..4 {
                 // SAFETY: `weights` is one block.
                 let dwords = unsafe {
-                    let at = weights.as_ptr().add(T::SCALE_BYTES);
+                    let at = weights.as_ptr().add(T::QUANTS_AT);
                     [T::quants(at, 2 * K, g), T::quants(at, 2 * K + 1, g)]
                 };
                 put(expanded, 4 * block + K, g, dwords);
@@ -66,7 +61,7 @@ unsafe fn expand<T: BlockType>(weights: &[u8], expanded: &mut Expanded) {
 /// The instruction sets of this module; whole blocks of weights, and expanded; as many of the input, of `A` rows, which
 /// are `P` pairs; `A * 16` sums.
 #[target_feature(enable = "neon,i8mm")]
-unsafe fn superblock<T: BlockType, const A: usize, const P: usize>(
+unsafe fn superblock<T: Unpack, const A: usize, const P: usize>(
     weights: &[u8],
     expanded: &Expanded,
     input: &BlockInput<'_>,
