@@ -22,10 +22,11 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Machine, Settings};
+use crate::engine;
 use crate::hub::{Alias, ModelRef};
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
-use crate::model::{self, LoadOptions, LoadedModel};
+use crate::model::{LoadOptions, LoadedModel};
 
 /// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
 ///
@@ -152,7 +153,7 @@ impl ModelArgs {
     fn load(&self) -> anyhow::Result<LoadedModel> {
         let path: PathBuf = self.reference()?.resolve()?;
         let bar = loading_bar();
-        let loaded = model::load(&path, &self.load_options(), &mut |fraction| {
+        let loaded = engine::load::load(&path, &self.load_options(), &mut |fraction| {
             bar.set_position((fraction * 1000.0) as u64);
         });
         bar.finish_and_clear();

@@ -10,6 +10,7 @@ mod prefix_cache;
 mod queue;
 mod sampler;
 pub mod stop;
+pub mod tuning;
 mod worker;
 
 use std::sync::Arc;

@@ -27,6 +27,7 @@ pub use rope::RopeFactors;
 pub use tokenizer::Tokenizer;
 
 use crate::kernels::attention::KvType;
+use crate::kernels::matmul::Measured;
 use crate::kernels::pool::ThreadPool;
 
 /// What can be wrong with a model file or its use; every message says what was expected and what was found.
@@ -108,6 +109,12 @@ pub trait LanguageModel: Send {
     /// another model. A model whose passes are short may leave it.
     fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {
         drop(pause);
+    }
+
+    /// Finds out what suits this processor by multiplying with the model's weights for a fraction of a second; `None` for a
+    /// model that this project's own kernels do not compute.
+    fn measure_tuning(&self) -> Option<Measured> {
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -103,6 +104,33 @@ impl Level {
     pub(super) fn has_avx2(self) -> bool {
         self >= Self::Avx2
     }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, level)| level == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// The processor as its maker calls it, or what else tells it from others.
+pub fn processor_name() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::__cpuid;
+        const FIRST: u32 = 0x8000_0002;
+        if __cpuid(0x8000_0000).eax >= FIRST + 2 {
+            let parts = (FIRST..FIRST + 3).map(|leaf| __cpuid(leaf));
+            let bytes: Vec<u8> =
+                parts.flat_map(|part| [part.eax, part.ebx, part.ecx, part.edx]).flat_map(u32::to_le_bytes).collect();
+            // Family, model and stepping: one name is given to several designs.
+            let signature = __cpuid(1).eax;
+            return format!("{} ({signature:x})", String::from_utf8_lossy(&bytes).trim_matches(['\0', ' ']));
+        }
+    }
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let is_name = |line: &&str| line.starts_with("CPU part") || line.starts_with("model name");
+    information.lines().find(is_name).unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
 impl FromStr for Level {

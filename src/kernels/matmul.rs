@@ -2,7 +2,7 @@
 //!
 //! Files import downwards only: `shape` (sizes), `layout` (the packed bytes), `formats` (what kernels know of a format, and
 //! the table of them), `activations`, `kernel` (what one is), a folder for each instruction set, `packed` (the matrix),
-//! `grouped` and `reference` (the walk over it), `load`, and this file. A new format is a row in `layout` and in `formats`,
+//! `grouped` and `reference` (the walk over it), `load`, this file, and `measure`. A new format is a row in `layout` and in `formats`,
 //! and its unpacking in one file of each instruction set.
 
 mod activations;
@@ -20,6 +20,7 @@ mod i8mm;
 mod kernel;
 mod layout;
 mod load;
+mod measure;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packed;
@@ -30,6 +31,7 @@ mod superblock;
 
 pub use activations::Activations;
 pub use load::{ReadAt, Source};
+pub use measure::{Measured, measure_tuning};
 pub use packed::PackedMatrix;
 
 use super::level::Level;

@@ -1,13 +1,16 @@
 //! What differs between processors of one instruction set: how far ahead to fetch, when unpacking once pays, how finely to
-//! divide work. Defaults suit a common processor; [`Tuning::set`] takes what was measured on the one at hand.
+//! divide work. Defaults suit a common processor; [`Tuning::set`] takes what was measured on the one at hand (see
+//! [`measure_tuning`](super::matmul::measure_tuning)).
 
 use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
 
 #[cfg(target_arch = "x86_64")]
 use super::quant::QuantType;
 
-/// Choices for the kernels of this processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Choices for the kernels of this processor. None of them changes a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tuning {
     /// How far ahead of the weights at hand their successors are fetched, in bytes.
     pub fetch_ahead: usize,
@@ -21,14 +24,14 @@ pub struct Tuning {
 
 impl Tuning {
     /// Choices that are good on most processors.
-    pub const DEFAULT: Self = Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 4, tasks_per_thread: 8 };
+    pub const DEFAULT: Self = Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 8, tasks_per_thread: 8 };
 
     /// The choices of this process.
     pub fn in_use() -> &'static Self {
         IN_USE.get().unwrap_or(&Self::DEFAULT)
     }
 
-    /// Makes these the choices of this process, unless some are in use already.
+    /// Makes these the choices of this process, unless some were made before.
     pub fn set(self) {
         // A second measurement is no better than the first.
         let _ = IN_USE.set(self);

@@ -13,7 +13,7 @@ use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence,
 use crate::kernels::attention::{
     AttentionInput, KvShape, LayerPage, NewRows, PAGE_LEN, Rotation, attend, rotate_and_store,
 };
-use crate::kernels::matmul::Activations;
+use crate::kernels::matmul::{Activations, Measured, PackedMatrix, measure_tuning};
 use crate::kernels::ops::{self, RopeStyle};
 use crate::kernels::pool::ThreadPool;
 
@@ -278,6 +278,11 @@ impl LanguageModel for Decoder {
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
         self.forward_observed(sequences, logits, &mut |_, _| {})
+    }
+
+    fn measure_tuning(&self) -> Option<Measured> {
+        let matrices: Vec<&PackedMatrix> = self.weights.matrices().collect();
+        Some(measure_tuning(&matrices, &self.pool))
     }
 
     fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {

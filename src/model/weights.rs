@@ -37,6 +37,14 @@ pub(super) struct LayerWeights {
     pub(super) ffn_down: Projection,
 }
 
+impl LayerWeights {
+    fn matrices(&self) -> impl Iterator<Item = &PackedMatrix> {
+        [&self.attn_qkv, &self.attn_output, &self.ffn_gate_up, &self.ffn_down]
+            .into_iter()
+            .flat_map(|projection| &projection.parts)
+    }
+}
+
 impl Weights {
     /// Packs the tensors of `gguf`; `progress` hears the fraction of bytes done.
     pub(super) fn load(
@@ -60,6 +68,11 @@ impl Weights {
 
     pub(super) fn output(&self) -> &PackedMatrix {
         self.output.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// The matrices that every token meets.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &PackedMatrix> {
+        self.layers.iter().flat_map(LayerWeights::matrices).chain([self.output()])
     }
 
     /// Bytes in memory.
