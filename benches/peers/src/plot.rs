@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::table::{ModelTable, Row, Unit};
 
-const WIDTH: f64 = 840.0;
+const WIDTH: f64 = 900.0;
 const ROW_HEIGHT: f64 = 22.0;
 /// Where bars begin, and how long a bar of ratio 1 is.
 const BARS_AT: f64 = 210.0;
