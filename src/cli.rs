@@ -21,12 +21,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Machine, Settings};
+use crate::config::{Machine, MemoryBudget, Role, Settings};
 use crate::engine;
 use crate::hub::{Alias, ModelRef};
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{LoadOptions, LoadedModel};
+
+// Doc comments below are what `--help` prints. Those of the commands stand here, in one place: one on a struct of flags would
+// take the place of the description of every command that has these flags.
 
 /// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
 ///
@@ -50,13 +53,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Be the language server on standard input and output (the same as without a command)
     Serve(serve::ServeArgs),
+    /// Complete and explain a bundled sample, with whatever model is installed; the starter is fetched where none is
     Try(try_out::TryArgs),
+    /// Complete the code at a place in a file, once
     Complete(complete::CompleteArgs),
     /// Explain, fix, refactor, document or test the code at a place in a file
     Ask(ask::AskArgs),
+    /// Download models, with resume and checksum
     Pull(pull::PullArgs),
+    /// List the installed models and the checks they pass
     Models(models::ModelsArgs),
+    /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
@@ -125,10 +134,11 @@ fn start_log(verbose: u8) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
-/// Which model, on how many threads: the options that most commands share.
+// Which model, on how many threads: the options that most commands share.
 #[derive(clap::Args)]
 struct ModelArgs {
-    /// A path to a .gguf, a name (phi-3.5-mini, phi-4-mini, starter), or hf:OWNER/REPO/FILE
+    /// A path to a .gguf, a name (phi-3.5-mini, phi-4-mini, starter), or hf:OWNER/REPO/FILE; the best one installed where
+    /// none is named
     #[arg(long)]
     model: Option<String>,
     /// Threads to compute with; 0 is as many as the machine has physical cores
@@ -137,7 +147,7 @@ struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The model asked for; else the resident model of the settings, else the best one installed.
+    /// The model asked for, else the best one installed.
     fn reference(&self) -> anyhow::Result<ModelRef> {
         match &self.model {
             Some(text) => Ok(text.parse()?),
@@ -171,6 +181,14 @@ fn load_options(threads: usize) -> LoadOptions {
     let settings = Settings { threads, ..Settings::default() };
     let threads = settings.thread_count(&Machine::read());
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
+}
+
+/// Bytes of keys and values that `model` may hold, alone on this machine.
+fn kv_budget_bytes(model: &ModelRef, settings: &Settings) -> usize {
+    // Of a model that is not installed nothing is known; loading it fails.
+    let needs = engine::load::needs(&model.to_string(), Role::Completion, settings).unwrap_or_default();
+    let budget = MemoryBudget::new(settings, &Machine::read());
+    usize::try_from(budget.kv_bytes(needs, None)).unwrap_or(usize::MAX)
 }
 
 /// Milliseconds to a tenth, as `--json` gives times.

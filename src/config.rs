@@ -8,6 +8,7 @@
 pub mod exclude;
 pub mod keys;
 pub mod machine;
+pub mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value, json};
 pub use exclude::ExcludeMatcher;
 pub use keys::KeyDescription;
 pub use machine::Machine;
+pub use memory::{MemoryBudget, ModelSize, Needs, Role};
 
 use crate::kernels::attention::KvType;
 use keys::{KEYS, Key};
@@ -41,8 +43,6 @@ pub struct Settings {
     pub kv_cache_type: KvCacheType,
     /// Globs beyond the built-in ones, see [`ExcludeMatcher`].
     pub exclude: Vec<String>,
-    pub statistics: StatisticsSettings,
-    pub backend: BackendSettings,
 }
 
 /// Inline completions.
@@ -64,6 +64,9 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
     pub prepare_next: bool,
+    /// Idle time after which the model is dropped from memory; `None` keeps it.
+    #[serde(rename = "idleUnloadMinutes", with = "minutes")]
+    pub idle_unload: Option<Duration>,
 }
 
 /// Escalated actions.
@@ -78,19 +81,6 @@ pub struct AssistantSettings {
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
     pub when_it_does_not_fit: WhenItDoesNotFit,
-}
-
-/// Acceptance statistics, which stay on this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StatisticsSettings {
-    pub enabled: bool,
-}
-
-/// What runs the model of each role.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct BackendSettings {
-    pub completion: Backend,
-    pub assistant: Backend,
 }
 
 /// Whether a language gets completions.
@@ -146,23 +136,6 @@ impl From<KvCacheType> for KvType {
     }
 }
 
-/// What runs a model.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Backend {
-    /// The engine in this process.
-    #[default]
-    Embedded,
-    /// An existing server with an OpenAI-like interface.
-    OpenAi {
-        base_url: String,
-        model: String,
-        /// The environment variable that holds the key.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        api_key_env: Option<String>,
-    },
-}
-
 /// Where settings come from. Later sources win over earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -213,6 +186,7 @@ impl Default for CompletionSettings {
             multiline: Multiline::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            idle_unload: None,
         }
     }
 }
@@ -236,12 +210,6 @@ impl Default for AssistantSettings {
             idle_unload: Some(Duration::from_secs(10 * 60)),
             when_it_does_not_fit: WhenItDoesNotFit::default(),
         }
-    }
-}
-
-impl Default for StatisticsSettings {
-    fn default() -> Self {
-        Self { enabled: true }
     }
 }
 
@@ -340,11 +308,6 @@ impl Merge<'_> {
         }
         let is_group = KEYS.iter().any(|key| key.name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
         match value {
-            // One backend for both roles.
-            Value::Object(object) if path == "backend" && object.contains_key("kind") => {
-                let both = ["completion", "assistant"].map(|role| (role.to_owned(), value.clone()));
-                self.object(path, &Map::from_iter(both));
-            }
             Value::Object(object) if is_group => self.object(path, object),
             Value::Null if is_group => {}
             other if is_group => {

@@ -199,7 +199,7 @@ pub enum EngineEvent {
     Unloaded,
 }
 
-/// Loads the model, on the engine's thread; hears the progress callback.
+/// Loads the model, on the engine's thread, and calls the callback with the fraction done.
 pub type Loader =
     Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
 
@@ -210,7 +210,7 @@ pub struct EngineOptions {
     pub load_at_start: bool,
     /// Give the memory back after this long without a job; `None` keeps the model.
     pub idle_unload: Option<Duration>,
-    /// Bytes the prefix cache may hold.
+    /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
     pub kv_budget_bytes: usize,
     /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
     pub gate: Gate,

@@ -31,8 +31,15 @@ pub enum HubError {
     NotDownloadable(String),
     #[error("no folder for models: set PHI_LS_MODELS to one")]
     NoFolder,
-    #[error("cannot reach {url}: {reason}; check the network, or set HF_ENDPOINT to a mirror")]
+    #[error("cannot reach {url}: {reason}; check the network and HTTPS_PROXY, or set HF_ENDPOINT to a mirror")]
     Unreachable { url: String, reason: String },
+    #[error(
+        "the certificate that {url} shows is not trusted: {reason}; where a proxy inspects TLS, add its certificate to the \
+         system's, or set SSL_CERT_FILE to a PEM file with it"
+    )]
+    Certificate { url: String, reason: String },
+    #[error("expected certificates in the files that SSL_CERT_FILE and SSL_CERT_DIR name, found none: {0}")]
+    NoCertificates(String),
     #[error("{url} does not exist (HTTP 404): check owner, repository and file name")]
     NotFound { url: String },
     #[error(
@@ -187,7 +194,10 @@ impl Hub {
             // A hub out of reach has neither file; a download that stopped is continued rather than begun elsewhere.
             let may_help = |error: &HubError| {
                 error.another_place_may_help()
-                    && !matches!(error, HubError::Unreachable { .. } | HubError::Interrupted { .. })
+                    && !matches!(
+                        error,
+                        HubError::Unreachable { .. } | HubError::Certificate { .. } | HubError::Interrupted { .. }
+                    )
             };
             let Some(error) = outcome.as_ref().err().filter(|error| may_help(error)) else { break };
             on_event(PullEvent::NextPlace { reason: error.to_string() });
@@ -215,6 +225,6 @@ impl Hub {
 impl HubError {
     /// Whether the same file may be had from elsewhere: not when this machine is the obstacle.
     fn another_place_may_help(&self) -> bool {
-        !matches!(self, Self::NoSpace { .. } | Self::Busy(_) | Self::Io { .. })
+        !matches!(self, Self::NoSpace { .. } | Self::Busy(_) | Self::Io { .. } | Self::NoCertificates(_))
     }
 }

@@ -10,6 +10,7 @@ pub mod level;
 mod math;
 pub mod matmul;
 pub mod ops;
+pub mod page_pool;
 pub mod pool;
 pub mod quant;
 #[cfg(test)]

@@ -12,8 +12,13 @@
 //!  2  prompt -> context           pure text, no protocol types, no tensors
 //!     engine                      threads, scheduling, decode loop; sees token ids and the model, never documents
 //!  1  syntax     model  hub       tree-sitter only here | candle only here (and engine) | network only in hub
-//!  0  text  config  kernels       std, serde; `unsafe` only in kernels (and the file map)
+//!  0  text                        ropes, positions, edits
+//!     config -> kernels           settings, ignore rules, the machine and its memory | arithmetic and its memory:
+//!                                 `unsafe` only here (and in the file map)
 //! ```
+//!
+//! Inside a row, arrows are the only imports; beside those drawn, engine -> hub (a model's name becomes a file when it is
+//! loaded).
 //!
 //! # One inline completion
 //!
@@ -35,6 +40,7 @@
 //!   sequences share pages of common beginnings.
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
+//! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
 //!   anywhere; a pass of a model under way waits between its layers.
 //!
@@ -42,7 +48,7 @@
 //!
 //! - Engine threads never see documents; the session never sees tensors.
 //! - Every request is answered exactly once; a superseded one with an empty list, before the newer one.
-//! - Offsets are bytes inside; positions exist only in [`lsp`].
+//! - Offsets are bytes inside. [`lsp`] makes them of positions; an event of [`server`] may carry a position that far.
 //! - While a person types, one prompt is the beginning of the next: [`context::Anchor`] freezes everything before the
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
@@ -51,7 +57,7 @@
 //!
 //! # Where to add
 //!
-//! - a language: a row in `syntax.rs` and a folder in `queries/`
+//! - a language: a row in `syntax/language.rs` and a folder in `queries/`
 //! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass for processors
 //!   (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against the same references
 //! - a chat format: a row in `model/chat.rs`

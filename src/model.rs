@@ -22,10 +22,11 @@ pub use decoder::Decoder;
 pub use describe::{ModelReport, describe};
 pub use device::DeviceDecoder;
 pub use gguf::GgufFile;
-pub use kv_cache::KvCache;
+pub use kv_cache::{KvCache, KvStore};
 pub use rope::RopeFactors;
 pub use tokenizer::Tokenizer;
 
+use crate::config::ModelSize;
 use crate::kernels::attention::KvType;
 use crate::kernels::matmul::Measured;
 use crate::kernels::pool::ThreadPool;
@@ -159,6 +160,27 @@ pub struct LoadedModel {
     pub model: Box<dyn LanguageModel>,
     pub tokenizer: Arc<Tokenizer>,
     pub chat: ChatFormat,
+}
+
+impl LoadedModel {
+    /// What decides how much memory it takes.
+    pub fn size(&self) -> ModelSize {
+        self.model.config().size(self.weight_bytes)
+    }
+}
+
+/// What decides how much memory the model in the file at `path` would take. A file that is no model this program can run
+/// is judged by its length alone: loading it says what is wrong.
+///
+/// # Errors
+/// There is no such file.
+pub fn size(path: &Path) -> std::io::Result<ModelSize> {
+    let weight_bytes = std::fs::metadata(path)?.len();
+    let config = GgufFile::open(path).and_then(|gguf| ModelConfig::from_gguf(&gguf));
+    Ok(match config {
+        Ok(config) => config.size(weight_bytes),
+        Err(_) => ModelSize { weight_bytes, num_layers: 0, num_kv_heads: 0, head_dim: 0 },
+    })
 }
 
 /// Loads the GGUF file at `path`, onto the GPU where this build is made for one; `progress` hears the fraction done, 0 to

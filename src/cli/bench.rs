@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::{ModelArgs, millis};
+use crate::config::{Needs, Settings};
 use crate::engine::PREFILL_CHUNK;
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, RopeFactors, Sequence};
 
@@ -65,7 +66,8 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let time_to_first_token = median(samples.iter().map(|sample| sample.time_to_first_token));
     let decode = median(samples.iter().map(|sample| sample.decode));
     let threads = args.model.load_options().pool.threads();
-    report(args, &loaded, load, time_to_first_token, decode, threads);
+    let needs = loaded.size().needs(args.batch * (args.prompt + args.decode), Settings::default().kv_cache_type.into());
+    report(args, &loaded, load, time_to_first_token, decode, (threads, needs));
     Ok(())
 }
 
@@ -104,7 +106,7 @@ fn report(
     load: Duration,
     time_to_first_token: Duration,
     decode: Duration,
-    threads: usize,
+    (threads, needs): (usize, Needs),
 ) {
     let prefill_rate = args.prompt as f64 / time_to_first_token.as_secs_f64();
     let decode_rate = (args.decode * args.batch) as f64 / decode.as_secs_f64().max(1e-9);
@@ -117,6 +119,7 @@ fn report(
             "decode_tokens_per_second": decode_rate,
             "time_to_first_token_ms": millis(time_to_first_token),
             "peak_rss_bytes": peak_rss_bytes(),
+            "needed_bytes": needs.total(),
         });
         println!("{report}");
         return;
@@ -129,6 +132,7 @@ fn report(
     if let Some(bytes) = peak_rss_bytes() {
         println!("  peak memory          {:>9.1} MiB", bytes as f64 / f64::from(1 << 20));
     }
+    println!("  needed by the rule   {:>9.1} MiB", needs.total() as f64 / f64::from(1 << 20));
 }
 
 fn median(durations: impl Iterator<Item = Duration>) -> Duration {

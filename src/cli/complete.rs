@@ -49,9 +49,10 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
 
 /// An engine of its own for a command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
-    let loader = engine::load::loader(model.reference()?, model.load_options());
-    let options =
-        EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes: 1 << 30, gate: Gate::default() };
+    let reference = model.reference()?;
+    let kv_budget_bytes = super::kv_budget_bytes(&reference, &Settings::default());
+    let loader = engine::load::loader(reference, model.load_options());
+    let options = EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes, gate: Gate::default() };
     let bar = super::loading_bar();
     let on_event = move |event| match event {
         EngineEvent::Loading(fraction) => bar.set_position((fraction * 1000.0) as u64),

@@ -6,13 +6,9 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::models::InstalledModel;
-use crate::config::{self, KvCacheType, Machine, Settings, Source};
+use crate::config::{self, Machine, MemoryBudget, Settings, Source};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 
-/// Beside weights and cache: buffers, tokenizer, documents.
-const OTHER_BYTES: u64 = 400 << 20;
-
-/// Show what this machine can run, what is installed and what is wrong
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
     /// One JSON object instead of lines
@@ -69,7 +65,7 @@ impl Findings {
         let (settings, found) = Settings::from_layers(&[(Source::File, layer)]);
         problems.extend(found);
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
-        let budget = settings.memory_budget(&machine);
+        let budget = MemoryBudget::new(&settings, &machine);
         let roles = [("completion", &settings.completion.model), ("assistant", &settings.assistant.model)];
         let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
         let model_problems = installed.iter().flat_map(InstalledModel::problems);
@@ -116,7 +112,7 @@ impl Findings {
             "hardware_threads": self.machine.hardware_threads,
             "threads": self.settings.thread_count(&self.machine),
             "instruction_sets": self.machine.instruction_sets,
-            "gpu": Value::Null,
+            "gpu": gpu_backend(),
             "models_folder": self.models_folder,
             "free_bytes": self.free_space,
             "settings_file": self.settings_file,
@@ -145,7 +141,7 @@ impl Findings {
             self.settings.thread_count(&self.machine)
         );
         println!("  instruction sets  {}", self.machine.instruction_sets.join(" "));
-        println!("  GPU               not used");
+        println!("  GPU               {}", gpu_backend().unwrap_or("not used: this build computes on the processor"));
         println!("\nfolders");
         println!("  models            {}, {} free", self.models_folder.display(), size(self.free_space));
         if let Some(file) = &self.settings_file {
@@ -214,9 +210,9 @@ impl Findings {
 
     /// Whether the preferred files of both roles can be loaded at the same time.
     fn both_fit(&self) -> Option<bool> {
-        let budget = self.settings.memory_budget(&self.machine)?;
-        let needed = |alias: Alias| needed_bytes(alias.preferred_file(), &self.settings);
-        Some(needed(Alias::Phi35Mini) + needed(Alias::Phi4Mini) - OTHER_BYTES <= budget)
+        let needs = |alias: Alias| alias.preferred_file().size().needs_as(alias.main_role(), &self.settings);
+        let both = [needs(Alias::Phi35Mini), needs(Alias::Phi4Mini)];
+        MemoryBudget::new(&self.settings, &self.machine).fits(&both)
     }
 }
 
@@ -226,32 +222,23 @@ fn find(role: &'static str, model: &str, folder: &Path) -> RoleModel {
 }
 
 /// One row per model and quantisation, whoever publishes it.
-fn fits(settings: &Settings, budget: Option<u64>) -> Vec<Fit> {
+fn fits(settings: &Settings, budget: MemoryBudget) -> Vec<Fit> {
     let same = |a: &KnownFile, b: &KnownFile| a.alias == b.alias && a.quantisation == b.quantisation;
     let first = |known: &&KnownFile| KNOWN_FILES.iter().find(|other| same(other, known)) == Some(known);
     let fit = |known: &'static KnownFile| {
-        let needed_bytes = needed_bytes(known, settings);
-        Fit { known, needed_bytes, fits: budget.map(|budget| needed_bytes <= budget) }
+        let needs = known.size().needs_as(known.alias.main_role(), settings);
+        Fit { known, needed_bytes: needs.total(), fits: budget.fits(&[needs]) }
     };
     KNOWN_FILES.iter().filter(first).map(fit).collect()
 }
 
-/// Weights, the cache of a full context and the rest.
-fn needed_bytes(known: &KnownFile, settings: &Settings) -> u64 {
-    let (completion, assistant) = (&settings.completion, &settings.assistant);
-    // Keys and values of one position in f16: layers * 2 * key/value heads * head size * 2 bytes.
-    let (position_bytes, positions) = match known.alias {
-        Alias::Phi35Mini => (32 * 2 * 32 * 96 * 2, completion.context_tokens + completion.max_tokens),
-        Alias::Phi4Mini => (32 * 2 * 8 * 128 * 2, assistant.context_tokens + assistant.max_tokens),
-        Alias::Starter => (30 * 2 * 3 * 64 * 2, completion.context_tokens + completion.max_tokens),
-    };
-    let f16_bytes = position_bytes * positions as u64;
-    let cache_bytes = match settings.kv_cache_type {
-        KvCacheType::F16 => f16_bytes,
-        // 34 bytes for 32 values.
-        KvCacheType::Q8_0 => f16_bytes * 17 / 32,
-    };
-    known.bytes + cache_bytes + OTHER_BYTES
+/// With what this build computes on a GPU.
+fn gpu_backend() -> Option<&'static str> {
+    match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
+        (true, _) => Some("CUDA, the first one"),
+        (false, true) => Some("Metal, the first one"),
+        (false, false) => None,
+    }
 }
 
 fn size(bytes: Option<u64>) -> String {
@@ -262,10 +249,10 @@ fn size(bytes: Option<u64>) -> String {
 mod tests {
     use super::*;
 
-    fn findings(gib: u64) -> Findings {
-        let machine = Machine { total_memory: Some(gib << 30), ..Machine::default() };
+    fn findings(mib: u64) -> Findings {
+        let machine = Machine { total_memory: Some(mib << 20), ..Machine::default() };
         let settings = Settings::default();
-        let budget = settings.memory_budget(&machine);
+        let budget = MemoryBudget::new(&settings, &machine);
         Findings {
             fits: fits(&settings, budget),
             installed: Vec::new(),
@@ -279,27 +266,16 @@ mod tests {
         }
     }
 
-    fn check(gib: u64, first_pull: &str, both_fit: bool) {
-        let findings = findings(gib);
-        assert_eq!((findings.first_pull().as_str(), findings.both_fit()), (first_pull, Some(both_fit)), "{gib} GiB");
+    fn check(mib: u64, first_pull: &str, both_fit: bool) {
+        let findings = findings(mib);
+        assert_eq!((findings.first_pull().as_str(), findings.both_fit()), (first_pull, Some(both_fit)), "{mib} MiB");
     }
 
     #[test]
     fn the_advice_depends_on_the_memory() {
-        check(2, "pull starter", false);
-        check(5, "pull hf:bartowski/Phi-3.5-mini-instruct-GGUF/Phi-3.5-mini-instruct-Q3_K_M.gguf", false);
-        check(8, "pull", false);
-        check(16, "pull", true);
-    }
-
-    #[test]
-    fn a_smaller_cache_format_needs_less() {
-        let mut settings = Settings::default();
-        let known = Alias::Phi35Mini.preferred_file();
-        let f16 = needed_bytes(known, &settings);
-        // 384 KiB per position.
-        assert_eq!(f16, known.bytes + OTHER_BYTES + (1536 + 96) * 384 * 1024);
-        settings.kv_cache_type = KvCacheType::Q8_0;
-        assert_eq!(f16 - needed_bytes(known, &settings), (1536 + 96) * 384 * 1024 * 15 / 32);
+        check(2 * 1024, "pull starter", false);
+        check(4 * 1024 + 700, "pull hf:bartowski/Phi-3.5-mini-instruct-GGUF/Phi-3.5-mini-instruct-Q3_K_M.gguf", false);
+        check(6 * 1024, "pull", false);
+        check(8 * 1024, "pull", true);
     }
 }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::hub::{self, HubError, Installed};
 use crate::model::{self, ModelError, ModelReport, describe::Check};
 
-/// List the installed models and the checks they pass
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelsArgs {
     /// One JSON list instead of lines

@@ -10,7 +10,6 @@ use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
 /// On no terminal, a line is printed whenever so much more of the file is there.
 const PERCENT_PER_LINE: u64 = 10;
 
-/// Download models, with resume and checksum
 #[derive(Debug, clap::Args)]
 pub(super) struct PullArgs {
     /// phi-3.5-mini (completions), phi-4-mini (explanations), starter (98 MB, for a first try or a small machine) or

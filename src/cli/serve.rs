@@ -12,7 +12,7 @@ use crate::hub::ModelRef;
 use crate::model::{LoadOptions, ModelError};
 use crate::server::{self, Ended, Observer, ServerOptions};
 
-/// Flags of `serve`: they win over every setting.
+// They win over every setting.
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
     /// The resident model: a path to a .gguf, a name, or hf:OWNER/REPO/FILE
@@ -71,10 +71,7 @@ impl ServeArgs {
 pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
     let shared = SharedPool::default();
     move |model, settings| match model.parse::<ModelRef>() {
-        Ok(reference) => {
-            let options = LoadOptions { kv_type: settings.kv_cache_type.into(), ..shared.with(settings.threads) };
-            engine::load::loader(reference, options)
-        }
+        Ok(reference) => engine::load::loader(reference, shared.options(settings)),
         Err(error) => {
             let message = error.to_string();
             Box::new(move |_| Err(ModelError::Missing(message.clone())))
@@ -91,6 +88,11 @@ struct SharedPool {
 }
 
 impl SharedPool {
+    /// How `settings` have models loaded.
+    fn options(&self, settings: &Settings) -> LoadOptions {
+        LoadOptions { kv_type: settings.kv_cache_type.into(), ..self.with(settings.threads) }
+    }
+
     fn with(&self, threads: usize) -> LoadOptions {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let known = made.take().filter(|(asked, _)| *asked == threads);
@@ -101,6 +103,17 @@ impl SharedPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KvCacheType;
+    use crate::kernels::attention::KvType;
+
+    #[test]
+    fn models_are_loaded_as_the_settings_say() {
+        let shared = SharedPool::default();
+        for (kv_cache_type, kv_type) in [(KvCacheType::F16, KvType::F16), (KvCacheType::Q8_0, KvType::Q8_0)] {
+            let options = shared.options(&Settings { threads: 2, kv_cache_type, ..Settings::default() });
+            assert_eq!((options.pool.threads(), options.kv_type), (2, kv_type));
+        }
+    }
 
     #[test]
     fn models_share_a_pool_until_the_number_of_threads_changes() {

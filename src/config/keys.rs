@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Backend, Enabled, Settings};
+use super::{Enabled, Settings};
 
 /// One settings key.
 pub(super) struct Key {
@@ -26,7 +26,6 @@ pub(super) enum Kind {
     /// Language ids to [`Enabled`].
     Languages,
     Globs,
-    Backend,
 }
 
 /// A key as documentation and editors show it.
@@ -68,7 +67,13 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "completion.prepareNext",
         Kind::Bool,
-        "while a completion is on screen, prepare the next one as if it were accepted: no wait, but more work",
+        "while a completion is on screen, prepare the next one as if it were accepted: no wait, but more work (paused when three \
+         in a row are not accepted)",
+    ),
+    key(
+        "completion.idleUnloadMinutes",
+        Kind::Integer(0, 10_080),
+        "idle minutes before the resident model is unloaded, to be loaded again when it is needed; 0 keeps it loaded",
     ),
     trusted_key(
         "assistant.model",
@@ -100,14 +105,6 @@ pub(super) const KEYS: &[Key] = &[
         "globs of files that never enter a prompt, beyond what looks like a secret and what `.gitignore` and \
          `.phi-lsignore` name; `!GLOB` takes one out again",
     ),
-    key("statistics.enabled", Kind::Bool, "acceptance statistics, kept on this machine"),
-    trusted_key(
-        "backend.completion",
-        Kind::Backend,
-        "what runs the completion model: `{\"kind\": \"embedded\"}`, or `{\"kind\": \"openai\", \"baseUrl\": .., \
-         \"model\": .., \"apiKeyEnv\": ..}`; given as `backend` itself it is for both roles",
-    ),
-    trusted_key("backend.assistant", Kind::Backend, "the same for the assistant model"),
 ];
 
 pub(super) fn describe() -> Vec<KeyDescription> {
@@ -131,16 +128,6 @@ impl Kind {
             Self::OneOf(names) => json!({"type": "string", "enum": names}),
             Self::Languages => json!({"type": "object", "additionalProperties": {"enum": [true, false, "manual"]}}),
             Self::Globs => json!({"type": "array", "items": {"type": "string"}}),
-            Self::Backend => json!({
-                "type": "object",
-                "required": ["kind"],
-                "properties": {
-                    "kind": {"enum": ["embedded", "openai"]},
-                    "baseUrl": {"type": "string"},
-                    "model": {"type": "string"},
-                    "apiKeyEnv": {"type": "string"},
-                },
-            }),
         }
     }
 
@@ -162,7 +149,6 @@ impl Kind {
                 Some(name) if names.contains(&name) => Ok(value.clone()),
                 _ => Err(format!("one of \"{}\"", names.join("\", \""))),
             },
-            Self::Backend => check_backend(value),
         };
         match checked {
             Ok(value) => (Some(value), Vec::new()),
@@ -211,19 +197,6 @@ fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
     };
     let kept = globs.iter().filter(|glob| usable(glob)).cloned().collect();
     (Some(Value::Array(kept)), reasons)
-}
-
-fn check_backend(value: &Value) -> Result<Value, String> {
-    let expected = "{\"kind\": \"embedded\"} or {\"kind\": \"openai\", \"baseUrl\": .., \"model\": ..}";
-    match serde_json::from_value::<Backend>(value.clone()) {
-        Ok(Backend::OpenAi { base_url, .. })
-            if !base_url.starts_with("http://") && !base_url.starts_with("https://") =>
-        {
-            Err("a `baseUrl` that starts with http:// or https://".to_owned())
-        }
-        Ok(_) => Ok(value.clone()),
-        Err(error) => Err(format!("{expected} ({error})")),
-    }
 }
 
 /// `value` for an error message: as it is, cut where it is long.

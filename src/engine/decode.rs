@@ -104,6 +104,7 @@ impl Run {
         let cached_tokens = cache.tokens().len();
         // The last token is computed anew even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
+        prefixes.make_room(&cache, needed);
         Ok(Self {
             tokens,
             prompt_tokens,

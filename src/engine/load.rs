@@ -1,8 +1,9 @@
-//! From a model's name to a loader the engine's thread can call, and loading itself.
+//! From a model's name to a loader the engine's thread can call, to the memory it needs, and loading itself.
 
 use std::path::Path;
 
 use super::{Loader, tuning};
+use crate::config::{Needs, Role, Settings};
 use crate::hub::ModelRef;
 use crate::model::{self, LoadOptions, LoadedModel, ModelError};
 
@@ -22,4 +23,10 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     let loaded = model::load(path, options, progress)?;
     tuning::apply(loaded.model.as_ref(), &options.pool, tuning::file().as_deref());
     Ok(loaded)
+}
+
+/// What `model`, as flags and settings name it, needs in `role`; `None` where it is not installed.
+pub fn needs(model: &str, role: Role, settings: &Settings) -> Option<Needs> {
+    let path = model.parse::<ModelRef>().ok()?.resolve().ok()?;
+    Some(model::size(&path).ok()?.needs_as(role, settings))
 }

@@ -3,10 +3,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::http::{HeaderMap, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Hub, HubError, PullEvent, Pulled};
 
@@ -15,6 +17,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A server that sends nothing for so long is taken for gone.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How rustls begins what it says of a certificate it does not trust.
+const UNTRUSTED: &str = "invalid peer certificate: ";
 
 /// Kept free beyond the file itself.
 const SPARE_BYTES: u64 = 32 << 20;
@@ -37,7 +42,7 @@ pub(super) fn download(
     if let Some(pulled) = check_installed(&request, on_event)? {
         return Ok(pulled);
     }
-    let agent = agent(hub);
+    let agent = agent(hub)?;
     if request.sha256.is_none() {
         ask_what_it_is(hub, &agent, &mut request)?;
         // Now that size and checksum are known, what is there may turn out to be sound after all.
@@ -57,7 +62,9 @@ pub(super) fn download(
     })
 }
 
-fn agent(hub: &Hub) -> ureq::Agent {
+/// A client that goes through the proxy of HTTPS_PROXY or its relatives, where one is set.
+fn agent(hub: &Hub) -> Result<ureq::Agent, HubError> {
+    let tls = TlsConfig::builder().root_certs(trusted_roots()?).build();
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_resolve(Some(hub.connect_timeout))
@@ -65,8 +72,25 @@ fn agent(hub: &Hub) -> ureq::Agent {
         .timeout_recv_response(Some(STALL_TIMEOUT))
         .timeout_per_read(Some(STALL_TIMEOUT))
         .user_agent(concat!("phi-ls/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
         .build();
-    config.new_agent()
+    Ok(config.new_agent())
+}
+
+/// The certificates that SSL_CERT_FILE and SSL_CERT_DIR name, else those of the system: a proxy that inspects TLS has one of
+/// its own there. Mozilla's where the system has none, as small containers do.
+fn trusted_roots() -> Result<RootCerts, HubError> {
+    let found = rustls_native_certs::load_native_certs();
+    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    if !found.certs.is_empty() {
+        errors.iter().for_each(|error| tracing::debug!("a certificate was not read: {error}"));
+        let certificates = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        return Ok(RootCerts::Specific(Arc::new(certificates)));
+    }
+    match ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
+        true => Err(HubError::NoCertificates(errors.join(", "))),
+        false => Ok(RootCerts::WebPki),
+    }
 }
 
 /// Whether the target is there and is what it should be. A file that is not is deleted. Without a checksum to compare
@@ -152,7 +176,11 @@ fn unreachable(url: &str, error: &ureq::Error) -> HubError {
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     };
-    HubError::Unreachable { url: url.to_owned(), reason }
+    let url = url.to_owned();
+    match reason.split_once(UNTRUSTED) {
+        Some((_, reason)) => HubError::Certificate { url, reason: reason.to_owned() },
+        None => HubError::Unreachable { url, reason },
+    }
 }
 
 fn require_space(hub: &Hub, request: &Request, have: u64) -> Result<(), HubError> {

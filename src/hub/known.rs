@@ -1,6 +1,7 @@
 //! The files behind the aliases: where they are published, how large they are, their SHA-256.
 
 use super::Alias;
+use crate::config::{ModelSize, Role};
 
 /// A published model file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,27 @@ pub const KNOWN_FILES: &[KnownFile] = &[
     },
 ];
 
+impl KnownFile {
+    /// What decides how much memory it takes. The file itself says it once it is here.
+    pub fn size(&self) -> ModelSize {
+        let (num_layers, num_kv_heads, head_dim) = match self.alias {
+            Alias::Phi35Mini => (32, 32, 96),
+            Alias::Phi4Mini => (32, 8, 128),
+            Alias::Starter => (30, 3, 64),
+        };
+        ModelSize { weight_bytes: self.bytes, num_layers, num_kv_heads, head_dim }
+    }
+}
+
 impl Alias {
+    /// What its memory is reckoned for.
+    pub fn main_role(self) -> Role {
+        match self {
+            Self::Phi35Mini | Self::Starter => Role::Completion,
+            Self::Phi4Mini => Role::Assistant,
+        }
+    }
+
     /// The file that `pull` brings for this alias.
     pub fn preferred_file(self) -> &'static KnownFile {
         KNOWN_FILES.iter().find(|known| known.alias == self).expect("every alias has a row in KNOWN_FILES")

@@ -1,4 +1,4 @@
-//! Memory for packed weights and for cached keys and values: aligned to a cache line, in huge pages where the system gives them.
+//! Memory for packed weights: aligned to a cache line, in huge pages where the system gives them.
 
 use memmap2::MmapMut;
 
@@ -49,13 +49,5 @@ impl AlignedBytes {
             Memory::Heap(lines) => unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), self.len) },
             Memory::Pages(pages) => &mut pages[..self.len],
         }
-    }
-}
-
-impl Clone for AlignedBytes {
-    fn clone(&self) -> Self {
-        let mut copy = Self::zeroed(self.len);
-        copy.as_mut_slice().copy_from_slice(self.as_slice());
-        copy
     }
 }

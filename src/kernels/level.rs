@@ -120,7 +120,7 @@ pub fn processor_name() -> String {
         use std::arch::x86_64::__cpuid;
         const FIRST: u32 = 0x8000_0002;
         if __cpuid(0x8000_0000).eax >= FIRST + 2 {
-            let parts = (FIRST..FIRST + 3).map(|leaf| __cpuid(leaf));
+            let parts = (FIRST..FIRST + 3).map(__cpuid);
             let bytes: Vec<u8> =
                 parts.flat_map(|part| [part.eax, part.ebx, part.ecx, part.edx]).flat_map(u32::to_le_bytes).collect();
             // Family, model and stepping: one name is given to several designs.

@@ -3,6 +3,7 @@
 
 use super::gguf::{GgufFile, Value};
 use super::{ModelError, RopeFactors};
+use crate::config::ModelSize;
 use crate::kernels::ops::RopeStyle;
 
 /// Larger than any size of any model this program could run; keeps products of sizes far from overflow.
@@ -76,6 +77,11 @@ impl ModelConfig {
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self, ModelError> {
         let architecture = Architecture::of(gguf)?;
         let keys = Keys { gguf, prefix: gguf.string("general.architecture")? };
+        if let Ok(parts @ 2..) = gguf.unsigned("split.count") {
+            return Err(gguf.unsupported(format!(
+                "expected a whole model, found one of {parts} files of it: join them with `llama-gguf-split --merge`"
+            )));
+        }
         let hidden_size = keys.size("embedding_length")?;
         let num_attention_heads = keys.size("attention.head_count")?;
         let head_dim = keys.optional("attention.key_length", Keys::size)?.unwrap_or(hidden_size / num_attention_heads);
@@ -108,6 +114,16 @@ impl ModelConfig {
         check_scaling(&keys, architecture)?;
         config.check(&keys)?;
         Ok(config)
+    }
+
+    /// What decides how much memory a model with these sizes and `weight_bytes` of weights takes.
+    pub fn size(&self, weight_bytes: u64) -> ModelSize {
+        ModelSize {
+            weight_bytes,
+            num_layers: self.num_hidden_layers,
+            num_kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+        }
     }
 
     /// Width of all query heads side by side.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::config::{Architecture, ModelConfig};
 use super::gguf::GgufFile;
-use super::kv_cache::KvCache;
+use super::kv_cache::{KvCache, KvStore};
 use super::rope::{RopeFactors, RotaryEmbedding};
 use super::weights::{LayerWeights, Weights};
 use super::{LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
@@ -24,6 +24,7 @@ pub struct Decoder {
     rotary: RotaryEmbedding,
     weights: Weights,
     kv_shape: KvShape,
+    kv_store: KvStore,
     pool: Arc<ThreadPool>,
     scratch: Scratch,
     /// See [`LanguageModel::pause_between_layers`].
@@ -95,15 +96,14 @@ impl Decoder {
     ) -> Result<Self, ModelError> {
         let rotary = RotaryEmbedding::from_gguf(gguf, &config)?;
         let weights = Weights::load(gguf, &config, &options.pool, progress)?;
+        let kv_shape =
+            KvShape { num_kv_heads: config.num_key_value_heads, head_dim: config.head_dim, kv_type: options.kv_type };
         Ok(Self {
             rope_style: Architecture::of(gguf)?.rope_style(),
             rotary,
             weights,
-            kv_shape: KvShape {
-                num_kv_heads: config.num_key_value_heads,
-                head_dim: config.head_dim,
-                kv_type: options.kv_type,
-            },
+            kv_shape,
+            kv_store: KvStore::new(kv_shape, config.num_hidden_layers),
             config,
             pool: Arc::clone(&options.pool),
             scratch: Scratch::default(),
@@ -273,7 +273,7 @@ impl LanguageModel for Decoder {
     }
 
     fn new_cache(&self, factors: RopeFactors) -> KvCache {
-        KvCache::new(self.kv_shape, self.config.num_hidden_layers, factors)
+        self.kv_store.new_cache(factors)
     }
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {

@@ -11,7 +11,7 @@ use super::gguf::{GgufFile, TensorInfo};
 use super::kv_cache::DeviceKv;
 use super::rope::{RopeFactors, RotaryEmbedding};
 use super::weights::{LayerTensors, ModelTensors};
-use super::{KvCache, LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
+use super::{KvCache, KvStore, LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
 use crate::kernels::attention::KvShape;
 use crate::kernels::matmul::PackedMatrix;
 use crate::kernels::ops::RopeStyle;
@@ -277,7 +277,7 @@ impl LanguageModel for DeviceDecoder {
             head_dim: self.config.head_dim,
             kv_type: crate::kernels::attention::KvType::F16,
         };
-        KvCache::on_device(shape, self.config.num_hidden_layers, factors)
+        KvStore::new(shape, self.config.num_hidden_layers).new_device_cache(factors)
     }
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {

@@ -1,5 +1,5 @@
 //! The keys and values of one sequence: pages shared between sequences, grown as used, cut back at will; or tensors on a
-//! device, which share their memory in the same way.
+//! device, which share their memory in the same way. The pages of all sequences of a model come from its [`KvStore`].
 
 use std::sync::Arc;
 
@@ -7,24 +7,42 @@ use candle_core::Tensor;
 
 use super::RopeFactors;
 use crate::kernels::attention::{KvShape, PAGE_LEN};
-use crate::kernels::buffer::AlignedBytes;
+use crate::kernels::page_pool::{Page, PagePool};
 
-/// Keys and values of `PAGE_LEN` positions of every layer.
+/// What all sequences of one model share: the shape of their keys and values, and the memory these are in.
 #[derive(Clone)]
-pub struct KvPage {
-    /// Layer after layer, each `KvShape::page_layer_bytes` long.
-    pub bytes: AlignedBytes,
+pub struct KvStore {
+    shape: KvShape,
+    num_layers: usize,
+    pool: PagePool,
+}
+
+impl KvStore {
+    /// A store that holds no memory yet.
+    pub fn new(shape: KvShape, num_layers: usize) -> Self {
+        Self { shape, num_layers, pool: PagePool::new(num_layers * shape.page_layer_bytes()) }
+    }
+
+    /// The cache of a new sequence.
+    pub fn new_cache(&self, factors: RopeFactors) -> KvCache {
+        KvCache { store: self.clone(), factors, tokens: Vec::new(), pages: Vec::new(), device: None }
+    }
+
+    /// The cache of a new sequence whose keys and values are tensors of a device.
+    pub(super) fn new_device_cache(&self, factors: RopeFactors) -> KvCache {
+        KvCache { device: Some(DeviceKv::default()), ..self.new_cache(factors) }
+    }
 }
 
 /// The cache of one sequence. It knows which tokens it holds, so a prefix can be compared.
 #[derive(Clone)]
 pub struct KvCache {
-    shape: KvShape,
-    num_layers: usize,
+    store: KvStore,
     factors: RopeFactors,
     tokens: Vec<u32>,
-    /// Empty where the model is on a device.
-    pages: Vec<Arc<KvPage>>,
+    /// Keys and values of `PAGE_LEN` positions each: layer after layer, each `KvShape::page_layer_bytes` long. Empty where
+    /// the model is on a device.
+    pages: Vec<Arc<Page>>,
     /// `Some` where the model is on a device.
     device: Option<DeviceKv>,
 }
@@ -62,15 +80,6 @@ impl DeviceKv {
 }
 
 impl KvCache {
-    pub fn new(shape: KvShape, num_layers: usize, factors: RopeFactors) -> Self {
-        Self { shape, num_layers, factors, tokens: Vec::new(), pages: Vec::new(), device: None }
-    }
-
-    /// A cache whose keys and values are tensors of a device.
-    pub(super) fn on_device(shape: KvShape, num_layers: usize, factors: RopeFactors) -> Self {
-        Self { device: Some(DeviceKv::default()), ..Self::new(shape, num_layers, factors) }
-    }
-
     /// Keys and values on the device. The model that uses this has made the cache.
     pub(super) fn device_kv(&self) -> &DeviceKv {
         self.device.as_ref().expect("`check_sequence` refuses caches of another kind")
@@ -82,17 +91,17 @@ impl KvCache {
 
     /// Whether `other` is one a model could use in place of this.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.shape == other.shape
-            && self.num_layers == other.num_layers
+        self.store.shape == other.store.shape
+            && self.store.num_layers == other.store.num_layers
             && self.device.is_some() == other.device.is_some()
     }
 
     pub fn shape(&self) -> &KvShape {
-        &self.shape
+        &self.store.shape
     }
 
     pub fn num_layers(&self) -> usize {
-        self.num_layers
+        self.store.num_layers
     }
 
     pub fn factors(&self) -> RopeFactors {
@@ -103,13 +112,18 @@ impl KvCache {
         &self.tokens
     }
 
-    pub fn pages(&self) -> &[Arc<KvPage>] {
+    pub fn pages(&self) -> &[Arc<Page>] {
         &self.pages
+    }
+
+    /// Where the pages of this and all other sequences of the model come from; `None` on a device.
+    pub fn pool(&self) -> Option<&PagePool> {
+        self.device.is_none().then_some(&self.store.pool)
     }
 
     /// Bytes of one page.
     pub fn page_bytes(&self) -> usize {
-        self.num_layers * self.shape.page_layer_bytes()
+        self.store.num_layers * self.store.shape.page_layer_bytes()
     }
 
     /// Bytes of all positions in whole pages, those shared with other sequences included.
@@ -148,10 +162,8 @@ impl KvCache {
         {
             Arc::make_mut(last);
         }
-        let bytes = self.page_bytes();
-        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || {
-            Arc::new(KvPage { bytes: AlignedBytes::zeroed(bytes) })
-        });
+        let pool = &self.store.pool;
+        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(pool.page()));
     }
 
     /// One layer's bytes of the pages from that of `position` on, to be written to.
@@ -159,17 +171,17 @@ impl KvCache {
     /// # Panics
     /// If one of them is not of those that [`KvCache::reserve`] made room in.
     pub fn layer_pages_mut(&mut self, layer_idx: usize, position: usize) -> impl Iterator<Item = &mut [u8]> {
-        let layer = layer_range(&self.shape, layer_idx);
+        let layer = layer_range(&self.store.shape, layer_idx);
         self.pages[position / PAGE_LEN..].iter_mut().map(move |page| {
             let page = Arc::get_mut(page).expect("a reserved page has one owner");
-            &mut page.bytes.as_mut_slice()[layer.clone()]
+            &mut page.as_mut_slice()[layer.clone()]
         })
     }
 
     /// One layer's bytes of every page, in order.
     pub fn layer_pages(&self, layer_idx: usize) -> impl Iterator<Item = &[u8]> {
-        let layer = layer_range(&self.shape, layer_idx);
-        self.pages.iter().map(move |page| &page.bytes.as_slice()[layer.clone()])
+        let layer = layer_range(&self.store.shape, layer_idx);
+        self.pages.iter().map(move |page| &page.as_slice()[layer.clone()])
     }
 
     /// Declares the positions written after a [`KvCache::reserve`] of as many to be those of `tokens`.

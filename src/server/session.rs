@@ -44,6 +44,7 @@ use documents::Document;
 use engine_slot::Wiring;
 pub(super) use event::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
 use indexing::Indexer;
+use next::ShownInVain;
 use resident::Resident;
 
 /// Numbers documents, jobs and completions.
@@ -85,6 +86,7 @@ pub(super) struct Session {
     fallback_told: Option<String>,
     numbers: Numbers,
     accepted: u64,
+    shown_in_vain: ShownInVain,
     observer: Option<Arc<dyn Observer>>,
     /// A failure of our own has been told to the person.
     failure_told: bool,
@@ -99,8 +101,13 @@ impl Session {
     ) -> std::io::Result<SessionSender> {
         let (sender, events) = SessionSender::new();
         let gate = Gate::default();
-        let wiring =
-            Wiring { loader: options.loader, session: sender.clone(), outgoing: outgoing.clone(), gate: gate.clone() };
+        let wiring = Wiring {
+            loader: options.loader,
+            session: sender.clone(),
+            outgoing: outgoing.clone(),
+            gate: gate.clone(),
+            minute: options.minute,
+        };
         let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {
             events,
@@ -115,7 +122,7 @@ impl Session {
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
             resident: Resident::new(wiring.clone()),
-            assistant: Assistant::new(wiring, options.minute),
+            assistant: Assistant::new(wiring),
             gate,
             indexer: None,
             asks: HashMap::new(),
@@ -124,6 +131,7 @@ impl Session {
             fallback_told: None,
             numbers: Numbers::default(),
             accepted: 0,
+            shown_in_vain: ShownInVain::default(),
             observer: options.observer,
             failure_told: false,
         };
@@ -229,6 +237,7 @@ impl Session {
         match request.params.command.as_str() {
             ACCEPTED_COMMAND => {
                 self.accepted += 1;
+                self.shown_in_vain.accepted();
                 tracing::debug!(accepted = self.accepted, "a completion was accepted");
                 request.answer(Ok(None));
             }

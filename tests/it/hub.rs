@@ -411,7 +411,7 @@ fn no_network_is_said_at_once() {
         let error = fixture.pull(model).expect_err("nobody listens").to_string();
         assert!(!fixture.part().exists(), "nothing is left behind");
         assert!(error.starts_with(&format!("cannot reach http://{closed}/")), "{error}");
-        assert!(error.ends_with("check the network, or set HF_ENDPOINT to a mirror"), "{error}");
+        assert!(error.ends_with("check the network and HTTPS_PROXY, or set HF_ENDPOINT to a mirror"), "{error}");
     }
     assert_eq!(fixture.retries(), 0);
 }

@@ -179,6 +179,35 @@ fn the_next_completion_is_written_before_one_is_accepted() {
 }
 
 #[test]
+fn after_three_that_nobody_accepts_the_next_is_not_written_until_one_is() {
+    let (written_sender, written) = std::sync::mpsc::channel();
+    let written_sender = std::sync::Mutex::new(written_sender);
+    let script = move |read: &str| {
+        let line = read.rsplit('\n').next().unwrap_or_default();
+        if line == "second(2)" {
+            // A test that is over listens no more.
+            let _ = written_sender.lock().unwrap().send(());
+        }
+        rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
+    };
+    let mut server = TestServer::initialized(TestOptions { prepare_next: true, ..TestOptions::scripted(script) });
+    server.open(URI, "python", &"x = \n\n\n\n".repeat(8));
+    for line in 0..3 {
+        assert_eq!(server.complete(4 * line, 4), ["first(1)"]);
+        written.recv().unwrap();
+    }
+    for line in 3..6 {
+        assert_eq!(server.complete(4 * line, 4), ["first(1)"]);
+    }
+    server.call("workspace/executeCommand", json!({"command": "phi-ls.accepted"}));
+    assert_eq!(server.complete(4 * 6, 4), ["first(1)"]);
+    written.recv().unwrap();
+    // Of the three in between none.
+    assert!(written.try_recv().is_err());
+    server.finish();
+}
+
+#[test]
 fn an_edit_nobody_asks_about_is_read_ahead() {
     let mut server = TestServer::answering("foo(1)", "x = \n");
     server.status("ready");

@@ -149,14 +149,14 @@ fn a_fork_leaves_its_parent_unchanged() {
         for forked_at in [20, 32] {
             let mut parent = decoder.new_cache(RopeFactors::Short);
             pass(&mut decoder, &mut parent, &tokens[..forked_at]);
-            let before: Vec<Vec<u8>> = parent.pages().iter().map(|page| page.bytes.as_slice().to_vec()).collect();
+            let before: Vec<Vec<u8>> = parent.pages().iter().map(|page| page.as_slice().to_vec()).collect();
 
             let mut child = parent.fork();
             let shared = parent.pages().iter().zip(child.pages()).all(|(mine, its)| Arc::ptr_eq(mine, its));
             assert!(shared, "a fork copies no page until one of the two writes");
             let others: Vec<u32> = tokens[forked_at..].iter().rev().copied().collect();
             pass(&mut decoder, &mut child, &others);
-            assert!(parent.pages().iter().zip(&before).all(|(page, before)| page.bytes.as_slice() == *before));
+            assert!(parent.pages().iter().zip(&before).all(|(page, before)| page.as_slice() == *before));
 
             let logits = pass(&mut decoder, &mut parent, &tokens[forked_at..]);
             assert_near(&logits, &whole[forked_at * model.vocab_size()..], &model, kv_type);

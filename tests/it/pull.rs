@@ -10,7 +10,7 @@ use super::hub::{Answer, TestHub, content};
 /// Nobody listens there.
 const NO_HUB: &str = "http://127.0.0.1:1";
 
-fn phi_ls(arguments: &[&str], models: &Path, endpoint: &str) -> Command {
+pub(crate) fn phi_ls(arguments: &[&str], models: &Path, endpoint: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
     command.args(arguments).env("PHI_LS_MODELS", models).env("HF_ENDPOINT", endpoint).env_remove("HF_TOKEN");
     // No settings of whoever runs the tests.
@@ -18,7 +18,7 @@ fn phi_ls(arguments: &[&str], models: &Path, endpoint: &str) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> (Output, String, String) {
+pub(crate) fn run(command: &mut Command) -> (Output, String, String) {
     let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

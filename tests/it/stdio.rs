@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-struct Server {
+/// A server in a process of its own.
+pub(crate) struct Server {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -15,7 +16,7 @@ struct Server {
 
 impl Server {
     /// The binary with `arguments`, away from the settings and models of whoever runs the tests.
-    fn start(arguments: &[&str], models: &Path) -> Self {
+    pub(crate) fn start(arguments: &[&str], models: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_phi-ls"))
             .args(arguments)
@@ -31,6 +32,10 @@ impl Server {
         Self { process, input, output, _home: home }
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     fn send(&mut self, message: &Value) {
         let body = message.to_string();
         let input = self.input.as_mut().expect("the input is open");
@@ -38,7 +43,7 @@ impl Server {
         input.flush().unwrap();
     }
 
-    fn notify(&mut self, method: &str, params: Value) {
+    pub(crate) fn notify(&mut self, method: &str, params: Value) {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
@@ -61,7 +66,7 @@ impl Server {
         }
     }
 
-    fn call(&mut self, id: i64, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, id: i64, method: &str, params: Value) -> Value {
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
         self.read_until(|message| message["id"] == id && message.get("method").is_none()).expect("an answer")
     }
@@ -84,7 +89,7 @@ impl Server {
     }
 
     /// Ends the conversation; the exit code.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         self.call(1000, "shutdown", Value::Null);
         self.notify("exit", Value::Null);
         assert_eq!(self.read_until(|_| false), None);

@@ -1,29 +1,33 @@
-//! llama.cpp and phi-ls on the same model file with the same threads, in turn, one process after another: one table,
-//! and one picture of it.
+//! llama.cpp, ik_llama.cpp where its library is at hand, and phi-ls on the same model file with the same threads, in
+//! turn, one process after another: one table, and one picture of it.
 //!
 //! ```text
-//! cargo run --release -- MODEL.gguf ... [--threads 2] [--rounds 5] [--plot FILE.svg] [--json FILE]
+//! cargo run --release -- MODEL.gguf ... [--threads 2] [--rounds 5] [--ik libllama.so] [--plot FILE.svg] [--json FILE]
 //! ```
 //!
 //! In each round llama.cpp runs twice, with and without its own repacking of weights; a row counts the better of the
 //! two medians. How llama.cpp is compiled is said by variables that its build reads, for example
 //! `GGML_AVX2=ON GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON`; phi-ls is held to the same instructions with `--kernels avx2`.
 
+mod ik;
 mod llama;
 mod measure;
 mod peer;
 mod phi;
 mod plot;
+mod processor;
+mod sequences;
 mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use phi_ls::kernels::level::Level;
 
-use measure::Measured;
+use measure::Outcome;
+use sequences::Sequenced;
 use table::{ModelTable, Side};
 
 #[derive(Parser)]
@@ -42,6 +46,10 @@ struct Args {
     /// Hold phi-ls to slower kernels than the processor allows, as the option of the same name of phi-ls does
     #[arg(long)]
     kernels: Option<String>,
+    /// Measure ik_llama.cpp too, with this shared library: `ik_llama_cpp/lib/libllama.so` of the package
+    /// ik-llama-cpp-python 0.1.5 on PyPI
+    #[arg(long)]
+    ik: Option<PathBuf>,
     /// Only prefill of 128 tokens and decode at context 16
     #[arg(long)]
     short: bool,
@@ -59,8 +67,8 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     if let Some(side) = args.side {
-        let measured = measure_here(&args, side, &args.models[0])?;
-        println!("{}", serde_json::to_string(&measured)?);
+        let outcome = measure_here(&args, side, &args.models[0])?;
+        println!("{}", serde_json::to_string(&outcome)?);
         return Ok(());
     }
     if args.rounds == 0 || args.threads == 0 {
@@ -73,10 +81,7 @@ fn main() -> anyhow::Result<()> {
         tables.extend(earlier);
     }
     tables.iter().for_each(|table| println!("\n{}", table.markdown()));
-    for (index, model) in args.models.iter().enumerate() {
-        if index == 0 {
-            println!("{}", llama::system_info());
-        }
+    for model in &args.models {
         let table = rounds(&args, model)?;
         println!("\n{}", table.markdown());
         tables.push(table);
@@ -94,22 +99,33 @@ fn main() -> anyhow::Result<()> {
 /// Each side in turn, `args.rounds` times.
 fn rounds(args: &Args, model: &Path) -> anyhow::Result<ModelTable> {
     let name = model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut table = ModelTable::new(name, args.threads);
+    let mut table = ModelTable::new(name, processor::name(), args.threads);
+    let mut sides = Side::ALL.to_vec();
+    sides.retain(|side| *side != Side::Ik || args.ik.is_some());
     for round in 1..=args.rounds {
-        for side in Side::ALL {
+        for side in sides.clone() {
             eprintln!("{}: round {round} of {}, {}", table.model, args.rounds, side.name());
-            table.add(side, measure_in_a_process(args, side, model)?);
+            let outcome = measure_in_a_process(args, side, model)?;
+            if let Outcome::DoesNotLoad(error) = &outcome {
+                ensure!(side == Side::Ik, "{}: {error}", side.name());
+                // Nor will it in the next round.
+                sides.retain(|other| *other != side);
+            }
+            table.add(side, outcome);
         }
     }
     Ok(table)
 }
 
 /// A process of its own for each run: peak memory is that of one side, and nothing is warm that should not be.
-fn measure_in_a_process(args: &Args, side: Side, model: &Path) -> anyhow::Result<Measured> {
+fn measure_in_a_process(args: &Args, side: Side, model: &Path) -> anyhow::Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--side").arg(side.name()).arg("--threads").arg(args.threads.to_string()).arg(model);
     if args.short {
         command.arg("--short");
+    }
+    if let Some(library) = &args.ik {
+        command.arg("--ik").arg(library);
     }
     if let Some(level) = &args.kernels {
         command.arg("--kernels").arg(level);
@@ -121,13 +137,19 @@ fn measure_in_a_process(args: &Args, side: Side, model: &Path) -> anyhow::Result
     serde_json::from_slice(&output.stdout).context("expected measurements as JSON")
 }
 
-fn measure_here(args: &Args, side: Side, model: &Path) -> anyhow::Result<Measured> {
+fn measure_here(args: &Args, side: Side, model: &Path) -> anyhow::Result<Outcome> {
     if let Some(level) = &args.kernels {
         level.parse::<Level>().and_then(Level::use_at_most).map_err(anyhow::Error::msg)?;
     }
+    let (threads, short) = (args.threads, args.short);
+    let llama = |repack| llama::Llama::load(model, threads, repack).map(Sequenced::new);
     match side {
-        Side::Llama => measure::measure(|| llama::Llama::load(model, args.threads, false), model, args.short),
-        Side::LlamaRepack => measure::measure(|| llama::Llama::load(model, args.threads, true), model, args.short),
-        Side::PhiLs => measure::measure(|| phi::PhiLs::load(model, args.threads), model, args.short),
+        Side::Llama => measure::measure(|| llama(false), model, short),
+        Side::LlamaRepack => measure::measure(|| llama(true), model, short),
+        Side::Ik => {
+            let library = ik::IkLibrary::open(args.ik.as_deref().context("expected `--ik`")?)?;
+            measure::measure(|| ik::Ik::load(library, model, threads).map(Sequenced::new), model, short)
+        }
+        Side::PhiLs => measure::measure(|| phi::PhiLs::load(model, threads), model, short),
     }
 }

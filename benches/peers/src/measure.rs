@@ -5,11 +5,24 @@ use std::path::Path;
 use std::time::Instant;
 
 use phi_ls::kernels::buffer::AlignedBytes;
+use serde::{Deserialize, Serialize};
 
 use crate::peer::Peer;
 
 /// Numbers by the row of the table they belong to.
-pub type Measured = BTreeMap<String, f64>;
+pub type Numbers = BTreeMap<String, f64>;
+
+/// What a run of one side tells.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    Measured {
+        /// The instruction sets it ran with.
+        instructions: String,
+        numbers: Numbers,
+    },
+    /// The engine cannot run the model, and says why.
+    DoesNotLoad(String),
+}
 
 /// Tokens decoded to measure decoding.
 const DECODED: usize = 16;
@@ -22,38 +35,43 @@ pub fn measure<P: Peer>(
     load: impl FnOnce() -> anyhow::Result<P>,
     model: &Path,
     short: bool,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<Outcome> {
     // Into the page cache, so that loading is measured and not the disk.
     let file_bytes = std::io::copy(&mut std::fs::File::open(model)?, &mut std::io::sink())?;
     warm_memory(file_bytes as usize);
-    let mut measured = Measured::new();
+    let mut numbers = Numbers::new();
     let started = Instant::now();
-    let mut peer = load()?;
-    measured.insert("load".into(), started.elapsed().as_secs_f64());
+    let mut peer = match load() {
+        Ok(peer) => peer,
+        Err(error) => return Ok(Outcome::DoesNotLoad(format!("{error:#}"))),
+    };
+    numbers.insert("load".into(), started.elapsed().as_secs_f64());
     // The first pass touches memory that later ones find ready.
     peer.feed(0, &tokens(0, 8))?;
     let prefills: &[usize] = if short { &[128] } else { &[64, 128, 512] };
     for &len in prefills {
         let started = Instant::now();
         peer.feed(0, &tokens(0, len))?;
-        measured.insert(format!("prefill {len}"), len as f64 / started.elapsed().as_secs_f64());
+        numbers.insert(format!("prefill {len}"), len as f64 / started.elapsed().as_secs_f64());
     }
     peer.feed(0, &tokens(0, 16))?;
-    measured.insert("decode at 16".into(), decode(&mut peer, 1, DECODED)?);
+    numbers.insert("decode at 16".into(), decode(&mut peer, 1, DECODED)?);
     if !short {
-        peer.feed(16, &tokens(16, 496))?;
-        measured.insert("decode at 512".into(), decode(&mut peer, 1, DECODED)?);
+        peer.feed(16, &tokens(16, 112))?;
+        numbers.insert("decode at 128".into(), decode(&mut peer, 1, DECODED)?);
+        peer.feed(128, &tokens(128, 384))?;
+        numbers.insert("decode at 512".into(), decode(&mut peer, 1, DECODED)?);
         for lanes in [2, 4, 8] {
-            measured.insert(format!("decode at 512, {lanes} rows"), decode(&mut peer, lanes, BATCH_PASSES)?);
+            numbers.insert(format!("decode at 512, {lanes} rows"), decode(&mut peer, lanes, BATCH_PASSES)?);
         }
         peer.feed(512, &tokens(512, 1536))?;
-        measured.insert("decode at 2048".into(), decode(&mut peer, 1, DECODED)?);
-        first_tokens(&mut peer, &mut measured)?;
+        numbers.insert("decode at 2048".into(), decode(&mut peer, 1, DECODED)?);
+        first_tokens(&mut peer, &mut numbers)?;
     }
     if let Some(mib) = peak_mib() {
-        measured.insert("peak memory".into(), mib);
+        numbers.insert("peak memory".into(), mib);
     }
-    Ok(measured)
+    Ok(Outcome::Measured { instructions: peer.instructions(), numbers })
 }
 
 /// Takes and gives back somewhat more memory than a model of `file_bytes` needs. A virtual machine hands memory that has
@@ -84,7 +102,7 @@ fn decode(peer: &mut impl Peer, lanes: usize, passes: usize) -> anyhow::Result<f
 }
 
 /// Time to the first token of prompts that have more or less in common with earlier ones.
-fn first_tokens(peer: &mut impl Peer, measured: &mut Measured) -> anyhow::Result<()> {
+fn first_tokens(peer: &mut impl Peer, numbers: &mut Numbers) -> anyhow::Result<()> {
     let first = tokens(10_000, 512);
     let appended = [first.as_slice(), &tokens(20_000, 1)].concat();
     let changed = |keep: usize, from: usize| [&first[..keep], &tokens(from, 512 - keep)].concat();
@@ -102,7 +120,7 @@ fn first_tokens(peer: &mut impl Peer, measured: &mut Measured) -> anyhow::Result
     for (name, prompt) in prompts {
         let started = Instant::now();
         peer.first_token(&prompt)?;
-        measured.insert(name.into(), started.elapsed().as_secs_f64());
+        numbers.insert(name.into(), started.elapsed().as_secs_f64());
     }
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 /// An engine with a loaded model. Sequence 0 is the one that prompts go to.
 pub trait Peer {
+    /// The instruction sets it runs with, as it says itself.
+    fn instructions(&self) -> String;
+
     /// Keeps the first `keep` positions of sequence 0 and reads `tokens` after them; the last one's logits are computed.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()>;
 

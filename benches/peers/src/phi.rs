@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use anyhow::{Context as _, ensure};
 use phi_ls::engine::{CancelFlag, Engine, EngineOptions, Gate, GenerationParams, Job, PREFILL_CHUNK, Priority};
 use phi_ls::kernels::attention::KvType;
+use phi_ls::kernels::level::Level;
 use phi_ls::kernels::pool::ThreadPool;
 use phi_ls::model::{
     self, KvCache, LoadOptions, LoadedModel, LogitRows, Logits, Prompt, RopeFactors, Sequence, Tokenizer,
@@ -35,6 +36,10 @@ impl PhiLs {
 }
 
 impl Peer for PhiLs {
+    fn instructions(&self) -> String {
+        format!("kernels {:?}", Level::in_use())
+    }
+
     /// In chunks, as the engine does: between two of them it hears of cancellations and of more urgent work.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()> {
         let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;

@@ -1,10 +1,11 @@
-//! The picture of the tables: for each row how many times as good phi-ls is, one panel a model.
+//! The picture of the tables: for each row how many times as good as llama.cpp phi-ls is, one panel a model; a mark
+//! shows where ik_llama.cpp is.
 
 use std::fmt::Write as _;
 
 use crate::table::{ModelTable, Row, Unit};
 
-const WIDTH: f64 = 840.0;
+const WIDTH: f64 = 900.0;
 const ROW_HEIGHT: f64 = 22.0;
 /// Where bars begin, and how long a bar of ratio 1 is.
 const BARS_AT: f64 = 210.0;
@@ -27,6 +28,10 @@ pub fn svg(tables: &[ModelTable]) -> String {
         let line = BARS_AT + ONE;
         let bottom = top + 22.0 + rows.len() as f64 * ROW_HEIGHT;
         let _ = writeln!(svg, "<text x='{line}' y='{}' text-anchor='middle' fill='#666'>llama.cpp</text>", top + 16.0);
+        if table.ik_loads() {
+            let _ = writeln!(svg, "{}", mark(line + 60.0, top + 4.0));
+            let _ = writeln!(svg, "<text x='{}' y='{}' fill='#666'>ik_llama.cpp</text>", line + 70.0, top + 16.0);
+        }
         top += 22.0;
         for row in rows {
             bar(&mut svg, row, top);
@@ -43,10 +48,15 @@ pub fn svg(tables: &[ModelTable]) -> String {
     svg
 }
 
+/// A bar in another colour if a peer is ahead.
 fn bar(svg: &mut String, row: &Row, top: f64) {
-    let length = row.ratio.min(MAX_RATIO) * ONE;
-    let color = if row.ratio >= 1.0 { "#2f7ed8" } else { "#c96a3d" };
+    let ratio = row.unit.times_as_good(row.phi_ls, row.llama);
+    let ik_ratio = row.ik.map(|ik| row.unit.times_as_good(ik, row.llama));
+    let length = ratio.min(MAX_RATIO) * ONE;
+    let color = if ratio >= ik_ratio.unwrap_or(1.0).max(1.0) { "#2f7ed8" } else { "#c96a3d" };
     let (text_y, llama, phi_ls) = (top + 15.0, row.unit.show(row.llama), row.unit.show(row.phi_ls));
+    let ik = row.ik.map_or_else(String::new, |ik| format!(" and {}", row.unit.show(ik)));
+    let ik_at = ik_ratio.map(|ratio| ratio.min(MAX_RATIO) * ONE);
     let _ = writeln!(svg, "<text x='{}' y='{text_y}' text-anchor='end'>{}</text>", BARS_AT - 8.0, row.name);
     let _ = writeln!(
         svg,
@@ -54,10 +64,17 @@ fn bar(svg: &mut String, row: &Row, top: f64) {
         top + 3.0,
         ROW_HEIGHT - 6.0
     );
+    if let Some(at) = ik_at {
+        let _ = writeln!(svg, "{}", mark(BARS_AT + at, top + 3.0));
+    }
     let _ = writeln!(
         svg,
-        "<text x='{:.1}' y='{text_y}'>{:.2}x <tspan fill='#666'>({phi_ls} to {llama})</tspan></text>",
-        BARS_AT + length + 6.0,
-        row.ratio
+        "<text x='{:.1}' y='{text_y}'>{ratio:.2}x <tspan fill='#666'>({phi_ls} to {llama}{ik})</tspan></text>",
+        BARS_AT + length.max(ik_at.unwrap_or(0.0)) + 8.0,
     );
+}
+
+/// The mark of ik_llama.cpp, as high as a bar.
+fn mark(x: f64, y: f64) -> String {
+    format!("<rect x='{:.1}' y='{y}' width='4' height='{}' fill='#333'/>", x - 2.0, ROW_HEIGHT - 6.0)
 }

@@ -1,15 +1,9 @@
 //! The assistant's engine: a second model beside the resident one, loaded at the first question and given back when idle.
 
-use std::time::Duration;
-
 use super::Event;
-use super::engine_slot::{EngineSlot, Residence, Wiring};
-use crate::config::{Machine, Settings, WhenItDoesNotFit};
+use super::engine_slot::{EngineSlot, Residence, Wiring, needs, needs_beside};
+use crate::config::{Machine, MemoryBudget, Role, Settings, WhenItDoesNotFit};
 use crate::engine::{EngineError, EngineEvent, Job};
-use crate::hub::ModelRef;
-
-/// Memory of two models beside their weights: caches and buffers, bytes.
-const BESIDE_WEIGHTS: u64 = 1 << 30;
 
 /// Which model works on a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +17,12 @@ pub(super) enum Answerer {
 pub(super) struct Assistant {
     pub slot: EngineSlot,
     settings: Settings,
-    /// How long what the settings call a minute is.
-    minute: Duration,
 }
 
-/// What settings count in.
-const MINUTE: Duration = Duration::from_secs(60);
-
 impl Assistant {
-    pub(super) fn new(wiring: Wiring, minute: Duration) -> Self {
-        let slot = EngineSlot::new(wiring, |engine, event| Event::AssistantEngine { engine, event });
-        let mut assistant = Self { slot, settings: Settings::default(), minute };
+    pub(super) fn new(wiring: Wiring) -> Self {
+        let slot = EngineSlot::new(wiring, Role::Assistant, |engine, event| Event::AssistantEngine { engine, event });
+        let mut assistant = Self { slot, settings: Settings::default() };
         assistant.configure(&Settings::default());
         assistant
     }
@@ -41,7 +30,7 @@ impl Assistant {
     /// Takes over new settings; an engine they do not fit is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         let model = settings.assistant.model.clone();
-        let idle_unload = settings.assistant.idle_unload.map(|idle| idle.mul_f64(self.minute.div_duration_f64(MINUTE)));
+        let idle_unload = settings.assistant.idle_unload;
         self.slot.configure(settings, Residence { model, load_at_start: false, idle_unload });
         self.settings = settings.clone();
     }
@@ -69,20 +58,21 @@ impl Assistant {
         self.settings.assistant.when_it_does_not_fit == WhenItDoesNotFit::Swap
     }
 
-    /// Compares the two files with the memory budget. What is not installed or not known is no obstacle here.
+    /// Whether it fits into memory beside the completion model. What is not installed or not known is no obstacle here.
     fn check_memory(&self) -> Result<(), String> {
-        let bytes = |model: &str| {
-            let path = model.parse::<ModelRef>().ok()?.resolve().ok()?;
-            Some(std::fs::metadata(path).ok()?.len())
+        let settings = &self.settings;
+        let (Some(own), Some(other)) = (needs(Role::Assistant, settings), needs_beside(Role::Assistant, settings))
+        else {
+            return Ok(());
         };
-        let (name, completion) = (&self.settings.assistant.model, &self.settings.completion.model);
-        let (Some(own), Some(other)) = (bytes(name), bytes(completion)) else { return Ok(()) };
-        let needed = own + other + BESIDE_WEIGHTS;
-        match self.settings.memory_budget(&Machine::read()) {
-            Some(budget) if needed > budget => Err(format!(
-                "{name} does not fit into memory beside {completion} ({} MiB of {}); see `phi-ls doctor`",
-                needed >> 20,
-                budget >> 20
+        let budget = MemoryBudget::new(settings, &Machine::read());
+        match (budget.bytes(), budget.fits(&[own, other])) {
+            (Some(bytes), Some(false)) => Err(format!(
+                "{} does not fit into memory beside {} ({} MiB of {}); see `phi-ls doctor`",
+                settings.assistant.model,
+                settings.completion.model,
+                (own.total() + other.total()) >> 20,
+                bytes >> 20
             )),
             _ => Ok(()),
         }

@@ -138,7 +138,9 @@ impl Session {
             }
         };
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
-        if let (true, Some(item)) = (taken, items.first()) {
+        if let (true, Some(item)) = (taken, items.first())
+            && self.shown_in_vain.shown(id)
+        {
             self.prepare_next(&request.uri, item);
         }
     }

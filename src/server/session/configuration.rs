@@ -4,7 +4,7 @@ use serde_json::Value;
 use tower_lsp_server::gen_lsp_types::MessageType;
 
 use super::Session;
-use crate::config::{Backend, ExcludeMatcher, Problem, Settings, Source};
+use crate::config::{ExcludeMatcher, Problem, Settings, Source};
 use crate::server::outgoing::Outgoing;
 
 /// The layers of settings and what has been said about them.
@@ -45,14 +45,6 @@ impl Configuration {
             self.untold.push(problem);
         }
     }
-
-    /// A setting that is read but that nothing can follow yet must not be ignored in silence.
-    fn note_backend(&mut self, settings: &Settings) {
-        if settings.backend.completion != Backend::Embedded {
-            let message = "remote backends are not supported yet; the embedded engine is used".to_owned();
-            self.note(Problem { source: Source::Editor, key: "backend.completion".to_owned(), message });
-        }
-    }
 }
 
 impl Session {
@@ -83,7 +75,6 @@ impl Session {
             self.indexer = None;
         }
         self.settings = settings;
-        self.configuration.note_backend(&self.settings);
         self.exclude = ExcludeMatcher::new(&self.settings.exclude);
         for document in self.documents.values_mut() {
             document.excluded = document.is_excluded(&self.exclude, &self.roots);
@@ -91,12 +82,13 @@ impl Session {
             document.cancel_jobs();
             document.recall.clear();
         }
+        let has_documents = !self.documents.is_empty();
+        if !self.settings.completion.enabled || (has_documents && !self.wants_completions()) {
+            self.resident.turn_off();
+        }
         self.resident.configure(&self.settings);
         self.assistant.configure(&self.settings);
         self.end_pointless_asks();
-        if !self.settings.completion.enabled {
-            self.resident.turn_off();
-        }
         self.load_if_wanted();
     }
 

@@ -9,7 +9,7 @@ use super::Session;
 use super::completions::Running;
 use super::next::Next;
 use super::recall::{Recall, likely_cursors};
-use crate::config::{Enabled, ExcludeMatcher, exclude};
+use crate::config::{CompletionSettings, Enabled, ExcludeMatcher, exclude};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
@@ -81,6 +81,11 @@ impl Document {
         matcher.excludes(relative) || root.is_some_and(|root| exclude::ignored_by_files(root, file))
     }
 
+    /// Whether it gets completions.
+    pub(super) fn completions(&self, settings: &CompletionSettings) -> Enabled {
+        if self.excluded { Enabled::Off } else { settings.language(&self.snapshot.language_id) }
+    }
+
     /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted.
     fn apply(
         &mut self,
@@ -132,13 +137,14 @@ impl Session {
         self.load_if_wanted();
     }
 
+    /// Whether a document is open that can have completions.
+    pub(super) fn wants_completions(&self) -> bool {
+        self.documents.values().any(|document| document.completions(&self.settings.completion) != Enabled::Off)
+    }
+
     /// Starts the engine once a document is open that can have completions.
     pub(super) fn load_if_wanted(&mut self) {
-        let wanted = self.documents.values().any(|document| {
-            let language = self.settings.completion.language(&document.snapshot.language_id);
-            !document.excluded && language != Enabled::Off
-        });
-        if wanted {
+        if self.wants_completions() {
             self.resident.start();
         }
     }
@@ -157,7 +163,14 @@ impl Session {
             if let Some(next) = document.next.take_if(|_| rejected) {
                 next.cancel.cancel();
             }
-            document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
+            // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
+            if inserted > 1 && document.recall.knows(&document.snapshot.text, cursors[0]) {
+                self.shown_in_vain.accepted();
+            }
+            // Where nothing is offered unasked, nothing is computed unasked.
+            if document.completions(&self.settings.completion) == Enabled::On {
+                document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
+            }
         }
         document.running_after_edit(&cursors);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::{Event, SessionSender};
-use crate::config::{KvCacheType, Settings};
-use crate::engine::{Engine, EngineEvent, EngineOptions, Gate};
+use crate::config::{KvCacheType, Machine, MemoryBudget, Needs, Role, Settings};
+use crate::engine::{self, Engine, EngineEvent, EngineOptions, Gate};
 use crate::server::ModelLoader;
 use crate::server::outgoing::Outgoing;
 
@@ -19,7 +19,12 @@ pub(super) struct Wiring {
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Completions of one engine hold up the questions of all.
     pub gate: Gate,
+    /// How long what the settings call a minute is.
+    pub minute: Duration,
 }
+
+/// What settings count in.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Which model, and when it is in memory.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,6 +47,7 @@ struct Made {
 /// The place of one engine.
 pub(super) struct EngineSlot {
     wiring: Wiring,
+    role: Role,
     /// The event that brings the session the news of engine number so-and-so.
     news: fn(u64, EngineEvent) -> Event,
     /// The client shows progress.
@@ -58,9 +64,10 @@ pub(super) struct EngineSlot {
 }
 
 impl EngineSlot {
-    pub(super) fn new(wiring: Wiring, news: fn(u64, EngineEvent) -> Event) -> Self {
+    pub(super) fn new(wiring: Wiring, role: Role, news: fn(u64, EngineEvent) -> Event) -> Self {
         Self {
             wiring,
+            role,
             news,
             show_progress: false,
             settings: Settings::default(),
@@ -108,10 +115,11 @@ impl EngineSlot {
         self.number += 1;
         let (number, news, session) = (self.number, self.news, self.wiring.session.clone());
         let loader = (self.wiring.loader)(&self.residence.model, &self.settings);
+        let minutes = self.wiring.minute.div_duration_f64(MINUTE);
         let options = EngineOptions {
             load_at_start: self.residence.load_at_start,
-            idle_unload: self.residence.idle_unload,
-            kv_budget_bytes: kv_budget_bytes(&self.settings),
+            idle_unload: self.residence.idle_unload.map(|idle| idle.mul_f64(minutes)),
+            kv_budget_bytes: kv_budget_bytes(self.role, &self.settings),
             gate: self.wiring.gate.clone(),
         };
         let on_event = move |event| session.send(news(number, event));
@@ -184,10 +192,30 @@ fn drop_elsewhere(engine: Engine) {
     }
 }
 
-/// Bytes for cached prefixes: an eighth of the memory budget, which leaves the rest to the models; without one, room
-/// for a few contexts of a 4-billion-parameter model.
-fn kv_budget_bytes(settings: &Settings) -> usize {
-    const DEFAULT_MIB: u64 = 1024;
-    let mib = if settings.memory_budget_mib == 0 { DEFAULT_MIB } else { settings.memory_budget_mib / 8 };
-    usize::try_from(mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX)
+/// What the model of `role` needs, if it is installed.
+pub(super) fn needs(role: Role, settings: &Settings) -> Option<Needs> {
+    let model = match role {
+        Role::Completion => &settings.completion.model,
+        Role::Assistant => &settings.assistant.model,
+    };
+    engine::load::needs(model, role, settings)
+}
+
+/// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
+pub(super) fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
+    let (completion, assistant) = (&settings.completion, &settings.assistant);
+    match role {
+        _ if completion.model == assistant.model => None,
+        Role::Completion => needs(Role::Assistant, settings),
+        // While completions are off, their model is not in memory.
+        Role::Assistant => needs(Role::Completion, settings).filter(|_| completion.enabled),
+    }
+}
+
+/// Bytes of keys and values that the model of `role` may hold.
+fn kv_budget_bytes(role: Role, settings: &Settings) -> usize {
+    // Of a model that is not installed nothing is known; loading it fails.
+    let own = needs(role, settings).unwrap_or_default();
+    let budget = MemoryBudget::new(settings, &Machine::read());
+    usize::try_from(budget.kv_bytes(own, needs_beside(role, settings))).unwrap_or(usize::MAX)
 }

@@ -6,10 +6,37 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use super::documents::Document;
 use super::recall::Completion;
 use super::{Event, Session, planning};
+use crate::config::Enabled;
 use crate::context::Snapshot;
 use crate::engine::{CancelFlag, EngineError, Generation, Job, Priority};
 use crate::features::inline_completion::{InlineItem, Plan, Trigger, finish_all};
 use crate::text::{Edit, apply_edit, line_content};
+
+/// After so many completions in a row that were shown and not accepted, no next one is prepared until one is accepted: it would
+/// keep the processors busy for nobody.
+const MOST_IN_VAIN: usize = 3;
+
+/// The completions shown since one was accepted.
+#[derive(Default)]
+pub(super) struct ShownInVain {
+    last: u64,
+    count: usize,
+}
+
+impl ShownInVain {
+    /// Completion `id` is on screen (again, as a person types along); true if it is worth while to prepare what follows it.
+    pub(super) fn shown(&mut self, id: u64) -> bool {
+        if id != self.last {
+            self.count += 1;
+        }
+        self.last = id;
+        self.count <= MOST_IN_VAIN
+    }
+
+    pub(super) fn accepted(&mut self) {
+        self.count = 0;
+    }
+}
 
 /// A completion in preparation.
 pub(super) struct Next {
@@ -23,9 +50,9 @@ pub(super) struct Next {
 impl Session {
     /// Begins to prepare what follows `item`, which is on screen for the document `uri`, unless that is known or under way.
     pub(super) fn prepare_next(&mut self, uri: &lsp::Uri, item: &InlineItem) {
-        let Some(document) = self.documents.get_mut(uri).filter(|_| self.settings.completion.prepare_next) else {
-            return;
-        };
+        let settings = &self.settings.completion;
+        let wanted = |document: &&mut Document| settings.prepare_next && document.completions(settings) == Enabled::On;
+        let Some(document) = self.documents.get_mut(uri).filter(wanted) else { return };
         // The engine keeps one job per document: what somebody waits for is not to be replaced.
         if document.running.is_some() {
             return;
@@ -89,4 +116,19 @@ fn accepted(document: &Document, item: &InlineItem) -> Option<(Snapshot, usize)>
     }
     let parsed = document.snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &text));
     Some((Snapshot { text, parsed, ..document.snapshot.clone() }, offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_accepts_is_followed_by_nothing_for_a_while() {
+        let mut shown = ShownInVain::default();
+        // Typing along shows the same one again.
+        let worth: Vec<bool> = [1, 1, 1, 1, 2, 3, 4, 5].map(|id| shown.shown(id)).into();
+        assert_eq!(worth, [true, true, true, true, true, true, false, false]);
+        shown.accepted();
+        assert_eq!([6, 7, 8, 9].map(|id| shown.shown(id)), [true, true, true, false]);
+    }
 }

@@ -4,7 +4,7 @@ use tower_lsp_server::gen_lsp_types::MessageType;
 
 use super::Event;
 use super::engine_slot::{EngineSlot, Residence, Wiring};
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::engine::{EngineError, EngineEvent, Job};
 use crate::lsp::status::{State, StatusParams};
 use crate::server::outgoing::Outgoing;
@@ -26,7 +26,7 @@ pub(super) struct Resident {
 
 impl Resident {
     pub(super) fn new(wiring: Wiring) -> Self {
-        let slot = EngineSlot::new(wiring, |engine, event| Event::Engine { engine, event });
+        let slot = EngineSlot::new(wiring, Role::Completion, |engine, event| Event::Engine { engine, event });
         let mut resident = Self { slot, model: String::new(), away: false, failure: None, told_fraction: 0.0 };
         resident.configure(&Settings::default());
         resident
@@ -35,7 +35,12 @@ impl Resident {
     /// Takes over new settings; an engine they do not fit is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         self.model.clone_from(&settings.completion.model);
-        let residence = Residence { model: self.model.clone(), load_at_start: true, idle_unload: None };
+        // With completions off it only answers questions in the assistant's place, and goes as that would.
+        let idle_unload = match settings.completion.enabled {
+            true => settings.completion.idle_unload,
+            false => settings.assistant.idle_unload,
+        };
+        let residence = Residence { model: self.model.clone(), load_at_start: true, idle_unload };
         if self.slot.configure(settings, residence) {
             self.failure = None;
         }

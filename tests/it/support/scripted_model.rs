@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use phi_ls::kernels::attention::{KvShape, KvType};
 use phi_ls::model::tokenizer::TokenizerData;
 use phi_ls::model::{
-    ChatFormat, KvCache, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors, Sequence,
-    Tokenizer,
+    ChatFormat, KvCache, KvStore, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors,
+    Sequence, Tokenizer,
 };
 
 /// Given everything read so far as text, what comes next; the empty text ends the turn.
@@ -33,6 +33,7 @@ impl Counters {
 
 pub(crate) struct ScriptedModel {
     config: ModelConfig,
+    kv_store: KvStore,
     script: Script,
     counters: Counters,
     tokenizer: Arc<Tokenizer>,
@@ -102,7 +103,8 @@ pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
     };
     let chat = ChatFormat::recognise(&tokenizer);
     let tokens = Arc::clone(&tokenizer);
-    let model = Box::new(ScriptedModel { config, script, counters, tokenizer: tokens, pause: None });
+    let kv_store = KvStore::new(KvShape { num_kv_heads: 1, head_dim: 32, kv_type: KvType::F16 }, 1);
+    let model = Box::new(ScriptedModel { config, kv_store, script, counters, tokenizer: tokens, pause: None });
     LoadedModel { name: "scripted".to_owned(), path: "scripted".into(), weight_bytes: 0, model, tokenizer, chat }
 }
 
@@ -128,7 +130,7 @@ impl LanguageModel for ScriptedModel {
     }
 
     fn new_cache(&self, factors: RopeFactors) -> KvCache {
-        KvCache::new(KvShape { num_kv_heads: 1, head_dim: 32, kv_type: KvType::F16 }, 1, factors)
+        self.kv_store.new_cache(factors)
     }
 
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError> {
