@@ -5,15 +5,21 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
+use super::ModelArgs;
 use super::models::InstalledModel;
 use crate::config::{self, Machine, MemoryBudget, Settings, Source};
+use crate::engine::tuning::{self, StoredTuning};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
+use crate::kernels::level::Level;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
+    /// Measure again what suits this processor, by loading a model
+    #[arg(long)]
+    retune: bool,
 }
 
 /// Prints what this program finds on this machine and what to do about what is missing.
@@ -21,6 +27,9 @@ pub(super) struct DoctorArgs {
 /// # Errors
 /// There is no folder for models.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
+    if args.retune {
+        retune()?;
+    }
     let findings = Findings::collect()?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings.to_json())?);
@@ -30,12 +39,26 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Forgets what was measured and loads a model, which measures.
+fn retune() -> anyhow::Result<()> {
+    if let Some(file) = tuning::file()
+        && let Err(error) = std::fs::remove_file(&file)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        anyhow::bail!("cannot remove the measurement in {}: {error}", file.display());
+    }
+    ModelArgs { model: None, threads: 0 }.load()?;
+    Ok(())
+}
+
 struct Findings {
     machine: Machine,
     settings: Settings,
     settings_file: Option<PathBuf>,
     models_folder: PathBuf,
     free_space: Option<u64>,
+    /// What was measured on this processor.
+    tuning: Option<StoredTuning>,
     installed: Vec<PathBuf>,
     roles: Vec<RoleModel>,
     fits: Vec<Fit>,
@@ -75,6 +98,7 @@ impl Findings {
             roles: roles.map(|(role, model)| find(role, model, &models_folder)).into(),
             fits: fits(&settings, budget),
             free_space: hub::free_space(&models_folder),
+            tuning: tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine))),
             machine,
             settings,
             settings_file,
@@ -113,6 +137,7 @@ impl Findings {
             "threads": self.settings.thread_count(&self.machine),
             "instruction_sets": self.machine.instruction_sets,
             "gpu": gpu_backend(),
+            "tuning": self.tuning,
             "models_folder": self.models_folder,
             "free_bytes": self.free_space,
             "settings_file": self.settings_file,
@@ -141,6 +166,7 @@ impl Findings {
             self.settings.thread_count(&self.machine)
         );
         println!("  instruction sets  {}", self.machine.instruction_sets.join(" "));
+        println!("  kernels           {}", self.kernels());
         println!("  GPU               {}", gpu_backend().unwrap_or("not used: this build computes on the processor"));
         println!("\nfolders");
         println!("  models            {}, {} free", self.models_folder.display(), size(self.free_space));
@@ -152,6 +178,28 @@ impl Findings {
         self.print_advice();
     }
 
+    /// The kernels that run here and what was measured with them.
+    fn kernels(&self) -> String {
+        let level = Level::in_use();
+        let Some(StoredTuning { read_bandwidth, tuning, .. }) = &self.tuning else {
+            return format!("{level}; what suits this processor is measured when a model is first loaded");
+        };
+        let bandwidth = read_bandwidth * 1e-9;
+        format!(
+            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead (measured; --retune repeats it)",
+            tuning.fetch_ahead
+        )
+    }
+
+    /// A token takes one read of all weights: how many a second the memory allows.
+    fn expected_speed(&self, path: &Path) -> String {
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        match &self.tuning {
+            Some(tuning) if bytes > 0 => format!(" (about {:.0} tokens/s)", tuning.read_bandwidth / bytes as f64),
+            _ => String::new(),
+        }
+    }
+
     fn print_models(&self) {
         println!("\nmodels");
         for role in &self.roles {
@@ -161,7 +209,7 @@ impl Findings {
             }
         }
         for path in &self.installed {
-            println!("  installed         {}", path.display());
+            println!("  installed         {}{}", path.display(), self.expected_speed(path));
         }
         println!("\nwhat fits");
         for fit in &self.fits {
@@ -254,6 +302,7 @@ mod tests {
         let settings = Settings::default();
         let budget = MemoryBudget::new(&settings, &machine);
         Findings {
+            tuning: None,
             fits: fits(&settings, budget),
             installed: Vec::new(),
             machine,

@@ -21,7 +21,7 @@ pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
 /// As [`model::load`].
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
     let loaded = model::load(path, options, progress)?;
-    tuning::apply(loaded.model.as_ref(), &options.pool, tuning::file().as_deref());
+    tuning::apply(&loaded, &options.pool, tuning::file().as_deref());
     Ok(loaded)
 }
 

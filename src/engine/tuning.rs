@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::hub;
 use crate::kernels::level::{Level, processor_name};
-use crate::kernels::matmul::Measured;
+use crate::kernels::matmul::{Measured, TRIAL_BYTES};
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::tuning::Tuning;
-use crate::model::LanguageModel;
+use crate::model::LoadedModel;
 
 /// A measurement and for what it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,18 +20,21 @@ pub struct StoredTuning {
     version: String,
     /// Bytes that all threads together read in a second.
     pub read_bandwidth: f64,
+    /// Bytes of weights it was tried on.
+    bytes: usize,
     pub tuning: Tuning,
 }
 
 impl StoredTuning {
     fn new(threads: usize, measured: Measured) -> Self {
-        let Measured { tuning, read_bandwidth } = measured;
+        let Measured { tuning, read_bandwidth, bytes } = measured;
         Self {
             processor: processor_name(),
             kernels: Level::in_use().to_string(),
             threads,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             read_bandwidth,
+            bytes,
             tuning,
         }
     }
@@ -39,7 +42,8 @@ impl StoredTuning {
     /// The one in `file`, if it was measured for this processor, these kernels, this version and so many threads.
     pub fn read(file: &Path, threads: usize) -> Option<Self> {
         let stored: Self = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-        let here = Self::new(threads, Measured { tuning: stored.tuning, read_bandwidth: stored.read_bandwidth });
+        let Self { tuning, read_bandwidth, bytes, .. } = stored;
+        let here = Self::new(threads, Measured { tuning, read_bandwidth, bytes });
         (stored == here).then_some(stored)
     }
 
@@ -56,13 +60,15 @@ pub fn file() -> Option<PathBuf> {
     Some(hub::models_folder()?.join("tuning.json"))
 }
 
-/// Has the kernels run as suits this processor: as `file` says, or else as measured now with `model` and kept there.
-pub(super) fn apply(model: &dyn LanguageModel, pool: &ThreadPool, file: Option<&Path>) {
+/// Has the kernels run as suits this processor: as `file` says, or else as measured now with the model and kept there. What
+/// was measured with a small model is measured again with a larger one.
+pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>) {
     let Some(file) = file else { return };
-    if let Some(stored) = StoredTuning::read(file, pool.threads()) {
+    let enough = TRIAL_BYTES.min(usize::try_from(loaded.weight_bytes).unwrap_or(usize::MAX)) / 10 * 9;
+    if let Some(stored) = StoredTuning::read(file, pool.threads()).filter(|stored| stored.bytes >= enough) {
         return stored.tuning.set();
     }
-    let Some(measured) = model.measure_tuning() else { return };
+    let Some(measured) = loaded.model.measure_tuning() else { return };
     measured.tuning.set();
     let stored = StoredTuning::new(pool.threads(), measured);
     tracing::debug!(?stored, "measured what suits this processor");
@@ -76,7 +82,7 @@ mod tests {
     use super::*;
 
     fn measured() -> Measured {
-        Measured { tuning: Tuning { fetch_ahead: 1, ..Tuning::DEFAULT }, read_bandwidth: 2e9 }
+        Measured { tuning: Tuning { fetch_ahead: 1, ..Tuning::DEFAULT }, read_bandwidth: 2e9, bytes: 3 }
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod superblock;
 
 pub use activations::Activations;
 pub use load::{ReadAt, Source};
-pub use measure::{Measured, measure_tuning};
+pub use measure::{Measured, TRIAL_BYTES, measure_tuning};
 pub use packed::PackedMatrix;
 
 use super::level::Level;

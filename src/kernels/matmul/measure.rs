@@ -15,12 +15,14 @@ pub struct Measured {
     pub tuning: Tuning,
     /// Bytes that all threads of the pool together read in a second.
     pub read_bandwidth: f64,
+    /// Bytes of weights it was tried on: with few of them, caches take part.
+    pub bytes: usize,
 }
 
 /// No measurement takes much longer than this: what is not known by then stays as it is.
 const AT_MOST: Duration = Duration::from_millis(150);
 /// Bytes to read in one trial, more than caches hold.
-const TRIAL_BYTES: usize = 128 << 20;
+pub const TRIAL_BYTES: usize = 128 << 20;
 /// Bytes of the trial with several activation rows, where computing is the limit.
 const SMALL_TRIAL_BYTES: usize = 4 << 20;
 /// How much shorter a trial has to be to be preferred to the choice at hand: less is chance.
@@ -48,7 +50,7 @@ pub fn measure_tuning(matrices: &[&PackedMatrix], pool: &ThreadPool) -> Measured
         };
         best = Trial::new(&small, rows, pool).best_of(best, &[once], started);
     }
-    Measured { tuning: best, read_bandwidth }
+    Measured { tuning: best, read_bandwidth, bytes }
 }
 
 /// The first matrices that together have so many bytes.
