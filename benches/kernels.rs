@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use phi_ls::kernels::attention::{AttentionInput, KvShape, KvType, PAGE_LEN, attend};
+use phi_ls::kernels::buffer::AlignedBytes;
 use phi_ls::kernels::level::Level;
 use phi_ls::kernels::matmul::{Activations, PackedMatrix};
 use phi_ls::kernels::ops;
@@ -128,33 +129,54 @@ fn bench_attention(pool: &ThreadPool) {
     for (model, num_heads, num_kv_heads, head_dim) in models {
         for kv_type in [KvType::F16, KvType::Q8_0] {
             let shape = KvShape { num_kv_heads, head_dim, kv_type };
-            for (context, rows) in [(512, 1), (2048, 1), (2048, 4), (512, 64)] {
-                let width = num_kv_heads * head_dim;
-                let mut pages = vec![vec![0; shape.page_layer_bytes()]; (context + rows) / PAGE_LEN + 1];
-                let values = activations((context + rows) * width);
-                let stored = best(|| {
-                    for (position, row) in values.chunks_exact(width).enumerate() {
-                        shape.store(&mut pages[position / PAGE_LEN], position % PAGE_LEN, row, row);
-                    }
-                });
-                println!("store {model} {kv_type:?} {:.2} G values/s", 2e-9 * values.len() as f64 / stored);
-                let pages: Vec<&[u8]> = pages.iter().map(Vec::as_slice).collect();
-                let query = activations(rows * num_heads * head_dim);
-                let mut out = vec![0.0; query.len()];
-                let seconds = best(|| {
-                    let input = AttentionInput { pages: &pages, past_len: context, rows };
-                    attend(pool, &shape, num_heads, &query, &[input], black_box(&mut out));
-                });
-                let gmacs = (2 * rows * num_heads * head_dim * context) as f64 / seconds * 1e-9;
-                let bytes = (pages.len() * shape.page_layer_bytes()) as f64;
-                println!(
-                    "attention {model} {kv_type:?} context {context} rows {rows}: {:.1} us a layer, {gmacs:.1} GMAC/s, {:.1} GB/s",
-                    seconds * 1e6,
-                    bytes / seconds * 1e-9
-                );
+            bench_store(&format!("{model} {kv_type:?}"), &shape);
+            for (context, rows) in [64, 512, 2048, 4096].into_iter().flat_map(|c| [1, 2, 4, 8].map(|rows| (c, rows))) {
+                bench_attend(&format!("{model} {kv_type:?}"), pool, &shape, num_heads, context, rows);
             }
+            bench_attend(&format!("{model} {kv_type:?}"), pool, &shape, num_heads, 512, 64);
         }
     }
+}
+
+fn bench_store(name: &str, shape: &KvShape) {
+    let width = shape.num_kv_heads * shape.head_dim;
+    let mut pages = vec![vec![0; shape.page_layer_bytes()]; 16];
+    let values = activations(pages.len() * PAGE_LEN * width);
+    let seconds = best(|| {
+        for (position, row) in values.chunks_exact(width).enumerate() {
+            shape.store(&mut pages[position / PAGE_LEN], position % PAGE_LEN, row, row);
+        }
+    });
+    println!("store {name} {:.2} G values/s", 2e-9 * values.len() as f64 / seconds);
+}
+
+/// One layer after another, as in decoding, so that none is in a cache; a page of the cache holds all layers.
+fn bench_attend(name: &str, pool: &ThreadPool, shape: &KvShape, num_heads: usize, context: usize, rows: usize) {
+    let (num_pages, layer_bytes) = ((context + rows).div_ceil(PAGE_LEN), shape.page_layer_bytes());
+    let layers = (128_usize << 20).div_ceil(num_pages * layer_bytes);
+    let mut memory = AlignedBytes::zeroed(layers * num_pages * layer_bytes);
+    let row = activations(shape.num_kv_heads * shape.head_dim);
+    for page in memory.as_mut_slice().chunks_exact_mut(layer_bytes) {
+        (0..PAGE_LEN).for_each(|position| shape.store(page, position, &row, &row));
+    }
+    let pages_of = |layer: usize| -> Vec<&[u8]> {
+        memory.as_slice().chunks_exact(layer_bytes).skip(layer).step_by(layers).collect()
+    };
+    let layers: Vec<Vec<&[u8]>> = (0..layers).map(pages_of).collect();
+    let query = activations(rows * num_heads * shape.head_dim);
+    let mut out = vec![0.0; query.len()];
+    let mut next = layers.iter().cycle();
+    let seconds = best(|| {
+        let pages = next.next().expect("there is a layer");
+        let input = AttentionInput { pages, past_len: context, rows };
+        attend(pool, shape, num_heads, &query, &[input], black_box(&mut out));
+    });
+    let gmacs = (2 * rows * num_heads * shape.head_dim * context) as f64 / seconds * 1e-9;
+    let gigabytes = ((context + rows) * layer_bytes / PAGE_LEN) as f64 / seconds * 1e-9;
+    let micros = seconds * 1e6;
+    println!(
+        "attention {name} context {context:>4} rows {rows:>2}: {micros:8.1} us a layer, {gmacs:6.1} GMAC/s, {gigabytes:5.1} GB/s"
+    );
 }
 
 fn bench_ops() {

@@ -1,6 +1,8 @@
 //! The thread pool that every kernel shares: short parallel regions, a brief spin before parking, and no wait for a
 //! worker that the system has not scheduled in time to take part.
 
+mod crew;
+
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,9 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread spins for the next region, or for the end of one, before it parks. Longer than the serial
-/// stretches between two matrix products of a decode step, shorter than anything a person or a compiler would notice.
-const SPIN: Duration = Duration::from_micros(60);
+use crew::{Crew, Experience};
+
+/// How long threads spin unless told otherwise. Longer than the serial stretches between two matrix products of a decode
+/// step, shorter than anything a person or a compiler would notice.
+pub const DEFAULT_SPIN: Duration = Duration::from_micros(60);
 
 /// `gate` bit 0: the region is open to workers. Bits 1..16: workers inside. From bit 16: the region's number.
 const OPEN: u64 = 1;
@@ -31,7 +35,11 @@ struct Region {
 }
 
 struct Shared {
+    /// How long a thread spins for the next region, or for the end of one, before it parks.
+    spin: Duration,
     gate: AtomicU64,
+    /// How many workers the region is for: those whose index is not above.
+    workers: AtomicUsize,
     /// The next task index nobody has claimed.
     next: AtomicUsize,
     region: UnsafeCell<Option<Region>>,
@@ -59,14 +67,22 @@ struct Worker {
 pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
-    turn: Mutex<()>,
+    /// Held by the caller whose turn it is.
+    turn: Mutex<Crew>,
 }
 
 impl ThreadPool {
     /// `threads` counts the calling thread; at least 1. Starts fewer if the system refuses more.
     pub fn new(threads: usize) -> Self {
+        Self::with_spin(threads, DEFAULT_SPIN)
+    }
+
+    /// As [`ThreadPool::new`], with threads that spin for so long before they park.
+    pub fn with_spin(threads: usize, spin: Duration) -> Self {
         let shared = Arc::new(Shared {
+            spin,
             gate: AtomicU64::new(0),
+            workers: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
             region: UnsafeCell::new(None),
             panic: Mutex::new(None),
@@ -75,11 +91,13 @@ impl ThreadPool {
             shutdown: AtomicBool::new(false),
         });
         let max_workers = (INSIDE_MASK / ONE_INSIDE) as usize;
-        let workers = (1..threads.min(max_workers)).map_while(|index| start_worker(index, &shared).ok()).collect();
-        Self { shared, workers, turn: Mutex::new(()) }
+        let workers: Vec<Worker> =
+            (1..threads.min(max_workers)).map_while(|index| start_worker(index, &shared).ok()).collect();
+        let turn = Mutex::new(Crew::new(workers.len()));
+        Self { shared, workers, turn }
     }
 
-    /// Threads that take part in a region, the caller included.
+    /// Threads that take part in a region, the caller included, unless other programs keep the processors busy.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
@@ -94,12 +112,19 @@ impl ThreadPool {
         if tasks <= 1 || self.workers.is_empty() || IN_REGION.get() {
             return (0..tasks).for_each(task);
         }
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open(tasks, task);
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let workers = turn.active(started);
+        self.open(tasks, task, workers);
         IN_REGION.set(true);
-        self.shared.work();
+        let own_tasks = self.shared.work();
         IN_REGION.set(false);
+        let worked = Instant::now();
         self.shared.close_and_wait();
+        let ended = Instant::now();
+        let (worked, waited) = (worked - started, ended - worked);
+        let workers = workers.min(tasks - 1);
+        turn.learn(ended, &Experience { workers, tasks, own_tasks, worked, waited });
         let panic = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(turn);
         if let Some(panic) = panic {
@@ -107,7 +132,7 @@ impl ThreadPool {
         }
     }
 
-    fn open(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+    fn open(&self, tasks: usize, task: &(dyn Fn(usize) + Sync), workers: usize) {
         // SAFETY: only the lifetime changes. The pointer is followed only inside the region, and `run` does not
         // return before the region is shut and everybody has left it.
         let task = unsafe {
@@ -116,10 +141,11 @@ impl ThreadPool {
         // SAFETY: this thread holds `turn`, the gate is shut and nobody is inside, so nobody else looks at `region`.
         unsafe { *self.shared.region.get() = Some(Region { task, tasks }) };
         self.shared.next.store(0, Ordering::Relaxed);
+        self.shared.workers.store(workers, Ordering::Relaxed);
         self.shared.gate.fetch_add(ONE_REGION | OPEN, Ordering::Release);
         // Pairs with the fence in `Shared::next_region`: either the worker sees the new region or we see it parked.
         fence(Ordering::SeqCst);
-        for worker in self.workers.iter().take(tasks - 1) {
+        for worker in self.workers.iter().take(workers.min(tasks - 1)) {
             if worker.parked.swap(false, Ordering::Relaxed) {
                 worker.thread.unpark();
             }
@@ -147,7 +173,7 @@ fn start_worker(index: usize, shared: &Arc<Shared>) -> std::io::Result<Worker> {
         move || {
             IN_REGION.set(true);
             let mut seen = 0;
-            while let Some(region) = shared.next_region(seen, &parked) {
+            while let Some(region) = shared.next_region(index, seen, &parked) {
                 seen = region;
                 if shared.enter(region) {
                     shared.work();
@@ -160,14 +186,17 @@ fn start_worker(index: usize, shared: &Arc<Shared>) -> std::io::Result<Worker> {
 }
 
 impl Shared {
-    /// Waits for an open region later than `seen`; `None` at shutdown.
-    fn next_region(&self, seen: u64, parked: &AtomicBool) -> Option<u64> {
+    /// Waits for an open region later than `seen` that is for worker `index`; `None` at shutdown.
+    fn next_region(&self, index: usize, seen: u64, parked: &AtomicBool) -> Option<u64> {
         let ready = || {
             let gate = self.gate.load(Ordering::Acquire);
-            (gate & OPEN != 0 && gate / ONE_REGION != seen).then_some(gate / ONE_REGION)
+            let open = gate & OPEN != 0 && gate / ONE_REGION != seen;
+            (open && index <= self.workers.load(Ordering::Relaxed)).then_some(gate / ONE_REGION)
         };
         loop {
-            if let Some(region) = spin(|| self.shutdown.load(Ordering::Relaxed).then_some(u64::MAX).or_else(ready)) {
+            if let Some(region) =
+                spin(self.spin, || self.shutdown.load(Ordering::Relaxed).then_some(u64::MAX).or_else(ready))
+            {
                 return (region != u64::MAX).then_some(region);
             }
             parked.store(true, Ordering::Relaxed);
@@ -202,18 +231,20 @@ impl Shared {
         }
     }
 
-    /// Claims and runs tasks until none is left. The first panic ends the region early.
-    fn work(&self) {
+    /// Claims and runs tasks until none is left; returns how many. The first panic ends the region early.
+    fn work(&self) -> usize {
         // SAFETY: this thread is inside the region, or opened it and has not shut it: nobody writes to `region`.
-        let Some(region) = (unsafe { &*self.region.get() }) else { return };
+        let Some(region) = (unsafe { &*self.region.get() }) else { return 0 };
         // SAFETY: `run` keeps the closure alive until the region is shut and everybody has left.
         let task = unsafe { &*region.task };
+        let mut claimed = 0;
         let result = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 let index = self.next.fetch_add(1, Ordering::Relaxed);
                 if index >= region.tasks {
                     break;
                 }
+                claimed += 1;
                 task(index);
             }
         }));
@@ -222,12 +253,13 @@ impl Shared {
             self.next.store(usize::MAX / 2, Ordering::Relaxed);
             self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
         }
+        claimed
     }
 
     fn close_and_wait(&self) {
         self.gate.fetch_and(!OPEN, Ordering::AcqRel);
         let empty = || (self.gate.load(Ordering::SeqCst) & INSIDE_MASK == 0).then_some(());
-        if spin(empty).is_some() {
+        if spin(self.spin, empty).is_some() {
             return;
         }
         *self.waiter.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
@@ -239,8 +271,8 @@ impl Shared {
     }
 }
 
-/// Polls `ready` for [`SPIN`].
-fn spin<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
+/// Polls `ready` for so long.
+fn spin<T>(time: Duration, ready: impl Fn() -> Option<T>) -> Option<T> {
     let mut start = None;
     loop {
         for _ in 0..32 {
@@ -249,7 +281,7 @@ fn spin<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
             }
             std::hint::spin_loop();
         }
-        if start.get_or_insert_with(Instant::now).elapsed() > SPIN {
+        if start.get_or_insert_with(Instant::now).elapsed() > time {
             return None;
         }
     }

@@ -1,28 +1,49 @@
 //! Attention page by page with a running softmax: no matrix of scores, each page of K and V read once for all the
 //! queries that share it (the rows of a tile times the query heads of one KV head).
 //!
-//! Work is cut into (sequence, KV head, tile of rows, run of pages). Where a sequence is cut into several runs, each
-//! leaves its maximum, sum and unnormalised output, and the calling thread joins them.
+//! Pages are taken in runs of a fixed length, each from an empty softmax, and the runs of a row are joined in order. Who
+//! computes a run therefore changes no bit of the result: where there are few tiles, every run of theirs is an item of
+//! its own for the threads to share, and whoever delivers a tile's last one joins them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod bytes;
+mod halves;
+mod tile;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg(target_arch = "x86_64")]
-use super::avx512;
-use super::{AttentionInput, KvShape, PAGE_LEN, page, vectors};
+use super::input::AttentionInput;
+use super::page::{self, KvShape, KvType, PAGE_LEN};
 use crate::kernels::disjoint::DisjointSlice;
+#[cfg(target_arch = "x86_64")]
 use crate::kernels::level::Level;
-use crate::kernels::math::exp;
 use crate::kernels::pool::ThreadPool;
+use tile::{HeadPage, Tile, join};
 
 /// Queries that one tile holds at most, unless one row has more.
 const TILE_QUERIES: usize = 64;
-/// Pages in a run at least: shorter ones are not worth joining.
-const MIN_RUN: usize = 8;
+/// Pages in a run: joining costs less than a hundredth of them.
+const RUN_PAGES: usize = 16;
+/// Items for each thread, so that one that starts late or is held up leaves the rest to the others.
+const ITEMS_PER_THREAD: usize = 8;
 
-/// Whether these kernels can run here on pages of this shape.
-pub(super) fn supports(shape: &KvShape) -> bool {
-    Level::in_use() != Level::Portable && shape.head_dim.is_multiple_of(8)
+/// How one sequence is cut into items, and those into tiles of rows and KV heads.
+struct Cut {
+    /// Index of the sequence's first item.
+    first_item: usize,
+    /// The sequence's first row among all.
+    first_row: usize,
+    tile_rows: usize,
+    row_tiles: usize,
+    runs: usize,
+    /// Whether each run is an item of its own.
+    split: bool,
+    /// Where the sequence's partial results begin, and its counts of runs to come.
+    first_partial: usize,
+    first_pending: usize,
 }
 
 /// One unit of work.
@@ -31,58 +52,19 @@ struct Item {
     kv_head: usize,
     /// Rows of the sequence.
     rows: Range<usize>,
-    pages: Range<usize>,
-    /// Which run of its sequence this is, of `runs`.
-    run: usize,
-}
-
-/// How one sequence is cut.
-struct Cut {
-    /// Index of the sequence's first item.
-    first_item: usize,
-    /// The sequence's first row among all.
-    first_row: usize,
-    tile_rows: usize,
-    runs: usize,
-    /// Where the sequence's partial results begin.
-    first_partial: usize,
+    runs: Range<usize>,
+    /// Its tile's count of runs to come.
+    pending: usize,
 }
 
 #[derive(Default)]
 struct Plan {
     cuts: Vec<Cut>,
     items: usize,
-    /// Where the runs of cut sequences leave their results: per query `head_dim` outputs, a maximum, a sum.
+    /// Where the runs of split sequences leave their results: per query `head_dim` outputs, a maximum, a sum.
     partials: Vec<f32>,
-}
-
-/// One thread's state of an item. Queries are its rows, the heads that share a KV head together.
-#[derive(Default)]
-pub(super) struct Tile {
-    /// `(queries, head_dim)`, scaled by `1 / sqrt(head_dim)`.
-    pub(super) queries: Vec<f32>,
-    /// `(queries, PAGE_LEN)`: scores of a page, then their exponentials.
-    pub(super) weights: Vec<f32>,
-    /// `(queries, head_dim)`, not yet divided by the sum.
-    pub(super) output: Vec<f32>,
-    /// Largest score so far, and the sum of the exponentials relative to it.
-    pub(super) max: Vec<f32>,
-    pub(super) sum: Vec<f32>,
-    /// A page as f32, see `vectors`.
-    pub(super) widened: Vec<f32>,
-}
-
-impl Tile {
-    fn reset(&mut self, queries: usize, dim: usize) {
-        self.queries.clear();
-        self.weights.resize(queries * PAGE_LEN, 0.0);
-        self.output.clear();
-        self.output.resize(queries * dim, 0.0);
-        self.max.clear();
-        self.max.resize(queries, f32::NEG_INFINITY);
-        self.sum.clear();
-        self.sum.resize(queries, 0.0);
-    }
+    /// For each tile of split sequences, the runs not yet delivered.
+    pending: Vec<AtomicUsize>,
 }
 
 struct Call<'a> {
@@ -107,17 +89,26 @@ pub(super) fn attend(
     let call = Call { shape, num_heads, query, sequences };
     PLAN.with_borrow_mut(|plan| {
         call.plan(pool.threads(), plan);
-        let Plan { cuts, items, partials } = plan;
-        let shared_out = DisjointSlice::new(out);
-        let shared_partials = DisjointSlice::new(partials);
+        let threads = pool.threads();
+        let Plan { cuts, items, partials, pending } = plan;
+        let (out, partials) = (DisjointSlice::new(out), DisjointSlice::new(partials));
         pool.run(*items, &|index| {
             let (cut, item) = call.item(cuts, index);
             TILE.with_borrow_mut(|tile| {
-                call.attend_item(cut, &item, tile);
-                call.deliver(cut, &item, tile, &shared_out, &shared_partials);
+                // Not the next item but the one that this thread will have, if they all take turns.
+                let next = (index + threads < *items).then(|| call.item(cuts, index + threads).1);
+                call.attend_item(cut, &item, next.as_ref(), tile);
+                if !cut.split {
+                    call.deliver(cut, &item, tile, &out);
+                } else {
+                    call.deliver_part(cut, &item, tile, &partials);
+                    // Acquire and release: whoever counts down to the last sees what the others have delivered.
+                    if pending[item.pending].fetch_sub(1, Ordering::AcqRel) == 1 {
+                        call.join_parts(cut, &item, &partials, &out);
+                    }
+                }
             });
         });
-        call.join(cuts, partials, out);
     });
 }
 
@@ -128,20 +119,32 @@ impl Call<'_> {
 
     fn plan(&self, threads: usize, plan: &mut Plan) {
         plan.cuts.clear();
+        plan.pending.clear();
         let (mut items, mut first_row, mut partials) = (0, 0, 0);
         for sequence in self.sequences {
             let tile_rows = (TILE_QUERIES / self.group()).clamp(1, sequence.rows.max(1));
-            let tiles = sequence.rows.div_ceil(tile_rows) * self.shape.num_kv_heads;
-            let pages = (sequence.past_len + sequence.rows).div_ceil(PAGE_LEN);
-            // Joining costs time on one thread: only where the tiles alone would not keep the threads evenly busy.
-            let uneven = threads > 1 && tiles < 4 * threads && !tiles.is_multiple_of(threads);
-            let wanted = (4 * threads).div_ceil(tiles.max(1));
-            let runs = if uneven { wanted.min(pages / MIN_RUN).max(1) } else { 1 };
-            plan.cuts.push(Cut { first_item: items, first_row, tile_rows, runs, first_partial: partials });
-            items += tiles * runs;
+            let row_tiles = sequence.rows.div_ceil(tile_rows);
+            let tiles = row_tiles * self.shape.num_kv_heads;
+            let runs = (sequence.past_len + sequence.rows).div_ceil(RUN_PAGES * PAGE_LEN);
+            let split = threads > 1 && runs > 1 && tiles < ITEMS_PER_THREAD * threads;
+            let (first_partial, first_pending) = (partials, plan.pending.len());
+            plan.cuts.push(Cut {
+                first_item: items,
+                first_row,
+                tile_rows,
+                row_tiles,
+                runs,
+                split,
+                first_partial,
+                first_pending,
+            });
             first_row += sequence.rows;
-            if runs > 1 {
-                partials += sequence.rows * self.num_heads * runs * (self.shape.head_dim + 2);
+            if split {
+                items += tiles * runs;
+                partials += sequence.rows * self.num_heads * runs * self.partial_len();
+                plan.pending.extend((0..tiles).map(|_| AtomicUsize::new(runs)));
+            } else {
+                items += tiles;
             }
         }
         plan.items = items;
@@ -153,102 +156,129 @@ impl Call<'_> {
         let cut = &cuts[sequence];
         let input = &self.sequences[sequence];
         let index = index - cut.first_item;
-        let (run, index) = (index % cut.runs, index / cut.runs);
-        let tiles = input.rows.div_ceil(cut.tile_rows);
-        let (tile, kv_head) = (index % tiles, index / tiles);
+        let (tile, runs) =
+            if cut.split { (index / cut.runs, index % cut.runs..index % cut.runs + 1) } else { (index, 0..cut.runs) };
+        let (row_tile, kv_head) = (tile % cut.row_tiles, tile / cut.row_tiles);
         // The last tiles see the most keys: begin with them, so that the threads end together.
-        let first = (tiles - 1 - tile) * cut.tile_rows;
+        let first = (cut.row_tiles - 1 - row_tile) * cut.tile_rows;
         let rows = first..input.rows.min(first + cut.tile_rows);
-        let pages = (input.past_len + rows.end).div_ceil(PAGE_LEN);
-        let pages = run * pages / cut.runs..(run + 1) * pages / cut.runs;
-        (cut, Item { sequence, kv_head, rows, pages, run })
+        (cut, Item { sequence, kv_head, rows, runs, pending: cut.first_pending + tile })
     }
 
-    /// Leaves maxima, sums and unnormalised outputs of the item's queries in `tile`.
-    fn attend_item(&self, cut: &Cut, item: &Item, tile: &mut Tile) {
+    /// Leaves the softmaxes of the item's runs, joined, in `tile`; fetches the beginning of `next`.
+    fn attend_item(&self, cut: &Cut, item: &Item, next: Option<&Item>, tile: &mut Tile) {
         let (dim, group) = (self.shape.head_dim, self.group());
         let input = &self.sequences[item.sequence];
-        tile.reset(item.rows.len() * group, dim);
-        let scale = 1.0 / (dim as f32).sqrt();
+        tile.clear();
         for row in item.rows.clone() {
             let start = ((cut.first_row + row) * self.num_heads + item.kv_head * group) * dim;
-            tile.queries.extend(self.query[start..start + group * dim].iter().map(|x| x * scale));
+            tile.push(self.shape, &self.query[start..start + group * dim], input.past_len + row + 1);
         }
-        let head_bytes = page::head_bytes(self.shape);
-        let visible_to_first = input.past_len + item.rows.start + 1;
-        for page in item.pages.clone() {
-            let head = &input.pages[page][item.kv_head * head_bytes..(item.kv_head + 1) * head_bytes];
-            let visible =
-                |query: usize| (visible_to_first + query / group).saturating_sub(page * PAGE_LEN).min(PAGE_LEN);
-            // SAFETY: the level and `supports` found the instruction sets and the head size; `head` is one head's block of
-            // a page.
-            unsafe { attend_page(self.shape, head, &visible, tile) };
+        let pages = (input.past_len + item.rows.end).div_ceil(PAGE_LEN);
+        let last_page = pages.min(item.runs.end * RUN_PAGES).saturating_sub(1);
+        for run in item.runs.clone() {
+            tile.begin_run(dim);
+            for page in run * RUN_PAGES..pages.min((run + 1) * RUN_PAGES) {
+                let bytes = self.block(item, page);
+                let next = match next {
+                    _ if page < last_page => self.block(item, page + 1),
+                    Some(next) => self.block(next, next.runs.start * RUN_PAGES),
+                    None => bytes,
+                };
+                let page = HeadPage { shape: self.shape, bytes, next, start: page * PAGE_LEN };
+                // SAFETY: the level and `fits_vectors` found the instruction sets and the head size; the tile is of
+                // this shape.
+                unsafe { attend_page(&page, tile) };
+            }
+            tile.end_run(dim, run == item.runs.start);
         }
     }
 
-    /// Writes the item's normalised outputs, or its partial results if its sequence is cut into runs.
-    fn deliver(
-        &self,
-        cut: &Cut,
-        item: &Item,
-        tile: &Tile,
-        out: &DisjointSlice<'_, f32>,
-        partials: &DisjointSlice<'_, f32>,
-    ) {
-        let (dim, group) = (self.shape.head_dim, self.group());
-        for (q, output) in tile.output.chunks_exact(dim).enumerate() {
-            let row = cut.first_row + item.rows.start + q / group;
-            let head = row * self.num_heads + item.kv_head * group + q % group;
-            if cut.runs == 1 {
-                // SAFETY: each item has its own rows and heads.
-                let out = unsafe { out.slice(head * dim..(head + 1) * dim) };
-                let scale = 1.0 / tile.sum[q];
-                out.iter_mut().zip(output).for_each(|(out, x)| *out = x * scale);
-            } else {
-                // SAFETY: each item has its own rows, heads and run.
-                let partial = unsafe { partials.slice(self.partial(cut, head, item.run)) };
-                partial[..dim].copy_from_slice(output);
-                (partial[dim], partial[dim + 1]) = (tile.max[q], tile.sum[q]);
-            }
+    /// The block of the item's KV head in a page of its sequence.
+    fn block(&self, item: &Item, page: usize) -> &[u8] {
+        let head_bytes = page::head_bytes(self.shape);
+        &self.sequences[item.sequence].pages[page][item.kv_head * head_bytes..(item.kv_head + 1) * head_bytes]
+    }
+
+    /// The query heads of an item, counted over all rows, in the order of its tile.
+    fn heads(&self, cut: &Cut, item: &Item) -> impl Iterator<Item = usize> {
+        let (group, num_heads) = (self.group(), self.num_heads);
+        let first = (cut.first_row + item.rows.start) * num_heads + item.kv_head * group;
+        (0..item.rows.len() * group).map(move |q| first + q / group * num_heads + q % group)
+    }
+
+    /// Writes the item's outputs.
+    fn deliver(&self, cut: &Cut, item: &Item, tile: &Tile, out: &DisjointSlice<'_, f32>) {
+        let dim = self.shape.head_dim;
+        for (q, head) in self.heads(cut, item).enumerate() {
+            // SAFETY: each item has its own rows and heads.
+            let out = unsafe { out.slice(head * dim..(head + 1) * dim) };
+            divide(&tile.joined.output[q * dim..(q + 1) * dim], tile.joined.sum[q], out);
         }
+    }
+
+    /// Writes the softmaxes of the item's one run.
+    fn deliver_part(&self, cut: &Cut, item: &Item, tile: &Tile, partials: &DisjointSlice<'_, f32>) {
+        let dim = self.shape.head_dim;
+        for (q, head) in self.heads(cut, item).enumerate() {
+            // SAFETY: each item has its own rows, heads and run.
+            let partial = unsafe { partials.slice(self.partial(cut, head, item.runs.start)) };
+            partial[..dim].copy_from_slice(&tile.joined.output[q * dim..(q + 1) * dim]);
+            (partial[dim], partial[dim + 1]) = (tile.joined.max[q], tile.joined.sum[q]);
+        }
+    }
+
+    /// Joins the runs of the item's tile, all of them delivered, and writes its outputs.
+    fn join_parts(&self, cut: &Cut, item: &Item, partials: &DisjointSlice<'_, f32>, out: &DisjointSlice<'_, f32>) {
+        let dim = self.shape.head_dim;
+        for head in self.heads(cut, item) {
+            // SAFETY: the tile's items are done but for this one, and nobody else has its rows and heads; the runs of a
+            // head differ.
+            let (first, out) =
+                unsafe { (partials.slice(self.partial(cut, head, 0)), out.slice(head * dim..(head + 1) * dim)) };
+            let (output, rest) = first.split_at_mut(dim);
+            let (max, sum) = rest.split_at_mut(1);
+            for run in 1..cut.runs {
+                // SAFETY: as above.
+                let other = unsafe { partials.slice(self.partial(cut, head, run)) };
+                join((&mut *output, &mut max[0], &mut sum[0]), (&other[..dim], other[dim], other[dim + 1]));
+            }
+            divide(output, sum[0], out);
+        }
+    }
+
+    fn partial_len(&self) -> usize {
+        self.shape.head_dim + 2
     }
 
     /// The partial result of a run of a query head (counted over all rows): output, maximum, sum.
     fn partial(&self, cut: &Cut, head: usize, run: usize) -> Range<usize> {
-        let len = self.shape.head_dim + 2;
+        let len = self.partial_len();
         let index = (head - cut.first_row * self.num_heads) * cut.runs + run;
         cut.first_partial + index * len..cut.first_partial + (index + 1) * len
     }
-
-    fn join(&self, cuts: &[Cut], partials: &[f32], out: &mut [f32]) {
-        let dim = self.shape.head_dim;
-        for (cut, sequence) in cuts.iter().zip(self.sequences).filter(|(cut, _)| cut.runs > 1) {
-            for head in cut.first_row * self.num_heads..(cut.first_row + sequence.rows) * self.num_heads {
-                let partial = |run: usize| &partials[self.partial(cut, head, run)];
-                let max = (0..cut.runs).map(|run| partial(run)[dim]).fold(f32::NEG_INFINITY, f32::max);
-                let weight = |run: usize| exp(partial(run)[dim] - max);
-                let sum: f32 = (0..cut.runs).map(|run| weight(run) * partial(run)[dim + 1]).sum();
-                let out = &mut out[head * dim..(head + 1) * dim];
-                out.fill(0.0);
-                for run in 0..cut.runs {
-                    let weight = weight(run) / sum;
-                    out.iter_mut().zip(partial(run)).for_each(|(out, x)| *out += weight * x);
-                }
-            }
-        }
-    }
 }
 
-/// Takes one head's page into `tile`, see [`vectors::attend_page`].
+fn divide(output: &[f32], sum: f32, out: &mut [f32]) {
+    let scale = 1.0 / sum;
+    out.iter_mut().zip(output).for_each(|(out, x)| *out = x * scale);
+}
+
+/// Takes one head's page into the softmax of `tile`.
 ///
 /// # Safety
-/// As there.
-unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
+/// The level's instruction sets; the head size is a multiple of 8; `page` and `tile` are of one shape.
+unsafe fn attend_page(page: &HeadPage<'_>, tile: &mut Tile) {
     #[cfg(target_arch = "x86_64")]
-    if Level::in_use() == Level::Avx512 && avx512::takes(shape, tile.max.len()) {
+    if Level::in_use() == Level::Avx512 && avx512::takes(page.shape, tile.len()) {
         // SAFETY: the caller's promise, and the level has AVX-512.
-        return unsafe { avx512::attend_page(shape, head, visible, tile) };
+        return unsafe { avx512::attend_page(page, tile) };
     }
     // SAFETY: the caller's promise.
-    unsafe { vectors::attend_page(shape, head, visible, tile) };
+    unsafe {
+        match page.shape.kv_type {
+            KvType::F16 => halves::attend_page(page, tile),
+            KvType::Q8_0 => bytes::attend_page(page, tile),
+        }
+    }
 }

@@ -1,24 +1,57 @@
-//! How one head's keys and values lie in a page, and how they get there.
+//! The shape of cached keys and values, and how those of one head lie in a page.
 //!
-//! A page of one layer is one block per KV head after another, so that a thread that owns a head reads one stream:
+//! A page of one layer is one block per KV head after another, so that a thread that owns a head reads one stream. Keys
+//! and values of a block take as many bytes, and every 32 positions of an element (of two elements in Q8_0) are a cache
+//! line:
 //!
 //! ```text
-//! F16   keys    f16 [PAGE_LEN / 8][head_dim][8 positions]
+//! F16   keys    f16 [head_dim][PAGE_LEN]
 //!       values  f16 [PAGE_LEN][head_dim]
-//! Q8_0  keys    i8  [PAGE_LEN / 8][dim4 / 4][8 positions][4 elements]   dim4: head_dim rounded up to 4, zeros behind
-//!       scales  f16 [PAGE_LEN / 8][blocks][8 positions]                 blocks: of 32 elements, the last may be shorter
-//!       values  i8  [PAGE_LEN][head_dim]
-//!       scales  f16 [PAGE_LEN][blocks]
+//! Q8_0  keys    i8  [dim2 / 2][PAGE_LEN][2 elements]    dim2: head_dim rounded up to 2, zeros behind
+//!       scales  f16 [blocks][PAGE_LEN]                  blocks: of 32 elements, the last may be shorter
+//!       values  i8  [PAGE_LEN / 2][dim2][2 positions]
+//!       scales  f16 [blocks][PAGE_LEN]
 //! ```
+//!
+//! Pairs of bytes are what one instruction multiplies and adds once they are widened to 16 bits.
 
 use half::f16;
 
-use super::{KvShape, KvType, PAGE_LEN};
+use crate::kernels::level::Level;
 
-/// Positions whose keys are interleaved.
-pub(super) const GROUP: usize = 8;
+/// Number format of cached keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum KvType {
+    #[default]
+    F16,
+    Q8_0,
+}
+
+/// Positions in one page of the KV cache.
+pub const PAGE_LEN: usize = 32;
+
+/// Shape of the keys and values of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KvShape {
+    pub num_kv_heads: usize,
+    pub head_dim: usize,
+    pub kv_type: KvType,
+}
+
 /// Elements that share one scale in Q8_0.
 pub(super) const BLOCK: usize = 32;
+
+impl KvShape {
+    /// Bytes of one page of one layer: keys and values of `PAGE_LEN` positions, in the kernel's own layout.
+    pub fn page_layer_bytes(&self) -> usize {
+        self.num_kv_heads * head_bytes(self)
+    }
+
+    /// Whether the kernels in vectors of eight numbers can run here on pages of this shape.
+    pub(super) fn fits_vectors(&self) -> bool {
+        Level::in_use() != Level::Portable && self.head_dim.is_multiple_of(8)
+    }
+}
 
 pub(super) fn blocks(shape: &KvShape) -> usize {
     shape.head_dim.div_ceil(BLOCK)
@@ -34,20 +67,12 @@ pub(super) struct Offsets {
 }
 
 pub(super) fn offsets(shape: &KvShape) -> Offsets {
-    let dim = shape.head_dim;
-    match shape.kv_type {
-        KvType::F16 => {
-            let keys = PAGE_LEN * dim * 2;
-            Offsets { key_scales: keys, values: keys, value_scales: 2 * keys, end: 2 * keys }
-        }
-        KvType::Q8_0 => {
-            let key_scales = PAGE_LEN * dim.next_multiple_of(4);
-            let scales = PAGE_LEN * blocks(shape) * 2;
-            let values = key_scales + scales;
-            let value_scales = values + PAGE_LEN * dim;
-            Offsets { key_scales, values, value_scales, end: value_scales + scales }
-        }
-    }
+    let (numbers, scales) = match shape.kv_type {
+        KvType::F16 => (PAGE_LEN * shape.head_dim * 2, 0),
+        KvType::Q8_0 => (PAGE_LEN * dim2(shape), PAGE_LEN * blocks(shape) * 2),
+    };
+    let values = numbers + scales;
+    Offsets { key_scales: numbers, values, value_scales: values + numbers, end: 2 * values }
 }
 
 /// Bytes of one head in a page.
@@ -55,45 +80,62 @@ pub(super) fn head_bytes(shape: &KvShape) -> usize {
     offsets(shape).end
 }
 
-/// Writes one head's `key` and `value` (`head_dim` each) at `position` of its block `head`.
-pub(super) fn store(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    if super::flash::supports(shape) {
-        // SAFETY: `supports` found the instruction sets, and heads are whole vectors.
-        return unsafe { super::vectors::store(shape, head, position, key, value) };
-    }
-    store_plain(shape, head, position, key, value);
+fn dim2(shape: &KvShape) -> usize {
+    shape.head_dim.next_multiple_of(2)
 }
 
-/// [`store`] for any processor.
-pub(super) fn store_plain(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
-    let dim = shape.head_dim;
+/// Where element `i` of the key of `position` lies in a block, and of its value.
+fn key_at(shape: &KvShape, position: usize, i: usize) -> usize {
+    match shape.kv_type {
+        KvType::F16 => (i * PAGE_LEN + position) * 2,
+        KvType::Q8_0 => (i / 2 * PAGE_LEN + position) * 2 + i % 2,
+    }
+}
+
+fn value_at(shape: &KvShape, position: usize, i: usize) -> usize {
+    let values = offsets(shape).values;
+    match shape.kv_type {
+        KvType::F16 => values + (position * shape.head_dim + i) * 2,
+        KvType::Q8_0 => values + (position / 2 * dim2(shape) + i) * 2 + position % 2,
+    }
+}
+
+/// Where the scale of `block` of a position lies among the scales that begin at `scales`.
+fn scale_at(scales: usize, position: usize, block: usize) -> usize {
+    scales + (block * PAGE_LEN + position) * 2
+}
+
+/// Writes one head's `key` and `value` (`head_dim` each) at `position` of its block `head`, on any processor.
+pub(super) fn store(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
     let offsets = offsets(shape);
-    let (group, lane) = (position / GROUP, position % GROUP);
+    store_row(shape, head, key, |i| key_at(shape, position, i), |block| scale_at(offsets.key_scales, position, block));
+    store_row(
+        shape,
+        head,
+        value,
+        |i| value_at(shape, position, i),
+        |block| scale_at(offsets.value_scales, position, block),
+    );
+}
+
+fn store_row(
+    shape: &KvShape,
+    head: &mut [u8],
+    row: &[f32],
+    at: impl Fn(usize) -> usize,
+    scale_at: impl Fn(usize) -> usize,
+) {
     match shape.kv_type {
         KvType::F16 => {
-            for (i, &x) in key.iter().enumerate() {
-                put_f16(head, ((group * dim + i) * GROUP + lane) * 2, x);
-            }
-            for (i, &x) in value.iter().enumerate() {
-                put_f16(head, offsets.values + (position * dim + i) * 2, x);
+            for (i, &x) in row.iter().enumerate() {
+                put_f16(head, at(i), x);
             }
         }
         KvType::Q8_0 => {
-            let dim4 = dim.next_multiple_of(4);
-            for (block, key) in key.chunks(BLOCK).enumerate() {
-                let scale_at = offsets.key_scales + ((group * blocks(shape) + block) * GROUP + lane) * 2;
-                let scale = put_f16(head, scale_at, absolute_max(key) / 127.0);
-                for (i, &x) in key.iter().enumerate() {
-                    let i = block * BLOCK + i;
-                    head[group * GROUP * dim4 + (i / 4 * GROUP + lane) * 4 + i % 4] = quantized(x, scale);
-                }
-            }
-            for (block, value) in value.chunks(BLOCK).enumerate() {
-                let scale_at = offsets.value_scales + (position * blocks(shape) + block) * 2;
-                let scale = put_f16(head, scale_at, absolute_max(value) / 127.0);
-                for (i, &x) in value.iter().enumerate() {
-                    head[offsets.values + position * dim + block * BLOCK + i] = quantized(x, scale);
+            for (block, row) in row.chunks(BLOCK).enumerate() {
+                let scale = put_f16(head, scale_at(block), absolute_max(row) / 127.0);
+                for (i, &x) in row.iter().enumerate() {
+                    head[at(block * BLOCK + i)] = quantized(x, scale);
                 }
             }
         }
@@ -102,32 +144,24 @@ pub(super) fn store_plain(shape: &KvShape, head: &mut [u8], position: usize, key
 
 /// Reads one position's key of one head back into `out` (`head_dim`).
 pub(super) fn load_key(shape: &KvShape, head: &[u8], position: usize, out: &mut [f32]) {
-    let dim = shape.head_dim;
-    let (group, lane) = (position / GROUP, position % GROUP);
+    let scales = offsets(shape).key_scales;
     for (i, out) in out.iter_mut().enumerate() {
-        *out = match shape.kv_type {
-            KvType::F16 => get_f16(head, ((group * dim + i) * GROUP + lane) * 2),
-            KvType::Q8_0 => {
-                let scales = offsets(shape).key_scales + group * blocks(shape) * GROUP * 2;
-                let q = head[group * GROUP * dim.next_multiple_of(4) + (i / 4 * GROUP + lane) * 4 + i % 4];
-                get_f16(head, scales + (i / BLOCK * GROUP + lane) * 2) * f32::from(q.cast_signed())
-            }
-        };
+        *out = number(shape, head, key_at(shape, position, i), scale_at(scales, position, i / BLOCK));
     }
 }
 
 /// Reads one position's value of one head back into `out` (`head_dim`).
 pub(super) fn load_value(shape: &KvShape, head: &[u8], position: usize, out: &mut [f32]) {
-    let dim = shape.head_dim;
-    let offsets = offsets(shape);
+    let scales = offsets(shape).value_scales;
     for (i, out) in out.iter_mut().enumerate() {
-        *out = match shape.kv_type {
-            KvType::F16 => get_f16(head, offsets.values + (position * dim + i) * 2),
-            KvType::Q8_0 => {
-                let scale = get_f16(head, offsets.value_scales + (position * blocks(shape) + i / BLOCK) * 2);
-                scale * f32::from(head[offsets.values + position * dim + i].cast_signed())
-            }
-        };
+        *out = number(shape, head, value_at(shape, position, i), scale_at(scales, position, i / BLOCK));
+    }
+}
+
+fn number(shape: &KvShape, head: &[u8], at: usize, scale_at: usize) -> f32 {
+    match shape.kv_type {
+        KvType::F16 => get_f16(head, at),
+        KvType::Q8_0 => get_f16(head, scale_at) * f32::from(head[at].cast_signed()),
     }
 }
 

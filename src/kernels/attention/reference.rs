@@ -1,6 +1,7 @@
 //! Plain attention, one query row and head at a time: what the fast kernels are tested against.
 
-use super::{AttentionInput, KvShape, PAGE_LEN, page};
+use super::input::AttentionInput;
+use super::page::{self, KvShape, PAGE_LEN};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::pool::ThreadPool;
 

@@ -1,9 +1,12 @@
 //! Rotating new queries and keys, and storing keys and values: each task has some KV heads, their columns of the rows
 //! and their blocks of every page to itself.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vectors;
+
 use std::ops::Range;
 
-use super::{KvShape, PAGE_LEN, page};
+use super::page::{self, KvShape, PAGE_LEN};
 use crate::kernels::disjoint::DisjointSlice;
 use crate::kernels::ops::{self, RopeStyle};
 use crate::kernels::pool::ThreadPool;
@@ -34,6 +37,30 @@ pub struct Rotation<'a> {
     /// `(m, rope_dim / 2)` each
     pub cos: &'a [f32],
     pub sin: &'a [f32],
+}
+
+impl KvShape {
+    /// Writes the (already rotated) `key` and the `value` (each `num_kv_heads * head_dim`) of the position
+    /// `position_in_page` into one layer's page bytes.
+    pub fn store(&self, page_layer: &mut [u8], position_in_page: usize, key: &[f32], value: &[f32]) {
+        assert!(position_in_page < PAGE_LEN, "position {position_in_page} lies outside a page of {PAGE_LEN}");
+        assert_eq!(page_layer.len(), self.page_layer_bytes(), "a page of one layer has the wrong size");
+        assert!(key.len() == value.len() && key.len() == self.num_kv_heads * self.head_dim, "key or value size");
+        let heads = key.chunks_exact(self.head_dim).zip(value.chunks_exact(self.head_dim));
+        for (head_page, (key, value)) in page_layer.chunks_exact_mut(page::head_bytes(self)).zip(heads) {
+            store_head(self, head_page, position_in_page, key, value);
+        }
+    }
+}
+
+/// Writes one head's `key` and `value` (`head_dim` each) at `position` of its block `head`.
+fn store_head(shape: &KvShape, head: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if shape.fits_vectors() {
+        // SAFETY: `fits_vectors` found the instruction sets, and heads are whole vectors.
+        return unsafe { vectors::store(shape, head, position, key, value) };
+    }
+    page::store(shape, head, position, key, value);
 }
 
 /// Fewer rows than this are not worth waking another thread for.
@@ -90,7 +117,7 @@ pub fn rotate_and_store(
                     )
                 };
                 ops::rope(rotation.style, key, cos, sin);
-                page::store(shape, block, position, key, value);
+                store_head(shape, block, position, key, value);
             }
             if sequence.queries.contains(&index) {
                 let (from, len) = (heads.start * group, heads.len() * group * dim);

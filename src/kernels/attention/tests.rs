@@ -69,6 +69,11 @@ fn check(kv_type: KvType, (num_heads, num_kv_heads, head_dim): (usize, usize, us
         definition(&shape, num_heads, &query[range.clone()], cached, past_len, &mut expected[range.clone()]);
         start = range.end;
     }
+    let mut plain = vec![f32::NAN; query.len()];
+    reference::attend(&ThreadPool::new(1), &shape, num_heads, &query, &inputs, &mut plain);
+    for (index, (found, plain)) in found.iter().zip(&plain).enumerate() {
+        assert!((found - plain).abs() < 5e-4, "{kv_type:?} {sequences:?} {index}: {found}, in plain Rust {plain}");
+    }
     // Keys and values are unit Gaussians. f16 keeps 11 bits; q8_0 has steps of about 2.5 / 127, which moves the
     // scores and the values by a few per cent of one value each.
     let tolerance = if kv_type == KvType::F16 { 4e-3 } else { 6e-2 };
@@ -91,6 +96,36 @@ fn attention_matches_its_definition() {
 }
 
 #[test]
+fn neither_batches_nor_threads_change_a_bit() {
+    for kv_type in [KvType::F16, KvType::Q8_0] {
+        for (num_heads, num_kv_heads, head_dim) in [(2, 2, 96), (6, 2, 128), (9, 3, 64), (1, 1, 40)] {
+            let shape = KvShape { num_kv_heads, head_dim, kv_type };
+            let (past_len, rows, row_width) = (1100, 13, num_heads * head_dim);
+            let random = &mut Random::new(5);
+            let cached = Cached::new(&shape, past_len + rows, random);
+            let pages: Vec<&[u8]> = cached.pages.iter().map(Vec::as_slice).collect();
+            let query = random.gaussians(rows * row_width);
+            let attend_from = |pool: &ThreadPool, first: usize, rows: usize| {
+                let query = &query[first * row_width..(first + rows) * row_width];
+                let mut out = vec![f32::NAN; query.len()];
+                let input = AttentionInput { pages: &pages, past_len: past_len + first, rows };
+                attend(pool, &shape, num_heads, query, &[input], &mut out);
+                out
+            };
+            let expected = attend_from(&ThreadPool::new(1), 0, rows);
+            let pool = ThreadPool::new(3);
+            assert!(attend_from(&pool, 0, rows) == expected, "{shape:?} on three threads");
+            for batch in [1, 2, 3, 5] {
+                let firsts = (0..rows).step_by(batch);
+                let found: Vec<f32> =
+                    firsts.flat_map(|first| attend_from(&pool, first, batch.min(rows - first))).collect();
+                assert!(found == expected, "{shape:?}, {batch} rows at a time");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_way_to_store_gives_the_same_bytes() {
     for kv_type in [KvType::F16, KvType::Q8_0] {
         for head_dim in [8, 40, 96, 128] {
@@ -106,7 +141,7 @@ fn every_way_to_store_gives_the_same_bytes() {
                     _ => {}
                 }
                 shape.store(&mut found, position, &key, &value);
-                page::store_plain(&shape, &mut expected, position, &key, &value);
+                page::store(&shape, &mut expected, position, &key, &value);
             }
             assert_eq!(found, expected, "{kv_type:?} {head_dim}");
         }

@@ -6,8 +6,11 @@ use crate::kernels::math::{LN_2_HIGH, LN_2_LOW, POLYNOMIAL, ROUND, SMALLEST};
 
 pub(in super::super) type Lanes = __m256;
 
-/// A dword of each of 8 positions.
-pub(in super::super) type Dwords = __m256i;
+/// Sixteen words of 16 bits: eight pairs.
+pub(in super::super) type Words = __m256i;
+
+/// Eight sums of 32 bits.
+pub(in super::super) type Sums = __m256i;
 
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -56,32 +59,70 @@ pub(in super::super) unsafe fn load_half(at: *const u8) -> f32 {
     _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
 }
 
-/// Eight signed bytes.
+/// Sixteen signed bytes.
 ///
 /// # Safety
-/// 8 readable bytes.
+/// 16 readable bytes.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Lanes {
+pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Words {
     // SAFETY: the caller's promise.
-    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(at.cast()) }))
+    _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(at.cast()) })
 }
 
+/// The pair at `at`, eight times.
+///
 /// # Safety
-/// 32 readable bytes.
+/// 2 readable words.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in super::super) unsafe fn load_dwords(at: *const u8) -> Dwords {
+pub(in super::super) unsafe fn splat_pair(at: *const i16) -> Words {
     // SAFETY: the caller's promise.
-    unsafe { _mm256_loadu_si256(at.cast()) }
+    _mm256_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
 }
 
-/// Byte `byte` of each dword, signed.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in super::super) fn byte_of(dwords: Dwords, byte: usize) -> Lanes {
-    let top = _mm256_sll_epi32(dwords, _mm_cvtsi32_si128(24 - 8 * byte as i32));
-    _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(top))
+pub(in super::super) fn zero_words() -> Words {
+    _mm256_setzero_si256()
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in super::super) fn zero_sums() -> Sums {
+    _mm256_setzero_si256()
+}
+
+/// `sums` and, of each pair, the two products of `a` and `b`.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in super::super) fn add_products(a: Words, b: Words, sums: Sums) -> Sums {
+    _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in super::super) fn to_floats(sums: Sums) -> Lanes {
+    _mm256_cvtepi32_ps(sums)
+}
+
+/// The nearest integers, to even, of numbers within the range of 16 bits.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
+    let integers = _mm256_cvtps_epi32(x);
+    let mut words = [0; 8];
+    let packed = _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256::<1>(integers));
+    // SAFETY: 16 bytes.
+    unsafe { _mm_storeu_si128(words.as_mut_ptr().cast(), packed) };
+    words
+}
+
+/// Fetches the cache line of `at`, which may lie anywhere.
+#[inline]
+pub(in super::super) fn prefetch(at: *const u8) {
+    // SAFETY: a prefetch does not fault, and every x86-64 processor has the instruction.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
 
 /// The nearest f16, to even, of numbers within their range.
@@ -94,14 +135,17 @@ pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     halves
 }
 
-/// The nearest integers, to even, held within +-127; two dwords of bytes.
+/// The nearest integers, to even, held within +-127; pairs of bytes.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 4]; 2] {
+pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 2]; 4] {
     let integers = _mm256_cvtps_epi32(min(x, splat(127.0)));
-    let words = _mm256_packs_epi32(integers, integers);
-    let bytes = _mm256_max_epi8(_mm256_packs_epi16(words, words), _mm256_set1_epi8(-127));
-    [_mm256_extract_epi32::<0>(bytes).to_le_bytes(), _mm256_extract_epi32::<4>(bytes).to_le_bytes()]
+    let words = _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256::<1>(integers));
+    let held = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(-127));
+    let mut bytes = [[0; 2]; 4];
+    // SAFETY: 8 bytes.
+    unsafe { _mm_storel_epi64(bytes.as_mut_ptr().cast(), held) };
+    bytes
 }
 
 #[target_feature(enable = "avx2")]

@@ -11,9 +11,13 @@ use crate::kernels::math::{LN_2_HIGH, LN_2_LOW, POLYNOMIAL, ROUND, SMALLEST};
 #[derive(Clone, Copy)]
 pub(in super::super) struct Lanes(float32x4_t, float32x4_t);
 
-/// A dword of each of 8 positions.
+/// Sixteen words of 16 bits: eight pairs.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Dwords(int32x4_t, int32x4_t);
+pub(in super::super) struct Words(int16x8_t, int16x8_t);
+
+/// Eight sums of 32 bits.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Sums(int32x4_t, int32x4_t);
 
 /// Four f16.
 ///
@@ -89,36 +93,74 @@ pub(in super::super) unsafe fn load_half(at: *const u8) -> f32 {
     }
 }
 
-/// Eight signed bytes.
+/// Sixteen signed bytes.
 ///
 /// # Safety
-/// 8 readable bytes.
+/// 16 readable bytes.
 #[inline]
-pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Lanes {
+pub(in super::super) unsafe fn load_bytes(at: *const u8) -> Words {
     // SAFETY: the caller's promise.
     unsafe {
-        let words = vmovl_s8(vreinterpret_s8_u8(vld1_u8(at)));
-        Lanes(vcvtq_f32_s32(vmovl_s16(vget_low_s16(words))), vcvtq_f32_s32(vmovl_high_s16(words)))
+        let bytes = vreinterpretq_s8_u8(vld1q_u8(at));
+        Words(vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes))
     }
 }
 
+/// The pair at `at`, eight times.
+///
 /// # Safety
-/// 32 readable bytes.
+/// 2 readable words.
 #[inline]
-pub(in super::super) unsafe fn load_dwords(at: *const u8) -> Dwords {
+pub(in super::super) unsafe fn splat_pair(at: *const i16) -> Words {
     // SAFETY: the caller's promise.
-    unsafe { Dwords(vreinterpretq_s32_u8(vld1q_u8(at)), vreinterpretq_s32_u8(vld1q_u8(at.add(16)))) }
+    let pairs = unsafe { vreinterpretq_s16_s32(vdupq_n_s32(at.cast::<i32>().read_unaligned())) };
+    Words(pairs, pairs)
 }
 
-/// Byte `byte` of each dword, signed.
 #[inline]
-pub(in super::super) fn byte_of(dwords: Dwords, byte: usize) -> Lanes {
+pub(in super::super) fn zero_words() -> Words {
     // SAFETY: NEON.
+    unsafe { Words(vdupq_n_s16(0), vdupq_n_s16(0)) }
+}
+
+#[inline]
+pub(in super::super) fn zero_sums() -> Sums {
+    // SAFETY: NEON.
+    unsafe { Sums(vdupq_n_s32(0), vdupq_n_s32(0)) }
+}
+
+/// `sums` and, of each pair, the two products of `a` and `b`.
+#[inline]
+pub(in super::super) fn add_products(a: Words, b: Words, sums: Sums) -> Sums {
+    // SAFETY: NEON.
+    let products = |a, b| unsafe { vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b)) };
+    // SAFETY: NEON.
+    unsafe { Sums(vaddq_s32(sums.0, products(a.0, b.0)), vaddq_s32(sums.1, products(a.1, b.1))) }
+}
+
+#[inline]
+pub(in super::super) fn to_floats(sums: Sums) -> Lanes {
+    // SAFETY: NEON.
+    unsafe { Lanes(vcvtq_f32_s32(sums.0), vcvtq_f32_s32(sums.1)) }
+}
+
+/// The nearest integers, to even, of numbers within the range of 16 bits.
+#[inline]
+pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
+    let mut words = [0; 8];
+    // SAFETY: NEON; 16 bytes.
     unsafe {
-        let left = vdupq_n_s32(24 - 8 * byte as i32);
-        let widened = |dwords| vcvtq_f32_s32(vshrq_n_s32::<24>(vshlq_s32(dwords, left)));
-        Lanes(widened(dwords.0), widened(dwords.1))
+        let packed = vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x.0)), vqmovn_s32(vcvtnq_s32_f32(x.1)));
+        vst1q_s16(words.as_mut_ptr(), packed);
     }
+    words
+}
+
+/// Fetches the cache line of `at`, which may lie anywhere.
+#[inline]
+pub(in super::super) fn prefetch(at: *const u8) {
+    // SAFETY: a prefetch does not fault.
+    unsafe { asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly)) };
 }
 
 /// The nearest f16, to even, of numbers within their range.
@@ -133,10 +175,10 @@ pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     halves
 }
 
-/// The nearest integers, to even, held within +-127; two dwords of bytes.
+/// The nearest integers, to even, held within +-127; pairs of bytes.
 #[inline]
-pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 4]; 2] {
-    let mut bytes = [[0; 4]; 2];
+pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 2]; 4] {
+    let mut bytes = [[0; 2]; 4];
     // SAFETY: NEON; 8 bytes.
     unsafe {
         let words = vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x.0)), vqmovn_s32(vcvtnq_s32_f32(x.1)));

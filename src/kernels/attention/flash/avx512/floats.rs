@@ -1,42 +1,34 @@
-//! One page of attention for many queries with AVX-512: the page, widened to f32 once, meets tiles of 8 queries.
+//! A page of f16 for many queries: the page, widened to f32 once, meets tiles of 8 queries.
 //!
-//! Scores take all 32 positions of a page in two vectors, outputs three vectors of the head at a time. Few queries are
-//! bound by memory and stay with `vectors`.
+//! Scores take all 32 positions of a page in two vectors, outputs three vectors of the head at a time.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
 use std::arch::x86_64::*;
 
-use super::flash::Tile;
-use super::page::GROUP;
-use super::vectors::{soften_tile, widened};
-use super::{KvShape, PAGE_LEN};
+use super::super::super::page::PAGE_LEN;
+use super::super::halves::widened;
+use super::super::tile::{HeadPage, Tile};
+use super::{LANES, query_tiles};
 
-/// Numbers in a vector.
-const LANES: usize = 16;
 /// Vectors of a page's scores.
 const SCORES: usize = PAGE_LEN / LANES;
-/// From how many queries on these kernels are faster than those of `vectors`.
-const MIN_QUERIES: usize = 8;
+/// From how many queries on these kernels are faster than those of `flash::halves`.
+pub(super) const MIN_QUERIES: usize = 8;
 
-/// Whether these kernels take a page of this shape for so many queries.
-pub(super) fn takes(shape: &KvShape, queries: usize) -> bool {
-    queries >= MIN_QUERIES && shape.head_dim.is_multiple_of(LANES)
-}
-
-/// As [`super::vectors::attend_page`], for what [`takes`] says.
+/// As `avx512::attend_page`.
 ///
 /// # Safety
-/// As there, and AVX-512; `takes` is true.
+/// As there.
 #[target_feature(enable = "avx2,fma,f16c,avx512f")]
-pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(usize) -> usize, tile: &mut Tile) {
-    let (dim, queries) = (shape.head_dim, tile.max.len());
+pub(super) unsafe fn attend_page(page: &HeadPage<'_>, tile: &mut Tile) {
+    let dim = page.shape.head_dim;
     // SAFETY: the caller's promise.
-    let page = unsafe { widened(shape, head, tile) };
-    let (keys, values) = (page.as_ptr(), page[PAGE_LEN * dim..].as_ptr());
-    // SAFETY: the tile holds `queries` rows of each of its parts, the page `PAGE_LEN * dim` keys and as many values.
+    let wide = unsafe { widened(page, tile) };
+    let (keys, values) = (wide.as_ptr(), wide[PAGE_LEN * dim..].as_ptr());
+    // SAFETY: the tile holds as many rows of each of its parts, the page `PAGE_LEN * dim` keys and as many values.
     unsafe {
-        for (first, count) in query_tiles(queries) {
+        for (first, count) in query_tiles(tile.len()) {
             let query = tile.queries.as_ptr().add(first * dim);
             let weights = tile.weights.as_mut_ptr().add(first * PAGE_LEN);
             match count {
@@ -46,10 +38,10 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
                 _ => scores::<8>(keys, dim, query, weights),
             }
         }
-        let positions = soften_tile(dim, visible, tile);
-        for (first, count) in query_tiles(queries) {
+        let positions = tile.update_softmax(dim, page.start);
+        for (first, count) in query_tiles(tile.len()) {
             let weights = tile.weights.as_ptr().add(first * PAGE_LEN);
-            let output = tile.output.as_mut_ptr().add(first * dim);
+            let output = tile.run.output.as_mut_ptr().add(first * dim);
             match count {
                 1 => accumulate_strips::<1>(values, dim, weights, positions, output),
                 2 => accumulate_strips::<2>(values, dim, weights, positions, output),
@@ -58,21 +50,7 @@ pub(super) unsafe fn attend_page(shape: &KvShape, head: &[u8], visible: &dyn Fn(
             }
         }
     }
-    tile.widened = page;
-}
-
-/// Cuts `queries` into tiles of 8 and the rest into powers of two: (first, count).
-fn query_tiles(queries: usize) -> impl Iterator<Item = (usize, usize)> {
-    let mut first = 0;
-    std::iter::from_fn(move || {
-        let count = match queries - first {
-            0 => return None,
-            8.. => 8,
-            few => 1 << few.ilog2(),
-        };
-        first += count;
-        Some((first - count, count))
-    })
+    tile.widened = wide;
 }
 
 /// `scores (Q, PAGE_LEN) = query (Q, dim) x keys^T`.
@@ -82,13 +60,12 @@ fn query_tiles(queries: usize) -> impl Iterator<Item = (usize, usize)> {
 #[target_feature(enable = "avx512f")]
 unsafe fn scores<const Q: usize>(keys: *const f32, dim: usize, query: *const f32, scores: *mut f32) {
     let mut sums = [[_mm512_setzero_ps(); SCORES]; Q];
-    // SAFETY: `dim` elements of each query, 4 groups of `dim` vectors of 8 keys, `Q` pages of scores.
+    // SAFETY: `dim` elements of each query, `dim` times 32 keys, `Q` pages of scores.
     unsafe {
         for i in 0..dim {
             let mut vectors = [_mm512_setzero_ps(); SCORES];
             for v in 0..SCORES {
-                let at = keys.add((2 * v * dim + i) * GROUP);
-                vectors[v] = two_groups(at, at.add(dim * GROUP));
+                vectors[v] = _mm512_loadu_ps(keys.add(i * PAGE_LEN + v * LANES));
             }
             for q in 0..Q {
                 let element = _mm512_set1_ps(*query.add(q * dim + i));
@@ -103,15 +80,6 @@ unsafe fn scores<const Q: usize>(keys: *const f32, dim: usize, query: *const f32
             }
         }
     }
-}
-
-/// Eight numbers of each of two places.
-#[target_feature(enable = "avx512f")]
-unsafe fn two_groups(low: *const f32, high: *const f32) -> __m512 {
-    // SAFETY: the caller passes 8 readable numbers each.
-    let (low, high) = unsafe { (_mm256_loadu_ps(low), _mm256_loadu_ps(high)) };
-    let both = _mm512_castps_pd(_mm512_castps256_ps512(low));
-    _mm512_castpd_ps(_mm512_insertf64x4::<1>(both, _mm256_castps_pd(high)))
 }
 
 /// Adds the weighted values of the first `positions` to `output (Q, dim)`.
