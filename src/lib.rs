@@ -11,7 +11,8 @@
 //!  3  lsp -> features             lsp: protocol types only     features: pure plan() and finish()
 //!  2  prompt -> context           pure text, no protocol types, no tensors
 //!     engine                      threads, scheduling, decode loop; sees token ids and the model, never documents
-//!  1  syntax     model  hub       tree-sitter only here | candle only here (and engine) | network only in hub
+//!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
+//!     model  hub                  candle only here (and engine) | network only in hub
 //!  0  text  config  kernels       std, serde; `unsafe` only in kernels (and the file map)
 //! ```
 //!
@@ -33,6 +34,8 @@
 //!   constant time.
 //! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
 //!   sequences share pages of common beginnings.
+//! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
+//!   index and the command line all ask it.
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
@@ -66,6 +69,7 @@ pub mod text;
 pub mod hub;
 pub mod model;
 pub mod syntax;
+pub mod workspace;
 
 pub mod context;
 pub mod engine;

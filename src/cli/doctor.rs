@@ -1,4 +1,6 @@
-//! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits.
+//! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits; or what applies to a file.
+
+mod file;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,8 @@ const OTHER_BYTES: u64 = 400 << 20;
 /// Show what this machine can run, what is installed and what is wrong
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
+    /// A file to say of what applies to it: its workspace, its language, whether it is completed, and by which rule not
+    file: Option<PathBuf>,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -23,8 +27,11 @@ pub(super) struct DoctorArgs {
 /// Prints what this program finds on this machine and what to do about what is missing.
 ///
 /// # Errors
-/// There is no folder for models.
+/// There is no folder for models, or not the file to look at.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
+    if let Some(file) = &args.file {
+        return file::doctor_file(file, &super::user_settings(), args.json);
+    }
     let findings = Findings::collect()?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings.to_json())?);
