@@ -21,7 +21,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Machine, MemoryBudget, Role, Settings};
+use crate::config::{self, Machine, MemoryBudget, Role, Settings, Source};
 use crate::engine;
 use crate::hub::{Alias, ModelRef};
 use crate::kernels::level::Level;
@@ -147,12 +147,32 @@ struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The model asked for, else the best one installed.
+    /// The model asked for; else the best one installed.
     fn reference(&self) -> anyhow::Result<ModelRef> {
         match &self.model {
             Some(text) => Ok(text.parse()?),
             None => best_installed().context("no model is installed; run: phi-ls pull starter"),
         }
+    }
+
+    /// As [`ModelArgs::reference`], but one of `wanted`, which the settings name, comes before the best installed.
+    fn reference_or(&self, wanted: &[&str]) -> anyhow::Result<ModelRef> {
+        let is_installed = |reference: &ModelRef| reference.resolve().is_ok();
+        let named = || wanted.iter().filter_map(|name| name.parse().ok()).find(is_installed);
+        match self.model.is_none().then(named).flatten() {
+            Some(reference) => Ok(reference),
+            None => self.reference(),
+        }
+    }
+
+    /// The settings of `config.toml` with what these flags say, as the server has them; what in them is not used is
+    /// said.
+    fn settings(&self) -> Settings {
+        let mut settings = user_settings();
+        if self.threads > 0 {
+            settings.threads = self.threads;
+        }
+        settings
     }
 
     fn load_options(&self) -> LoadOptions {
@@ -176,9 +196,22 @@ fn best_installed() -> Option<ModelRef> {
     Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
 }
 
+/// The settings of `config.toml`; what in them is not used is said on standard error.
+fn user_settings() -> Settings {
+    let (layer, mut problems) = config::default_file().as_deref().map(config::read_file).unwrap_or_default();
+    let (settings, found) = Settings::from_layers(&[(Source::File, layer)]);
+    problems.extend(found);
+    problems.iter().for_each(|problem| eprintln!("phi-ls: {problem}"));
+    settings
+}
+
 /// How models are loaded on `threads` threads, 0 being as many as the machine has physical cores.
 fn load_options(threads: usize) -> LoadOptions {
-    let settings = Settings { threads, ..Settings::default() };
+    load_options_of(&Settings { threads, ..Settings::default() })
+}
+
+/// How the settings want models loaded.
+fn load_options_of(settings: &Settings) -> LoadOptions {
     let threads = settings.thread_count(&Machine::read());
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use exclude::ExcludeMatcher;
+pub use exclude::{ExcludeMatcher, Exclusion};
 pub use keys::KeyDescription;
 pub use machine::Machine;
 pub use memory::{MemoryBudget, ModelSize, Needs, Role};

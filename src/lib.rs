@@ -11,9 +11,10 @@
 //!  3  lsp -> features             lsp: protocol types only     features: pure plan() and finish()
 //!  2  prompt -> context           pure text, no protocol types, no tensors
 //!     engine                      threads, scheduling, decode loop; sees token ids and the model, never documents
-//!  1  syntax     model  hub       tree-sitter only here | candle only here (and engine) | network only in hub
+//!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
+//!     model  hub                  candle only here (and engine) | network only in hub
 //!  0  text                        ropes, positions, edits
-//!     config -> kernels           settings, ignore rules, the machine and its memory | arithmetic and its memory:
+//!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory:
 //!                                 `unsafe` only here (and in the file map)
 //! ```
 //!
@@ -38,6 +39,8 @@
 //!   constant time.
 //! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
 //!   sequences share pages of common beginnings.
+//! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
+//!   index and the command line all ask it.
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
@@ -72,6 +75,7 @@ pub mod text;
 pub mod hub;
 pub mod model;
 pub mod syntax;
+pub mod workspace;
 
 pub mod context;
 pub mod engine;

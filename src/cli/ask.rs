@@ -10,18 +10,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::ModelArgs;
-use super::complete::{generate, start_engine};
-use super::place::{read_snapshot, repository_root};
-use crate::config::{ExcludeMatcher, Settings};
+use super::complete::{generate, start_engine_with};
+use super::place::{read_snapshot, workspaces_around};
 use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
 use crate::engine::{Engine, Generation, GenerationParams, Priority};
+use crate::features::answering::{Outcome, Plan};
 use crate::features::code_actions::Action;
 use crate::features::conversation::Conversation;
-use crate::features::edit::{self, Change, EditPlan};
+use crate::features::edit::Change;
 use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
 use crate::model::Prompt;
 use crate::text::{Edit, Rope};
+use crate::workspace::Workspaces;
 
 /// Definitions of other files are looked for this long, which most projects do not need.
 const INDEXING_TIME: Duration = Duration::from_secs(2);
@@ -88,28 +89,26 @@ impl FromStr for Lines {
 pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
     let snapshot = read_snapshot(&args.lines.path)?;
     let question = question(args, &snapshot)?;
-    let excluded = ExcludeMatcher::new(&[]).excludes(&args.lines.path);
-    let options = AssistantOptions::new(&Settings::default().assistant, excluded);
-    let surroundings = surroundings(&args.lines.path);
-    if args.kind == Kind::Explain {
-        let plan = explain::plan(&snapshot, &surroundings, &question, &options)?;
-        let engine = start_engine(&args.model)?;
-        let generation = stream(&engine, &plan.prompt, &plan.params, args.json)?;
-        let report = report(&explain::finish(text_of(&generation)), None, &generation);
-        print_timing(args, &generation);
-        return go_on(args, &engine, &options, Conversation::new(plan.prompt, &generation), report);
-    }
-    let plan = edit::plan(&snapshot, &surroundings, &question, &options)?;
-    let engine = start_engine(&args.model)?;
-    let (plan, outcome, generation) = edit_with_retry(args, &engine, plan, &snapshot)?;
-    match outcome {
-        Ok(change) => {
-            let diff = show_change(args, &snapshot, &change, &generation)?;
-            let report = report(text_of(&generation), Some(&diff), &generation);
-            go_on(args, &engine, &options, Conversation::new(plan.prompt, &generation), report)
+    let settings = args.model.settings();
+    let workspaces = workspaces_around(&args.lines.path, &settings.exclude);
+    let options = AssistantOptions::new(&settings.assistant, workspaces.refusal(&args.lines.path));
+    let plan = Plan::new(&snapshot, &surroundings(workspaces, &args.lines.path), &question, &options)?;
+    let reference = args.model.reference_or(&[&settings.assistant.model, &settings.completion.model])?;
+    let engine = start_engine_with(reference, &settings)?;
+    let (plan, outcome, generation) = answered(args, &engine, plan, &snapshot)?;
+    let report = match outcome {
+        Outcome::Text(text) => {
+            print_timing(args, &generation);
+            report(&text, None, &generation)
         }
-        Err(reason) => bail!("nothing is changed: {reason}"),
-    }
+        Outcome::Change(change) => {
+            let diff = show_change(args, &snapshot, &change, &generation)?;
+            report(text_of(&generation), Some(&diff), &generation)
+        }
+        Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing is changed: {reason}"),
+        Outcome::NoAnswer => bail!("the model gave no answer"),
+    };
+    go_on(args, &engine, &options, Conversation::new(plan.prompt().clone(), &generation), report)
 }
 
 /// Asks what else was to be asked and ends with the report, which is printed where it is asked for.
@@ -141,13 +140,11 @@ fn go_on(
     Ok(())
 }
 
-/// The other files of the workspace: of the git repository around `path`, else of the current folder if `path` is in it.
-fn surroundings(path: &Path) -> Surroundings {
-    let (Ok(file), Ok(here)) = (path.canonicalize(), std::env::current_dir()) else { return Surroundings::default() };
-    let here = Some(here.as_path()).filter(|here| file.starts_with(here));
-    let Some(root) = repository_root(&file).or(here) else { return Surroundings::default() };
+/// The other files of the workspace around `path`.
+fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings {
+    let file = workspaces.place_of(path).file;
     let bounds = Bounds { time: INDEXING_TIME, ..Bounds::default() };
-    let index = WorkspaceIndex::new(vec![root.to_owned()], ExcludeMatcher::default(), bounds);
+    let index = WorkspaceIndex::new(Arc::new(workspaces), bounds);
     index.walk(&mut || true);
     Surroundings { file: Some(file), open: Vec::new(), index: Some(Arc::new(index)) }
 }
@@ -182,25 +179,22 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
     start..text.line_to_byte(last - 1) + content
 }
 
-/// Asks once, and once more with the reason if the answer cannot be applied and asking again can help.
-fn edit_with_retry(
+/// Asks, and once more where that can help; what was asked last, what came of it and how.
+fn answered(
     args: &AskArgs,
     engine: &Engine,
-    plan: EditPlan,
+    mut plan: Plan,
     snapshot: &Snapshot,
-) -> anyhow::Result<(EditPlan, Result<Change, edit::Rejection>, Generation)> {
-    let generation = stream(engine, &plan.prompt, &plan.params, args.json)?;
-    let candidate = generation.candidates.first().context("the model gave no answer")?;
-    match edit::finish(&plan, snapshot, candidate) {
-        Err(reason) if reason.is_retryable() => {
-            eprintln!("phi-ls: {reason}; asking once more");
-            let retry = edit::retry(&plan, &candidate.text, &reason);
-            let generation = stream(engine, &retry.prompt, &retry.params, args.json)?;
-            let candidate = generation.candidates.first().context("the model gave no answer")?;
-            let outcome = edit::finish(&retry, snapshot, candidate);
-            Ok((retry, outcome, generation))
+) -> anyhow::Result<(Plan, Outcome, Generation)> {
+    loop {
+        let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
+        match plan.outcome(snapshot, &generation) {
+            Outcome::AskAgain(again, reason) => {
+                eprintln!("phi-ls: {reason}; asking once more");
+                plan = *again;
+            }
+            outcome => return Ok((plan, outcome, generation)),
         }
-        outcome => Ok((plan, outcome, generation)),
     }
 }
 

@@ -3,16 +3,18 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
-use super::place::{Place, cursor_offset, read_snapshot};
+use super::place::{Place, cursor_offset, read_snapshot, workspaces_around};
 use super::{ModelArgs, millis};
-use crate::config::{ExcludeMatcher, Settings};
+use crate::config::{Enabled, Settings};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{
     self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority, TextListener,
 };
+use crate::features::completability::why_not_completed;
 use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Trigger};
+use crate::hub::ModelRef;
 use crate::text::{PositionEncoding, position_at};
 
 #[derive(clap::Args)]
@@ -35,8 +37,15 @@ pub(super) struct Completed {
 pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     let snapshot = read_snapshot(&args.place.path)?;
     let offset = cursor_offset(&args.place, &snapshot.text)?;
-    let engine = start_engine(&args.model)?;
-    let completed = complete_at(&engine, &snapshot, offset)?;
+    let settings = args.model.settings();
+    let refusal = workspaces_around(&args.place.path, &settings.exclude).refusal(&args.place.path);
+    if let Some(reason) = why_not_completed(refusal.as_ref(), &settings.completion, &snapshot.language_id) {
+        bail!(reason);
+    }
+    let reference = args.model.reference_or(&[&settings.completion.model])?;
+    let engine = start_engine_with(reference, &settings)?;
+    let options = options_for(&snapshot, &settings);
+    let completed = complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options)?;
     if args.json {
         println!("{}", to_json(&completed, &snapshot));
     } else if let Some(item) = &completed.item {
@@ -49,9 +58,13 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
 
 /// An engine of its own for a command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
-    let reference = model.reference()?;
-    let kv_budget_bytes = super::kv_budget_bytes(&reference, &Settings::default());
-    let loader = engine::load::loader(reference, model.load_options());
+    start_engine_with(model.reference()?, &Settings { threads: model.threads, ..Settings::default() })
+}
+
+/// The same with the model at `reference`, as the settings say.
+pub(super) fn start_engine_with(reference: ModelRef, settings: &Settings) -> anyhow::Result<Engine> {
+    let kv_budget_bytes = super::kv_budget_bytes(&reference, settings);
+    let loader = engine::load::loader(reference, super::load_options_of(settings));
     let options = EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes, gate: Gate::default() };
     let bar = super::loading_bar();
     let on_event = move |event| match event {
@@ -62,17 +75,11 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     Engine::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
-/// Plans, generates and shapes one completion, as the server does.
-pub(super) fn complete_at(engine: &Engine, snapshot: &Snapshot, offset: usize) -> anyhow::Result<Completed> {
-    complete_with(engine, snapshot, offset, Trigger::Automatic, &options_for(snapshot))
-}
-
-/// The default settings, as they apply to a file.
-pub(super) fn options_for(snapshot: &Snapshot) -> CompletionOptions {
-    let excluded = snapshot.path.as_deref().is_some_and(|path| ExcludeMatcher::new(&[]).excludes(path));
-    let options = CompletionOptions::new(&Settings::default().completion, &snapshot.language_id, excluded);
-    // A person who names a place has all the time the answer takes.
-    CompletionOptions { time_budget: Duration::MAX, ..options }
+/// What `settings` say about a file that may be completed.
+pub(super) fn options_for(snapshot: &Snapshot, settings: &Settings) -> CompletionOptions {
+    let options = CompletionOptions::new(&settings.completion, &snapshot.language_id, false);
+    // A person who names a place asks by hand, and has all the time the answer takes.
+    CompletionOptions { enabled: Enabled::On, time_budget: Duration::MAX, ..options }
 }
 
 /// One completion with given options.

@@ -1,4 +1,6 @@
-//! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits.
+//! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits; or what applies to a file.
+
+mod file;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use crate::kernels::level::Level;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
+    /// A file to say of what applies to it: its workspace, its language, whether it is completed, and by which rule not
+    file: Option<PathBuf>,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -25,10 +29,13 @@ pub(super) struct DoctorArgs {
 /// Prints what this program finds on this machine and what to do about what is missing.
 ///
 /// # Errors
-/// There is no folder for models.
+/// There is no folder for models, or not the file to look at.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     if args.retune {
         retune()?;
+    }
+    if let Some(file) = &args.file {
+        return file::doctor_file(file, &super::user_settings(), args.json);
     }
     let findings = Findings::collect()?;
     if args.json {

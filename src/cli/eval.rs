@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use super::ModelArgs;
 use super::complete::{complete_with, options_for, start_engine};
 use super::place::read_snapshot;
+use crate::config::Settings;
 use crate::context::Snapshot;
 use crate::engine::Engine;
 use crate::features::inline_completion::Trigger;
@@ -123,7 +124,7 @@ fn cut(file: &Path, random: &mut Random) -> Option<Hole> {
 
 /// Completes the hole; `None` where nothing would be asked.
 fn fill(engine: &Engine, hole: &Hole, layout: Layout) -> anyhow::Result<Option<Outcome>> {
-    let mut options = options_for(&hole.snapshot);
+    let mut options = options_for(&hole.snapshot, &Settings::default());
     options.layout = layout;
     let Ok(completed) = complete_with(engine, &hole.snapshot, hole.offset, Trigger::Automatic, &options) else {
         return Ok(None);

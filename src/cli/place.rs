@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::context::Snapshot;
 use crate::syntax::{self, Parsed};
 use crate::text::{Position, PositionEncoding, Rope, offset_at};
+use crate::workspace::Workspaces;
 
 /// Sources beyond this are generated or data, not something a person completes.
 const LARGEST_SOURCE: u64 = 16 << 20;
@@ -58,21 +59,21 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
-    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(shown_path(path)) })
+    let shown = workspaces_around(path, &[]).place_of(path).shown;
+    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(shown) })
 }
 
-/// The path as the model sees it: relative to the repository's root, as an editor's workspace has it; else the file's name.
-/// A home folder's name is nobody's business and would change what the model writes.
-fn shown_path(path: &Path) -> PathBuf {
-    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let root = repository_root(&absolute);
-    let relative = root.or(absolute.parent()).and_then(|root| absolute.strip_prefix(root).ok());
-    relative.map_or_else(|| path.to_owned(), Path::to_owned)
-}
-
-/// The innermost folder around the absolute path `file` that is a git repository.
-pub(super) fn repository_root(file: &Path) -> Option<&Path> {
-    file.ancestors().skip(1).find(|folder| folder.join(".git").exists())
+/// The workspace around the file at `path`: what an editor would have open. The current folder, if the file is in it and
+/// no project can be found.
+pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
+    let mut workspaces = Workspaces::new(&[], exclude);
+    if !workspaces.add_around(path)
+        && let Ok(here) = std::env::current_dir().and_then(|here| here.canonicalize())
+        && workspaces.place_of(path).file.starts_with(&here)
+    {
+        workspaces.add(&here);
+    }
+    workspaces
 }
 
 /// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.

@@ -1,12 +1,13 @@
 //! `phi-ls try`: a completion and an explanation of a bundled sample, to see in a minute what this is.
 
 use super::ask::{stream, timing};
-use super::complete::{complete_at, start_engine};
+use super::complete::{complete_with, options_for, start_engine};
 use super::{ModelArgs, best_installed, pull};
 use crate::config::Settings;
 use crate::context::{Problem, Snapshot, Surroundings};
 use crate::features::code_actions::Action;
 use crate::features::explain;
+use crate::features::inline_completion::Trigger;
 use crate::features::question::{AssistantOptions, Question};
 use crate::hub::{Alias, ModelRef};
 use crate::syntax::{self, Parsed};
@@ -30,7 +31,8 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     let engine = start_engine(&model)?;
     let snapshot = sample();
     let offset = SAMPLE.find(HOLE).map_or(SAMPLE.len(), |at| at + HOLE.len());
-    let completed = complete_at(&engine, &snapshot, offset)?;
+    let completed =
+        complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options_for(&snapshot, &Settings::default()))?;
     let item = completed.item.as_ref().map_or("(the model had nothing to add)", |item| &item.insert_text);
     println!(
         "Completion. The cursor stands at the end of the second line; the model goes on with what is in brackets:\n"
@@ -39,7 +41,7 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     println!("{}\n", timing(&completed.generation));
 
     println!("Explanation of a problem: `{BUG}` gives \"{BUG_MESSAGE}\". The model says:\n");
-    let options = AssistantOptions::new(&Settings::default().assistant, false);
+    let options = AssistantOptions::new(&Settings::default().assistant, None);
     let plan = explain::plan(&snapshot, &Surroundings::default(), &question(), &options)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, false)?;
     println!("\n{}", timing(&generation));

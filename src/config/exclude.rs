@@ -1,38 +1,77 @@
-//! Which files never enter a prompt, neither as the current file nor as a snippet: what looks like a secret, what the
-//! settings name, and what ignore files name.
+//! Which files never enter a prompt whatever lies around them: what looks like a secret, and what the settings name.
+//! What ignore files name is found in [`crate::workspace`].
 
+use std::fmt;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-/// Globs of files that look like secrets. As in `exclude`, later ones win and `!` takes files out again.
+/// Globs of files that look like secrets, matched at any depth; as in `exclude`, later ones win and `!` takes files out
+/// again. Secrets are files: no folder is excluded because of its name, but those in which programs keep nothing else.
 pub const SECRETS: &[&str] = &[
+    // Files named after what they hold.
+    "credentials",
+    "credentials.*",
+    "*credentials.json",
+    "secret",
+    "secrets",
+    "secret.*",
+    "secrets.*",
+    "kubeconfig",
+    "kubeconfig.*",
+    "*.kubeconfig",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    // What programs keep in a person's home folder.
+    ".ssh/**",
+    ".gnupg/**",
+    ".gcloud/**",
+    ".config/gcloud/**",
+    ".config/gh/hosts.yml",
+    ".aws/config",
+    ".aws/{cli,sso}/cache/**",
+    ".azure/{azureProfile.json,*token*,*.bin}",
+    ".kube/**",
+    ".docker/config.json",
+    ".cargo/credentials*",
+    ".m2/settings*.xml",
+    // Source code is code, whatever its name says it is about, and so is documentation.
+    "!*.{rs,py,pyi,pyw,js,mjs,cjs,jsx,ts,mts,cts,tsx,go,c,h,cpp,cc,cxx,hpp,hh,hxx,ipp,java}",
+    "!*.{kt,kts,scala,sc,groovy,clj,cljs,cljc,cs,fs,fsx,vb,swift,m,mm,dart,zig,nim,d,rb,php,pl,pm,lua,r,jl,tcl}",
+    "!*.{hs,ml,mli,ex,exs,erl,hrl,el,lisp,scm,rkt,pas,ada,adb,ads,f90,f95,sol,v,sv,vhd,cu,asm,s}",
+    "!*.{sh,bash,zsh,fish,ps1,sql,proto,thrift,graphql,gql,tf,nix,cmake,bzl,html,css,scss,less,vue,svelte,astro}",
+    "!*.{md,mdx,rst,adoc,org,tex}",
     // Environments and tokens of package managers, databases and clouds.
-    ".env*",
     "*.env",
+    ".env*",
+    ".envs/**",
     ".netrc",
     "_netrc",
     ".npmrc",
     ".pypirc",
     ".pgpass",
     ".my.cnf",
-    ".htpasswd",
+    ".s3cfg",
+    ".boto",
+    "{.,}htpasswd",
     ".git-credentials",
     ".dockercfg",
-    ".docker/config.json",
-    ".kube/config",
-    "kubeconfig",
-    ".aws",
-    ".azure",
-    ".gcloud",
-    ".ssh",
-    ".gnupg",
+    ".dockerconfigjson",
     ".terraformrc",
+    ".vault-token",
+    ".vault_pass*",
     "*.tfvars",
+    "*.tfvars.json",
     "*.tfstate*",
-    ".cargo/credentials*",
-    ".m2/settings.xml",
+    "client_secret*.json",
+    "service-account*.json",
+    "service_account*.json",
+    "*firebase-adminsdk*.json",
+    "*.secret",
+    "*.secrets",
     // Keys, certificates and password stores.
     "*.pem",
     "*.key",
@@ -51,66 +90,94 @@ pub const SECRETS: &[&str] = &[
     "*.kdb",
     "*.kdbx",
     "*.ovpn",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    // Files named after what they hold.
-    "credentials",
-    "credentials.*",
-    "*credentials.json",
-    "client_secret*.json",
-    "service-account*.json",
-    "service_account*.json",
-    "secret.*",
-    "secrets.*",
-    "*.secret",
-    "*.secrets",
-    // In compiled languages a file with such a name is code about secrets, not their store.
-    "!{credentials,secret,secrets}.{rs,go,c,h,cc,cpp,cxx,hpp,cs,java,kt,scala,swift,ts,tsx}",
+    // Code that by custom holds nothing but secrets.
+    "arduino_secrets.h",
+    "wp-config.php",
+    "{credentials,secret,secrets}.{sh,bash,zsh,fish,ps1}",
+    // Examples to be copied and filled in hold none.
+    "!*.{example,sample,template,dist,defaults,schema}",
+    "!*.{example,sample,template,dist}.{env,json,yaml,yml,toml,ini,conf,properties,xml,tfvars,sh}",
+    "!{example,sample,template}.env",
+    "!.env.d.ts",
 ];
 
-/// Names of the ignore files, lowest priority first.
-const IGNORE_FILES: [&str; 2] = [".gitignore", ".phi-lsignore"];
+/// Why a file is excluded, as the end of a sentence whose subject is the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exclusion {
+    /// The glob of [`SECRETS`].
+    Secret(String),
+    /// The glob of the setting `exclude`.
+    Setting(String),
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(glob) => write!(f, "looks like a secret (`{glob}`)"),
+            Self::Setting(glob) => write!(f, "the setting `exclude` names it (`{glob}`)"),
+        }
+    }
+}
 
 /// Matches paths against [`SECRETS`] and the globs of `exclude`. Pure: it never looks at a file.
 ///
-/// A glob matches a file or folder of that name at any depth, with everything in it; one that starts with `/` only at
-/// the root of the workspace. Upper and lower case are the same.
-#[derive(Debug, Clone)]
+/// A glob of `exclude` matches a file or folder of that name at any depth, with everything in it; one that starts with
+/// `/` only at the root of the workspace. Upper and lower case are the same.
+#[derive(Debug, Clone, Default)]
 pub struct ExcludeMatcher {
-    globs: GlobSet,
-    /// For each glob of `globs`, whether it takes files out again.
-    inclusions: Vec<bool>,
+    settings: Globs,
 }
 
 impl ExcludeMatcher {
     /// A matcher of the built-in globs and then `exclude`; a glob that cannot be read is left out (reading the
     /// settings has reported it).
     pub fn new(exclude: &[String]) -> Self {
-        let mut builder = GlobSetBuilder::new();
-        let mut inclusions = Vec::new();
-        for glob in SECRETS.iter().copied().chain(exclude.iter().map(String::as_str)) {
-            let (pattern, is_inclusion) = glob.strip_prefix('!').map_or((glob, false), |pattern| (pattern, true));
-            // Both or none: the file or folder itself, and what is in it.
-            if let (Ok(itself), Ok(inside)) = (compile(pattern, ""), compile(pattern, "/**")) {
-                builder.add(itself).add(inside);
-                inclusions.extend([is_inclusion; 2]);
-            }
-        }
-        Self { globs: builder.build().unwrap_or_default(), inclusions }
+        Self { settings: Globs::new(exclude.iter().map(String::as_str), &["", "/**"]) }
     }
 
-    /// Whether the file at `path` must stay out of prompts; `path` is relative to its workspace where it has one.
-    pub fn excludes(&self, path: &Path) -> bool {
-        let last = self.globs.matches(path).into_iter().max();
-        last.is_some_and(|index| !self.inclusions[index])
+    /// Why the file at `path` must stay out of prompts, if it must; `relative` is the same path from the root of its
+    /// workspace where it has one.
+    pub fn exclusion(&self, path: &Path, relative: &Path) -> Option<Exclusion> {
+        match self.settings.last_match(relative) {
+            Some(glob) => (!glob.starts_with('!')).then(|| Exclusion::Setting(glob.to_owned())),
+            None => {
+                let glob = BUILT_IN.last_match(path).filter(|glob| !glob.starts_with('!'))?;
+                Some(Exclusion::Secret(glob.to_owned()))
+            }
+        }
     }
 }
 
-impl Default for ExcludeMatcher {
-    fn default() -> Self {
-        Self::new(&[])
+static BUILT_IN: LazyLock<Globs> = LazyLock::new(|| Globs::new(SECRETS.iter().copied(), &[""]));
+
+/// Globs in order; the last one that matches counts.
+#[derive(Debug, Clone, Default)]
+struct Globs {
+    set: GlobSet,
+    /// For each glob of `set`, the pattern as it was written.
+    patterns: Vec<String>,
+}
+
+impl Globs {
+    /// Each of `patterns` with each of `tails` after it.
+    fn new<'a>(patterns: impl Iterator<Item = &'a str>, tails: &[&str]) -> Self {
+        let mut builder = GlobSetBuilder::new();
+        let mut written = Vec::new();
+        for pattern in patterns {
+            let compiled: Result<Vec<_>, _> =
+                tails.iter().map(|tail| compile(pattern.strip_prefix('!').unwrap_or(pattern), tail)).collect();
+            for glob in compiled.into_iter().flatten() {
+                builder.add(glob);
+                written.push(pattern.to_owned());
+            }
+        }
+        Self { set: builder.build().unwrap_or_default(), patterns: written }
+    }
+
+    /// The last pattern that matches `path`.
+    fn last_match(&self, path: &Path) -> Option<&str> {
+        let last = self.set.matches(path).into_iter().max()?;
+        self.patterns.get(last).map(String::as_str)
     }
 }
 
@@ -120,7 +187,7 @@ fn compile(pattern: &str, tail: &str) -> Result<globset::Glob, globset::Error> {
         Some(rooted) => format!("{rooted}{tail}"),
         None => format!("**/{pattern}{tail}"),
     };
-    GlobBuilder::new(&anchored).case_insensitive(true).literal_separator(true).build()
+    GlobBuilder::new(&anchored).case_insensitive(true).literal_separator(true).empty_alternates(true).build()
 }
 
 /// Checks one glob of `exclude`.
@@ -135,74 +202,124 @@ pub(super) fn check_glob(glob: &str) -> Result<(), String> {
     compile(pattern, "").map(drop).map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))
 }
 
-/// Whether ignore files between `root` and the file `path` in it say to ignore it. Reads those files, and nothing
-/// where `path` is not under `root`. The deepest folder decides, in it `.phi-lsignore` before `.gitignore`.
-pub fn ignored_by_files(root: &Path, path: &Path) -> bool {
-    let Some(folder) = path.parent().filter(|folder| folder.starts_with(root)) else { return false };
-    let folders = folder.ancestors().take_while(|folder| folder.starts_with(root));
-    let decision = folders.map(read_ignore_files).find_map(|ignore| {
-        let matched = ignore.matched_path_or_any_parents(path, false);
-        (!matched.is_none()).then(|| matched.is_ignore())
-    });
-    decision.unwrap_or(false)
-}
-
-/// The rules of one folder's ignore files. A line that cannot be read is skipped, as git does.
-fn read_ignore_files(folder: &Path) -> Gitignore {
-    let mut builder = GitignoreBuilder::new(folder);
-    for name in IGNORE_FILES {
-        let file = folder.join(name);
-        if file.is_file() {
-            builder.add(file);
-        }
-    }
-    builder.build().unwrap_or_else(|_| Gitignore::empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(exclude: &[&str], path: &str, expected: bool) {
+    fn exclusion(exclude: &[&str], path: &str) -> Option<String> {
         let exclude: Vec<String> = exclude.iter().map(|&glob| glob.to_owned()).collect();
-        assert_eq!(ExcludeMatcher::new(&exclude).excludes(Path::new(path)), expected, "{path} with {exclude:?}");
+        ExcludeMatcher::new(&exclude).exclusion(Path::new(path), Path::new(path)).map(|found| found.to_string())
+    }
+
+    fn check(exclude: &[&str], path: &str, expected: bool) {
+        let found = exclusion(exclude, path);
+        assert_eq!(found.is_some(), expected, "{path} with {exclude:?}: {found:?}");
     }
 
     #[test]
     fn files_that_look_like_secrets_are_excluded() {
         for path in [
             ".env",
+            ".env.local",
+            ".envrc",
             "deploy/.env.production",
             "prod.env",
+            ".envs/.production/.django",
             "tls/server.pem",
             "SERVER.KEY",
+            "config/master.key",
             "a/id_rsa",
             "id_ed25519.pub",
             "/home/me/.ssh/config",
+            "/home/me/.ssh/authorized_keys",
             "/home/me/.aws/credentials",
+            "/home/me/.aws/config",
+            "/home/me/.aws/sso/cache/0123.json",
+            "/home/me/.azure/msal_token_cache.json",
+            "/home/me/.kube/config",
+            "/home/me/.config/gcloud/access_tokens.db",
+            "/home/me/.docker/config.json",
+            "/home/me/.cargo/credentials.toml",
+            "/home/me/.m2/settings.xml",
+            "/home/me/.gnupg/trustdb.gpg",
+            "credentials",
             "config/credentials.json",
-            "config/secrets.yaml",
-            "app/secrets.py",
+            "config/credentials.yml.enc",
+            "application_default_credentials.json",
             "my-credentials.json",
+            "config/secrets.yaml",
+            "secrets.txt",
+            "secrets.sh",
+            "deploy/secret.yml",
+            "kubeconfig",
+            "kubeconfig.yaml",
+            "admin.kubeconfig",
+            "client_secret_42.apps.json",
+            "service-account-prod.json",
+            "app-firebase-adminsdk-x.json",
             ".npmrc",
             ".netrc",
+            ".pypirc",
+            ".git-credentials",
+            ".htpasswd",
+            ".vault-token",
             "vault.kdbx",
             "infra/prod.tfvars",
+            "infra/terraform.tfstate.backup",
+            "release.keystore",
+            "sketch/arduino_secrets.h",
+            "blog/wp-config.php",
         ] {
             check(&[], path, true);
         }
     }
 
     #[test]
-    fn ordinary_files_are_not() {
+    fn code_about_secrets_and_examples_are_not() {
         for path in [
             "src/main.rs",
             "environment.py",
             "src/keys.rs",
             "monkey.c",
             "src/credentials.rs",
+            "src/secrets.rs",
+            "lib/secrets.py",
+            "google/oauth2/credentials.py",
+            "botocore/credentials.py",
+            "auth/credentials/__init__.py",
+            "auth/credentials/README.txt",
+            "aws/credentials/chain_provider.go",
+            "aws/credentials/testdata/shared_config.ini",
+            "cmd/kubeadm/app/phases/kubeconfig/kubeconfig.go",
+            "cmd/kubeadm/app/phases/kubeconfig/testdata/plain.txt",
+            "pkg/credentialprovider/secrets/secrets.go",
+            "src/secret.ts",
+            "secrets/Makefile",
+            "hack/kubeconfig.sh",
+            "docs/credentials.md",
+            "docs/secrets.rst",
+            "modules/secrets.tf",
+            "tests/id_rsa_test.go",
             "pem/read.go",
+            ".env/lib/python3.12/site-packages/pip/main.py",
+            ".ssh/deploy.py",
+            ".aws/task-definition.json",
+            ".azure/pipelines.yml",
+            ".docker/Dockerfile",
+            ".env.example",
+            ".env.sample",
+            ".env.template",
+            ".env.production.example",
+            "deploy/.env.dist",
+            "example.env",
+            "sample.env",
+            "config/secrets.example.yaml",
+            "credentials.json.sample",
+            "infra/terraform.tfvars.example",
             "README.md",
+            "env.d.ts",
+            "Cargo.toml",
+            "wp-config-sample.php",
         ] {
             check(&[], path, false);
         }
@@ -215,9 +332,16 @@ mod tests {
         check(&["/generated"], "a/generated/x.rs", false);
         check(&["/generated"], "generated/x.rs", true);
         check(&["*.lock"], "Cargo.lock", true);
-        check(&["!.env.example"], ".env.example", false);
-        check(&["!.env.example"], ".env", true);
+        check(&["!.env.test"], ".env.test", false);
+        check(&["!.env.test"], ".env", true);
         check(&["*.lock", "!Cargo.lock"], "sub/Cargo.lock", false);
+    }
+
+    #[test]
+    fn the_rule_is_named() {
+        assert_eq!(exclusion(&[], "a/.env.local").as_deref(), Some("looks like a secret (`.env*`)"));
+        let named = exclusion(&["a", "generated"], "generated/x.rs");
+        assert_eq!(named.as_deref(), Some("the setting `exclude` names it (`generated`)"));
     }
 
     #[test]
@@ -225,28 +349,5 @@ mod tests {
         assert!(check_glob("src/[a-z]*.rs").is_ok());
         assert!(check_glob("[").unwrap_err().starts_with("`[` is no glob: "));
         assert_eq!(check_glob("!").unwrap_err(), "expected a glob, found `!`");
-    }
-
-    #[test]
-    fn ignore_files_from_the_root_to_the_file_count() {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        let write = |name: &str, text: &str| {
-            let path = root.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
-            std::fs::write(path, text).expect("file");
-        };
-        write(".gitignore", "build/\n*.log\n");
-        write(".phi-lsignore", "/private\n!keep.log\n");
-        write("sub/.gitignore", "!debug.log\ngen.rs\n");
-        let ignored = |name: &str| ignored_by_files(root.path(), &root.path().join(name));
-        assert!(ignored("a.log"));
-        assert!(ignored("build/deep/x.rs"));
-        assert!(ignored("private/x.rs"));
-        assert!(ignored("sub/gen.rs"));
-        assert!(!ignored("gen.rs"));
-        assert!(!ignored("keep.log"));
-        assert!(!ignored("sub/debug.log"));
-        assert!(!ignored("src/main.rs"));
-        assert!(!ignored_by_files(root.path(), Path::new("/elsewhere/a.log")));
     }
 }

@@ -102,8 +102,8 @@ pub(super) const KEYS: &[Key] = &[
     trusted_key(
         "exclude",
         Kind::Globs,
-        "globs of files that never enter a prompt, beyond what looks like a secret and what `.gitignore` and \
-         `.phi-lsignore` name; `!GLOB` takes one out again",
+        "globs of files that never enter a prompt, beyond what looks like a secret and what git or `.phi-lsignore` \
+         ignores; `!GLOB` takes a secret out again",
     ),
 ];
 

@@ -13,16 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use ignore::WalkBuilder;
-
 use super::declared::declared;
 use super::definitions::indent_at;
-use crate::config::{ExcludeMatcher, exclude};
 use crate::syntax::{ItemKind, Language, Parsed};
 use crate::text::Rope;
-
-/// Folders of other people's code that projects without ignore files have in them.
-const SKIPPED_FOLDERS: [&str; 2] = ["node_modules", "site-packages"];
+use crate::workspace::Workspaces;
 
 /// Longer lines on average are not written by people.
 const MAX_MEAN_LINE: usize = 200;
@@ -60,8 +55,7 @@ impl Default for Bounds {
 /// The declarations in the files of a workspace.
 #[derive(Debug)]
 pub struct WorkspaceIndex {
-    roots: Vec<PathBuf>,
-    exclude: ExcludeMatcher,
+    workspaces: RwLock<Arc<Workspaces>>,
     bounds: Bounds,
     contents: RwLock<Contents>,
     /// Files found to have changed when a definition was wanted.
@@ -152,40 +146,58 @@ fn checksum(bytes: &[u8]) -> u64 {
 }
 
 impl WorkspaceIndex {
-    /// An empty index of the files below `roots` that `exclude` and ignore files let pass.
-    pub fn new(roots: Vec<PathBuf>, exclude: ExcludeMatcher, bounds: Bounds) -> Self {
-        Self { roots, exclude, bounds, contents: RwLock::default(), stale: Mutex::default() }
+    /// An empty index of the files that `workspaces` let pass.
+    pub fn new(workspaces: Arc<Workspaces>, bounds: Bounds) -> Self {
+        let workspaces = RwLock::new(workspaces);
+        Self { workspaces, bounds, contents: RwLock::default(), stale: Mutex::default() }
     }
 
-    /// Reads the files of the workspace, as far as the bounds allow. `go_on` is called before each step, may wait, and
+    /// Puts `workspaces`, with other roots but the same rules, in the place of the old ones and forgets what is in none
+    /// of them. Returns the new roots, which are to be read by [`WorkspaceIndex::walk_root`].
+    pub fn set_workspaces(&self, workspaces: Arc<Workspaces>) -> Vec<PathBuf> {
+        let old = self.workspaces();
+        let is_new = |root: &&Path| old.roots().all(|known| known != *root);
+        let new = workspaces.roots().filter(is_new).map(Path::to_owned).collect();
+        let is_in = |path: &Path| workspaces.roots().any(|root| path.starts_with(root));
+        let gone: Vec<_> = self.contents().files.keys().filter(|path| !is_in(path)).cloned().collect();
+        *self.workspaces.write().unwrap_or_else(PoisonError::into_inner) = workspaces;
+        gone.iter().for_each(|path| self.forget(path));
+        new
+    }
+
+    /// Reads the files of all workspaces, as far as the bounds allow. `go_on` is called before each step, may wait, and
     /// ends the walk by `false`.
     pub fn walk(&self, go_on: &mut dyn FnMut() -> bool) {
+        let workspaces = self.workspaces();
         let mut worked = Duration::ZERO;
-        for root in &self.roots {
-            let mut entries = walker(root);
-            loop {
-                if !go_on() || worked > self.bounds.time || self.is_full() {
-                    return;
-                }
-                let begun = Instant::now();
-                let Some(entry) = entries.next() else { break };
-                // Links have a type of their own and are not followed.
-                if let Ok(entry) = entry
-                    && entry.file_type().is_some_and(|kind| kind.is_file())
-                    && !self.is_excluded(root, entry.path())
-                {
-                    self.read(entry.path());
-                }
-                worked += begun.elapsed();
+        workspaces.roots().for_each(|root| self.walk_below(&workspaces, root, &mut worked, go_on));
+    }
+
+    /// Reads the files of the workspace at `root`, which is one of the workspaces', likewise.
+    pub fn walk_root(&self, root: &Path, go_on: &mut dyn FnMut() -> bool) {
+        let mut worked = Duration::ZERO;
+        self.walk_below(&self.workspaces(), root, &mut worked, go_on);
+    }
+
+    fn walk_below(&self, workspaces: &Workspaces, root: &Path, worked: &mut Duration, go_on: &mut dyn FnMut() -> bool) {
+        let mut steps = workspaces.walk(root);
+        while go_on() && *worked <= self.bounds.time && !self.is_full() {
+            let begun = Instant::now();
+            let Some(step) = steps.next() else { return };
+            if let Some(file) = step {
+                self.read(&file);
             }
+            *worked += begun.elapsed();
         }
     }
 
     /// Reads the file at `path` anew, or forgets it if it is gone or must not be in the index.
     pub fn refresh(&self, path: &Path) {
-        self.forget(path);
-        if !self.is_full() && self.admits(path) {
-            self.read(path);
+        let workspaces = self.workspaces();
+        let file = workspaces.place_of(path).file;
+        self.forget(&file);
+        if !self.is_full() && workspaces.would_walk(&file) {
+            self.read(&file);
         }
     }
 
@@ -202,7 +214,9 @@ impl WorkspaceIndex {
 
     /// The path a prompt shows: relative to its workspace folder.
     pub(super) fn shown_path<'a>(&self, path: &'a Path) -> &'a Path {
-        self.roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path)
+        let workspaces = self.workspaces();
+        let relative = workspaces.roots().filter_map(|root| path.strip_prefix(root).ok());
+        relative.min_by_key(|relative| relative.as_os_str().len()).unwrap_or(path)
     }
 
     /// The declarations of `names` in languages of `family`, ordered by path and place.
@@ -225,7 +239,7 @@ impl WorkspaceIndex {
     /// The text of a definition, if the file still has it in its place and still may enter a prompt.
     pub(super) fn definition(&self, found: &Found) -> Option<String> {
         let range = found.item.start..found.item.end;
-        let bytes = self.admits(&found.path).then(|| read_range(&found.path, range).ok()).flatten();
+        let bytes = self.workspaces().would_walk(&found.path).then(|| read_range(&found.path, range).ok()).flatten();
         let text = bytes.filter(|bytes| checksum(bytes) == found.item.checksum).and_then(|b| String::from_utf8(b).ok());
         if text.is_none() {
             self.stale.lock().unwrap_or_else(PoisonError::into_inner).push(found.path.to_path_buf());
@@ -241,30 +255,13 @@ impl WorkspaceIndex {
         self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn workspaces(&self) -> Arc<Workspaces> {
+        Arc::clone(&self.workspaces.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn is_full(&self) -> bool {
         let Contents { files, bytes, items } = &*self.contents();
         files.len() >= self.bounds.files || *bytes >= self.bounds.total_bytes || *items >= self.bounds.items
-    }
-
-    fn is_excluded(&self, root: &Path, path: &Path) -> bool {
-        self.exclude.excludes(path.strip_prefix(root).unwrap_or(path))
-    }
-
-    /// Whether a walk now would find the file at `path`.
-    fn admits(&self, path: &Path) -> bool {
-        let Some(root) = self.roots.iter().find(|root| path.starts_with(root)) else { return false };
-        let Ok(relative) = path.strip_prefix(root) else { return false };
-        let is_skipped = |part: &std::ffi::OsStr| {
-            part.to_str().is_none_or(|part| part.starts_with('.') || SKIPPED_FOLDERS.contains(&part))
-        };
-        if relative.iter().any(is_skipped) || self.exclude.excludes(relative) || exclude::ignored_by_files(root, path) {
-            return false;
-        }
-        // A link on the way leads to somewhere else.
-        match (root.canonicalize(), path.canonicalize()) {
-            (Ok(root), Ok(file)) => file == root.join(relative) && file.is_file(),
-            _ => false,
-        }
     }
 
     fn forget(&self, path: &Path) {
@@ -289,17 +286,6 @@ impl WorkspaceIndex {
         contents.items += entry.items.len();
         contents.files.insert(Arc::from(path), entry);
     }
-}
-
-fn walker(root: &Path) -> ignore::Walk {
-    WalkBuilder::new(root)
-        // The ignore files that keep an open document out of prompts count whether or not there is a repository.
-        .require_git(false)
-        .add_custom_ignore_filename(".phi-lsignore")
-        .follow_links(false)
-        .sort_by_file_name(std::ffi::OsStr::cmp)
-        .filter_entry(|entry| !entry.file_name().to_str().is_some_and(|name| SKIPPED_FOLDERS.contains(&name)))
-        .build()
 }
 
 /// The text of a source file of at most `limit` bytes that looks as if a person had written it.
@@ -363,16 +349,24 @@ mod tests {
             self.0.path().join(name)
         }
 
+        /// As the index names it.
+        fn real_path(&self, name: &str) -> PathBuf {
+            self.0.path().canonicalize().expect("it is there").join(name)
+        }
+
         fn write(&self, name: &str, text: &str) {
             let path = self.path(name);
             std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
             std::fs::write(path, text).expect("file");
         }
 
-        fn index(&self, exclude: &[&str], bounds: Bounds) -> WorkspaceIndex {
+        fn workspaces(&self, exclude: &[&str]) -> Arc<Workspaces> {
             let exclude: Vec<String> = exclude.iter().map(|&glob| glob.to_owned()).collect();
-            let roots = vec![self.0.path().to_owned()];
-            let index = WorkspaceIndex::new(roots, ExcludeMatcher::new(&exclude), bounds);
+            Arc::new(Workspaces::new(&[self.0.path().to_owned()], &exclude))
+        }
+
+        fn index(&self, exclude: &[&str], bounds: Bounds) -> WorkspaceIndex {
+            let index = WorkspaceIndex::new(self.workspaces(exclude), bounds);
             index.walk(&mut || true);
             index
         }
@@ -408,7 +402,6 @@ mod tests {
     fn excluded_and_foreign_files_are_not_indexed() {
         let workspace = Workspace::new(&[
             ("ok.py", F),
-            ("secrets.py", F),
             ("build/a.py", F),
             ("private/a.py", F),
             ("generated/a.py", F),
@@ -419,8 +412,7 @@ mod tests {
         ]);
         let index = workspace.index(&["generated"], Bounds::default());
         assert_eq!(paths(&index), ["ok.py"]);
-        for name in ["secrets.py", "build/a.py", "private/a.py", "generated/a.py", ".hidden/a.py", "node_modules/a.py"]
-        {
+        for name in ["build/a.py", "private/a.py", "generated/a.py", ".hidden/a.py", "node_modules/a.py"] {
             index.refresh(&workspace.path(name));
         }
         index.refresh(Path::new("/elsewhere/a.py"));
@@ -466,8 +458,7 @@ mod tests {
     #[test]
     fn a_walk_can_be_ended() {
         let workspace = Workspace::new(&[("a.py", F), ("b.py", F)]);
-        let index =
-            WorkspaceIndex::new(vec![workspace.0.path().to_owned()], ExcludeMatcher::default(), Bounds::default());
+        let index = WorkspaceIndex::new(workspace.workspaces(&[]), Bounds::default());
         index.walk(&mut || false);
         assert_eq!(index.size(), (0, 0));
     }
@@ -481,7 +472,7 @@ mod tests {
         for changed in [format!("import os\n{F}"), "def f".to_owned(), F.replace("return x", "return y")] {
             workspace.write("a.py", &changed);
             check(None);
-            assert_eq!(index.take_stale(), [workspace.path("a.py")]);
+            assert_eq!(index.take_stale(), [workspace.real_path("a.py")]);
         }
         index.refresh(&workspace.path("a.py"));
         check(Some("def f(x):\n    return y"));

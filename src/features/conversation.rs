@@ -36,8 +36,8 @@ impl Conversation {
     /// # Errors
     /// Why nothing is asked.
     pub fn follow_up(&self, question: &str, options: &AssistantOptions) -> Result<ExplainPlan, NotAsked> {
-        if options.excluded {
-            return Err(NotAsked::Excluded);
+        if let Some(refusal) = &options.refusal {
+            return Err(NotAsked::Excluded(refusal.clone()));
         }
         let question = question.trim();
         if question.is_empty() {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn options(context_tokens: usize) -> AssistantOptions {
-        AssistantOptions { excluded: false, context_tokens, max_tokens: 1024 }
+        AssistantOptions { refusal: None, context_tokens, max_tokens: 1024 }
     }
 
     #[test]

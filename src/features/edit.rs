@@ -35,6 +35,8 @@ pub struct EditPlan {
     pub target: Range<usize>,
     /// The code fence that the prompt has opened, after which the answer goes on.
     pub fence: String,
+    /// It asks once more, after an answer that could not be used.
+    pub is_retry: bool,
 }
 
 /// What an answer would do.
@@ -104,12 +106,12 @@ pub fn plan(
         stop: StopRules { stop_strings: vec![format!("\n{fence}")], ..StopRules::default() },
         ..GenerationParams::default()
     };
-    Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence })
+    Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence, is_retry: false })
 }
 
 /// `plan` again after its `answer` was rejected, with the reason told to the model.
 pub fn retry(plan: &EditPlan, answer: &str, reason: &Rejection) -> EditPlan {
-    EditPlan { prompt: retry_prompt(&plan.prompt, answer, &reason.to_string()), ..plan.clone() }
+    EditPlan { prompt: retry_prompt(&plan.prompt, answer, &reason.to_string()), is_retry: true, ..plan.clone() }
 }
 
 /// Makes an edit of the model's answer to `plan` in `snapshot`, the document it was asked about.
@@ -229,7 +231,8 @@ mod tests {
     ) -> (Snapshot, Result<Change, Rejection>) {
         let (snapshot, target) = selected(language_id, marked);
         let params = GenerationParams { max_new_tokens: 100, ..GenerationParams::default() };
-        let plan = EditPlan { action, prompt: Prompt::default(), params, target, fence: String::new() };
+        let plan =
+            EditPlan { action, prompt: Prompt::default(), params, target, fence: String::new(), is_retry: false };
         let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: -0.1 };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
@@ -461,6 +464,7 @@ mod tests {
             params,
             target: 5..9,
             fence: String::new(),
+            is_retry: false,
         };
         let candidate =
             Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: 0.0 };

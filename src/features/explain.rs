@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::features::code_actions::Action;
     use crate::features::fixture::selected;
+    use crate::workspace::Workspaces;
 
     fn check(answer: &str, expect: Expect) {
         expect.assert_eq(&finish(answer));
@@ -196,10 +197,12 @@ mod tests {
     fn a_question_without_code_is_not_asked() {
         let (snapshot, target) = selected("python", "$0\n\n$0");
         let question = Question { action: Action::ExplainCode, target, exact: true, problem: None, instruction: None };
-        let options = AssistantOptions { excluded: false, context_tokens: 1000, max_tokens: 100 };
+        let options = AssistantOptions { refusal: None, context_tokens: 1000, max_tokens: 100 };
         assert_eq!(plan(&snapshot, &Surroundings::default(), &question, &options).unwrap_err(), NotAsked::Empty);
-        let excluded = AssistantOptions { excluded: true, ..options };
-        assert_eq!(plan(&snapshot, &Surroundings::default(), &question, &excluded).unwrap_err(), NotAsked::Excluded);
+        let refusal = Workspaces::default().refusal_of_name(".env".as_ref());
+        let excluded = AssistantOptions { refusal, ..options };
+        let reason = plan(&snapshot, &Surroundings::default(), &question, &excluded).unwrap_err();
+        assert_eq!(reason.to_string(), "this file is excluded from prompts: looks like a secret (`.env*`)");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::config::AssistantSettings;
 use crate::context::{
     ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, item_context, selection_context,
 };
+use crate::workspace::Refusal;
 
 use super::code_actions::Action;
 
@@ -27,25 +28,25 @@ pub struct Question {
 }
 
 /// What the settings say about questions in one document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssistantOptions {
-    /// The document may not enter a prompt.
-    pub excluded: bool,
+    /// Why the document may not enter a prompt, if it may not.
+    pub refusal: Option<Refusal>,
     pub context_tokens: usize,
     pub max_tokens: usize,
 }
 
 impl AssistantOptions {
-    pub fn new(settings: &AssistantSettings, excluded: bool) -> Self {
-        Self { excluded, context_tokens: settings.context_tokens, max_tokens: settings.max_tokens }
+    pub fn new(settings: &AssistantSettings, refusal: Option<Refusal>) -> Self {
+        Self { refusal, context_tokens: settings.context_tokens, max_tokens: settings.max_tokens }
     }
 }
 
 /// Why a question is not asked: the sentence a person needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAsked {
-    #[error("this file is excluded from prompts (see the setting `exclude`)")]
-    Excluded,
+    #[error("this file is excluded from prompts: {0}")]
+    Excluded(Refusal),
     #[error("there is no code here to ask about")]
     Empty,
     #[error(
@@ -70,8 +71,8 @@ pub(super) fn context_of(
     question: &Question,
     options: &AssistantOptions,
 ) -> Result<ItemContext, NotAsked> {
-    if options.excluded {
-        return Err(NotAsked::Excluded);
+    if let Some(refusal) = &options.refusal {
+        return Err(NotAsked::Excluded(refusal.clone()));
     }
     let budget = Limits::for_tokens(options.context_tokens).total_bytes;
     // Who calls it says what it is for, and what an edit must keep.

@@ -38,6 +38,8 @@ pub struct Client {
     pub text_document_content: bool,
     /// It takes `phi-ls/answer`.
     pub answers: bool,
+    /// It takes `phi-ls/documentStatus`.
+    pub document_status: bool,
 }
 
 /// Reads `capabilities`; UTF-8 positions are preferred because offsets inside are bytes.
@@ -51,7 +53,7 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
     let watched = workspace.and_then(|workspace| workspace.did_change_watched_files.as_ref());
     let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
     let operations = edit.and_then(|edit| edit.resource_operations.as_deref()).unwrap_or_default();
-    let experimental = capabilities.experimental.as_ref();
+    let own = |name: &str| capabilities.experimental.as_ref().is_some_and(|all| all["phiLs"][name] == true);
     let show_document = window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support));
     let fetches = workspace.is_some_and(|workspace| workspace.text_document_content.is_some());
     Client {
@@ -68,7 +70,8 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
         watched_files: watched.is_some_and(|watched| watched.dynamic_registration == Some(true)),
         show_document,
         text_document_content: fetches && show_document,
-        answers: experimental.is_some_and(|experimental| experimental["phiLs"]["answers"] == true),
+        answers: own("answers"),
+        document_status: own("documentStatus"),
     }
 }
 
@@ -98,6 +101,24 @@ pub fn file_path(uri: &lsp::Uri) -> Option<PathBuf> {
     // `/c:/x` is how a Windows drive is written.
     let drive = path.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic) && path.as_bytes().get(2) == Some(&b':');
     Some(PathBuf::from(if drive { &path[1..] } else { &path }))
+}
+
+/// The file whose rules go for the document `uri`: the document itself, or the notebook it is a cell of.
+pub fn file_behind(uri: &lsp::Uri) -> Option<PathBuf> {
+    let is_cell = uri.0.starts_with("vscode-notebook-cell:/");
+    file_path(uri).or_else(|| is_cell.then(|| path_in(uri)))
+}
+
+/// The path in a URI of any scheme: what a text is called where it lies, `/srv/.env` in `scp://host/srv/.env`.
+pub fn path_in(uri: &lsp::Uri) -> PathBuf {
+    let rest = uri.0.split_once(':').map_or(uri.0.as_str(), |(_scheme, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let path = match rest.strip_prefix("//") {
+        // What has an authority only is called by it.
+        Some(rest) => rest.find('/').map_or(rest, |at| &rest[at..]),
+        None => rest,
+    };
+    PathBuf::from(percent_decode(path))
 }
 
 /// The number of the answer that is the document `uri`.
@@ -189,6 +210,22 @@ mod tests {
         assert_eq!(path("file:///c%3A/x/y.rs"), Some("c:/x/y.rs".into()));
         assert_eq!(path("untitled:Untitled-1"), None);
         assert_eq!(path("file://"), None);
+    }
+
+    #[test]
+    fn uris_of_any_scheme_have_a_path() {
+        let check =
+            |uri: &str, expected: &str| assert_eq!(path_in(&lsp::Uri::from(uri)), PathBuf::from(expected), "{uri}");
+        check("scp://host/srv/.env", "/srv/.env");
+        check("scp://me@host:22//srv/%2Eenv", "//srv/.env");
+        check("untitled:.env", ".env");
+        check("untitled:Untitled-1", "Untitled-1");
+        check("vscode-vfs://github/me/project/.env", "/me/project/.env");
+        check("git:/home/me/project/.env?%7B%22ref%22%3A%22%22%7D", "/home/me/project/.env");
+        check("vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ%3D%3D", "/home/me/a.ipynb");
+        check("fugitive:///home/me/project/.git//0/.env", "/home/me/project/.git//0/.env");
+        check(".env", ".env");
+        check("file://", "");
     }
 
     /// `new` replaces all of `old`; `expected` is the edit that is left: range and text.

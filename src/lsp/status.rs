@@ -1,7 +1,8 @@
-//! `phi-ls/status`: a notification of our own that says what the resident model is doing.
+//! Notifications of our own for an editor's status line: what the resident model is doing (`phi-ls/status`), and why
+//! nothing is completed in a document (`phi-ls/documentStatus`).
 
 use serde::{Deserialize, Serialize};
-use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification};
+use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Uri};
 
 /// What the model is doing, as an editor's status line shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,4 +36,22 @@ impl Notification for StatusNotification {
     const METHOD: LspNotificationMethod<'static> = LspNotificationMethod::Custom("phi-ls/status");
     const MESSAGE_DIRECTION: MessageDirection = MessageDirection::ServerToClient;
     type Params = StatusParams;
+}
+
+/// The parameters of `phi-ls/documentStatus`, sent when a document opens with a reason and whenever the reason changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DocumentStatusParams {
+    pub uri: Uri,
+    /// Why nothing is completed in it, a sentence that names the rule; `null` where something is.
+    pub reason: Option<String>,
+}
+
+/// The notification itself.
+#[derive(Debug)]
+pub enum DocumentStatusNotification {}
+
+impl Notification for DocumentStatusNotification {
+    const METHOD: LspNotificationMethod<'static> = LspNotificationMethod::Custom("phi-ls/documentStatus");
+    const MESSAGE_DIRECTION: MessageDirection = MessageDirection::ServerToClient;
+    type Params = DocumentStatusParams;
 }

@@ -12,6 +12,7 @@ use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::syntax::LANGUAGES;
 use crate::text::{PositionEncoding, Rope, position_at};
+use crate::workspace::IGNORE_FILES;
 
 /// After these, clients without inline completion ask for a completion by themselves.
 const TRIGGER_CHARACTERS: [&str; 5] = [".", ":", "(", "=", ">"];
@@ -47,24 +48,30 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             commands: [ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND].map(str::to_owned).to_vec(),
             ..lsp::ExecuteCommandOptions::default()
         }),
-        workspace: (client.text_document_content && !client.answers).then(|| lsp::WorkspaceOptions {
-            text_document_content: Some(
-                lsp::TextDocumentContentOptions { schemes: vec![ANSWER_SCHEME.to_owned()] }.into(),
-            ),
+        workspace: Some(lsp::WorkspaceOptions {
+            workspace_folders: Some(lsp::WorkspaceFoldersServerCapabilities {
+                supported: Some(true),
+                change_notifications: Some(true.into()),
+            }),
+            text_document_content: (client.text_document_content && !client.answers)
+                .then(|| lsp::TextDocumentContentOptions { schemes: vec![ANSWER_SCHEME.to_owned()] }.into()),
             ..lsp::WorkspaceOptions::default()
         }),
         ..lsp::ServerCapabilities::default()
     }
 }
 
-/// The request to be told of every source file that changes; it can be made dynamically only.
+/// The request to be told of every source file and ignore file that changes; it can be made dynamically only.
 pub fn watch_sources() -> lsp::Registration {
     let extensions: BTreeSet<&str> = LANGUAGES.iter().flat_map(|language| language.extensions).copied().collect();
-    let glob = format!("**/*.{{{}}}", extensions.into_iter().collect::<Vec<_>>().join(","));
+    let sources = format!("**/*.{{{}}}", extensions.into_iter().collect::<Vec<_>>().join(","));
+    let ignore_files = format!("**/{{{}}}", IGNORE_FILES.join(","));
     lsp::Registration {
         id: "phi-ls/sources".to_owned(),
         method: "workspace/didChangeWatchedFiles".to_owned(),
-        register_options: Some(serde_json::json!({"watchers": [{"globPattern": glob}]})),
+        register_options: Some(
+            serde_json::json!({"watchers": [{"globPattern": sources}, {"globPattern": ignore_files}]}),
+        ),
     }
 }
 

@@ -107,6 +107,10 @@ impl LanguageServer for Backend {
         Ok(())
     }
 
+    async fn did_change_workspace_folders(&self, params: lsp::DidChangeWorkspaceFoldersParams) {
+        self.session.send(Event::FoldersChanged(params.event));
+    }
+
     async fn did_open(&self, params: lsp::DidOpenTextDocumentParams) {
         self.session.send(Event::Open(params.text_document));
     }

@@ -12,13 +12,15 @@ use tower_lsp_server::gen_lsp_types::{
 
 use super::session::{Event, SessionSender};
 use crate::lsp::ask::{AnswerNotification, AnswerParams};
-use crate::lsp::status::{StatusNotification, StatusParams};
+use crate::lsp::status::{DocumentStatusNotification, DocumentStatusParams, StatusNotification, StatusParams};
 use crate::lsp::to_proto;
 
 /// One thing to tell the client.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Status(StatusParams),
+    /// Why nothing is completed in a document, or that something is again.
+    DocumentStatus(DocumentStatusParams),
     /// Shown to the person.
     Message(MessageType, String),
     /// A load to show progress of; the sender says how far it is and is dropped at its end.
@@ -61,6 +63,7 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
     while let Some(outgoing) = queue.recv().await {
         match outgoing {
             Outgoing::Status(params) => client.send_notification::<StatusNotification>(params).await,
+            Outgoing::DocumentStatus(params) => client.send_notification::<DocumentStatusNotification>(params).await,
             Outgoing::Message(kind, message) => client.show_message(kind, message).await,
             Outgoing::Progress { title, fraction } => {
                 loads += 1;

@@ -17,11 +17,12 @@ mod next;
 mod offers;
 mod planning;
 mod recall;
+mod refusals;
 mod resident;
+mod workspaces;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
@@ -32,9 +33,10 @@ use tower_lsp_server::jsonrpc::Error;
 
 use super::outgoing::Outgoing;
 use super::{Observer, ServerOptions};
-use crate::config::{ExcludeMatcher, Settings};
+use crate::config::Settings;
 use crate::engine::Gate;
 use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
+use crate::workspace::Workspaces;
 use answers::AnswerDocuments;
 use asks::Ask;
 use assistant::Assistant;
@@ -68,10 +70,9 @@ pub(super) struct Session {
     /// Takes the id of the client's process once.
     client_process: Option<oneshot::Sender<u32>>,
     client: from_proto::Client,
-    roots: Vec<PathBuf>,
+    workspaces: Arc<Workspaces>,
     configuration: Configuration,
     settings: Settings,
-    exclude: ExcludeMatcher,
     documents: HashMap<lsp::Uri, Document>,
     resident: Resident,
     assistant: Assistant,
@@ -116,10 +117,9 @@ impl Session {
             outgoing,
             client_process: Some(client_process),
             client: from_proto::Client::default(),
-            roots: Vec::new(),
+            workspaces: Arc::default(),
             configuration,
             settings: Settings::default(),
-            exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
             resident: Resident::new(wiring.clone()),
             assistant: Assistant::new(wiring),
@@ -178,6 +178,7 @@ impl Session {
                 self.tell_problems();
                 self.watch_files();
             }
+            Event::FoldersChanged(event) => self.folders_changed(&event),
             Event::Open(item) => self.open(item),
             Event::Change(params) => self.change(params),
             Event::Close(uri) => self.close(&uri),
@@ -210,7 +211,7 @@ impl Session {
 
     fn initialize(&mut self, params: &lsp::InitializeParams, reply: oneshot::Sender<lsp::InitializeResult>) {
         self.client = from_proto::client(&params.capabilities);
-        self.roots = from_proto::workspace_roots(params);
+        self.workspaces = Arc::new(Workspaces::new(&from_proto::workspace_roots(params), &self.settings.exclude));
         self.resident.slot.show_progress = self.client.work_done_progress;
         self.assistant.slot.show_progress = self.client.work_done_progress;
         self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());

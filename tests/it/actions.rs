@@ -156,7 +156,7 @@ fn clients_without_literals_get_commands() {
 #[test]
 fn excluded_documents_have_no_actions_that_can_be_chosen() {
     let mut server = answering("never");
-    let uri = "file:///home/user/project/secrets.py";
+    let uri = "file:///home/user/project/.env.py";
     server.open(uri, "python", "password = 1\n");
     let position = json!({"line": 0, "character": 0});
     let range = json!({"start": position, "end": position});

@@ -144,6 +144,8 @@ fn files_that_look_like_secrets_never_reach_the_model() {
     assert_eq!(texts(&server.result(id)), [""; 0]);
     let invoked = json!({"textDocument": {"uri": "file:///home/user/project/.env"}, "position": {"line": 0, "character": 6}, "context": {"triggerKind": 1}});
     assert_eq!(texts(&server.call("textDocument/inlineCompletion", invoked)), [""; 0]);
+    let told = server.notification("window/showMessage", |_| true);
+    assert_eq!(told["message"], "phi-ls: not completed: looks like a secret (`.env*`)");
     assert_eq!(server.counters.forward_calls(), 0);
     let result: Value =
         server.call("textDocument/completion", completion_params("file:///home/user/project/.env", 0, 6));

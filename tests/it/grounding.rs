@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
-use phi_ls::config::{ExcludeMatcher, Source};
+use phi_ls::config::Source;
 use phi_ls::context::{Bounds, ItemContext, ItemOptions, OpenFile, Surroundings, WorkspaceIndex, item_context};
 use phi_ls::prompt::explain_prompt;
+use phi_ls::workspace::Workspaces;
 use serde_json::{Value, json};
 
 use crate::support::documents::snapshot;
@@ -36,7 +37,7 @@ fn folder(texts: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn indexed(root: &Path) -> Option<Arc<WorkspaceIndex>> {
-    let index = WorkspaceIndex::new(vec![root.to_owned()], ExcludeMatcher::default(), Bounds::default());
+    let index = WorkspaceIndex::new(Arc::new(Workspaces::new(&[root.to_owned()], &[])), Bounds::default());
     index.walk(&mut || true);
     Some(Arc::new(index))
 }
@@ -390,7 +391,7 @@ fn the_workspace_is_indexed_kept_fresh_and_searched() {
     let root = folder(&[
         ("main.py", "def total(x): return plus(x) + minus(x)\n"),
         ("lib.py", "def plus(x):\n    return 'first'\n"),
-        ("secrets.py", "def minus(x):\n    return 'secret'\n"),
+        (".env.py", "def minus(x):\n    return 'secret'\n"),
         ("ignored.py", "def minus(x):\n    return 'ignored'\n"),
         (".gitignore", "ignored.py\n"),
         ("private/more.py", "def minus(x):\n    return 'private'\n"),
@@ -432,12 +433,12 @@ fn open_documents_are_searched_but_for_excluded_ones() {
         ("main.py", "def total(x): return plus(x) + minus(x)\n"),
         ("lib.py", "def plus(x):\n    return 'open'\n"),
         ("ignored.py", "def minus(x):\n    return 'ignored'\n\nprint(total(1))\n"),
-        ("credentials.py", "def minus(x):\n    return 'secret'\n"),
+        (".env.py", "def minus(x):\n    return 'secret'\n"),
         (".gitignore", "ignored.py\n"),
     ]);
     let path = |name: &str| root.path().join(name);
     let mut asked = Asked::start(root.path(), &answers());
-    for name in ["ignored.py", "credentials.py", "lib.py", "main.py"] {
+    for name in ["ignored.py", ".env.py", "lib.py", "main.py"] {
         asked.open(&path(name));
     }
     // What the person has typed counts, not what is on disk.
@@ -454,5 +455,36 @@ fn open_documents_are_searched_but_for_excluded_ones() {
             assert!(!prompt.contains(never), "{never} in {prompt}");
         }
     }
+    asked.finish();
+}
+
+#[test]
+fn workspaces_that_come_are_indexed_and_those_that_go_are_forgotten() {
+    let root = folder(&[
+        ("a/main.py", "def total(x): return plus(x)\n"),
+        ("b/lib.py", "def plus(x):\n    return 'added'\n"),
+        ("c/.git/HEAD", ""),
+        ("c/.gitignore", "private/\n"),
+        ("c/main.py", "def total(x): return minus(x)\n"),
+        ("c/lib.py", "def minus(x):\n    return 'found'\n"),
+        ("c/private/lib.py", "def minus(x):\n    return 'private'\n"),
+    ]);
+    let path = |name: &str| root.path().join(name);
+    let mut asked = Asked::start(&path("a"), &answers());
+    asked.open(&path("a/main.py"));
+    assert!(!asked.explain(&path("a/main.py")).contains("'added'"));
+    let folders = json!([{"uri": uri(&path("b")), "name": "b"}]);
+    let change = |added: &Value, removed: &Value| json!({"event": {"added": added, "removed": removed}});
+    asked.server.notify("workspace/didChangeWorkspaceFolders", change(&folders, &json!([])));
+    asked.explain_until(
+        &path("a/main.py"),
+        "The code uses, from `lib.py`:\n```python\ndef plus(x):\n    return 'added'",
+    );
+    asked.server.notify("workspace/didChangeWorkspaceFolders", change(&json!([]), &folders));
+    assert!(!asked.explain(&path("a/main.py")).contains("'added'"));
+    // A file of no workspace brings its own.
+    asked.open(&path("c/main.py"));
+    let prompt = asked.explain_until(&path("c/main.py"), "'found'");
+    assert!(!prompt.contains("'private'"), "{prompt}");
     asked.finish();
 }

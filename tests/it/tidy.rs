@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer; a module imports from lower rows, or from its own row along `SAME_ROW`.
 const LAYERS: &[&[&str]] = &[
     &["text", "config", "kernels"],
-    &["syntax", "model", "hub"],
+    &["syntax", "workspace", "model", "hub"],
     &["context", "prompt", "engine"],
     &["features", "lsp"],
     &["server"],
@@ -23,6 +23,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("candle_core", &["model", "engine"]),
     ("candle_transformers", &["model", "engine"]),
     ("tokenizers", &["model"]),
+    ("gix_index", &["workspace"]),
     ("tower_lsp_server", &["lsp", "server"]),
     ("ureq", &["hub"]),
     ("std::net", &["hub"]),

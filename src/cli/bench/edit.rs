@@ -56,7 +56,7 @@ fn question(path: &Path) -> anyhow::Result<Prompt> {
     let question = Question { action: Action::Refactor, target, exact: true, problem: None, instruction: None };
     // The answer is known to fit.
     let options =
-        AssistantOptions { max_tokens: usize::MAX, ..AssistantOptions::new(&Settings::default().assistant, false) };
+        AssistantOptions { max_tokens: usize::MAX, ..AssistantOptions::new(&Settings::default().assistant, None) };
     Ok(edit::plan(&snapshot, &Surroundings::default(), &question, &options)?.prompt)
 }
 

@@ -4,16 +4,15 @@ use serde_json::{Value, json};
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::assistant::Answerer;
-use super::endings::{Ending, notes, rejected};
+use super::endings::Ending;
 use super::{CommandRequest, Event, Session};
 use crate::context::Snapshot;
-use crate::engine::{EngineError, Generation, GenerationParams, Job, Priority};
-use crate::features::edit::{self, EditPlan};
-use crate::features::explain::{self, ExplainPlan};
+use crate::engine::{EngineError, Generation, Job, Priority};
+use crate::features::answering::{Outcome, Plan};
+use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
 use crate::lsp::actions;
 use crate::lsp::ask::{AnswerParams, AskArguments, Timings};
-use crate::model::Prompt;
 use crate::server::outgoing::Outgoing;
 
 /// A question under way.
@@ -32,33 +31,10 @@ pub(super) struct Ask {
     pub request: CommandRequest,
     /// Who answers; before a question is handed over, who answered the one it follows.
     pub by: Answerer,
-    /// It was asked once more, since the first answer could not be used.
-    retried: bool,
     /// What the model has written so far, as it is.
     written: String,
     /// What of it the client has been sent, made safe.
     pub streamed: String,
-}
-
-pub(super) enum Plan {
-    Explain(ExplainPlan),
-    Edit(EditPlan),
-}
-
-impl Plan {
-    pub(super) fn prompt(&self) -> &Prompt {
-        match self {
-            Self::Explain(plan) => &plan.prompt,
-            Self::Edit(plan) => &plan.prompt,
-        }
-    }
-
-    fn params(&self) -> &GenerationParams {
-        match self {
-            Self::Explain(plan) => &plan.params,
-            Self::Edit(plan) => &plan.params,
-        }
-    }
 }
 
 impl Ask {
@@ -80,7 +56,6 @@ impl Ask {
             plan,
             request,
             by: Answerer::Assistant,
-            retried: false,
             written: String::new(),
             streamed: String::new(),
         }
@@ -94,6 +69,8 @@ impl Session {
             Ok(arguments) => arguments,
             Err(error) => return request.answer(Err(error)),
         };
+        // Who asks may just have changed what keeps the file out.
+        self.look_at(&arguments.uri);
         match self.planned(&arguments) {
             Ok((document, snapshot, plan)) => {
                 let place = (arguments.uri, document);
@@ -127,12 +104,8 @@ impl Session {
             problem,
             instruction: arguments.instruction.clone(),
         };
-        let options = AssistantOptions::new(&self.settings.assistant, document.excluded);
-        let surroundings = self.surroundings(&arguments.uri);
-        let plan = match arguments.action.is_edit() {
-            true => edit::plan(snapshot, &surroundings, &question, &options).map(Plan::Edit),
-            false => explain::plan(snapshot, &surroundings, &question, &options).map(Plan::Explain),
-        };
+        let options = AssistantOptions::new(&self.settings.assistant, document.refusal.clone());
+        let plan = Plan::new(snapshot, &self.surroundings(&arguments.uri), &question, &options);
         self.refresh_stale();
         Ok((document.number, snapshot.clone(), plan.map_err(|reason| reason.to_string())?))
     }
@@ -219,37 +192,23 @@ impl Session {
         };
         self.conversations.keep(&ask, &generation);
         let timings = Some(Timings::from(&generation));
-        let answer = generation.candidates.into_iter().next().filter(|answer| !answer.text.trim().is_empty());
-        let Some(answer) = answer else {
-            return self.end_ask(ask, Ending { timings, ..Ending::failed("the model gave no answer") });
-        };
-        match &ask.plan {
-            Plan::Explain(plan) => {
-                let mut text = explain::finish(&answer.text);
-                text.push_str(&notes(plan, &answer));
-                self.end_ask(ask, Ending { text, timings, ..Ending::default() });
-            }
-            Plan::Edit(plan) => match edit::finish(plan, &ask.snapshot, &answer) {
-                Err(reason) if reason.is_retryable() && !ask.retried => {
-                    ask.plan = Plan::Edit(edit::retry(plan, &answer.text, &reason));
-                    ask.retried = true;
-                    ask.written.clear();
-                    self.tell_work(&ask, &json!({"kind": "report", "message": "asking once more"}));
-                    self.submit_ask(ask);
-                }
-                Err(reason) => {
-                    let ending = rejected(plan, &answer, reason.to_string());
-                    self.end_ask(ask, Ending { timings, ..ending });
-                }
-                Ok(change) => {
-                    let ending = match self.apply(&ask, plan, &change) {
-                        Ok(()) => Ending { applied: true, ..Ending::default() },
-                        Err(reason) => rejected(plan, &answer, reason),
-                    };
-                    self.end_ask(ask, Ending { timings, ..ending });
-                }
+        let readable = generation.candidates.first().map(|answer| ask.plan.readable(answer)).unwrap_or_default();
+        let ending = match ask.plan.outcome(&ask.snapshot, &generation) {
+            Outcome::NoAnswer => Ending::failed("the model gave no answer"),
+            Outcome::Text(text) => Ending { text, ..Ending::default() },
+            Outcome::Rejected(reason) => Ending::rejected(readable, reason),
+            Outcome::Change(change) => match self.apply(&ask, &change) {
+                Ok(()) => Ending { applied: true, ..Ending::default() },
+                Err(reason) => Ending::rejected(readable, reason),
             },
-        }
+            Outcome::AskAgain(plan, _) => {
+                ask.plan = *plan;
+                ask.written.clear();
+                self.tell_work(&ask, &json!({"kind": "report", "message": "asking once more"}));
+                return self.submit_ask(ask);
+            }
+        };
+        self.end_ask(ask, Ending { timings, ..ending });
     }
 
     pub(super) fn tell_warning(&self, title: &str, reason: &str) {

@@ -90,6 +90,10 @@ impl Session {
             return;
         }
         let superseded = self.is_superseded(&request.uri);
+        if request.trigger == Trigger::Invoked {
+            // Who asks by hand may just have changed what keeps the file out.
+            self.look_at(&request.uri);
+        }
         let Some(document) = self.documents.get_mut(&request.uri) else {
             tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
             return request.answer.nothing();
@@ -168,6 +172,9 @@ impl Session {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
+                if request.trigger == Trigger::Invoked {
+                    self.tell_skip(&request.uri, skip);
+                }
                 return request.answer.nothing();
             }
         };

@@ -1,10 +1,12 @@
 //! Where the settings come from and what is wrong with them: `config.toml` loses to the editor, the command line wins.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tower_lsp_server::gen_lsp_types::MessageType;
 
 use super::Session;
-use crate::config::{ExcludeMatcher, Problem, Settings, Source};
+use crate::config::{Problem, Settings, Source};
 use crate::server::outgoing::Outgoing;
 
 /// The layers of settings and what has been said about them.
@@ -73,22 +75,21 @@ impl Session {
         if settings.exclude != self.settings.exclude {
             // What it holds was let pass by other globs; it is made anew when it is wanted.
             self.indexer = None;
+            Arc::make_mut(&mut self.workspaces).set_exclude(&settings.exclude);
         }
         self.settings = settings;
-        self.exclude = ExcludeMatcher::new(&self.settings.exclude);
         for document in self.documents.values_mut() {
-            document.excluded = document.is_excluded(&self.exclude, &self.roots);
             // Other settings, other completions.
             document.cancel_jobs();
             document.recall.clear();
         }
+        self.look_at_documents();
         let has_documents = !self.documents.is_empty();
         if !self.settings.completion.enabled || (has_documents && !self.wants_completions()) {
             self.resident.turn_off();
         }
         self.resident.configure(&self.settings);
         self.assistant.configure(&self.settings);
-        self.end_pointless_asks();
         self.load_if_wanted();
     }
 

@@ -6,10 +6,11 @@ use serde_json::json;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::Error;
 
-use super::asks::{Ask, Plan};
+use super::asks::Ask;
 use super::assistant::Answerer;
 use super::{CommandRequest, Session};
 use crate::engine::Generation;
+use crate::features::answering::Plan;
 use crate::features::conversation::Conversation;
 use crate::features::question::{AssistantOptions, NotAsked};
 use crate::lsp::ask::FollowUpArguments;
@@ -61,7 +62,7 @@ impl Session {
         };
         // A conversation goes with its document.
         let Some(document) = self.documents.get(&kept.uri) else { return request.answer(Err(Error::internal_error())) };
-        let options = AssistantOptions::new(&self.settings.assistant, document.excluded);
+        let options = AssistantOptions::new(&self.settings.assistant, document.refusal.clone());
         let title = arguments.question.trim().to_owned();
         match kept.conversation.follow_up(&title, &options) {
             Ok(plan) => {
@@ -84,7 +85,7 @@ impl Session {
         let documents = &self.documents;
         self.conversations.kept.retain(|kept| {
             let document = documents.get(&kept.uri);
-            document.is_some_and(|document| document.number == kept.document && !document.excluded)
+            document.is_some_and(|document| document.number == kept.document && !document.is_excluded())
         });
     }
 }

@@ -9,12 +9,13 @@ use super::Session;
 use super::completions::Running;
 use super::next::Next;
 use super::recall::{Recall, likely_cursors};
-use crate::config::{CompletionSettings, Enabled, ExcludeMatcher, exclude};
+use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
 use crate::syntax::{Language, Parsed};
 use crate::text::{Edit, PositionEncoding, Rope, apply_edit};
+use crate::workspace::{Place, Refusal};
 
 /// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
 /// that ask at every key do it within about 50 ms.
@@ -27,8 +28,14 @@ pub(super) struct Document {
     pub snapshot: Snapshot,
     /// The file behind it, `None` for a text that is no file.
     pub file: Option<PathBuf>,
-    /// Looks like a secret or is ignored: nothing of it enters a prompt.
-    pub excluded: bool,
+    /// Where that file is.
+    pub place: Option<Place>,
+    /// Why nothing of it enters a prompt, if nothing may.
+    pub refusal: Option<Refusal>,
+    /// What the client was told last of why nothing is completed.
+    pub status: Option<String>,
+    /// The last reason the person was told when they asked for a completion by hand.
+    pub told: Option<String>,
     /// Where its prompts begin, so that one edit does not move them.
     pub anchor: Anchor,
     pub recall: Recall,
@@ -42,48 +49,39 @@ pub(super) struct Document {
 }
 
 impl Document {
-    fn open(number: u64, item: lsp::TextDocumentItem, roots: &[PathBuf], exclude: &ExcludeMatcher) -> Self {
+    fn open(number: u64, item: lsp::TextDocumentItem) -> Self {
         let file = from_proto::file_path(&item.uri);
         let language_id = from_proto::language_id(item.language_id);
         let by_path = || file.as_deref().and_then(Language::by_path);
         let language = Language::by_id(&language_id).or_else(by_path);
         let text = Rope::from_str(&item.text);
         let parsed = language.and_then(|language| Parsed::parse(language, &text));
-        let root = file.as_ref().and_then(|file| roots.iter().find(|root| file.starts_with(root)));
-        let path = match (&file, root) {
-            (Some(file), Some(root)) => file.strip_prefix(root).ok().map(PathBuf::from),
-            // Outside the workspace, folders say more about the person than about the code.
-            (Some(file), None) => file.file_name().map(PathBuf::from),
-            (None, _) => None,
-        };
-        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path };
-        let mut document = Self {
+        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path: None };
+        Self {
             number,
             snapshot,
             file,
-            excluded: false,
+            place: None,
+            refusal: None,
+            status: None,
+            told: None,
             anchor: Anchor::default(),
             recall: Recall::default(),
             running: None,
             warm_up: None,
             warm_up_at: None,
             next: None,
-        };
-        document.excluded = document.is_excluded(exclude, roots);
-        document
+        }
     }
 
-    /// Whether secrets' names, the settings or ignore files keep it out of prompts.
-    pub(super) fn is_excluded(&self, matcher: &ExcludeMatcher, roots: &[PathBuf]) -> bool {
-        let Some(file) = &self.file else { return false };
-        let root = roots.iter().find(|root| file.starts_with(root));
-        let relative = root.and_then(|root| file.strip_prefix(root).ok()).unwrap_or(file);
-        matcher.excludes(relative) || root.is_some_and(|root| exclude::ignored_by_files(root, file))
+    /// Whether nothing of it may enter a prompt.
+    pub(super) fn is_excluded(&self) -> bool {
+        self.refusal.is_some()
     }
 
     /// Whether it gets completions.
     pub(super) fn completions(&self, settings: &CompletionSettings) -> Enabled {
-        if self.excluded { Enabled::Off } else { settings.language(&self.snapshot.language_id) }
+        if self.is_excluded() { Enabled::Off } else { settings.language(&self.snapshot.language_id) }
     }
 
     /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted.
@@ -128,12 +126,14 @@ impl Session {
         if from_proto::answer_number(&uri).is_some() {
             return tracing::debug!(uri = uri.0, "an answer of ours is open");
         }
-        let document = Document::open(self.numbers.next(), item, &self.roots, &self.exclude);
-        tracing::debug!(uri = uri.0, language = document.snapshot.language_id, excluded = document.excluded, "opened");
-        if let Some(mut replaced) = self.documents.insert(uri, document) {
+        let document = Document::open(self.numbers.next(), item);
+        tracing::debug!(uri = uri.0, language = document.snapshot.language_id, "opened");
+        if let Some(mut replaced) = self.documents.insert(uri.clone(), document) {
             replaced.cancel_jobs();
             self.end_pointless_asks();
         }
+        self.add_workspace_around(&uri);
+        self.look_at(&uri);
         self.load_if_wanted();
     }
 

@@ -5,15 +5,13 @@ use tower_lsp_server::jsonrpc::Error;
 
 use super::Session;
 use super::answers::whole_text;
-use super::asks::{Ask, Plan};
+use super::asks::Ask;
 use crate::context::Snapshot;
-use crate::engine::{Candidate, StopReason};
-use crate::features::edit::{self, Change, EditPlan};
-use crate::features::explain::{self, ExplainPlan};
+use crate::features::answering::Plan;
+use crate::features::edit::{self, Change};
 use crate::features::question::NotAsked;
 use crate::lsp::ask::{AnswerParams, Timings};
 use crate::lsp::{actions, to_proto};
-use crate::prompt::fence;
 use crate::server::outgoing::Outgoing;
 
 /// Lines of an answer that are shown as a message where nothing better is there.
@@ -34,12 +32,17 @@ impl Ending {
     pub(super) fn failed(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::default() }
     }
+
+    /// An answer that is not applied, to be read as `text`.
+    pub(super) fn rejected(text: String, reason: impl std::fmt::Display) -> Self {
+        Self { text, ..Self::failed(format!("nothing is changed: {reason}")) }
+    }
 }
 
 impl Session {
     /// Sends `change` to the client, which is not waited for.
-    pub(super) fn apply(&self, ask: &Ask, plan: &EditPlan, change: &Change) -> std::result::Result<(), String> {
-        let uri = &ask.uri;
+    pub(super) fn apply(&self, ask: &Ask, change: &Change) -> std::result::Result<(), String> {
+        let (Plan::Edit(plan), uri) = (&ask.plan, &ask.uri) else { return Err("this is to be read".to_owned()) };
         let document = self.documents.get(uri).ok_or("the document was closed meanwhile")?;
         if !self.client.apply_edit {
             return Err("this editor applies no edits of a language server".to_owned());
@@ -121,14 +124,15 @@ impl Session {
     /// Ends the questions about documents that are closed or have become excluded.
     pub(super) fn end_pointless_asks(&mut self) {
         self.forget_conversations();
-        let open = |ask: &Ask| {
+        let pointless = |ask: &Ask| {
             let document = self.documents.get(&ask.uri).filter(|document| document.number == ask.document);
-            document.map(|document| document.excluded)
-        };
-        let pointless = |ask: &Ask| match open(ask) {
-            None => Some((ask.number, "the document was closed meanwhile".to_owned())),
-            Some(true) => Some((ask.number, NotAsked::Excluded.to_string())),
-            Some(false) => None,
+            match document {
+                None => Some((ask.number, "the document was closed meanwhile".to_owned())),
+                Some(document) => {
+                    let refusal = document.refusal.clone()?;
+                    Some((ask.number, NotAsked::Excluded(refusal).to_string()))
+                }
+            }
         };
         let ending: Vec<_> = self.asks.values().filter_map(pointless).collect();
         for (number, reason) in ending {
@@ -146,30 +150,6 @@ impl Session {
             ask.request.answer(Err(Error::request_cancelled()));
         }
     }
-}
-
-/// What a person has to know of an answer that is read.
-pub(super) fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
-    let mut notes = String::new();
-    if answer.stop_reason == StopReason::MaxTokens {
-        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
-    }
-    if plan.cut {
-        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
-    }
-    notes
-}
-
-/// An answer that is not applied, to be read.
-pub(super) fn rejected(plan: &EditPlan, answer: &Candidate, reason: String) -> Ending {
-    let text = if plan.fence.is_empty() {
-        explain::finish(&answer.text)
-    } else {
-        // The prompt has opened the block that the answer goes on in.
-        let fence = fence("", &answer.text);
-        format!("{fence}\n{}\n{fence}", answer.text.trim_end())
-    };
-    Ending { text, ..Ending::failed(format!("nothing is changed: {reason}")) }
 }
 
 pub(super) fn first_lines(text: &str) -> String {

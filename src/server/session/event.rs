@@ -22,6 +22,8 @@ pub(in crate::server) enum Event {
     Open(lsp::TextDocumentItem),
     Change(lsp::DidChangeTextDocumentParams),
     Close(lsp::Uri),
+    /// Workspaces came or went.
+    FoldersChanged(lsp::WorkspaceFoldersChangeEvent),
     /// Files were saved, or changed outside of the editor.
     FilesChanged(Vec<lsp::Uri>),
     /// `workspace/didChangeConfiguration`, as it came.

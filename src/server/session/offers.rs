@@ -25,9 +25,9 @@ impl Session {
     fn offered(&self, params: &lsp::CodeActionParams) -> Option<Vec<lsp::CodeActionResponse>> {
         let uri = &params.text_document.uri;
         let document = self.documents.get(uri)?;
-        let excluded = NotAsked::Excluded.to_string();
-        let disabled = document.excluded.then_some(excluded.as_str());
-        if document.excluded && !(self.client.disabled_actions && self.client.code_action_literals) {
+        let excluded = document.refusal.clone().map(|refusal| NotAsked::Excluded(refusal).to_string());
+        let disabled = excluded.as_deref();
+        if document.is_excluded() && !(self.client.disabled_actions && self.client.code_action_literals) {
             return None;
         }
         let snapshot = &document.snapshot;

@@ -12,7 +12,7 @@ pub(super) fn plan(
     request: InlineRequest,
     settings: &CompletionSettings,
 ) -> Result<Plan, Skip> {
-    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.excluded);
+    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
     inline_completion::plan(&document.snapshot, request, &options, &mut document.anchor)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn plan_accepted(
     settings: &CompletionSettings,
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
-    let options = CompletionOptions::new(settings, &snapshot.language_id, document.excluded);
+    let options = CompletionOptions::new(settings, &snapshot.language_id, document.is_excluded());
     // It may never come to that: the document's own prompts begin where they did.
     inline_completion::plan(snapshot, request, &options, &mut document.anchor.clone()).ok()
 }

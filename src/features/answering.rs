@@ -1,0 +1,112 @@
+//! A question on its way, whoever asks it: what is asked of the model, what an answer comes to, and whether to ask once
+//! more.
+
+use crate::context::{Snapshot, Surroundings};
+use crate::engine::{Candidate, Generation, GenerationParams, StopReason};
+use crate::model::Prompt;
+use crate::prompt::fence;
+
+use super::edit::{self, Change, EditPlan, Rejection};
+use super::explain::{self, ExplainPlan};
+use super::question::{AssistantOptions, NotAsked, Question};
+
+/// What is asked of the model.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// The answer is read.
+    Explain(ExplainPlan),
+    /// The answer becomes an edit.
+    Edit(EditPlan),
+}
+
+/// What an answer comes to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Markdown to read.
+    Text(String),
+    Change(Change),
+    /// It cannot be used; asking like this, with the reason, can help.
+    AskAgain(Box<Plan>, Rejection),
+    /// It cannot be used; what can be read of it is [`Plan::readable`].
+    Rejected(Rejection),
+    /// The model said nothing.
+    NoAnswer,
+}
+
+impl Plan {
+    /// What to ask the model for `question`.
+    ///
+    /// # Errors
+    /// Why nothing is asked.
+    pub fn new(
+        snapshot: &Snapshot,
+        surroundings: &Surroundings,
+        question: &Question,
+        options: &AssistantOptions,
+    ) -> Result<Self, NotAsked> {
+        match question.action.is_edit() {
+            true => edit::plan(snapshot, surroundings, question, options).map(Self::Edit),
+            false => explain::plan(snapshot, surroundings, question, options).map(Self::Explain),
+        }
+    }
+
+    pub fn prompt(&self) -> &Prompt {
+        match self {
+            Self::Explain(plan) => &plan.prompt,
+            Self::Edit(plan) => &plan.prompt,
+        }
+    }
+
+    pub fn params(&self) -> &GenerationParams {
+        match self {
+            Self::Explain(plan) => &plan.params,
+            Self::Edit(plan) => &plan.params,
+        }
+    }
+
+    /// What `generation`, made for this plan, comes to in `snapshot`, the document it was asked about. What is asked
+    /// again is asked once.
+    pub fn outcome(&self, snapshot: &Snapshot, generation: &Generation) -> Outcome {
+        let answer = generation.candidates.first().filter(|answer| !answer.text.trim().is_empty());
+        let Some(answer) = answer else { return Outcome::NoAnswer };
+        match self {
+            Self::Explain(_) => Outcome::Text(self.readable(answer)),
+            Self::Edit(plan) => match edit::finish(plan, snapshot, answer) {
+                Ok(change) => Outcome::Change(change),
+                Err(reason) if reason.is_retryable() && !plan.is_retry => {
+                    let again = edit::retry(plan, &answer.text, &reason);
+                    Outcome::AskAgain(Box::new(Self::Edit(again)), reason)
+                }
+                Err(reason) => Outcome::Rejected(reason),
+            },
+        }
+    }
+
+    /// `answer` as Markdown to read, with what a person has to know of it.
+    pub fn readable(&self, answer: &Candidate) -> String {
+        match self {
+            Self::Explain(plan) => {
+                let mut text = explain::finish(&answer.text);
+                text.push_str(&notes(plan, answer));
+                text
+            }
+            Self::Edit(plan) if plan.fence.is_empty() => explain::finish(&answer.text),
+            // The prompt has opened the block that the answer goes on in.
+            Self::Edit(_) => {
+                let fence = fence("", &answer.text);
+                format!("{fence}\n{}\n{fence}", answer.text.trim_end())
+            }
+        }
+    }
+}
+
+fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
+    let mut notes = String::new();
+    if answer.stop_reason == StopReason::MaxTokens {
+        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
+    }
+    if plan.cut {
+        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
+    }
+    notes
+}

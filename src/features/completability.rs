@@ -1,0 +1,22 @@
+//! Why nothing is completed anywhere in a document, as the sentence that editors and the command line show.
+
+use crate::config::{CompletionSettings, Enabled};
+use crate::workspace::Refusal;
+
+/// Why nothing is completed in a document in the language `language_id`, which `refusal` may keep out of prompts; the
+/// sentence names the rule. `None` where something is, were it by hand only.
+pub fn why_not_completed(
+    refusal: Option<&Refusal>,
+    settings: &CompletionSettings,
+    language_id: &str,
+) -> Option<String> {
+    let reason = match refusal {
+        Some(refusal) => refusal.to_string(),
+        None if !settings.enabled => "completion.enabled turns completions off".to_owned(),
+        None if settings.language(language_id) == Enabled::Off => {
+            format!("completion.languages turns {language_id} off")
+        }
+        None => return None,
+    };
+    Some(format!("not completed: {reason}"))
+}

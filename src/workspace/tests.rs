@@ -1,0 +1,268 @@
+//! Workspaces on disk: roots, links, what git and its ignore files say.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::*;
+
+/// A folder with files; its path is without symbolic links.
+struct Folder {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().canonicalize().expect("it is there");
+        let folder = Self { _folder: folder, path };
+        files.iter().for_each(|(name, text)| folder.write(name, text));
+        folder
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.join(name);
+        std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
+        std::fs::write(path, text).expect("file");
+    }
+
+    /// Runs git in `folder`.
+    fn git(&self, folder: &str, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.current_dir(self.join(folder))
+            .args(["-c", "user.name=A", "-c", "user.email=a@example.com"])
+            .args(arguments);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        let output = git.output().expect("git runs");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn workspaces(&self) -> Workspaces {
+        Workspaces::new(std::slice::from_ref(&self.path), &[])
+    }
+
+    /// Why `name` is refused in the workspace that is this folder.
+    fn refusal(&self, name: &str) -> Option<String> {
+        self.workspaces().refusal(&self.join(name)).map(|refusal| refusal.to_string())
+    }
+
+    /// Which of `names` are served; each exists.
+    fn check(&self, served: &[&str], refused: &[&str]) {
+        for name in served.iter().chain(refused) {
+            if !self.join(name).exists() {
+                self.write(name, "");
+            }
+        }
+        for name in served {
+            assert_eq!(self.refusal(name), None, "{name}");
+        }
+        for name in refused {
+            assert!(self.refusal(name).is_some(), "{name} is served");
+        }
+    }
+
+    /// What a walk finds, from the root.
+    fn walked(&self) -> Vec<String> {
+        let workspaces = self.workspaces();
+        let files = workspaces.walk(&self.path).flatten();
+        files.map(|file| file.strip_prefix(&self.path).expect("below").to_string_lossy().into_owned()).collect()
+    }
+}
+
+#[test]
+fn ignore_files_from_the_root_to_the_file_count() {
+    let folder = Folder::new(&[
+        (".gitignore", "build/\n*.log\n\n# text\ndocs/*.txt\n/only\n"),
+        (".phi-lsignore", "/private\n!keep.log\n"),
+        ("sub/.gitignore", "!debug.log\ngen.rs\n"),
+    ]);
+    folder.check(
+        &["gen.rs", "keep.log", "sub/debug.log", "src/main.rs", "docs/deep/a.txt", "sub/only"],
+        &["a.log", "build/deep/x.rs", "private/x.rs", "sub/gen.rs", "docs/a.txt", "only"],
+    );
+    assert_eq!(folder.refusal("build/deep/x.rs").as_deref(), Some(".gitignore line 1 `build/` ignores it"));
+    assert_eq!(folder.refusal("docs/a.txt").as_deref(), Some(".gitignore line 5 `docs/*.txt` ignores it"));
+    assert_eq!(folder.refusal("sub/gen.rs").as_deref(), Some("sub/.gitignore line 2 `gen.rs` ignores it"));
+    let walked = ["docs/deep/a.txt", "gen.rs", "keep.log", "src/main.rs", "sub/debug.log", "sub/only"];
+    assert_eq!(folder.walked(), walked);
+}
+
+#[test]
+fn what_is_below_an_ignored_folder_stays_ignored() {
+    let folder = Folder::new(&[(".gitignore", "build/\n!build/keep.rs\nout/*\n!out/keep.rs\n")]);
+    folder.check(&["out/keep.rs"], &["build/keep.rs", "out/a.rs"]);
+}
+
+#[test]
+fn tracked_files_are_never_ignored_but_for_our_own_file() {
+    let folder = Folder::new(&[(".gitignore", "lib/\n"), ("web/lib/utils.ts", ""), ("web/lib/new.ts", "")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "-f", "web/lib/utils.ts"]);
+    folder.check(&["web/lib/utils.ts", "web/main.ts"], &["web/lib/new.ts", "lib/a.ts"]);
+    assert_eq!(folder.walked(), ["web/lib/utils.ts", "web/main.ts"]);
+    let workspaces = folder.workspaces();
+    assert_eq!(workspaces.in_repository(&folder.join("web/lib/utils.ts")), Some((folder.path.clone(), true)));
+    assert_eq!(workspaces.in_repository(&folder.join("web/lib/new.ts")), Some((folder.path.clone(), false)));
+    // The same value sees what git has been told since.
+    assert!(workspaces.refusal(&folder.join("web/lib/new.ts")).is_some());
+    folder.git("", &["add", "-f", "web/lib/new.ts"]);
+    assert_eq!(workspaces.refusal(&folder.join("web/lib/new.ts")), None);
+    folder.git("", &["rm", "-q", "--cached", "web/lib/new.ts"]);
+    assert!(workspaces.refusal(&folder.join("web/lib/new.ts")).is_some());
+    folder.write(".phi-lsignore", "utils.ts\n");
+    folder.check(&[], &["web/lib/utils.ts"]);
+    assert_eq!(folder.walked(), ["web/main.ts"]);
+}
+
+#[test]
+fn an_index_of_the_newest_format_is_read() {
+    let folder = Folder::new(&[(".gitignore", "lib/\n"), ("lib/a.ts", ""), ("lib/deep/b.ts", "")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "-f", "lib"]);
+    folder.git("", &["update-index", "--index-version", "4"]);
+    folder.check(&["lib/a.ts", "lib/deep/b.ts"], &["lib/c.ts"]);
+}
+
+#[test]
+fn patterns_outside_of_the_work_tree_count() {
+    let folder = Folder::new(&[]);
+    folder.git("", &["init", "-q"]);
+    folder.write(".git/info/exclude", "# mine\nscratch/\n");
+    folder.write("personal", "*.mine\n");
+    folder.git("", &["config", "core.excludesFile", folder.join("personal").to_str().expect("UTF-8")]);
+    folder.check(&["a.rs"], &["scratch/a.rs", "a.mine"]);
+    let refusal = folder.refusal("scratch/a.rs");
+    assert_eq!(refusal.as_deref(), Some(".git/info/exclude line 2 `scratch/` ignores it"));
+    // An ignore file in the work tree wins over both.
+    folder.write(".gitignore", "!*.mine\n");
+    folder.check(&["a.mine"], &["scratch/a.rs"]);
+}
+
+#[test]
+fn linked_work_trees_have_an_index_of_their_own() {
+    let folder = Folder::new(&[("main/.gitignore", "lib/\n"), ("main/lib/a.ts", "")]);
+    folder.git("main", &["init", "-q"]);
+    folder.git("main", &["add", "-f", "."]);
+    folder.git("main", &["commit", "-q", "-m", "first"]);
+    folder.git("main", &["worktree", "add", "-q", "../linked"]);
+    folder.write("main/.git/info/exclude", "scratch/\n");
+    folder.write("linked/lib/b.ts", "");
+    folder.git("linked", &["add", "-f", "lib/b.ts"]);
+    folder.write("linked/lib/c.ts", "");
+    folder.write("linked/scratch/a.rs", "");
+    folder.write("main/lib/b.ts", "");
+    let workspaces = Workspaces::new(&[folder.join("main"), folder.join("linked")], &[]);
+    let refused = |name: &str| workspaces.refusal(&folder.join(name)).is_some();
+    assert!(!refused("linked/lib/a.ts") && !refused("linked/lib/b.ts"));
+    assert!(refused("linked/lib/c.ts") && refused("linked/scratch/a.rs") && refused("main/lib/b.ts"));
+}
+
+#[test]
+fn a_workspace_is_judged_by_the_repository_it_is_in() {
+    let folder =
+        Folder::new(&[(".gitignore", "gen/\nlib/\n"), ("web/lib/a.ts", ""), (".phi-lsignore", "web/private\n")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "-f", "web"]);
+    for name in ["web/gen/a.ts", "web/private/a.ts", "lib/a.ts"] {
+        folder.write(name, "");
+    }
+    let refused =
+        |root: &str, name: &str| Workspaces::new(&[folder.join(root)], &[]).refusal(&folder.join(name)).is_some();
+    assert!(!refused("web", "web/lib/a.ts"));
+    assert!(refused("web", "web/gen/a.ts"));
+    assert!(refused("web", "web/private/a.ts"));
+    // Who opens an ignored folder means what is in it.
+    assert!(!refused("lib", "lib/a.ts"));
+}
+
+#[test]
+fn a_repository_in_another_one_has_its_own_rules() {
+    let folder = Folder::new(&[(".gitignore", "vendor/\n*.gen\n"), ("vendor/a.c", ""), ("vendor/dep/b.gen", "")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("vendor/dep", &["init", "-q"]);
+    folder.write("vendor/dep/.gitignore", "*.o\n");
+    folder.check(&["vendor/dep/b.gen"], &["vendor/a.c", "vendor/dep/c.o"]);
+}
+
+#[test]
+fn a_file_outside_of_every_workspace_gets_one_from_its_own_path() {
+    let folder = Folder::new(&[
+        ("a/main.py", ""),
+        ("b/.git/HEAD", ""),
+        ("b/.gitignore", "private/\n"),
+        ("b/pkg/package.json", "{}"),
+        ("b/pkg/private/x.py", ""),
+        ("c/Cargo.toml", ""),
+        ("c/src/lib.rs", ""),
+        ("d/loose.py", ""),
+    ]);
+    let mut workspaces = Workspaces::new(&[folder.join("a")], &["/generated".to_owned()]);
+    let place = |workspaces: &Workspaces, name: &str| {
+        let place = workspaces.place_of(&folder.join(name));
+        (place.root, place.shown.to_string_lossy().into_owned())
+    };
+    assert_eq!(place(&workspaces, "a/main.py"), (Some(folder.join("a")), "main.py".to_owned()));
+    assert_eq!(place(&workspaces, "b/pkg/private/x.py"), (Some(folder.join("b")), "pkg/private/x.py".to_owned()));
+    assert!(workspaces.refusal(&folder.join("b/pkg/private/x.py")).is_some());
+    assert_eq!(place(&workspaces, "c/src/lib.rs"), (Some(folder.join("c")), "src/lib.rs".to_owned()));
+    assert_eq!(place(&workspaces, "d/loose.py"), (None, "loose.py".to_owned()));
+    assert!(workspaces.refusal(&folder.join("c/generated/a.rs")).is_some());
+    let roots = |workspaces: &Workspaces| workspaces.roots().map(Path::to_owned).collect::<Vec<_>>();
+    assert!(workspaces.add_around(&folder.join("c/src/lib.rs")));
+    assert!(!workspaces.add_around(&folder.join("c/src/main.rs")), "it is known");
+    assert!(!workspaces.add_around(&folder.join("d/loose.py")), "there is none");
+    assert_eq!(roots(&workspaces), [folder.join("a"), folder.join("c")]);
+    workspaces.add(&folder.join("c"));
+    workspaces.remove(&folder.join("a"));
+    assert_eq!(roots(&workspaces), [folder.join("c")]);
+    assert_eq!(place(&workspaces, "a/main.py"), (None, "main.py".to_owned()));
+}
+
+#[test]
+fn the_innermost_workspace_has_the_file() {
+    let folder = Folder::new(&[("outer/inner/a.py", "")]);
+    for roots in [["outer", "outer/inner"], ["outer/inner", "outer"]] {
+        let workspaces = Workspaces::new(&roots.map(|root| folder.join(root)), &[]);
+        assert_eq!(workspaces.place_of(&folder.join("outer/inner/a.py")).shown, Path::new("a.py"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_and_its_target_are_one_workspace() {
+    let folder = Folder::new(&[("data/project/.gitignore", "private/\n"), ("data/project/private/x.py", "")]);
+    std::os::unix::fs::symlink(folder.join("data/project"), folder.join("link")).expect("a link");
+    for (root, file) in [("link", "data/project"), ("data/project", "link"), ("link", "link")] {
+        let workspaces = Workspaces::new(&[folder.join(root)], &[]);
+        let file = folder.join(file).join("private/x.py");
+        assert_eq!(workspaces.place_of(&file).shown, Path::new("private/x.py"));
+        assert_eq!(workspaces.place_of(&file).file, folder.join("data/project/private/x.py"));
+        assert!(workspaces.refusal(&file).is_some());
+        // A file that is not there yet as well.
+        let new = file.with_file_name("new.py");
+        assert_eq!(workspaces.place_of(&new).shown, Path::new("private/new.py"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_around_a_refusal() {
+    let folder =
+        Folder::new(&[("a/.phi-lsignore", "private\n"), ("secret/.env", ""), ("other/b.py", ""), ("a/c.py", "")]);
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(folder.join(target), folder.join(name)).expect("a link");
+    };
+    link("secret/.env", "a/config.py");
+    link("other", "a/private");
+    link("a/c.py", "a/id.key");
+    let workspaces = Workspaces::new(&[folder.join("a")], &["shared".to_owned()]);
+    let refused = |name: &str| workspaces.refusal(&folder.join(name)).is_some();
+    assert!(refused("a/config.py"), "it is an .env");
+    assert!(refused("a/private/b.py"), "the person does not want what is called private read");
+    assert!(refused("a/id.key"));
+    assert!(!refused("a/c.py") && !refused("other/b.py"));
+}
