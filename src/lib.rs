@@ -42,7 +42,7 @@
 //!
 //! - Engine threads never see documents; the session never sees tensors.
 //! - Every request is answered exactly once; a superseded one with an empty list, before the newer one.
-//! - Offsets are bytes inside; positions exist only in [`lsp`].
+//! - Offsets are bytes inside, and lines end with `\n`; positions and other line endings exist only in [`lsp`].
 //! - While a person types, one prompt is the beginning of the next: [`context::Anchor`] freezes everything before the
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
