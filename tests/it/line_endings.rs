@@ -168,7 +168,11 @@ fn tests_in_the_document_itself_have_its_line_ending() {
     let options = TestOptions::scripted(move |read| rest_of(answer, read));
     let mut server = TestServer::start(TestOptions { settings: vec![same_model()], ..options });
     server.initialize(json!({"capabilities": capabilities()}));
-    server.open(URI, "rust", "fn a() {}\r\n\r\nfn b() {}\r\n\r\nfn g() -> i32 { 1 }\r\n");
+    server.open(
+        URI,
+        "rust",
+        "fn a() {}\r\n\r\n\r\nfn g() -> i32 {\r\n    let counted = 1 - 1;\r\n    counted + 1\r\n}\r\n",
+    );
     let offered = actions(&mut server, &json!([]), &Value::Null);
     let action =
         offered.iter().find(|action| action["title"].as_str().is_some_and(|title| title.starts_with("Write tests")));
