@@ -50,7 +50,7 @@ pub fn bytes_like(text: &Rope, range: &Range<usize>, budget: usize) -> usize {
     let middle = floor_char_boundary(text, range.start + range.len() / 2);
     let around = start_within(text, middle, budget / 2)..end_within(text, middle, budget / 2);
     let cost: usize = text.byte_slice(around.clone()).chars().map(cost_of).sum();
-    if cost == 0 { budget } else { budget * around.len() / cost }
+    (budget * around.len()).checked_div(cost).unwrap_or(budget)
 }
 
 #[cfg(test)]
