@@ -1,11 +1,13 @@
 //! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
 //!
-//! Budgets are bytes: token counts belong to a model, and nothing here knows one. For a completion only the neighbourhood
-//! of the cursor is read, so the size of the file does not matter. A question may also take from other open documents
-//! and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded comes in that way.
+//! Budgets are bytes of code in ASCII ([`cost()`]): token counts belong to a model, and nothing here knows one. For a
+//! completion only the neighbourhood of the cursor is read, so the size of the file does not matter. A question may also
+//! take from other open documents and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded
+//! comes in that way.
 
 mod callers;
 mod completion;
+mod cost;
 mod declared;
 mod definitions;
 mod imports;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 
 pub use callers::Caller;
 pub use completion::{Anchor, CompletionContext, Limits, completion_context};
+pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
 pub use surroundings::{Excerpt, OpenFile, Surroundings};

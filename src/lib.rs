@@ -51,7 +51,8 @@
 //!
 //! - Engine threads never see documents; the session never sees tensors.
 //! - Every request is answered exactly once; a superseded one with an empty list, before the newer one.
-//! - Offsets are bytes inside. [`lsp`] makes them of positions; an event of [`server`] may carry a position that far.
+//! - Offsets are bytes inside, and lines end with `\n`. [`lsp`] makes offsets of positions and puts other line endings back;
+//!   an event of [`server`] may carry a position that far.
 //! - While a person types, one prompt is the beginning of the next: [`context::Anchor`] freezes everything before the
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.

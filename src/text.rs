@@ -1,8 +1,10 @@
-//! Documents as ropes, and the one place where LSP positions and byte offsets meet.
+//! Documents as ropes, and the one place where LSP positions, line endings and byte offsets meet.
 //!
-//! Inside phi-ls every place in a text is a byte offset; positions exist only at the door. Lines end where LSP says
-//! they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's features are chosen for that in `Cargo.toml`).
+//! Inside phi-ls every place in a text is a byte offset and every line ends with `\n`; positions and other line endings
+//! exist only at the door. There lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
+//! features are chosen for that in `Cargo.toml`).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use ropey::Rope;
@@ -14,6 +16,57 @@ pub enum PositionEncoding {
     #[default]
     Utf16,
     Utf32,
+}
+
+/// What ends the lines of a document as its editor or its file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineEnding {
+    #[default]
+    Lf,
+    CrLf,
+    Cr,
+}
+
+impl LineEnding {
+    /// The ending most lines of `text` have; `\n` for a text of one line.
+    pub fn of(text: &str) -> Self {
+        if !text.contains('\r') {
+            return Self::Lf;
+        }
+        let crlf = text.matches("\r\n").count();
+        let (lf, cr) = (text.matches('\n').count() - crlf, text.matches('\r').count() - crlf);
+        if crlf >= lf.max(cr) {
+            Self::CrLf
+        } else if lf >= cr {
+            Self::Lf
+        } else {
+            Self::Cr
+        }
+    }
+
+    /// `text`, whose lines end with `\n`, with this ending.
+    pub fn end_lines(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Lf => text.into(),
+            Self::CrLf => text.replace('\n', "\r\n").into(),
+            Self::Cr => text.replace('\n', "\r").into(),
+        }
+    }
+}
+
+/// `text` with `\n` at the end of every line: how it is kept and compared, and how a model sees it.
+pub fn with_line_feeds(text: String) -> String {
+    if !text.contains('\r') {
+        return text;
+    }
+    let text = text.replace("\r\n", "\n");
+    if text.contains('\r') { text.replace('\r', "\n") } else { text }
+}
+
+/// Whether an editor has made text of what is none: it holds a NUL, or is full of what stands for broken characters.
+pub fn is_binary(text: &str) -> bool {
+    let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());
+    text.contains('\0') || text.chars().filter(is_odd).count() * 10 > text.chars().count()
 }
 
 /// A zero-based place as LSP gives it.
@@ -166,6 +219,39 @@ mod tests {
         assert_eq!(inside_emoji(2, PositionEncoding::Utf8), 4);
         assert_eq!(inside_emoji(1, PositionEncoding::Utf16), 4);
         assert_eq!(position_at(&text, 6, PositionEncoding::Utf8), Position { line: 1, character: 0 });
+    }
+
+    #[test]
+    fn the_line_ending_is_that_of_most_lines() {
+        let check = |text: &str, expected: LineEnding| assert_eq!(LineEnding::of(text), expected, "{text:?}");
+        check("", LineEnding::Lf);
+        check("a\nb\n", LineEnding::Lf);
+        check("a\r\nb\r\n", LineEnding::CrLf);
+        check("a\r\nb\nc\n", LineEnding::Lf);
+        check("a\r\nb\r\nc\n", LineEnding::CrLf);
+        check("a\rb\rc", LineEnding::Cr);
+        check("a\nb\rc", LineEnding::Lf);
+    }
+
+    #[test]
+    fn line_endings_come_and_go_without_a_trace() {
+        for ending in [LineEnding::Lf, LineEnding::CrLf, LineEnding::Cr] {
+            let inside = "a\n\n  b\n";
+            let outside = ending.end_lines(inside).into_owned();
+            assert_eq!(LineEnding::of(&outside), ending);
+            assert_eq!(with_line_feeds(outside), inside);
+        }
+        assert_eq!(with_line_feeds("a\r\r\nb\n\rc".to_owned()), "a\n\nb\n\nc");
+    }
+
+    #[test]
+    fn binary_data_is_told_from_text() {
+        let check = |text: &str, expected: bool| assert_eq!(is_binary(text), expected, "{text:?}");
+        check("", false);
+        check("fn f() {\n\tlet é = \"\u{FFFD}\";\u{c}}", false);
+        check("let escape = \"\u{1b}[0m\"; // and so on", false);
+        check("ELF\0", true);
+        check("\u{FFFD}PNG\u{1a}IHDR", true);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::features::edit::Change;
 use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
 use crate::model::Prompt;
-use crate::text::{Edit, Rope};
+use crate::text::{Edit, LineEnding, PositionEncoding, Rope, offset_at, position_at, with_line_feeds};
 use crate::workspace::Workspaces;
 
 /// Definitions of other files are looked for this long, which most projects do not need.
@@ -246,16 +246,37 @@ fn show_change(
     }
     print_timing(args, generation);
     if args.apply {
-        write_change(&path, change, &new)?;
+        write_change(&args.lines.path, snapshot, change)?;
     }
     Ok(diff)
 }
 
-fn write_change(path: &Path, change: &Change, text: &str) -> anyhow::Result<()> {
-    if matches!(change, Change::NewFile { .. }) && path.exists() {
-        bail!("{} exists already and is left as it is", path.display());
+/// Writes `change`, an answer about the file `source`, which is read again: its line endings are not in the snapshot.
+fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::Result<()> {
+    let old = std::fs::read_to_string(source).with_context(|| format!("cannot read {}", source.display()))?;
+    if snapshot.text != with_line_feeds(old.clone()) {
+        bail!("{} has changed since the question and is left as it is; ask again", source.display());
     }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    let (path, new) = match change {
+        Change::Edits(edits) => (source, apply(&Rope::from_str(&old), &in_file(edits, &snapshot.text, &old))),
+        Change::NewFile { path, .. } if path.exists() => {
+            bail!("{} exists already and is left as it is", path.display())
+        }
+        Change::NewFile { path, text } => (path.as_path(), LineEnding::of(&old).end_lines(text).into_owned()),
+    };
+    std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `edits` of `text` as edits of `file`, which differs from it by line endings only.
+fn in_file(edits: &[Edit], text: &Rope, file: &str) -> Vec<Edit> {
+    let (line_ending, file) = (LineEnding::of(file), Rope::from_str(file));
+    let encoding = PositionEncoding::Utf8;
+    let moved = |offset| offset_at(&file, position_at(text, offset, encoding), encoding);
+    let edit = |edit: &Edit| Edit {
+        range: moved(edit.range.start)..moved(edit.range.end),
+        new_text: line_ending.end_lines(&edit.new_text).into_owned(),
+    };
+    edits.iter().map(edit).collect()
 }
 
 /// The text with `edits`, which are in order and do not overlap.
@@ -308,8 +329,20 @@ mod tests {
 
     #[test]
     fn a_range_of_lines_ends_before_its_last_line_break() {
-        let text = Rope::from_str("ab\ncde\r\nf");
+        let text = Rope::from_str("ab\ncde\nf");
         assert_eq!(line_range(&text, 1, 2), 0..6);
-        assert_eq!(line_range(&text, 3, 3), 8..9);
+        assert_eq!(line_range(&text, 3, 3), 7..8);
+    }
+
+    #[test]
+    fn an_edit_of_a_file_keeps_its_line_endings() {
+        let written = |file: &str, edit: Edit| {
+            let text = Rope::from_str(&with_line_feeds(file.to_owned()));
+            apply(&Rope::from_str(file), &in_file(&[edit], &text, file))
+        };
+        let edit = Edit { range: 2..6, new_text: "x\ny\n".to_owned() };
+        assert_eq!(written("a\nbé\nc\n", edit.clone()), "a\nx\ny\nc\n");
+        assert_eq!(written("a\r\nbé\r\nc\r\n", edit.clone()), "a\r\nx\r\ny\r\nc\r\n");
+        assert_eq!(written("a\nbé\r\nc\r\n", edit), "a\nx\r\ny\r\nc\r\n");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::context::Snapshot;
 use crate::syntax::{self, Parsed};
-use crate::text::{Position, PositionEncoding, Rope, offset_at};
+use crate::text::{Position, PositionEncoding, Rope, offset_at, with_line_feeds};
 use crate::workspace::Workspaces;
 
 /// Sources beyond this are generated or data, not something a person completes.
@@ -55,7 +55,7 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     if text.trim().is_empty() {
         bail!("{shown} is empty; expected some code to continue");
     }
-    let text = Rope::from_str(&text);
+    let text = Rope::from_str(&with_line_feeds(text));
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());

@@ -7,17 +7,18 @@
 use std::ops::Range;
 
 use super::Snapshot;
+use super::cost::{cost, end_within, start_within};
 use super::outline::{imports_outside, outline_outside};
 use crate::text::{Rope, floor_char_boundary, line_content};
 
-/// How many bytes a context may have, and how they are shared out.
+/// What a context may cost, and how that is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub total_bytes: usize,
 }
 
 impl Limits {
-    /// Bytes per token of source code, rounded down from what Phi-3.5's vocabulary of 32,064 pieces reaches on it.
+    /// Bytes per token of source code in ASCII, rounded down from what Phi-3.5's vocabulary of 32,064 pieces reaches on it.
     const BYTES_PER_TOKEN: f64 = 2.6;
     /// Tokens of instructions, role tags and fences around the context.
     const FRAME_TOKENS: usize = 160;
@@ -88,7 +89,7 @@ struct Frozen {
     suffix: String,
     /// The first bytes of the window: how it is found again after edits above it.
     head: String,
-    /// Largest prefix before the window has to move.
+    /// What the prefix may cost before the window has to move.
     max_prefix: usize,
     // The following are offsets in the text of the last request.
     prefix_start: usize,
@@ -113,8 +114,8 @@ impl Anchor {
         let offset = floor_char_boundary(text, offset);
         let fits = self.frozen.as_ref().is_some_and(|frozen| {
             let fits_below = frozen.find_suffix(text) == Some(next_line_start(text, offset));
-            let prefix = frozen.find_prefix(text).and_then(|start| offset.checked_sub(start));
-            fits_below && prefix.is_some_and(|len| len <= frozen.max_prefix * 9 / 10)
+            let lowest = start_within(text, offset, frozen.max_prefix * 9 / 10);
+            fits_below && frozen.find_prefix(text).is_some_and(|start| (lowest..=offset).contains(&start))
         });
         if !fits {
             self.frozen = None;
@@ -165,7 +166,7 @@ impl Frozen {
             None => Default::default(),
         };
         let suffix = text.byte_slice(suffix_start..suffix_end).to_string();
-        let others = suffix.len() + imports.len() + outline.len();
+        let others = cost(&suffix) + cost(&imports) + cost(&outline);
         let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
         Self {
             limits,
@@ -190,7 +191,7 @@ impl Frozen {
         }
         let text = &snapshot.text;
         let prefix_start = self.find_prefix(text)?;
-        let in_window = prefix_start <= offset && offset - prefix_start <= self.max_prefix;
+        let in_window = (start_within(text, offset, self.max_prefix)..=offset).contains(&prefix_start);
         let suffix_start = self.find_suffix(text)?;
         let after = next_line_start(text, offset);
         let near = suffix_start <= after + limits.gap() && after <= suffix_start + limits.overlap();
@@ -230,13 +231,13 @@ fn holds(text: &Rope, start: usize, part: &str) -> bool {
 }
 
 /// Where the window before `offset` begins: at the start of the file if that is near, else so that the prefix has room
-/// to grow by two fifths of `max_prefix` bytes, at a syntax boundary, at a line start, or, in an endless line, anywhere.
+/// to grow by two fifths of what `max_prefix` costs, at a syntax boundary, at a line start, or, in an endless line, anywhere.
 fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize {
-    if offset <= max_prefix * 4 / 5 {
+    let text = &snapshot.text;
+    if start_within(text, offset, max_prefix * 4 / 5) == 0 {
         return 0;
     }
-    let text = &snapshot.text;
-    let lowest = floor_char_boundary(text, offset - max_prefix * 3 / 5);
+    let lowest = start_within(text, offset, max_prefix * 3 / 5);
     let near = lowest..lowest + (offset - lowest) / 3;
     let boundary = snapshot.parsed.as_ref().and_then(|parsed| parsed.boundary_in(near.clone()));
     match boundary {
@@ -257,10 +258,10 @@ fn next_line_start(text: &Rope, offset: usize) -> usize {
     if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
 }
 
-/// End of the last whole line that begins at or after `start` and ends within `budget` bytes of it; in a longer line, a
+/// End of the last whole line that begins at or after `start` and ends within `budget` of it; in a longer line, a
 /// character boundary.
 fn whole_lines_within(text: &Rope, start: usize, budget: usize) -> usize {
-    let limit = floor_char_boundary(text, start.saturating_add(budget));
+    let limit = end_within(text, start, budget);
     if limit == text.len_bytes() {
         return limit;
     }

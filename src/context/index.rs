@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::declared::declared;
 use super::definitions::indent_at;
 use crate::syntax::{ItemKind, Language, Parsed};
-use crate::text::Rope;
+use crate::text::{Rope, with_line_feeds};
 use crate::workspace::Workspaces;
 
 /// Longer lines on average are not written by people.
@@ -76,7 +76,7 @@ struct Entry {
     items: Box<[IndexedItem]>,
 }
 
-/// A declaration; offsets are bytes of its file.
+/// A declaration; offsets are bytes of its file's text, whose lines end with `\n`.
 #[derive(Debug, Clone, Copy)]
 struct IndexedItem {
     name: u64,
@@ -238,9 +238,10 @@ impl WorkspaceIndex {
 
     /// The text of a definition, if the file still has it in its place and still may enter a prompt.
     pub(super) fn definition(&self, found: &Found) -> Option<String> {
-        let range = found.item.start..found.item.end;
-        let bytes = self.workspaces().would_walk(&found.path).then(|| read_range(&found.path, range).ok()).flatten();
-        let text = bytes.filter(|bytes| checksum(bytes) == found.item.checksum).and_then(|b| String::from_utf8(b).ok());
+        let may_be_read = self.workspaces().would_walk(&found.path);
+        let text = may_be_read.then(|| read_source(&found.path, self.bounds.file_bytes)).flatten();
+        let text = text.and_then(|text| text.get(found.range()).map(str::to_owned));
+        let text = text.filter(|text| checksum(text.as_bytes()) == found.item.checksum);
         if text.is_none() {
             self.stale.lock().unwrap_or_else(PoisonError::into_inner).push(found.path.to_path_buf());
         }
@@ -288,7 +289,7 @@ impl WorkspaceIndex {
     }
 }
 
-/// The text of a source file of at most `limit` bytes that looks as if a person had written it.
+/// The text of a source file of at most `limit` bytes that looks as if a person had written it, as a document would have it.
 fn read_source(path: &Path, limit: u64) -> Option<String> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;
@@ -299,15 +300,7 @@ fn read_source(path: &Path, limit: u64) -> Option<String> {
     if bytes.len() / lines > MAX_MEAN_LINE {
         return None;
     }
-    String::from_utf8(bytes).ok()
-}
-
-fn read_range(path: &Path, range: Range<u32>) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(u64::from(range.start)))?;
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
+    String::from_utf8(bytes).ok().map(with_line_feeds)
 }
 
 /// The declarations of a file, which is far smaller than 4 GiB.

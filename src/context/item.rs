@@ -10,6 +10,9 @@ use super::surroundings::{Excerpt, Surroundings};
 use crate::syntax::{Item, Parsed};
 use crate::text::{Rope, floor_char_boundary, line_content};
 
+/// Bytes of a problem's line that are repeated beside its message.
+const MARKED_BYTES: usize = 400;
+
 /// What a tool said is wrong, in byte offsets of the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problem {
@@ -26,7 +29,7 @@ pub struct Problem {
 pub struct Marked {
     /// Counted from 1 in [`ItemContext::code`].
     pub line: usize,
-    /// The line, without white space around it.
+    /// The line, without white space around it; of a long one the part around the problem.
     pub text: String,
     pub problem: Problem,
 }
@@ -81,7 +84,8 @@ pub fn item_context(
     let (code_range, cut) = match (whole, &snapshot.parsed) {
         (Some(whole), _) if whole.len() <= code_budget => (whole, false),
         (whole, Some(parsed)) => {
-            let part = parsed.largest_node_lines(range.clone(), code_budget);
+            // The lines of a node may have much more on them than the node.
+            let part = parsed.largest_node_lines(range.clone(), code_budget).filter(|part| part.len() <= code_budget);
             (part.unwrap_or_else(|| lines_around(&snapshot.text, &range, code_budget)), whole.is_some())
         }
         (_, None) => (lines_around(&snapshot.text, &range, code_budget), false),
@@ -157,7 +161,14 @@ fn marked(text: &Rope, code_range: &Range<usize>, problem: &Problem) -> Option<M
         return None;
     }
     let line = text.byte_to_line(at);
-    let shown = text.byte_slice(line_content(text, line)).to_string().trim().to_string();
+    let content = line_content(text, line);
+    let near = at.saturating_sub(MARKED_BYTES / 2)..at + MARKED_BYTES / 2;
+    let shown = if content.len() <= MARKED_BYTES {
+        content
+    } else {
+        clamped(text, content.start.max(near.start)..content.end.min(near.end))
+    };
+    let shown = text.byte_slice(shown).to_string().trim().to_string();
     Some(Marked { line: line - text.byte_to_line(code_range.start) + 1, text: shown, problem: problem.clone() })
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::cost::cost;
 use crate::syntax::{Item, Parsed};
 
 /// A signature longer than this is cut: it tells enough, and others have a place too.
@@ -10,23 +11,23 @@ const MAX_SIGNATURE_BYTES: usize = 200;
 /// Items are listed as far from the cursor as this: the outline is full with the nearest long before.
 const OUTLINED_BYTES: usize = 64 << 10;
 
-/// The imports outside `shown`, one a line, in order, as many as fit into `budget` bytes.
+/// The imports outside `shown`, one a line, in order, as many as `budget` allows.
 pub(super) fn imports_outside(parsed: &Parsed, shown: &Range<usize>, budget: usize) -> String {
-    let mut imports = String::new();
+    let (mut imports, mut left) = (String::new(), budget);
     for range in parsed.imports() {
         if shown.start <= range.start && range.end <= shown.end {
             continue;
         }
-        let line = one_line(&parsed.slice(range));
-        if imports.len() + line.len() < budget {
+        let line = one_line(&parsed.slice(range)) + "\n";
+        if let Some(rest) = left.checked_sub(cost(&line)) {
             imports.push_str(&line);
-            imports.push('\n');
+            left = rest;
         }
     }
     imports
 }
 
-/// Signatures of items outside `shown`, in the order of the text and indented by nesting, within `budget` bytes: those
+/// Signatures of items outside `shown`, in the order of the text and indented by nesting, within `budget`: those
 /// around `offset` first, then the others by their distance from it. Members of containers that do not enclose
 /// `offset` are left out, what is inside functions too.
 pub(super) fn outline_outside(parsed: &Parsed, offset: usize, shown: &Range<usize>, budget: usize) -> String {
@@ -41,8 +42,9 @@ pub(super) fn outline_outside(parsed: &Parsed, offset: usize, shown: &Range<usiz
         let mut line = "    ".repeat(entry.depth);
         line.push_str(&cut(one_line(&parsed.slice(entry.item.signature.clone()))));
         line.push('\n');
-        if used + line.len() <= budget {
-            used += line.len();
+        let cost = cost(&line);
+        if used + cost <= budget {
+            used += cost;
             chosen.push((entry.item.range.start, line));
         }
     }

@@ -221,8 +221,8 @@ fn problem_target(snapshot: &Snapshot, range: &Range<usize>) -> Range<usize> {
 fn innermost_item(snapshot: &Snapshot, offset: usize) -> Option<(Range<usize>, ItemKind)> {
     let parsed = snapshot.parsed.as_ref()?;
     let line_end = line_content(&snapshot.text, snapshot.text.byte_to_line(offset)).end.max(offset);
-    let rest = snapshot.text.byte_slice(offset..line_end).to_string();
-    let item = parsed.enclosing_items(offset + rest.len() - rest.trim_start().len()).pop()?;
+    let blanks = snapshot.text.byte_slice(offset..line_end).chars().take_while(|c| c.is_whitespace());
+    let item = parsed.enclosing_items(offset + blanks.map(char::len_utf8).sum::<usize>()).pop()?;
     Some((parsed.item_start(&item)..item.range.end, item.kind))
 }
 

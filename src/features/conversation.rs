@@ -1,6 +1,7 @@
 //! Conversations: an answered question and what is asked after it.
 
 use crate::config::SHORT_CONTEXT_TOKENS;
+use crate::context::cost;
 use crate::engine::Generation;
 use crate::model::Prompt;
 use crate::prompt::follow_up;
@@ -43,7 +44,7 @@ impl Conversation {
         if question.is_empty() {
             return Err(NotAsked::NoQuestion);
         }
-        let asked = (question.len() as f64 * TOKENS_PER_BYTE) as usize + TURN_TOKENS;
+        let asked = (cost(question) as f64 * TOKENS_PER_BYTE) as usize + TURN_TOKENS;
         let room = self.room(asked, options)?;
         let prompt = follow_up(&self.prompt, &self.answer, question);
         Ok(ExplainPlan { prompt, params: params(room), cut: false })

@@ -16,7 +16,7 @@ use crate::features::question::{AssistantOptions, NotAsked, Question, check_room
 use crate::model::Prompt;
 use crate::prompt::{document_prompt, fence, fix_prompt, refactor_prompt, retry_prompt, tests_prompt};
 use crate::syntax::{Capture, Parsed, QueryKind};
-use crate::text::Edit;
+use crate::text::{Edit, with_line_feeds};
 
 pub use rebase::rebased;
 
@@ -122,7 +122,8 @@ pub fn finish(plan: &EditPlan, snapshot: &Snapshot, candidate: &Candidate) -> Re
     let original = snapshot.text.get_byte_slice(plan.target.clone()).ok_or(Rejection::Stale)?.to_string();
     let language = snapshot.language.map_or("", |language| language.name);
     let ended = candidate.stop_reason != StopReason::MaxTokens;
-    let code = code_block(&candidate.text, language, &plan.fence, ended).map_err(|reason| match reason {
+    let answer = with_line_feeds(candidate.text.clone());
+    let code = code_block(&answer, language, &plan.fence, ended).map_err(|reason| match reason {
         NoCode::Prose => Rejection::NoCode,
         NoCode::CutOff => Rejection::CutOff,
     })?;
@@ -135,7 +136,7 @@ pub fn finish(plan: &EditPlan, snapshot: &Snapshot, candidate: &Candidate) -> Re
     if plan.action == Action::WriteTests {
         return tests_place::place_tests(snapshot, code, style);
     }
-    let code = with_line_breaks_of(&original, reindent(code, &original, style));
+    let code = reindent(code, &original, style);
     if code.trim_end() == original.trim_end() {
         return Err(Rejection::Unchanged);
     }
@@ -207,11 +208,6 @@ fn indent_style(snapshot: &Snapshot, target: &Range<usize>) -> IndentStyle {
         .chain((first.saturating_sub(STYLE_LINES)..first).rev());
     let lines: Vec<_> = around.map(|line| text.line(line).to_string()).collect();
     IndentStyle::of_lines(lines.iter().map(String::as_str))
-}
-
-/// `code` with the line breaks `original` has.
-fn with_line_breaks_of(original: &str, code: String) -> String {
-    if original.contains("\r\n") { code.replace("\r\n", "\n").replace('\n', "\r\n") } else { code }
 }
 
 #[cfg(test)]
@@ -438,18 +434,6 @@ mod tests {
             the answer no longer has `f`
         "#]],
         );
-    }
-
-    #[test]
-    fn line_breaks_stay_what_they_are() {
-        let (_, change) = finished(
-            Action::FixProblem,
-            "python",
-            "$0a = 1\r\nb = 2$0\r\n",
-            "```\na = 1\nb = 3\n```",
-            StopReason::EndOfTurn,
-        );
-        assert_eq!(change, Ok(Change::Edits(vec![Edit { range: 7..12, new_text: "b = 3".to_owned() }])));
     }
 
     #[test]

@@ -17,9 +17,10 @@ pub(super) enum IndentStyle {
 
 impl IndentStyle {
     /// How `lines`, the nearest first, are indented.
-    pub(super) fn of_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn of_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut narrowest: Option<usize> = None;
         for line in lines {
+            let line = line.as_ref();
             if line.starts_with('\t') {
                 return narrowest.map_or(Self::Tabs, Self::Spaces);
             }

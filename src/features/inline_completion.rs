@@ -15,7 +15,7 @@ use crate::context::{Anchor, Limits, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_prompt};
-use crate::text::{Edit, apply_edit};
+use crate::text::{Edit, Rope, apply_edit, floor_char_boundary, is_binary, with_line_feeds};
 
 use brackets::{Brackets, Quotes};
 use place::Place;
@@ -24,6 +24,10 @@ use shape::{Shaped, Shaping};
 /// Mean log-probability of the tokens below which nobody is shown a completion they did not ask for: e^-1.6, a fifth, is
 /// about where a greedy text has left what the model knows.
 pub const MIN_MEAN_LOGPROB: f32 = -1.6;
+
+/// Where a NUL says that a document is binary, as in git, and how far around the cursor it must look like text.
+const BINARY_HEAD_BYTES: usize = 8000;
+const BINARY_NEAR_BYTES: usize = 2 << 10;
 
 /// Why the editor asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,8 @@ pub enum Skip {
     Excluded,
     #[error("there is no code before the cursor")]
     Empty,
+    #[error("this is binary data, not text")]
+    Binary,
 }
 
 /// What to ask, and everything `finish` needs to know about the place.
@@ -124,6 +130,9 @@ pub fn plan(
     let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
     let place = Place::at(&accepted, cursor);
     gate::gate(&place, trigger, options)?;
+    if is_binary_around(&accepted.text, place.offset) {
+        return Err(Skip::Binary);
+    }
     let params = generation::generation_params(&place, &accepted, trigger, options);
     let limits = Limits::for_tokens(options.context_tokens);
     let context = match selected {
@@ -144,7 +153,7 @@ pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option
     let place = Place::at(&snapshot, offset);
     let cut_at_syntax = |text: &str| statement_end(&snapshot, &place, text);
     let shaping = Shaping { place: &place, stop: &plan.params.stop, cut_at_syntax: &cut_at_syntax };
-    let Shaped { text, replaced } = shaping.shape(&candidate.text, candidate.stop_reason)?;
+    let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
     Some(match &plan.selected {
         Some((range, selected)) => {
             InlineItem { insert_text: format!("{selected}{text}"), range: range.start..range.end + replaced }
@@ -193,6 +202,15 @@ fn with_selected(snapshot: &Snapshot, offset: usize, selected: Option<&(Range<us
     apply_edit(&mut accepted.text, &edit);
     accepted.parsed = snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &accepted.text));
     (accepted, range.start + selected.len())
+}
+
+/// Whether the document is no text: at its beginning, where it would show, or around `offset`, which would enter a prompt.
+fn is_binary_around(text: &Rope, offset: usize) -> bool {
+    let bytes = |range: Range<usize>| {
+        text.byte_slice(floor_char_boundary(text, range.start)..floor_char_boundary(text, range.end))
+    };
+    bytes(0..BINARY_HEAD_BYTES).chunks().any(|chunk| chunk.contains('\0'))
+        || is_binary(&bytes(offset.saturating_sub(BINARY_NEAR_BYTES)..offset + BINARY_NEAR_BYTES).to_string())
 }
 
 /// Bytes of `text`, written at `place`, up to the end of the statement it belongs to; all of them without a tree.

@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use crate::config::AssistantSettings;
 use crate::context::{
-    ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, item_context, selection_context,
+    ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, bytes_like, cost, item_context,
+    selection_context,
 };
 use crate::workspace::Refusal;
+use crate::text::is_binary;
 
 use super::code_actions::Action;
 
-/// Tokens per byte of code an answer may need, and what it may be longer than the code it replaces.
+/// Tokens per byte of code in ASCII an answer may need, and what it may be longer than the code it replaces.
 pub(super) const TOKENS_PER_BYTE: f64 = 1.0 / 2.6;
 const ANSWER_GROWTH: f64 = 1.25;
 
@@ -74,7 +76,8 @@ pub(super) fn context_of(
     if let Some(refusal) = &options.refusal {
         return Err(NotAsked::Excluded(refusal.clone()));
     }
-    let budget = Limits::for_tokens(options.context_tokens).total_bytes;
+    let limits = Limits::for_tokens(options.context_tokens);
+    let budget = bytes_like(&snapshot.text, &question.target, limits.total_bytes);
     // Who calls it says what it is for, and what an edit must keep.
     let with_callers = matches!(question.action, Action::ExplainCode | Action::Refactor);
     let options = ItemOptions { budget, surroundings, with_callers };
@@ -90,29 +93,9 @@ pub(super) fn context_of(
     }
 }
 
-/// Whether an editor has made text of what is none: it holds a NUL, or is full of what stands for broken characters.
-fn is_binary(code: &str) -> bool {
-    let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());
-    code.contains('\0') || code.chars().filter(is_odd).count() * 10 > code.chars().count()
-}
-
 /// Checks that an answer that writes `code` anew fits.
 pub(super) fn check_room(code: &str, options: &AssistantOptions) -> Result<(), NotAsked> {
-    let tokens = (code.len() as f64 * TOKENS_PER_BYTE * ANSWER_GROWTH) as usize;
+    let tokens = (cost(code) as f64 * TOKENS_PER_BYTE * ANSWER_GROWTH) as usize;
     let limit = options.max_tokens;
     if tokens > limit { Err(NotAsked::TooLong { tokens, limit }) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn binary_data_is_told_from_code() {
-        let check = |text: &str, expected: bool| assert_eq!(is_binary(text), expected, "{text:?}");
-        check("fn f() {\r\n\tlet é = \"\u{FFFD}\";\u{c}}", false);
-        check("let escape = \"\u{1b}[0m\"; // and so on", false);
-        check("ELF\0", true);
-        check("\u{FFFD}PNG\u{1a}IHDR", true);
-    }
 }

@@ -11,7 +11,7 @@ use super::from_proto::{self, Client};
 use super::to_proto;
 use crate::context::{Problem, Snapshot};
 use crate::features::code_actions::{ActionKind, Diagnostic, Offer, Severity};
-use crate::text::{Edit, PositionEncoding, Rope};
+use crate::text::{Edit, LineEnding, PositionEncoding, Rope};
 
 /// An edit that touches more lines than this is confirmed before it is applied, where the client can ask for that.
 const CONFIRMED_FROM_LINES: usize = 20;
@@ -85,9 +85,9 @@ pub fn code_actions(
     offers.into_iter().map(action).collect()
 }
 
-/// `edits` of version `version` of the document `uri`, whose text is `text`.
+/// `edits` of version `version` of the document `uri`, whose text is `text` and has its lines end with `line_ending`.
 pub fn document_edit(
-    text: &Rope,
+    (text, line_ending): (&Rope, LineEnding),
     uri: &lsp::Uri,
     version: i32,
     edits: &[Edit],
@@ -96,7 +96,7 @@ pub fn document_edit(
 ) -> lsp::WorkspaceEdit {
     let proto = |edit: &Edit| lsp::TextEdit {
         range: to_proto::range(text, &edit.range, client.encoding),
-        new_text: edit.new_text.clone(),
+        new_text: line_ending.end_lines(&edit.new_text).into_owned(),
     };
     let plain = edits.iter().map(proto);
     if !client.document_changes {
@@ -123,11 +123,11 @@ pub fn document_edit(
     }
 }
 
-/// A new file `uri` that holds `text`; the edit fails where the file exists.
-pub fn new_file(uri: &lsp::Uri, text: &str) -> lsp::WorkspaceEdit {
+/// A new file `uri` that holds `text`, its lines ended with `line_ending`; the edit fails where the file exists.
+pub fn new_file(uri: &lsp::Uri, text: &str, line_ending: LineEnding) -> lsp::WorkspaceEdit {
     let options = lsp::CreateFileOptions { overwrite: Some(false), ignore_if_exists: Some(false) };
     let create = lsp::CreateFile { uri: uri.clone(), options: Some(options), annotation_id: None };
-    let insert = lsp::TextEdit { range: lsp::Range::default(), new_text: text.to_owned() };
+    let insert = lsp::TextEdit { range: lsp::Range::default(), new_text: line_ending.end_lines(text).into_owned() };
     lsp::WorkspaceEdit {
         changes: None,
         document_changes: Some(vec![

@@ -6,7 +6,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::ANSWER_SCHEME;
 use crate::features::inline_completion::Trigger;
-use crate::text::{Edit, Position, PositionEncoding, Rope, offset_at};
+use crate::text::{Edit, LineEnding, Position, PositionEncoding, Rope, offset_at, with_line_feeds};
 
 /// What of a client's capabilities decides how it is talked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,10 +40,13 @@ pub struct Client {
     pub answers: bool,
     /// It takes `phi-ls/documentStatus`.
     pub document_status: bool,
+    /// It breaks the lines of an inline completion at `\n` itself, as its file has them, and inserts a `\r` as a character.
+    pub keeps_carriage_returns: bool,
 }
 
-/// Reads `capabilities`; UTF-8 positions are preferred because offsets inside are bytes.
-pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
+/// Reads what a client says of itself; UTF-8 positions are preferred because offsets inside are bytes.
+pub fn client(params: &lsp::InitializeParams) -> Client {
+    let capabilities = &params.capabilities;
     let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.as_deref());
     let utf8 = encodings.unwrap_or_default().contains(&lsp::PositionEncodingKind::UTF8);
     let text_document = capabilities.text_document.as_ref();
@@ -72,6 +75,8 @@ pub fn client(capabilities: &lsp::ClientCapabilities) -> Client {
         text_document_content: fetches && show_document,
         answers: own("answers"),
         document_status: own("documentStatus"),
+        // No capability says it. `vim.lsp.inline_completion` of 0.12 does.
+        keeps_carriage_returns: params.client_info.as_ref().is_some_and(|info| info.name == "Neovim"),
     }
 }
 
@@ -158,6 +163,19 @@ pub fn offset(text: &Rope, position: lsp::Position, encoding: PositionEncoding) 
     offset_at(text, Position { line: position.line, character: position.character }, encoding)
 }
 
+/// The line ending a change brings, if all the line breaks of the document are its own: in a text that had none, or when
+/// the person has chosen another ending.
+pub fn line_ending(text: &Rope, change: &lsp::TextDocumentContentChangeEvent) -> Option<LineEnding> {
+    let (new_text, is_whole) = match change {
+        lsp::TextDocumentContentChangeEvent::TextDocumentContentChangePartial(partial) => {
+            let lsp::Range { start, end } = partial.range;
+            (&partial.text, start.line == 0 && end.line as usize + 1 >= text.len_lines())
+        }
+        lsp::TextDocumentContentChangeEvent::TextDocumentContentChangeWholeDocument(whole) => (&whole.text, true),
+    };
+    (is_whole && new_text.contains(['\n', '\r'])).then(|| LineEnding::of(new_text))
+}
+
 /// One content change as an edit of `text`. Without a range it replaces everything; it is then cut down to what really
 /// differs, so that the syntax tree and the prompt's anchors survive clients that send whole documents.
 pub fn edit(text: &Rope, change: lsp::TextDocumentContentChangeEvent, encoding: PositionEncoding) -> Edit {
@@ -165,10 +183,10 @@ pub fn edit(text: &Rope, change: lsp::TextDocumentContentChangeEvent, encoding: 
         lsp::TextDocumentContentChangeEvent::TextDocumentContentChangePartial(partial) => {
             let start = offset(text, partial.range.start, encoding);
             let end = offset(text, partial.range.end, encoding);
-            Edit { range: start.min(end)..start.max(end), new_text: partial.text }
+            Edit { range: start.min(end)..start.max(end), new_text: with_line_feeds(partial.text) }
         }
         lsp::TextDocumentContentChangeEvent::TextDocumentContentChangeWholeDocument(whole) => {
-            difference(text, whole.text)
+            difference(text, with_line_feeds(whole.text))
         }
     }
 }
@@ -249,7 +267,10 @@ mod tests {
 
     #[test]
     fn utf8_is_taken_when_it_is_offered() {
-        let encoding = |json: serde_json::Value| client(&serde_json::from_value(json).expect("capabilities")).encoding;
+        let encoding = |capabilities: serde_json::Value| {
+            let params = serde_json::json!({"capabilities": capabilities, "processId": null, "rootUri": null});
+            client(&serde_json::from_value(params).expect("parameters")).encoding
+        };
         let offered = |list: serde_json::Value| serde_json::json!({"general": {"positionEncodings": list}});
         assert_eq!(encoding(serde_json::json!({})), PositionEncoding::Utf16);
         assert_eq!(encoding(offered(serde_json::json!(["utf-16", "utf-8"]))), PositionEncoding::Utf8);

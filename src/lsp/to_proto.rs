@@ -11,7 +11,7 @@ use super::from_proto::Client;
 use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::syntax::LANGUAGES;
-use crate::text::{PositionEncoding, Rope, position_at};
+use crate::text::{LineEnding, PositionEncoding, Rope, position_at};
 use crate::workspace::IGNORE_FILES;
 
 /// After these, clients without inline completion ask for a completion by themselves.
@@ -92,16 +92,17 @@ pub fn range(text: &Rope, range: &Range<usize>, encoding: PositionEncoding) -> l
     lsp::Range { start: position(range.start), end: position(range.end) }
 }
 
-/// The items of a `textDocument/inlineCompletion` answer. `completion` names the completion in the command that
-/// reports its acceptance.
+/// The items of a `textDocument/inlineCompletion` answer, whose lines end with `line_ending`. `completion` names the
+/// completion in the command that reports its acceptance.
 pub fn inline_items(
     text: &Rope,
     items: &[InlineItem],
     completion: u64,
     encoding: PositionEncoding,
+    line_ending: LineEnding,
 ) -> Vec<lsp::InlineCompletionItem> {
     let item = |(index, item): (usize, &InlineItem)| lsp::InlineCompletionItem {
-        insert_text: item.insert_text.clone().into(),
+        insert_text: line_ending.end_lines(&item.insert_text).into_owned().into(),
         filter_text: None,
         range: Some(range(text, &item.range, encoding)),
         command: Some(accepted_command(completion, index)),
@@ -126,6 +127,7 @@ pub fn completion_list(
     items: &[InlineItem],
     completion: u64,
     encoding: PositionEncoding,
+    line_ending: LineEnding,
     language_id: &str,
 ) -> lsp::CompletionList {
     let item = items.first().and_then(|item| from_word_start(text, cursor, item));
@@ -143,7 +145,7 @@ pub fn completion_list(
         insert_text_mode: Some(lsp::InsertTextMode::AsIs),
         text_edit: Some(lsp::CompletionItemTextEdit::TextEdit(lsp::TextEdit {
             range: range(text, &item.range, encoding),
-            new_text: item.insert_text.clone(),
+            new_text: line_ending.end_lines(&item.insert_text).into_owned(),
         })),
         command: Some(accepted_command(completion, 0)),
         ..lsp::CompletionItem::default()

@@ -5,6 +5,7 @@
 mod answers;
 mod asks;
 mod assistant;
+mod base;
 mod completions;
 mod configuration;
 mod conversations;
@@ -210,7 +211,7 @@ impl Session {
     }
 
     fn initialize(&mut self, params: &lsp::InitializeParams, reply: oneshot::Sender<lsp::InitializeResult>) {
-        self.client = from_proto::client(&params.capabilities);
+        self.client = from_proto::client(params);
         self.workspaces = Arc::new(Workspaces::new(&from_proto::workspace_roots(params), &self.settings.exclude));
         self.resident.slot.show_progress = self.client.work_done_progress;
         self.assistant.slot.show_progress = self.client.work_done_progress;

@@ -11,8 +11,10 @@ use crate::text::{Edit, Rope, apply_edit, clamped_range};
 /// Larger texts are not parsed: they are data more often than code, and their trees take a multiple of their size.
 pub const MAX_PARSE_BYTES: usize = 2 << 20;
 
-/// A parse that takes longer is given up. Ordinary files take milliseconds; what runs into this is generated or broken.
+/// A parse that takes longer is given up: of a whole text, and of what an edit touched, for which somebody waits at every
+/// key. Ordinary files take milliseconds; what runs into this is generated or broken, or the machine is busy.
 const MAX_PARSE_TIME: Duration = Duration::from_millis(400);
+const MAX_EDIT_TIME: Duration = Duration::from_millis(100);
 
 /// A document's syntax tree, together with the text it is the tree of. A clone costs two reference counts.
 #[derive(Clone)]
@@ -23,15 +25,19 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Parses `text`. `None` if it is too large or takes too long; do not try again at the next keystroke then, but
-    /// when the document is opened again.
+    /// Parses `text`. `None` if it is larger than [`MAX_PARSE_BYTES`] or takes too long; do not try again at the next
+    /// keystroke then, but at a pause.
     pub fn parse(language: &'static Language, text: &Rope) -> Option<Parsed> {
-        Self::parse_from(language, text, None)
+        Self::parse_from(language, text, None, MAX_PARSE_TIME)
     }
 
     /// The tree of `after`, which is this text after `edits`; each edit is in the bytes the edits before it left. Only
     /// what the edits touched is parsed again. `None` as for [`Parsed::parse`].
     pub fn edit(&self, edits: &[Edit], after: &Rope) -> Option<Parsed> {
+        self.edit_within(edits, after, MAX_EDIT_TIME)
+    }
+
+    fn edit_within(&self, edits: &[Edit], after: &Rope, time: Duration) -> Option<Parsed> {
         let mut tree = self.tree.clone();
         let mut text = self.text.clone();
         for edit in edits {
@@ -51,7 +57,7 @@ impl Parsed {
         }
         // A caller whose edits do not lead to `after` would get a tree of neither text.
         let old_tree = (text.len_bytes() == after.len_bytes()).then_some(&tree);
-        Self::parse_from(self.language, after, old_tree)
+        Self::parse_from(self.language, after, old_tree, time)
     }
 
     /// The tree of this text with `new_text` in the place of `range`: what a completion would make of it.
@@ -67,7 +73,7 @@ impl Parsed {
         &self.text
     }
 
-    fn parse_from(language: &'static Language, text: &Rope, old_tree: Option<&Tree>) -> Option<Parsed> {
+    fn parse_from(language: &'static Language, text: &Rope, old_tree: Option<&Tree>, time: Duration) -> Option<Parsed> {
         if text.len_bytes() > MAX_PARSE_BYTES {
             return None;
         }
@@ -83,7 +89,7 @@ impl Parsed {
             let (chunk, chunk_start, ..) = text.chunk_at_byte(offset);
             &chunk.as_bytes()[offset - chunk_start..]
         };
-        let deadline = Instant::now() + MAX_PARSE_TIME;
+        let deadline = Instant::now() + time;
         let mut in_time = |_: &ParseState| {
             if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
@@ -93,8 +99,6 @@ impl Parsed {
     }
 }
 
-/// Tree-sitter counts a line per `\n` only, a rope also per lone `\r`. Rows are used for nothing here, so the
-/// difference in such texts does no harm.
 fn point_at(text: &Rope, offset: usize) -> Point {
     let row = text.byte_to_line(offset);
     Point { row, column: offset - text.line_to_byte(row) }
@@ -114,7 +118,7 @@ mod tests {
     fn an_edited_tree_equals_a_fresh_one() {
         let mut text = Rope::from_str(&TEXT.repeat(40));
         let mut parsed = Parsed::parse(rust(), &text).expect("a small text parses");
-        let pieces = ["{", "}", "\n", "\r\n", "fn g() {}\n", "ä", "\"", "", "x"];
+        let pieces = ["{", "}", "\n", "\n\n", "fn g() {}\n", "ä", "\"", "", "x"];
         for step in 0..120_usize {
             let start = (step * 7919) % text.len_bytes();
             let mut edits = Vec::new();
@@ -159,6 +163,16 @@ mod tests {
         let edited = parsed.edit(&[], &other).expect("a small text parses");
         assert_eq!(edited.error_count(), 0);
         assert_eq!(edited.text, other);
+    }
+
+    #[test]
+    fn a_parse_that_takes_too_long_is_given_up() {
+        let text = Rope::from_str(&TEXT.repeat(200));
+        assert!(Parsed::parse_from(rust(), &text, None, Duration::ZERO).is_none());
+        let parsed = Parsed::parse(rust(), &text).expect("it can be parsed");
+        let whole = Edit { range: 0..text.len_bytes(), new_text: TEXT.repeat(100) };
+        let after = Rope::from_str(&whole.new_text);
+        assert!(parsed.edit_within(&[whole], &after, Duration::ZERO).is_none());
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(crate) fn warning(server: &mut TestServer) -> String {
 }
 
 /// [`TEXT`] with the edits of one document change for version `version`.
-fn applied(edit: &Value, version: i32, text: &str) -> String {
+pub(crate) fn applied(edit: &Value, version: i32, text: &str) -> String {
     let changes = edit["documentChanges"].as_array().expect("document changes");
     assert_eq!(changes.len(), 1, "{edit}");
     assert_eq!(changes[0]["textDocument"], json!({"uri": URI, "version": version}));

@@ -1,5 +1,8 @@
 //! Inline completions as an editor sees them: their shape, what is reused, what is superseded.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use crate::support::test_options::{TestOptions, braked, rest_of};
@@ -52,17 +55,39 @@ fn a_bracket_closed_by_the_editor_is_not_doubled() {
     server.finish();
 }
 
-#[test]
-fn what_was_typed_against_is_not_offered_again() {
-    let mut server = TestServer::initialized(TestOptions::scripted(|read| {
+/// A server that has offered `foo(1)` at `x = ` and whose model has something else to say there by now; after a `z` it
+/// goes on with `zip`.
+fn offered_foo() -> TestServer {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    let mut server = TestServer::initialized(TestOptions::scripted(move |read| {
         let line = read.rsplit('\n').next().unwrap_or_default();
-        rest_of(if line.starts_with("x = z") { "zip" } else { "foo(1)" }, read)
+        let said = if over.load(Ordering::SeqCst) { "asked again" } else { "foo(1)" };
+        rest_of(if line.starts_with("x = z") { "zip" } else { said }, read)
     }));
     server.open(URI, "python", "x = \n");
     assert_eq!(server.complete(0, 4), ["foo(1)"]);
-    server.edit(2, (0, 4), (0, 4), "z");
-    assert_eq!(server.complete(0, 5), ["ip"]);
-    server.edit(3, (0, 4), (0, 5), "");
+    is_over.store(true, Ordering::SeqCst);
+    server
+}
+
+#[test]
+fn a_typo_that_is_taken_back_brings_the_completion_back_without_the_model() {
+    let mut server = offered_foo();
+    for version in [2, 4, 6] {
+        server.edit(version, (0, 4), (0, 4), "z");
+        assert_eq!(server.complete(0, 5), ["ip"]);
+        server.edit(version + 1, (0, 4), (0, 5), "");
+        assert_eq!(server.complete(0, 4), ["foo(1)"]);
+    }
+    server.finish();
+}
+
+#[test]
+fn a_completion_in_whose_place_something_else_was_accepted_is_not_offered_again() {
+    let mut server = offered_foo();
+    server.edit(2, (0, 4), (0, 4), "compute()");
+    server.edit(3, (0, 4), (0, 13), "");
     assert_eq!(server.complete(0, 4), [""; 0]);
     server.finish();
 }

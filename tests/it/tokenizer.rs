@@ -37,7 +37,7 @@ fn vocab_phi_3() -> GgufFile {
 }
 
 /// Phi-3.5-mini's tokenizer: the vocabulary is Phi-3's, but its files do not ask for an opening token.
-fn phi_3() -> &'static Tokenizer {
+pub(crate) fn phi_3() -> &'static Tokenizer {
     static PHI_3: OnceLock<Tokenizer> = OnceLock::new();
     PHI_3.get_or_init(|| {
         let gguf = vocab_phi_3();

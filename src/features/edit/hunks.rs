@@ -52,6 +52,5 @@ mod tests {
         check("a\nb\nc\nd\ne\n", "x\nb\nc\nd\n", &[(100..102, "x\n"), (108..110, "")]);
         check("é\nb", "é\nç", &[(103..104, "ç")]);
         check("", "a\n", &[(100..100, "a\n")]);
-        check("a\r\nb\r\n", "a\r\nc\r\n", &[(103..106, "c\r\n")]);
     }
 }

@@ -1,8 +1,11 @@
 //! The text around the cursor as the gate, the plan and shaping look at it: a few lines, their brackets and indentation.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::context::Snapshot;
 use crate::engine::stop::indent_columns;
-use crate::text::{floor_char_boundary, line_content};
+use crate::text::{Rope, floor_char_boundary, line_content};
 
 use super::brackets::{Brackets, Quotes};
 use crate::features::indentation::IndentStyle;
@@ -11,13 +14,18 @@ use crate::features::indentation::IndentStyle;
 const LINES_AROUND: usize = 8;
 /// Lines looked at, at most, to find them and to learn how the file indents.
 const LINES_SEARCHED: usize = 200;
+/// Bytes of a line that are looked at; a longer one is data, or many lines of code that a tool has made one.
+const MAX_LINE_BYTES: usize = 4 << 10;
+/// Bytes of a line that tell how it is indented.
+const INDENT_BYTES: usize = 256;
 
 /// Where the cursor stands.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     /// The cursor, clamped to its line's content.
     pub offset: usize,
-    /// The cursor's line, left and right of the cursor, without its line break.
+    /// The cursor's line, left and right of the cursor, without its line break; of what is long, what the cursor is near,
+    /// with the line's indentation.
     pub line_prefix: String,
     pub line_suffix: String,
     /// The nearest lines with content, nearest first.
@@ -42,15 +50,14 @@ impl Place {
         let line = text.byte_to_line(offset);
         let content = line_content(text, line);
         let offset = offset.min(content.end);
-        let line_prefix = text.byte_slice(content.start..offset).to_string();
-        let line_suffix = text.byte_slice(offset..content.end).to_string();
+        let line_prefix = line_text(text, content.start..offset);
+        let suffix_end = floor_char_boundary(text, content.end.min(offset + MAX_LINE_BYTES));
+        let line_suffix = text.byte_slice(offset..suffix_end).to_string();
 
-        let line_at = |line: usize| text.byte_slice(line_content(text, line)).to_string();
-        let above: Vec<_> = (line.saturating_sub(LINES_SEARCHED)..line).rev().map(line_at).collect();
-        let below: Vec<_> = (line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED)).map(line_at).collect();
-        let mut around = above.iter().chain(&below).map(String::as_str).collect::<Vec<_>>();
-        around.insert(0, &line_prefix);
-        let indent_style = IndentStyle::of_lines(around);
+        let above = || (line.saturating_sub(LINES_SEARCHED)..line).rev();
+        let below = || line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED);
+        let around = above().chain(below()).map(|line| line_start(text, line));
+        let indent_style = IndentStyle::of_lines(std::iter::once(Cow::from(line_prefix.as_str())).chain(around));
         let line_comment =
             snapshot.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty());
         let quotes = Quotes::of_language(&snapshot.language_id);
@@ -64,8 +71,8 @@ impl Place {
             open: Brackets::scan(&line_prefix, None, quotes, line_comment),
             line_prefix,
             line_suffix,
-            above: with_content(above),
-            below: with_content(below),
+            above: with_content(text, above()),
+            below: with_content(text, below()),
             indent_style,
             quotes,
             line_comment,
@@ -91,8 +98,25 @@ impl Place {
     }
 }
 
-fn with_content(lines: Vec<String>) -> Vec<String> {
-    lines.into_iter().filter(|line| !line.trim().is_empty()).take(LINES_AROUND).collect()
+fn with_content(text: &Rope, lines: impl Iterator<Item = usize>) -> Vec<String> {
+    let lines = lines.map(|line| line_text(text, line_content(text, line)));
+    lines.filter(|line| !line.trim().is_empty()).take(LINES_AROUND).collect()
+}
+
+/// `range` of one line; of what is long its beginning, for the indentation, and its end.
+fn line_text(text: &Rope, range: Range<usize>) -> String {
+    if range.len() <= MAX_LINE_BYTES {
+        return text.byte_slice(range).to_string();
+    }
+    let head = range.start..floor_char_boundary(text, range.start + INDENT_BYTES);
+    let tail = floor_char_boundary(text, range.end - MAX_LINE_BYTES + INDENT_BYTES)..range.end;
+    format!("{}{}", text.byte_slice(head), text.byte_slice(tail))
+}
+
+/// As much of a line as tells how it is indented.
+fn line_start(text: &Rope, line: usize) -> Cow<'_, str> {
+    let Range { start, end } = line_content(text, line);
+    text.byte_slice(start..floor_char_boundary(text, end.min(start + INDENT_BYTES))).into()
 }
 
 fn is_text_language(language_id: &str) -> bool {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
+use super::base::Base;
 use super::documents::Document;
 use super::planning;
 use super::recall::{Completion, Recalled, agrees, typed_since};
@@ -13,6 +14,7 @@ use crate::context::Snapshot;
 use crate::engine::{CancelFlag, EngineError, Generation, Job, Priority};
 use crate::features::inline_completion::{InlineItem, InlineRequest, Plan, Trigger, finish_all};
 use crate::lsp::{from_proto, to_proto};
+use crate::text::LineEnding;
 
 /// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
 const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
@@ -28,6 +30,8 @@ pub(super) struct Running {
     plan: Plan,
     /// The document as it was planned for.
     snapshot: Snapshot,
+    /// Its text beside the document as it is.
+    pub base: Base,
     trigger: Trigger,
     /// What the model has written so far.
     produced: String,
@@ -54,8 +58,8 @@ impl Running {
     }
 
     /// Whether what it writes is still what is wanted at `cursor` of `snapshot`.
-    fn fits(&self, snapshot: &Snapshot, cursor: usize) -> bool {
-        let typed = typed_since(&self.snapshot.text, self.plan.offset, &snapshot.text, cursor);
+    fn fits(&mut self, snapshot: &Snapshot, cursor: usize) -> bool {
+        let typed = typed_since(&mut self.base, self.plan.offset, &snapshot.text, cursor);
         typed.is_some_and(|typed| agrees(&self.produced, &typed))
     }
 
@@ -114,8 +118,11 @@ impl Session {
                 Recalled::Unknown => {}
             }
         }
-        match document.running.take() {
-            Some(mut running) if running.serves(&request) && running.fits(&document.snapshot, cursor) => {
+        let mut running = document.running.take();
+        let serves = |running: &mut Running| running.serves(&request) && running.fits(&document.snapshot, cursor);
+        let serves = running.as_mut().is_some_and(serves);
+        match running {
+            Some(mut running) if serves => {
                 running.cursor = cursor;
                 running.kept_until = None;
                 running.waiting = Some(request);
@@ -134,11 +141,14 @@ impl Session {
     fn answer(&mut self, request: CompletionRequest, cursor: usize, id: u64, items: &[InlineItem]) {
         let Some(document) = self.documents.get(&request.uri) else { return request.answer.nothing() };
         let Snapshot { text, language_id, .. } = &document.snapshot;
-        let encoding = self.client.encoding;
+        let (encoding, own) = (self.client.encoding, document.line_ending);
         let taken = match request.answer {
-            Answer::Inline(reply) => reply.send(to_proto::inline_items(text, items, id, encoding)).is_ok(),
+            Answer::Inline(reply) => {
+                let line_ending = if self.client.keeps_carriage_returns { LineEnding::Lf } else { own };
+                reply.send(to_proto::inline_items(text, items, id, encoding, line_ending)).is_ok()
+            }
             Answer::Popup(reply) => {
-                reply.send(to_proto::completion_list(text, cursor, items, id, encoding, language_id)).is_ok()
+                reply.send(to_proto::completion_list(text, cursor, items, id, encoding, own, language_id)).is_ok()
             }
         };
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
@@ -184,6 +194,7 @@ impl Session {
             cancel: cancel.clone(),
             plan: plan.clone(),
             snapshot: document.snapshot.clone(),
+            base: Base::new(document.snapshot.text.clone()),
             trigger: request.trigger,
             produced: String::new(),
             cursor,
@@ -244,7 +255,7 @@ impl Session {
         let items = finish_all(&running.plan, &running.snapshot, &generation.candidates);
         log_completion(&generation, items.len());
         let waiting = running.waiting.take();
-        let (base, offset) = (running.snapshot.text, running.plan.offset);
+        let (base, offset) = (running.base, running.plan.offset);
         let at_base = running.cursor == offset && document.snapshot.version == running.snapshot.version;
         document.recall.remember(Completion { id, base, offset, trigger: running.trigger, items: items.clone() });
         let Some(request) = waiting else { return };
@@ -275,12 +286,19 @@ impl Session {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let kept = |document: &Document| document.running.as_ref().and_then(|running| running.kept_until);
         let warm_up = |document: &Document| document.warm_up_at.map(|(at, _)| at);
-        self.documents.values().flat_map(|document| [kept(document), warm_up(document)]).flatten().min()
+        let parse = |document: &Document| document.parse_later.due_at();
+        self.documents
+            .values()
+            .flat_map(|document| [kept(document), warm_up(document), parse(document)])
+            .flatten()
+            .min()
     }
 
-    /// Gives up generations nobody came back for, and begins prefills nobody has asked for yet.
+    /// Gives up generations nobody came back for, parses what was too much to parse at a key, and begins prefills nobody
+    /// has asked for yet.
     pub(super) fn handle_due(&mut self, now: Instant) {
         for document in self.documents.values_mut() {
+            document.parse_if_due(now);
             if let Some(running) = document.running.take_if(|running| running.kept_until.is_some_and(|at| at <= now)) {
                 running.give_up();
             }

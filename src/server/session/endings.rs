@@ -47,12 +47,13 @@ impl Session {
         if !self.client.apply_edit {
             return Err("this editor applies no edits of a language server".to_owned());
         }
+        let line_ending = document.line_ending;
         let edit = match change {
             Change::Edits(edits) => {
                 let Snapshot { text, version, .. } = &document.snapshot;
                 let edits = edit::rebased(edits, &plan.target, &ask.snapshot.text, text)
                     .ok_or("this code was edited while the answer was written; ask again")?;
-                actions::document_edit(text, uri, *version, &edits, &ask.title, self.client)
+                actions::document_edit((text, line_ending), uri, *version, &edits, &ask.title, self.client)
             }
             Change::NewFile { path, text } => {
                 let name = path.file_name().ok_or("the new file has no name")?;
@@ -64,7 +65,7 @@ impl Session {
                 if file.exists() {
                     return Err(format!("{} exists already", name.display()));
                 }
-                actions::new_file(&to_proto::file_uri(&file), text)
+                actions::new_file(&to_proto::file_uri(&file), text, line_ending)
             }
         };
         self.tell(Outgoing::ApplyEdit { label: ask.title.clone(), edit });

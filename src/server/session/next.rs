@@ -3,6 +3,7 @@
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
+use super::base::Base;
 use super::documents::Document;
 use super::recall::Completion;
 use super::{Event, Session, planning};
@@ -45,6 +46,8 @@ pub(super) struct Next {
     plan: Plan,
     /// The document as it would be.
     snapshot: Snapshot,
+    /// Its text beside the document as it is.
+    pub base: Base,
 }
 
 impl Session {
@@ -57,13 +60,13 @@ impl Session {
         if document.running.is_some() {
             return;
         }
-        let Some((snapshot, offset)) = accepted(document, item) else { return };
+        let Some((snapshot, base, offset)) = accepted(document, item) else { return };
         let Some(plan) = planning::plan_accepted(document, &snapshot, offset, &self.settings.completion) else {
             return;
         };
         let (job, cancel) = (self.numbers.next(), CancelFlag::default());
         let (number, session) = (document.number, self.sender.clone());
-        let replaced = document.next.replace(Next { job, cancel: cancel.clone(), plan: plan.clone(), snapshot });
+        let replaced = document.next.replace(Next { job, cancel: cancel.clone(), plan: plan.clone(), snapshot, base });
         if let Some(replaced) = replaced {
             replaced.cancel.cancel();
         }
@@ -86,36 +89,50 @@ impl Session {
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &next.snapshot, &generation.candidates);
         tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
-        let (base, offset) = (next.snapshot.text, next.plan.offset);
+        let (base, offset) = (next.base, next.plan.offset);
         document.recall.remember(Completion { id, base, offset, trigger: Trigger::Automatic, items });
     }
 }
 
-/// The document with `item` accepted, and the cursor in it; `None` if that is known already or under way. A line that is
-/// complete then is ended too, as the person would before asking on; `None` where the next line's indent is a guess.
-fn accepted(document: &Document, item: &InlineItem) -> Option<(Snapshot, usize)> {
+/// The document with `item` accepted, its text beside the document as it is, and the cursor in it; `None` if what follows
+/// is known already or under way. A line that is complete then is ended too, as the person would before asking on; `None`
+/// where the next line's indent is a guess.
+fn accepted(document: &Document, item: &InlineItem) -> Option<(Snapshot, Base, usize)> {
     let mut text = document.snapshot.text.clone();
+    let len = text.len_bytes();
     let mut edit = Edit { range: item.range.clone(), new_text: item.insert_text.clone() };
     let mut offset = edit.range.start + edit.new_text.len();
     apply_edit(&mut text, &edit);
     let line = line_content(&text, text.byte_to_line(offset));
     if line.end == offset {
-        let content = text.get_byte_slice(line)?.to_string();
-        if content.ends_with([':', '{', '(', '[', ',', '\\']) {
+        let line_so_far = text.get_byte_slice(line)?;
+        let last = line_so_far.chars_at(line_so_far.len_chars()).prev();
+        if last.is_some_and(|last| matches!(last, ':' | '{' | '(' | '[' | ',' | '\\')) {
             return None;
         }
-        let indent = &content[..content.len() - content.trim_start().len()];
-        let break_and_indent = format!("{}{indent}", if text.get_byte(offset) == Some(b'\r') { "\r\n" } else { "\n" });
+        let indent = line_so_far.chars().take_while(|c| c.is_whitespace());
+        let break_and_indent: String = std::iter::once('\n').chain(indent).collect();
         apply_edit(&mut text, &Edit { range: offset..offset, new_text: break_and_indent.clone() });
         offset += break_and_indent.len();
         edit.new_text.push_str(&break_and_indent);
     }
-    let under_way = document.next.as_ref().is_some_and(|next| next.snapshot.text == text);
-    if under_way || document.recall.knows(&text, offset) {
+    // Both are compared with the document, which has the item not yet.
+    let with_item = |base: &Base| {
+        let mut base = base.clone();
+        base.edited(&edit.range, len);
+        base
+    };
+    let cursor = offset..offset;
+    let under_way =
+        document.next.as_ref().is_some_and(|next| with_item(&next.base).is_same_but(&cursor, &text, &cursor));
+    let mut recall = document.recall.clone();
+    recall.edited(&edit.range, len);
+    if under_way || recall.knows(&text, offset) {
         return None;
     }
+    let base = Base::with_edit(text.clone(), &edit.range, len);
     let parsed = document.snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &text));
-    Some((Snapshot { text, parsed, ..document.snapshot.clone() }, offset))
+    Some((Snapshot { text, parsed, ..document.snapshot.clone() }, base, offset))
 }
 
 #[cfg(test)]

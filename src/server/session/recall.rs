@@ -1,27 +1,35 @@
 //! The completions a document has had lately: text typed in agreement with one is answered from it, without the model.
 //!
-//! Places are compared by content, not by counting edits: undo, redo and partial acceptance need no cases of their own.
+//! Places are compared by content, not by counting edits: undo, redo, partial acceptance and a typo that is taken back
+//! need no cases of their own.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::base::Base;
 use crate::features::inline_completion::{InlineItem, Trigger, type_through};
 use crate::text::Rope;
-use ropey::RopeSlice;
 
-/// How many completions a document remembers: enough to undo a few words.
-const REMEMBERED: usize = 8;
+/// How many completions a document remembers: enough to type something else for a line or two and come back.
+const REMEMBERED: usize = 64;
 
 /// Characters an editor adds by itself after the cursor when the opening one is typed.
 const CLOSERS: &str = ")]}>\"'`;,";
 
+/// The most bytes an editor adds after the cursor by itself: closers, on a line of their own if Enter was typed between.
+const MAX_ADDED: usize = 256;
+
+/// Visible characters that come in one edit and can still have been typed one by one: some clients gather those of a few
+/// hundred milliseconds. More at once were accepted from somewhere.
+const TYPED_AT_ONCE: usize = 3;
+
 /// One answer of the model.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Completion {
     /// Named in the command that reports acceptance.
     pub id: u64,
     /// The text it was made for.
-    pub base: Rope,
+    pub base: Base,
     /// The cursor in `base`.
     pub offset: usize,
     pub trigger: Trigger,
@@ -37,22 +45,24 @@ pub(super) enum Recalled {
         id: u64,
         items: Vec<InlineItem>,
     },
-    /// The model has nothing to say here, or the person did not want it.
+    /// The model has nothing to say here, or the person took something else instead.
     Nothing,
     Unknown,
 }
 
 /// The completions of one document, newest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Recall {
     entries: VecDeque<Entry>,
+    /// The completion on the person's screen.
+    on_screen: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     completion: Completion,
     shown: bool,
-    /// The person saw it and typed something else.
+    /// The person saw it and accepted something else in its place.
     rejected: bool,
 }
 
@@ -63,121 +73,180 @@ impl Recall {
         self.entries.truncate(REMEMBERED);
     }
 
+    /// Notes that the document, `len` bytes long until then, was edited at `range`.
+    pub(super) fn edited(&mut self, range: &Range<usize>, len: usize) {
+        for entry in &mut self.entries {
+            entry.completion.base.edited(range, len);
+        }
+    }
+
     /// Whether [`Recall::recall`] has an answer for a person who types on at `cursor` in `text`.
-    pub(super) fn knows(&self, text: &Rope, cursor: usize) -> bool {
-        self.entries.iter().any(|entry| {
-            let completion = &entry.completion;
-            let nothing = completion.items.is_empty() && completion.offset == cursor && completion.base == *text;
-            nothing || completion.items.iter().any(|item| completion.rest(item, text, cursor).is_some())
-        })
+    pub(super) fn knows(&mut self, text: &Rope, cursor: usize) -> bool {
+        let mut completions = self.entries.iter_mut().map(|entry| &mut entry.completion);
+        completions
+            .any(|completion| completion.says_nothing_at(text, cursor) || !completion.rest(text, cursor).is_empty())
     }
 
     /// Notes that completion `id` is on the person's screen.
     pub(super) fn mark_shown(&mut self, id: u64) {
+        self.on_screen = Some(id);
         for entry in self.entries.iter_mut().filter(|entry| entry.completion.id == id) {
             entry.shown = true;
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.entries.clear();
+        *self = Self::default();
     }
 
     /// What to answer at `cursor` in `text`. What is found counts as shown.
     pub(super) fn recall(&mut self, text: &Rope, cursor: usize, trigger: Trigger) -> Recalled {
-        for entry in &mut self.entries {
-            let completion = &entry.completion;
+        for Entry { completion, shown, rejected } in &mut self.entries {
             // Asked by hand, a person wants more than what came by itself, or wants it after all.
-            if trigger == Trigger::Invoked && (completion.trigger != trigger || entry.rejected) {
+            if trigger == Trigger::Invoked && (completion.trigger != trigger || *rejected) {
                 continue;
             }
-            let items: Vec<_> =
-                completion.items.iter().filter_map(|item| completion.rest(item, text, cursor)).collect();
+            let items = completion.rest(text, cursor);
             if !items.is_empty() {
-                if entry.rejected {
+                if *rejected {
                     return Recalled::Nothing;
                 }
-                entry.shown = true;
+                *shown = true;
+                self.on_screen = Some(completion.id);
                 return Recalled::Items { id: completion.id, items };
             }
-            if completion.items.is_empty() && completion.offset == cursor && completion.base == *text {
+            if completion.says_nothing_at(text, cursor) {
                 return Recalled::Nothing;
             }
         }
         Recalled::Unknown
     }
 
-    /// Notes that text was inserted which made the document `text` and left the cursor at one of `cursors`: a shown
-    /// completion it disagrees with is rejected. True if one was.
-    pub(super) fn note_typed(&mut self, text: &Rope, cursors: &[usize]) -> bool {
-        let shown = self.entries.iter_mut().find(|entry| entry.shown && !entry.rejected);
-        let Some(entry) = shown else { return false };
-        let completion = &entry.completion;
-        let disagrees_at = |item: &InlineItem, cursor: usize| {
-            let consumed = completion.consumed(item, text, cursor);
-            // Beyond its end it was accepted, whatever is typed next.
-            consumed.is_some_and(|(consumed, _)| {
-                !item.insert_text.starts_with(&consumed) && !consumed.starts_with(&item.insert_text)
-            })
-        };
-        let disagrees = |item: &InlineItem| cursors.iter().all(|&cursor| disagrees_at(item, cursor));
-        entry.rejected = completion.items.iter().all(disagrees);
-        entry.rejected
+    /// Notes that `inserted` bytes were put into the document, which is `text` now, with the cursor at one of `cursors`
+    /// after them. True if the completion on screen says something else, and so is gone. It comes back when the person
+    /// takes back what they typed; but where so much came at once that they have accepted something, what was shown in
+    /// its place is rejected.
+    pub(super) fn note_inserted(&mut self, text: &Rope, cursors: &[usize], inserted: usize) -> bool {
+        let end = cursors.iter().copied().max().unwrap_or(0);
+        let typed = text.get_byte_slice(end.saturating_sub(inserted)..end);
+        let is_visible = |c: &char| !c.is_whitespace() && !CLOSERS.contains(*c);
+        let at_once = typed.is_some_and(|typed| typed.chars().filter(is_visible).nth(TYPED_AT_ONCE).is_some());
+        let mut is_gone = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.shown) {
+            let is_on_screen = self.on_screen == Some(entry.completion.id);
+            if (at_once || is_on_screen) && cursors.iter().all(|&cursor| entry.completion.disagrees(text, cursor)) {
+                entry.rejected |= at_once;
+                is_gone |= is_on_screen;
+            }
+        }
+        if is_gone {
+            self.on_screen = None;
+        }
+        is_gone
     }
 }
 
 impl Completion {
-    /// What `item` would still add at `cursor` in `text`; `None` where it does not apply (any more).
-    fn rest(&self, item: &InlineItem, text: &Rope, cursor: usize) -> Option<InlineItem> {
-        // With an item of the suggest widget selected, the range begins before the cursor: asked anew at every key.
-        if item.range.start != self.offset {
-            return None;
-        }
-        let (typed, range) = self.consumed(item, text, cursor)?;
-        let after = text.get_byte_slice(cursor..range.end)?.to_string();
-        let replaced = self.base.get_byte_slice(item.range.clone())?.to_string();
-        let rest = match after.strip_suffix(replaced.as_str()) {
-            Some(closed) if closed.chars().all(|c| CLOSERS.contains(c)) => type_through(item, &typed, closed),
-            Some(_) => None,
-            // The cursor went over closers that were there, as they were typed.
-            None if replaced.ends_with(&after) => {
-                let range = self.offset..self.offset + after.len();
-                type_through(&InlineItem { range, insert_text: item.insert_text.clone() }, &typed, "")
-            }
-            None => None,
-        };
-        // Nothing new: the text is there already.
-        rest.filter(|rest| rest.insert_text != after)
+    /// Whether the model had nothing to say at exactly this place.
+    fn says_nothing_at(&mut self, text: &Rope, cursor: usize) -> bool {
+        let place = cursor..cursor;
+        self.items.is_empty() && self.offset == cursor && self.base.is_same_but(&place, text, &place)
     }
 
-    /// What stands in `text` between the start of `item`'s range and `cursor`, and the range as it is in `text`.
-    /// `None` if `text` differs from the base outside that range.
-    fn consumed(&self, item: &InlineItem, text: &Rope, cursor: usize) -> Option<(String, Range<usize>)> {
-        let end = (item.range.end + text.len_bytes()).checked_sub(self.base.len_bytes())?;
-        let start = item.range.start;
-        if cursor < self.offset || cursor > end || !text_is_same(&self.base, item.range.clone(), text, start..end) {
-            return None;
-        }
-        Some((text.get_byte_slice(start..cursor)?.to_string(), start..end))
+    /// What its items would still add at `cursor` in `text`, those that (still) apply there.
+    fn rest(&mut self, text: &Rope, cursor: usize) -> Vec<InlineItem> {
+        let (base, offset) = (&mut self.base, self.offset);
+        self.items.iter().filter_map(|item| rest(item, base, offset, text, cursor)).collect()
     }
+
+    /// Whether what stands between its place and `cursor` in `text` is neither what its items say nor goes beyond it, with
+    /// the rest of the document as it was.
+    fn disagrees(&mut self, text: &Rope, cursor: usize) -> bool {
+        let (base, offset) = (&mut self.base, self.offset);
+        self.items.iter().all(|item| {
+            consumed(item, base, offset, text, cursor).is_some_and(|range| {
+                // Beyond its end it was accepted, whatever is typed next.
+                let typed = text.bytes_at(range.start).take(cursor - range.start);
+                !typed.zip(item.insert_text.bytes()).all(|(typed, said)| typed == said)
+            })
+        })
+    }
+}
+
+/// What `item`, made for `offset` of `base`, would still add at `cursor` in `text`.
+fn rest(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<InlineItem> {
+    // With an item of the suggest widget selected, the range begins before the cursor: asked again at every key.
+    if item.range.start != offset || cursor.checked_sub(offset)? > item.insert_text.len() {
+        return None;
+    }
+    let end = consumed(item, base, offset, text, cursor)?.end;
+    if end - cursor > item.range.len() + MAX_ADDED {
+        return None;
+    }
+    let typed = text.get_byte_slice(offset..cursor)?.to_string();
+    let after = text.get_byte_slice(cursor..end)?.to_string();
+    let replaced = base.text.get_byte_slice(item.range.clone())?.to_string();
+    let rest = match after.strip_suffix(replaced.as_str()) {
+        // Enter between two brackets has put the closing one on a line of its own, where the completion has it too.
+        _ if after.starts_with('\n') => {
+            let rest = item.insert_text.strip_prefix(typed.as_str())?.strip_suffix(after.as_str())?;
+            let rest = InlineItem { insert_text: rest.to_owned(), range: cursor..cursor };
+            Some(rest).filter(|rest| !rest.insert_text.trim().is_empty())
+        }
+        Some(added) if is_added_by_editor(added.chars()) => type_through(item, &typed, added),
+        Some(_) => None,
+        // The cursor went over closers that were there, as they were typed.
+        None if replaced.ends_with(&after) => {
+            let range = offset..offset + after.len();
+            type_through(&InlineItem { range, insert_text: item.insert_text.clone() }, &typed, "")
+        }
+        None => None,
+    };
+    // Nothing new: the text is there already.
+    rest.filter(|rest| rest.insert_text != after)
+}
+
+/// The range of `item`, made for `offset` of `base`, as it is in `text`, with `cursor` in it; `None` if `text` differs from
+/// the base outside of it.
+fn consumed(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<Range<usize>> {
+    let end = (item.range.end + text.len_bytes()).checked_sub(base.text.len_bytes())?;
+    let now = item.range.start..end;
+    (offset <= cursor && cursor <= end && base.is_same_but(&item.range, text, &now)).then_some(now)
 }
 
 /// What was typed at `offset` of `base` to make it `text` with the cursor at `cursor`; `None` if anything else was
-/// changed but for closers the editor added after the cursor.
-pub(super) fn typed_since(base: &Rope, offset: usize, text: &Rope, cursor: usize) -> Option<String> {
-    let end = (offset + text.len_bytes()).checked_sub(base.len_bytes())?;
-    if cursor < offset || cursor > end || !text_is_same(base, offset..offset, text, offset..end) {
+/// changed but for what the editor added after the cursor.
+pub(super) fn typed_since(base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<String> {
+    let end = (offset + text.len_bytes()).checked_sub(base.text.len_bytes())?;
+    if cursor < offset || cursor > end || !base.is_same_but(&(offset..offset), text, &(offset..end)) {
         return None;
     }
     let (typed, added) = (text.get_byte_slice(offset..cursor)?, text.get_byte_slice(cursor..end)?);
-    added.chars().all(|c| CLOSERS.contains(c)).then(|| typed.to_string())
+    is_added_by_editor(added.chars()).then(|| typed.to_string())
+}
+
+/// Whether an editor adds `text` after the cursor by itself: closers, and a line break before them if Enter was typed
+/// between two brackets.
+fn is_added_by_editor(text: impl Iterator<Item = char>) -> bool {
+    let mut text = text.peekable();
+    if text.next_if_eq(&'\n').is_some() {
+        while text.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
+    }
+    text.all(|c| CLOSERS.contains(c))
 }
 
 /// Where the cursor may be after an edit that put `inserted` bytes before `end`, likeliest first: at their end, or before
-/// closers among them, which editors add by themselves.
+/// what editors add by themselves, closers and the line a closer is moved to.
 pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<usize> {
     let Some(typed) = text.get_byte_slice(end.saturating_sub(inserted)..end) else { return vec![end] };
-    let closers = typed.chars_at(typed.len_chars()).reversed().take_while(|c| CLOSERS.contains(*c)).count();
+    let backwards = || typed.chars_at(typed.len_chars()).reversed();
+    let closers = backwards().take_while(|c| CLOSERS.contains(*c)).count();
+    let blanks = backwards().take_while(|c| matches!(c, ' ' | '\t')).count();
+    let moves_closer = text.get_byte(end).is_some_and(|next| CLOSERS.contains(next as char));
+    let mut line_breaks = backwards().enumerate().filter(|(_, c)| *c == '\n').map(|(back, _)| back);
+    if moves_closer && line_breaks.next() == Some(blanks) && line_breaks.next().is_some() {
+        return vec![end - blanks - 1, end];
+    }
     // Closers are one byte each. A bracket alone was typed by the person, with another before it by the editor.
     match closers {
         closers if closers < inserted => (0..=closers).rev().map(|added| end - added).collect(),
@@ -189,14 +258,6 @@ pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<us
 pub(super) fn agrees(produced: &str, typed: &str) -> bool {
     // While nothing is produced, a new prompt knows more and costs only the typed tokens.
     produced.starts_with(typed) || (!produced.is_empty() && typed.starts_with(produced))
-}
-
-/// Whether two texts are the same but for the two ranges.
-fn text_is_same(a: &Rope, a_range: Range<usize>, b: &Rope, b_range: Range<usize>) -> bool {
-    // Slicing fails inside a character, which a place in the one text may be in the other.
-    let same = |a: Option<RopeSlice<'_>>, b: Option<RopeSlice<'_>>| a.is_some() && a == b;
-    same(a.get_byte_slice(..a_range.start), b.get_byte_slice(..b_range.start))
-        && same(a.get_byte_slice(a_range.end..), b.get_byte_slice(b_range.end..))
 }
 
 #[cfg(test)]
@@ -214,9 +275,26 @@ mod tests {
         let (text, offset) = place(base);
         let items = vec![InlineItem { insert_text: insert_text.to_owned(), range: offset..offset + replaced }];
         let mut recall = Recall::default();
-        recall.remember(Completion { id: 1, base: text.clone(), offset, trigger: Trigger::Automatic, items });
+        recall.remember(Completion {
+            id: 1,
+            base: Base::new(text.clone()),
+            offset,
+            trigger: Trigger::Automatic,
+            items,
+        });
         recall.recall(&text, offset, Trigger::Automatic);
         recall
+    }
+
+    /// Makes the document `from` into `to` in one edit, as an editor does; whether the completion on screen is gone.
+    fn edit(recall: &mut Recall, from: &str, to: &str) -> bool {
+        let ((from, _), (to, _)) = (place(from), place(to));
+        let (from, now) = (from.to_string(), to.to_string());
+        let start = from.bytes().zip(now.bytes()).take_while(|(a, b)| a == b).count();
+        let end = from[start..].bytes().rev().zip(now[start..].bytes().rev()).take_while(|(a, b)| a == b).count();
+        recall.edited(&(start..from.len() - end), from.len());
+        let (end, inserted) = (now.len() - end, now.len() - end - start);
+        inserted > 0 && recall.note_inserted(&to, &likely_cursors(&to, end, inserted), inserted)
     }
 
     /// The text after accepting what is recalled at `now`, or why there is nothing.
@@ -233,7 +311,9 @@ mod tests {
     }
 
     fn check(base: &str, insert_text: &str, replaced: usize, now: &str, expected: &str) {
-        assert_eq!(accepted(&mut shown(base, insert_text, replaced), now), expected, "{base:?} -> {now:?}");
+        let mut recall = shown(base, insert_text, replaced);
+        edit(&mut recall, base, now);
+        assert_eq!(accepted(&mut recall, now), expected, "{base:?} -> {now:?}");
     }
 
     #[test]
@@ -258,15 +338,64 @@ mod tests {
     }
 
     #[test]
-    fn typing_something_else_rejects_for_good() {
-        let mut recall = shown("x = |", "foo", 0);
-        let (text, cursor) = place("x = z|");
-        recall.note_typed(&text, &likely_cursors(&text, cursor, 1));
-        assert_eq!(accepted(&mut recall, "x = |"), "Nothing");
-        assert_eq!(accepted(&mut recall, "x = f|"), "Nothing");
+    fn enter_between_two_brackets_is_typing_along() {
+        check("f() {|}\n", "\n    a\n}", 1, "f() {\n    |\n}\n", "f() {\n    a\n}\n");
+        check("f() {|}\n", "\n    a\n", 0, "f() {\n    |\n}\n", "f() {\n    a\n}\n");
+        check("  f() |\n", "{\n    a\n  }", 0, "  f() {\n    |\n  }\n", "  f() {\n    a\n  }\n");
+        check("f() {|}\n", "\n    a\n}", 1, "f() {\n  |\n}\n", "f() {\n    a\n}\n");
+        check("f() {|}\n", "\n    a\n}", 1, "f() {\n    |\n]\n", "Unknown");
+    }
+
+    #[test]
+    fn a_typo_that_is_taken_back_brings_the_completion_back() {
+        let mut recall = shown("x = |", "foo(1)", 0);
+        assert!(edit(&mut recall, "x = |", "x = z|"));
         assert_eq!(accepted(&mut recall, "x = z|"), "Unknown");
+        assert!(!edit(&mut recall, "x = z|", "x = zi|"), "it is gone already");
+        edit(&mut recall, "x = zi|", "x = |");
+        assert_eq!(accepted(&mut recall, "x = |"), "x = foo(1)");
+        edit(&mut recall, "x = |", "x = f|");
+        assert_eq!(accepted(&mut recall, "x = f|"), "x = foo(1)");
+    }
+
+    #[test]
+    fn what_was_shown_meanwhile_is_remembered_too() {
+        let mut recall = shown("x = |", "foo(1)", 0);
+        let mut now = "x = |".to_owned();
+        for (typed, id) in "something else, typed for a line".chars().zip(2..) {
+            let longer = now.replace('|', &format!("{typed}|"));
+            edit(&mut recall, &now, &longer);
+            now = longer;
+            let (text, offset) = place(&now);
+            let items = vec![InlineItem { insert_text: format!("<{id}>"), range: offset..offset }];
+            let (base, trigger) = (Base::new(text.clone()), Trigger::Automatic);
+            recall.remember(Completion { id, base, offset, trigger, items });
+            recall.recall(&text, offset, trigger);
+        }
+        edit(&mut recall, &now, "x = so|");
+        assert_eq!(accepted(&mut recall, "x = so|"), "x = so<3>");
+        edit(&mut recall, "x = so|", "x = |");
+        assert_eq!(accepted(&mut recall, "x = |"), "x = foo(1)");
+    }
+
+    #[test]
+    fn accepting_something_else_rejects() {
+        let mut recall = shown("x = |", "foo(1)", 0);
+        assert!(edit(&mut recall, "x = |", "x = zip(a)|"));
+        edit(&mut recall, "x = zip(a)|", "x = |");
+        assert_eq!(accepted(&mut recall, "x = |"), "Nothing");
         let (text, cursor) = place("x = |");
         assert_eq!(recall.recall(&text, cursor, Trigger::Invoked), Recalled::Unknown);
+        edit(&mut recall, "x = |", "x = f|");
+        assert_eq!(accepted(&mut recall, "x = f|"), "Nothing");
+
+        // Not what was accepted elsewhere, nor what it says itself.
+        let mut recall = shown("x = |\ny = \n", "foo(1)", 0);
+        edit(&mut recall, "x = |\ny = \n", "x = \ny = zip(a)|\n");
+        edit(&mut recall, "x = \ny = zip(a)|\n", "x = |\ny = \n");
+        edit(&mut recall, "x = |\ny = \n", "x = foo(1)|\ny = \n");
+        edit(&mut recall, "x = foo(1)|\ny = \n", "x = |\ny = \n");
+        assert_eq!(accepted(&mut recall, "x = |\ny = \n"), "x = foo(1)\ny = \n");
     }
 
     #[test]
@@ -276,15 +405,21 @@ mod tests {
         assert_eq!(likely("f()", 2), [2, 3]);
         assert_eq!(likely("f)", 1), [2, 1]);
         assert_eq!(likely("f", 0), [1]);
+        let between = |text: &str, end: usize, inserted| likely_cursors(&Rope::from_str(text), end, inserted);
+        assert_eq!(between("f {\n    \n  }", 11, 8), [8, 11]);
+        assert_eq!(between("f {\n    \n  a", 11, 8), [11]);
+        assert_eq!(between("f {\n  }", 6, 3), [6]);
     }
 
     #[test]
     fn typing_along_or_beyond_rejects_nothing() {
         let mut recall = shown("x = |", "foo", 0);
-        for now in ["x = f|", "x = foo|", "x = foo.|"] {
-            let (text, cursor) = place(now);
-            recall.note_typed(&text, &likely_cursors(&text, cursor, 1));
+        let mut before = "x = |";
+        for now in ["x = f|", "x = foo|", "x = foo.abcdef|"] {
+            assert!(!edit(&mut recall, before, now));
+            before = now;
         }
+        edit(&mut recall, before, "x = |");
         assert_eq!(accepted(&mut recall, "x = |"), "x = foo");
     }
 
@@ -293,8 +428,9 @@ mod tests {
         let (text, offset) = place("x |");
         let mut recall = Recall::default();
         let items = Vec::new();
-        recall.remember(Completion { id: 1, base: text, offset, trigger: Trigger::Automatic, items });
+        recall.remember(Completion { id: 1, base: Base::new(text), offset, trigger: Trigger::Automatic, items });
         assert_eq!(accepted(&mut recall, "x |"), "Nothing");
+        edit(&mut recall, "x |", "x y|");
         assert_eq!(accepted(&mut recall, "x y|"), "Unknown");
     }
 
@@ -302,11 +438,14 @@ mod tests {
     fn typed_text_is_found_between_two_texts() {
         let typed = |base: &str, now: &str| {
             let ((base, offset), (now, cursor)) = (place(base), place(now));
-            typed_since(&base, offset, &now, cursor)
+            let (mut compared, len) = (Base::new(base.clone()), base.len_bytes());
+            compared.edited(&(0..len), len);
+            typed_since(&mut compared, offset, &now, cursor)
         };
         assert_eq!(typed("a|b", "axy|b"), Some("xy".to_owned()));
         assert_eq!(typed("a|b", "a|b"), Some(String::new()));
         assert_eq!(typed("a|b", "a(|)b"), Some("(".to_owned()));
+        assert_eq!(typed("a|b", "a{\n  |\n}b"), Some("{\n  ".to_owned()));
         assert_eq!(typed("a|b", "a(|cb"), None);
         assert_eq!(typed("a|b", "|b"), None);
         assert_eq!(typed("a|b", "ax|c"), None);
