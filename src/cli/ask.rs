@@ -242,11 +242,12 @@ fn show_change(
 ) -> anyhow::Result<String> {
     let before = snapshot.text.to_string();
     let (path, old, new) = match change {
-        Change::Edits(edits) => (args.lines.path.clone(), before.as_str(), apply(&snapshot.text, edits)),
-        Change::NewFile { path, text } => (path.clone(), "", text.clone()),
+        Change::Edits(edits) => (args.lines.path.clone(), before, apply(&snapshot.text, edits)),
+        Change::OtherFile { path, before, edits } => (path.clone(), before.to_string(), apply(before, edits)),
+        Change::NewFile { path, text } => (args.lines.path.with_file_name(path), String::new(), text.clone()),
     };
     let name = path.display().to_string();
-    let diff = similar::TextDiff::from_lines(old, &new).unified_diff().header(&name, &name).to_string();
+    let diff = similar::TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string();
     if !args.json {
         println!("\n{diff}");
     }

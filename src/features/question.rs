@@ -52,6 +52,8 @@ pub enum NotAsked {
         "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
+    #[error("there is no place for tests: {reason}")]
+    NoPlace { reason: String },
     #[error("this is binary data, not text: there is no code here to ask about")]
     Binary,
     #[error("there is no question: expected some text")]

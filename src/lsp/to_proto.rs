@@ -10,7 +10,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use super::from_proto::Client;
 use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
-use crate::syntax::LANGUAGES;
+use crate::syntax::Language;
 use crate::text::{PositionEncoding, Rope, position_at};
 
 /// After these, clients without inline completion ask for a completion by themselves.
@@ -59,7 +59,7 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
 
 /// The request to be told of every source file that changes; it can be made dynamically only.
 pub fn watch_sources() -> lsp::Registration {
-    let extensions: BTreeSet<&str> = LANGUAGES.iter().flat_map(|language| language.extensions).copied().collect();
+    let extensions: BTreeSet<&str> = Language::parsed().flat_map(|language| language.extensions).copied().collect();
     let glob = format!("**/*.{{{}}}", extensions.into_iter().collect::<Vec<_>>().join(","));
     lsp::Registration {
         id: "phi-ls/sources".to_owned(),

@@ -257,6 +257,24 @@ fn tests_go_into_a_file_of_their_own() {
     server.finish();
 }
 
+#[test]
+fn tests_are_added_to_those_that_are_open() {
+    const TESTS: &str = "file:///home/user/project/test_main.py";
+    let mut server = answering("import os\n\ndef test_area():\n    assert area(1, 2) == 2\n```");
+    server.open(TESTS, "python", "import os\n\n\ndef test_other():\n    pass\n");
+    let id = choose(&mut server, "Write tests for this function");
+    let edit = server.applied_edit();
+    let changes = edit["documentChanges"].as_array().expect("document changes");
+    assert_eq!(changes.len(), 1, "{edit}");
+    assert_eq!(changes[0]["textDocument"], json!({"uri": TESTS, "version": 1}));
+    let end = json!({"line": 4, "character": 8});
+    let after = json!({"line": 5, "character": 0});
+    let new_text = "\n\n\ndef test_area():\n    assert area(1, 2) == 2\n";
+    assert_eq!(changes[0]["edits"], json!([{"range": {"start": end, "end": after}, "newText": new_text}]));
+    server.result(id);
+    server.finish();
+}
+
 /// Answers that are no edit: what is told, and that nothing is applied.
 fn check_rejected(answer: &'static str, message: &str) {
     let mut server = answering(answer);

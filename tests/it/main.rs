@@ -20,6 +20,7 @@ mod inline_completion;
 mod lifecycle;
 mod model;
 mod parity;
+mod places;
 mod prompts;
 mod pull;
 mod quant;

@@ -4,8 +4,10 @@ use crate::context::Snapshot;
 use crate::engine::stop::indent_columns;
 use crate::text::{floor_char_boundary, line_content};
 
-use super::brackets::{Brackets, Quotes};
+use super::brackets::Brackets;
+use super::following::following_in_text;
 use crate::features::indentation::IndentStyle;
+use crate::syntax::{Following, Quotes, Region};
 
 /// Lines with content looked at above and below the cursor.
 const LINES_AROUND: usize = 8;
@@ -28,11 +30,13 @@ pub(super) struct Place {
     /// What brackets and strings the line has open at the cursor.
     pub open: Brackets,
     pub line_comment: Option<&'static str>,
+    /// The comment or string the cursor is in, in code.
+    pub region: Option<Region>,
     /// Whether English is to be expected here: a text document, a comment, a string.
     pub prose: bool,
-    /// The language's name after a code fence.
-    pub fence_name: String,
-    pub python_like: bool,
+    /// What stands right of the cursor.
+    pub following: Following,
+    pub colon_opens_block: bool,
 }
 
 impl Place {
@@ -51,17 +55,21 @@ impl Place {
         let mut around = above.iter().chain(&below).map(String::as_str).collect::<Vec<_>>();
         around.insert(0, &line_prefix);
         let indent_style = IndentStyle::of_lines(around);
-        let line_comment =
-            snapshot.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty());
-        let quotes = Quotes::of_language(&snapshot.language_id);
-        let prose = is_text_language(&snapshot.language_id)
-            || match &snapshot.parsed {
-                Some(parsed) => parsed.region_at(offset).is_some(),
-                None => is_comment(&line_prefix, line_comment),
-            };
-        Self {
+        let (language, line_comment) = (snapshot.language, snapshot.line_comment());
+        let quotes = language.map_or(Quotes::default(), |language| language.quotes);
+        let open = Brackets::scan(&line_prefix, None, quotes, line_comment);
+        let is_text = language.is_some_and(|language| language.is_prose);
+        let region = match &snapshot.parsed {
+            _ if is_text => None,
+            Some(parsed) => parsed.region_at(offset).map(|(region, _)| region),
+            None if is_comment(&line_prefix, line_comment) => Some(Region::Comment),
+            None => open.in_string().map(|_| Region::String),
+        };
+        // Without a tree a quote may be an apostrophe.
+        let prose = is_text || region == Some(Region::Comment) || (region.is_some() && snapshot.parsed.is_some());
+        let mut place = Self {
             offset,
-            open: Brackets::scan(&line_prefix, None, quotes, line_comment),
+            open,
             line_prefix,
             line_suffix,
             above: with_content(above),
@@ -69,10 +77,18 @@ impl Place {
             indent_style,
             quotes,
             line_comment,
+            region,
             prose,
-            fence_name: snapshot.fence_name().to_owned(),
-            python_like: snapshot.language_id == "python",
-        }
+            following: Following::Nothing,
+            colon_opens_block: language.is_some_and(|language| language.colon_opens_block),
+        };
+        let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
+        let by_text = following_in_text(&place);
+        // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
+        place.following = by_syntax
+            .filter(|following| *following != Following::Code || by_text == Following::Code)
+            .unwrap_or(by_text);
+        place
     }
 
     /// Whether nothing but white space stands left of the cursor.
@@ -95,20 +111,16 @@ fn with_content(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().filter(|line| !line.trim().is_empty()).take(LINES_AROUND).collect()
 }
 
-fn is_text_language(language_id: &str) -> bool {
-    matches!(language_id, "markdown" | "plaintext" | "latex" | "tex" | "restructuredtext" | "asciidoc" | "git-commit")
-}
-
 fn is_comment(line_prefix: &str, line_comment: Option<&str>) -> bool {
     let line = line_prefix.trim_start();
     line_comment.is_some_and(|comment| line.starts_with(comment)) || line.starts_with("/*") || line.starts_with("* ")
 }
 
 /// Whether `line` ends by opening a block: its body belongs on the next line.
-pub(super) fn opens_block(line: &str, python_like: bool) -> bool {
+pub(super) fn opens_block(line: &str, colon_opens_block: bool) -> bool {
     let line = line.trim_end();
     line.ends_with(['{', '(', '['])
         || line.ends_with("=>")
         || line.ends_with("->")
-        || (python_like && line.ends_with(':'))
+        || (colon_opens_block && line.ends_with(':'))
 }

@@ -13,7 +13,7 @@ use crate::config::{Enabled, ExcludeMatcher, exclude};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
-use crate::syntax::{Language, Parsed};
+use crate::syntax::{Parsed, language_for, names_of};
 use crate::text::{Edit, PositionEncoding, Rope, apply_edit};
 
 /// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
@@ -45,8 +45,7 @@ impl Document {
     fn open(number: u64, item: lsp::TextDocumentItem, roots: &[PathBuf], exclude: &ExcludeMatcher) -> Self {
         let file = from_proto::file_path(&item.uri);
         let language_id = from_proto::language_id(item.language_id);
-        let by_path = || file.as_deref().and_then(Language::by_path);
-        let language = Language::by_id(&language_id).or_else(by_path);
+        let language = language_for(&language_id, file.as_deref());
         let text = Rope::from_str(&item.text);
         let parsed = language.and_then(|language| Parsed::parse(language, &text));
         let root = file.as_ref().and_then(|file| roots.iter().find(|root| file.starts_with(root)));
@@ -135,7 +134,7 @@ impl Session {
     /// Starts the engine once a document is open that can have completions.
     pub(super) fn load_if_wanted(&mut self) {
         let wanted = self.documents.values().any(|document| {
-            let language = self.settings.completion.language(&document.snapshot.language_id);
+            let language = self.settings.completion.language(names_of(&document.snapshot.language_id));
             !document.excluded && language != Enabled::Off
         });
         if wanted {

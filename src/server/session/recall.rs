@@ -5,15 +5,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::features::inline_completion::{InlineItem, Trigger, type_through};
+use crate::features::inline_completion::{InlineItem, Trigger, closers, cursors_before_closers, type_through};
 use crate::text::Rope;
 use ropey::RopeSlice;
 
 /// How many completions a document remembers: enough to undo a few words.
 const REMEMBERED: usize = 8;
-
-/// Characters an editor adds by itself after the cursor when the opening one is typed.
-const CLOSERS: &str = ")]}>\"'`;,";
 
 /// One answer of the model.
 #[derive(Debug)]
@@ -137,7 +134,7 @@ impl Completion {
         let after = text.get_byte_slice(cursor..range.end)?.to_string();
         let replaced = self.base.get_byte_slice(item.range.clone())?.to_string();
         let rest = match after.strip_suffix(replaced.as_str()) {
-            Some(closed) if closed.chars().all(|c| CLOSERS.contains(c)) => type_through(item, &typed, closed),
+            Some(closed) if closers(closed).is_some() => type_through(item, &typed, closed),
             Some(_) => None,
             // The cursor went over closers that were there, as they were typed.
             None if replaced.ends_with(&after) => {
@@ -170,19 +167,14 @@ pub(super) fn typed_since(base: &Rope, offset: usize, text: &Rope, cursor: usize
         return None;
     }
     let (typed, added) = (text.get_byte_slice(offset..cursor)?, text.get_byte_slice(cursor..end)?);
-    added.chars().all(|c| CLOSERS.contains(c)).then(|| typed.to_string())
+    closers(&added.to_string()).is_some().then(|| typed.to_string())
 }
 
 /// Where the cursor may be after an edit that put `inserted` bytes before `end`, likeliest first: at their end, or before
 /// closers among them, which editors add by themselves.
 pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<usize> {
     let Some(typed) = text.get_byte_slice(end.saturating_sub(inserted)..end) else { return vec![end] };
-    let closers = typed.chars_at(typed.len_chars()).reversed().take_while(|c| CLOSERS.contains(*c)).count();
-    // Closers are one byte each. A bracket alone was typed by the person, with another before it by the editor.
-    match closers {
-        closers if closers < inserted => (0..=closers).rev().map(|added| end - added).collect(),
-        closers => (0..=closers).map(|added| end - added).collect(),
-    }
+    cursors_before_closers(&typed.to_string()).into_iter().map(|added| end - added).collect()
 }
 
 /// Whether a generation that has `produced` so far is still what a person wants who has `typed` since it began.
@@ -255,6 +247,8 @@ mod tests {
         check("f(|)\n", "a, b)", 1, "f(a, b|)\n", "Unknown");
         check("f(|)\n", "a).b()", 1, "f(a)|\n", "f(a).b()\n");
         check("f|\n", "(a, b)", 0, "f(|x)\n", "Unknown");
+        check("<ul|\n", "><li>a</li></ul>", 0, "<ul>|</ul>\n", "<ul><li>a</li></ul>\n");
+        check("<ul|\n", "><li>a</li>", 0, "<ul>|</ul>\n", "<ul><li>a</li></ul>\n");
     }
 
     #[test]
@@ -276,6 +270,7 @@ mod tests {
         assert_eq!(likely("f()", 2), [2, 3]);
         assert_eq!(likely("f)", 1), [2, 1]);
         assert_eq!(likely("f", 0), [1]);
+        assert_eq!(likely("<p></p>", 4), [3, 7]);
     }
 
     #[test]
@@ -307,6 +302,8 @@ mod tests {
         assert_eq!(typed("a|b", "axy|b"), Some("xy".to_owned()));
         assert_eq!(typed("a|b", "a|b"), Some(String::new()));
         assert_eq!(typed("a|b", "a(|)b"), Some("(".to_owned()));
+        assert_eq!(typed("a|b", "a<div>|</div>b"), Some("<div>".to_owned()));
+        assert_eq!(typed("a|b", "a<div>|<div>b"), None);
         assert_eq!(typed("a|b", "a(|cb"), None);
         assert_eq!(typed("a|b", "|b"), None);
         assert_eq!(typed("a|b", "ax|c"), None);
