@@ -47,15 +47,16 @@ impl Parsed {
                 }
             }
         });
-        found.filter(|(region, range)| *region == Region::Comment || !self.is_interpolated(offset, range))
+        let is_text = |range: &Range<usize>| self.interpolation_at(offset).is_none_or(|code| code.start <= range.start);
+        found.filter(|(region, range)| *region == Region::Comment || is_text(range))
     }
 
-    /// Whether `offset` lies in code that is interpolated into the string `range`.
-    fn is_interpolated(&self, offset: usize, range: &Range<usize>) -> bool {
-        let within =
-            |node: &Node<'_>| range.start < node.start_byte() && node.start_byte() < offset && offset < node.end_byte();
-        let is_code = |node: &Node<'_>| matches!(node.kind(), "interpolation" | "template_substitution");
-        self.path_to(&(offset - 1..offset + 1)).iter().any(|node| within(node) && is_code(node))
+    /// The innermost code around `offset` that is interpolated into a string, with what encloses it there.
+    pub fn interpolation_at(&self, offset: usize) -> Option<Range<usize>> {
+        let around = offset.saturating_sub(1)..(offset + 1).min(self.text.len_bytes());
+        let is_code = |node: &&Node<'_>| matches!(node.kind(), "interpolation" | "template_substitution");
+        let within = |node: &&Node<'_>| node.start_byte() < offset && offset < node.end_byte();
+        self.path_to(&around).iter().rev().find(|node| is_code(node) && within(node)).map(Node::byte_range)
     }
 
     fn is_line_comment(&self, range: &Range<usize>) -> bool {

@@ -3,6 +3,10 @@
 /// Closers of one character.
 const CLOSERS: [char; 9] = [')', ']', '}', '>', '"', '\'', '`', ';', ','];
 
+/// More closers than this, or a longer tag, no editor adds at once.
+const MAX_CLOSERS: usize = 16;
+const MAX_TAG_BYTES: usize = 128;
+
 /// The closers that `text` is, in order; `None` if there is anything else in it.
 pub fn closers(text: &str) -> Option<Vec<&str>> {
     let mut closers = Vec::new();
@@ -21,7 +25,7 @@ pub fn cursors_before_closers(typed: &str) -> Vec<usize> {
     let mut cursors = vec![0];
     let mut rest = typed;
     let mut has_tag = false;
-    while let Some(closer) = last_closer(rest) {
+    while let Some(closer) = last_closer(rest).filter(|_| cursors.len() <= MAX_CLOSERS) {
         rest = &rest[..rest.len() - closer.len()];
         has_tag |= closer.len() > 1;
         cursors.push(typed.len() - rest.len());
@@ -39,7 +43,8 @@ fn first_closer(text: &str) -> Option<&str> {
 }
 
 fn last_closer(text: &str) -> Option<&str> {
-    if let Some(tag) = text.rfind("</").map(|start| &text[start..])
+    let open = text.bytes().rev().take(MAX_TAG_BYTES).position(|byte| byte == b'<');
+    if let Some(tag) = open.map(|from_end| &text[text.len() - from_end - 1..])
         && closing_tag(tag) == Some(tag.len())
     {
         return Some(tag);

@@ -57,7 +57,10 @@ impl Place {
         let indent_style = IndentStyle::of_lines(around);
         let (language, line_comment) = (snapshot.language, snapshot.line_comment());
         let quotes = language.map_or(Quotes::default(), |language| language.quotes);
-        let open = Brackets::scan(&line_prefix, None, quotes, line_comment);
+        // Code in a string has brackets of its own.
+        let interpolation = snapshot.parsed.as_ref().and_then(|parsed| parsed.interpolation_at(offset));
+        let code_start = interpolation.and_then(|code| line_prefix.len().checked_sub(offset - code.start)).unwrap_or(0);
+        let open = Brackets::scan(&line_prefix[code_start..], None, quotes, line_comment);
         let is_text = language.is_some_and(|language| language.is_prose);
         let region = match &snapshot.parsed {
             _ if is_text => None,
