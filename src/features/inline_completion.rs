@@ -179,7 +179,7 @@ pub fn finish_all(plan: &Plan, snapshot: &Snapshot, candidates: &[Candidate]) ->
 }
 
 /// What is left of `item` after the person typed `typed` at its place, if they typed what it says; `None` if they did not, or
-/// if nothing is left. `closed` is what the editor put right of the cursor meanwhile: the [`closers`] of brackets and tags in
+/// if nothing is left. `closed` is what the editor put right of the cursor meanwhile: the [`closers()`] of brackets and tags in
 /// `typed`. Only for items whose range begins at the cursor.
 pub fn type_through(item: &InlineItem, typed: &str, closed: &str) -> Option<InlineItem> {
     let rest = item.insert_text.strip_prefix(typed)?;
