@@ -5,7 +5,7 @@ use crate::engine::stop::indent_columns;
 use crate::text::{floor_char_boundary, line_content};
 
 use super::brackets::Brackets;
-use super::following::following_in_text;
+use super::following::{closes_only, following_in_text};
 use crate::features::indentation::IndentStyle;
 use crate::syntax::{Following, Quotes, Region};
 
@@ -88,9 +88,8 @@ impl Place {
         let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
         let by_text = following_in_text(&place);
         // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
-        place.following = by_syntax
-            .filter(|following| *following != Following::Code || by_text == Following::Code)
-            .unwrap_or(by_text);
+        let is_told = |following: &Following| *following != Following::Code || !closes_only(&place.line_suffix);
+        place.following = by_syntax.filter(is_told).unwrap_or(by_text);
         place
     }
 
