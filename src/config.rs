@@ -50,7 +50,7 @@ pub struct Settings {
 #[serde(rename_all = "camelCase")]
 pub struct CompletionSettings {
     pub enabled: bool,
-    /// By LSP language id; a language that is not named is on.
+    /// By any name of a language; one that is not named is on.
     pub languages: BTreeMap<String, Enabled>,
     /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
     pub model: String,
@@ -59,6 +59,9 @@ pub struct CompletionSettings {
     /// Tokens of one answer.
     pub max_tokens: usize,
     pub multiline: Multiline,
+    /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
+    pub in_comments: bool,
+    pub in_strings: bool,
     /// After it, generation stops at the next line end.
     #[serde(rename = "timeBudgetMs", with = "milliseconds")]
     pub time_budget: Duration,
@@ -184,6 +187,8 @@ impl Default for CompletionSettings {
             context_tokens: 1536,
             max_tokens: 96,
             multiline: Multiline::default(),
+            in_comments: true,
+            in_strings: true,
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
             idle_unload: None,
@@ -192,10 +197,10 @@ impl Default for CompletionSettings {
 }
 
 impl CompletionSettings {
-    /// Whether documents of the LSP language `language_id` get completions.
-    pub fn language(&self, language_id: &str) -> Enabled {
+    /// Whether documents of a language get completions that goes by all of `names`; the setting of the first counts.
+    pub fn language<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Enabled {
         match self.enabled {
-            true => self.languages.get(language_id).copied().unwrap_or(Enabled::On),
+            true => names.into_iter().find_map(|name| self.languages.get(name).copied()).unwrap_or(Enabled::On),
             false => Enabled::Off,
         }
     }

@@ -19,7 +19,7 @@ mod surroundings;
 use std::path::PathBuf;
 
 pub use callers::Caller;
-pub use completion::{Anchor, CompletionContext, Limits, completion_context};
+pub use completion::{Anchor, CompletionContext, Limits, completion_context, longest_fence};
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
@@ -54,8 +54,8 @@ impl Snapshot {
         self.path.as_ref().map(|path| path.to_string_lossy().replace('\\', "/"))
     }
 
-    /// What starts a comment, for languages in the table.
+    /// What starts a comment that ends with its line, where the language is known to have such.
     pub fn line_comment(&self) -> Option<&'static str> {
-        self.language.map(|language| language.line_comment)
+        self.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty())
     }
 }

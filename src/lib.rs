@@ -61,7 +61,8 @@
 //!
 //! # Where to add
 //!
-//! - a language: a row in `syntax/language.rs` and a folder in `queries/`
+//! - a language: a row in `syntax/language/table.rs`; with a grammar, a static in `syntax/grammar.rs` and a folder in
+//!   `queries/`
 //! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass for processors
 //!   (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against the same references
 //! - a chat format: a row in `model/chat.rs`

@@ -7,14 +7,22 @@ mod ask;
 mod completion;
 
 pub use ask::{document_prompt, explain_prompt, fix_prompt, follow_up, refactor_prompt, retry_prompt, tests_prompt};
-pub use completion::{Layout, completion_prompt};
+pub use completion::{Layout, completion_fence, completion_prompt};
+
+use crate::context::longest_fence;
+use crate::syntax::Language;
 
 /// The fence around `code` in the language called `language`: longer than any run of backticks that begins a line of
-/// `code`. Markdown always gets a long one, so that it stays the same while somebody types a code block.
+/// `code`.
 pub fn fence(language: &str, code: &str) -> String {
-    let least = if language == "markdown" { 5 } else { 3 };
-    let run = |line: &str| line.trim_start().chars().take_while(|c| *c == '`').count();
-    let longest = code.lines().map(run).max().unwrap_or(0);
+    fence_around(language, longest_fence(code))
+}
+
+/// The fence around code in which the longest run of backticks that begins a line is `longest`. Languages with fences of their
+/// own always get a long one, so that it stays the same while somebody types a code block.
+fn fence_around(language: &str, longest: usize) -> String {
+    let has_fences = Language::by_id(language).is_some_and(|language| language.has_fences);
+    let least = if has_fences { 5 } else { 3 };
     "`".repeat(least.max(if longest >= least { longest + 1 } else { 0 }))
 }
 

@@ -1,16 +1,22 @@
-//! Tree-sitter: the language table, incremental parsing, and the queries in `queries/<language>/`.
+//! Languages: their table, and for those with a grammar tree-sitter: incremental parsing, and the queries in
+//! `queries/<language>/`.
 //!
 //! Everything here is a question about one text, answered in byte ranges of it. What to do with the answer (which lines
 //! enter a prompt, where a completion stops) is decided elsewhere; no type of tree-sitter leaves this module.
 
+mod following;
+mod grammar;
 mod items;
 mod language;
+mod modules;
 mod queries;
 mod structure;
 mod tree;
 
+pub use following::Following;
 pub use items::{Item, ItemKind, Reference, ReferenceKind};
-pub use language::{LANGUAGES, Language, language_for};
+pub use language::{LANGUAGES, Language, Quotes, TestPlace, language_for, names_of};
+pub use modules::Module;
 pub use queries::{Capture, QueryKind};
 pub use structure::Region;
 pub use tree::{MAX_PARSE_BYTES, Parsed};

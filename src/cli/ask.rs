@@ -236,11 +236,12 @@ fn show_change(
 ) -> anyhow::Result<String> {
     let before = snapshot.text.to_string();
     let (path, old, new) = match change {
-        Change::Edits(edits) => (args.lines.path.clone(), before.as_str(), apply(&snapshot.text, edits)),
-        Change::NewFile { path, text } => (path.clone(), "", text.clone()),
+        Change::Edits(edits) => (args.lines.path.clone(), before, apply(&snapshot.text, edits)),
+        Change::OtherFile { path, before, edits } => (path.clone(), before.to_string(), apply(before, edits)),
+        Change::NewFile { path, text } => (args.lines.path.with_file_name(path), String::new(), text.clone()),
     };
     let name = path.display().to_string();
-    let diff = similar::TextDiff::from_lines(old, &new).unified_diff().header(&name, &name).to_string();
+    let diff = similar::TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string();
     if !args.json {
         println!("\n{diff}");
     }
@@ -251,19 +252,30 @@ fn show_change(
     Ok(diff)
 }
 
-/// Writes `change`, an answer about the file `source`, which is read again: its line endings are not in the snapshot.
+/// Writes `change`, an answer about the file `source`.
 fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::Result<()> {
-    let old = std::fs::read_to_string(source).with_context(|| format!("cannot read {}", source.display()))?;
-    if snapshot.text != with_line_feeds(old.clone()) {
-        bail!("{} has changed since the question and is left as it is; ask again", source.display());
-    }
-    let (path, new) = match change {
-        Change::Edits(edits) => (source, apply(&Rope::from_str(&old), &in_file(edits, &snapshot.text, &old))),
-        Change::NewFile { path, .. } if path.exists() => {
-            bail!("{} exists already and is left as it is", path.display())
+    match change {
+        Change::Edits(edits) => rewrite(source, &snapshot.text, edits),
+        Change::OtherFile { path, before, edits } => rewrite(path, before, edits),
+        Change::NewFile { path, text } => {
+            let path = source.with_file_name(path);
+            if path.exists() {
+                bail!("{} exists already and is left as it is", path.display());
+            }
+            let line_ending = LineEnding::of(&std::fs::read_to_string(source).unwrap_or_default());
+            std::fs::write(&path, &*line_ending.end_lines(text))
+                .with_context(|| format!("cannot write {}", path.display()))
         }
-        Change::NewFile { path, text } => (path.as_path(), LineEnding::of(&old).end_lines(text).into_owned()),
-    };
+    }
+}
+
+/// Applies `edits` of `before` to the file at `path`, which is read again: its line endings are not in `before`.
+fn rewrite(path: &Path, before: &Rope, edits: &[Edit]) -> anyhow::Result<()> {
+    let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if *before != with_line_feeds(old.clone()) {
+        bail!("{} has changed since the question and is left as it is; ask again", path.display());
+    }
+    let new = apply(&Rope::from_str(&old), &in_file(edits, before, &old));
     std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
 }
 

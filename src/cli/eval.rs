@@ -13,7 +13,7 @@ use crate::context::Snapshot;
 use crate::engine::Engine;
 use crate::features::inline_completion::Trigger;
 use crate::prompt::Layout;
-use crate::syntax::Parsed;
+use crate::syntax::{Language, Parsed};
 use crate::text::Rope;
 
 /// Files beyond this are rarely written by hand.
@@ -88,7 +88,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
 fn source_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let is_source = |path: &PathBuf| {
-        crate::syntax::language_for("", Some(path)).is_some()
+        crate::syntax::language_for("", Some(path)).is_some_and(Language::has_grammar)
             && path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST_FILE)
     };
     let entries = ignore::WalkBuilder::new(folder).sort_by_file_path(Path::cmp).build().flatten();

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     /// A whole number within both bounds.
     Integer(u64, u64),
     OneOf(&'static [&'static str]),
-    /// Language ids to [`Enabled`].
+    /// Names of languages to [`Enabled`].
     Languages,
     Globs,
 }
@@ -50,7 +50,11 @@ const fn trusted_key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 
 pub(super) const KEYS: &[Key] = &[
     key("completion.enabled", Kind::Bool, "inline completions at all"),
-    key("completion.languages", Kind::Languages, "per language id: `true`, `false` or `\"manual\"`; the rest is on"),
+    key(
+        "completion.languages",
+        Kind::Languages,
+        "per language, by any of its names (`shellscript` or `sh`): `true`, `false` or `\"manual\"`; the rest is on",
+    ),
     trusted_key(
         "completion.model",
         Kind::Text,
@@ -63,6 +67,8 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["auto", "never", "always"]),
         "more than one line: where the syntax says a block begins, never, or always",
     ),
+    key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
+    key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
     key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),
     key(
         "completion.prepareNext",

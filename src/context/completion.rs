@@ -69,6 +69,8 @@ pub struct CompletionContext {
     pub prefix: String,
     /// Byte offset of the prefix in the document.
     pub prefix_start: usize,
+    /// The longest run of backticks that has begun a line of the prefix or suffix since the window was placed.
+    pub longest_fence: usize,
 }
 
 /// Where a document's window is, and what was frozen when it was placed there. Keep one per document, hand it to every
@@ -87,6 +89,8 @@ struct Frozen {
     imports: String,
     outline: String,
     suffix: String,
+    /// It only grows, so that the prompt's fence changes once at most while somebody writes fenced code.
+    longest_fence: usize,
     /// The first bytes of the window: how it is found again after edits above it.
     head: String,
     /// What the prefix may cost before the window has to move.
@@ -134,7 +138,9 @@ pub fn completion_context(
     let offset = floor_char_boundary(&snapshot.text, offset);
     let kept = anchor.frozen.take().and_then(|frozen| frozen.kept_at(snapshot, offset, limits));
     anchor.moves += usize::from(kept.is_none());
-    let frozen = kept.unwrap_or_else(|| Frozen::place(snapshot, offset, limits));
+    let mut frozen = kept.unwrap_or_else(|| Frozen::place(snapshot, offset, limits));
+    let prefix = snapshot.text.byte_slice(frozen.prefix_start..offset).to_string();
+    frozen.longest_fence = frozen.longest_fence.max(longest_fence(&prefix));
     let context = CompletionContext {
         path: frozen.path.clone(),
         language: frozen.language.clone(),
@@ -142,8 +148,9 @@ pub fn completion_context(
         imports: frozen.imports.clone(),
         outline: frozen.outline.clone(),
         suffix: frozen.suffix.clone(),
-        prefix: snapshot.text.byte_slice(frozen.prefix_start..offset).to_string(),
+        prefix,
         prefix_start: frozen.prefix_start,
+        longest_fence: frozen.longest_fence,
     };
     anchor.frozen = Some(frozen);
     context
@@ -175,6 +182,7 @@ impl Frozen {
             head: text.byte_slice(prefix_start..head_end).to_string(),
             imports,
             outline,
+            longest_fence: longest_fence(&suffix),
             suffix,
             max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix),
             prefix_start,
@@ -224,6 +232,12 @@ impl Frozen {
     fn moved(&self, text: &Rope, offset: usize) -> Option<usize> {
         (offset + text.len_bytes()).checked_sub(self.text_len)
     }
+}
+
+/// The longest run of backticks that begins a line of `text`.
+pub fn longest_fence(text: &str) -> usize {
+    let run = |line: &str| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+    text.lines().map(run).max().unwrap_or(0)
 }
 
 fn holds(text: &Rope, start: usize, part: &str) -> bool {

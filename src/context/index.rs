@@ -276,7 +276,7 @@ impl WorkspaceIndex {
     /// Takes in the file at `path`, which is admitted; one that is no source of a known language, is too large or
     /// declares nothing is left out.
     fn read(&self, path: &Path) {
-        let Some(language) = Language::by_path(path) else { return };
+        let Some(language) = Language::by_path(path).filter(|language| language.has_grammar()) else { return };
         let Some(text) = read_source(path, self.bounds.file_bytes) else { return };
         let items = Parsed::parse(language, &Rope::from_str(&text)).map(|parsed| indexed(&parsed, &text));
         let Some(items) = items.filter(|items| !items.is_empty()) else { return };

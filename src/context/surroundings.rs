@@ -14,6 +14,7 @@ use super::definitions::{Definition, Qualifier, Use, indent_at};
 use super::imports::{Imports, Nearness};
 use super::index::{Found, WorkspaceIndex, name_hash};
 use crate::syntax::{ItemKind, Language, Parsed, ReferenceKind};
+use crate::text::{Rope, with_line_feeds};
 
 /// A name defined in more places means nothing in particular, unless an import says which one.
 const MAX_PLACES: usize = 3;
@@ -81,7 +82,31 @@ struct Searched<'a> {
     declared: Vec<Declared>,
 }
 
+/// Files beside the one in question are read up to this size.
+const MAX_NEIGHBOUR_BYTES: u64 = 1 << 20;
+
 impl Surroundings {
+    /// The text of the file at `path` as the person has it, open or on disk; `None` if there is no such file. It goes into no
+    /// prompt: what an edit of it has to fit into may be excluded.
+    ///
+    /// # Errors
+    /// Why a file that exists is not read.
+    pub fn neighbour(&self, path: &Path) -> Result<Option<Rope>, String> {
+        if let Some(open) = self.open.iter().find(|open| open.file.as_deref() == Some(path)) {
+            return Ok(Some(open.snapshot.text.clone()));
+        }
+        match path.metadata() {
+            Err(_) => Ok(None),
+            Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_NEIGHBOUR_BYTES => {
+                Err(format!("{} is no file of at most 1 MiB", path.display()))
+            }
+            Ok(_) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(Some(Rope::from_str(&with_line_feeds(text)))),
+                Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+            },
+        }
+    }
+
     /// Definitions of what `uses` names and `parsed`, shown as `path`, does not declare itself; at most `budget` bytes.
     /// Those of one file stand together.
     pub(super) fn definitions(

@@ -1,6 +1,7 @@
 //! Why nothing is completed anywhere in a document, as the sentence that editors and the command line show.
 
 use crate::config::{CompletionSettings, Enabled};
+use crate::syntax::names_of;
 use crate::workspace::Refusal;
 
 /// Why nothing is completed in a document in the language `language_id`, which `refusal` may keep out of prompts; the
@@ -13,7 +14,7 @@ pub fn why_not_completed(
     let reason = match refusal {
         Some(refusal) => refusal.to_string(),
         None if !settings.enabled => "completion.enabled turns completions off".to_owned(),
-        None if settings.language(language_id) == Enabled::Off => {
+        None if settings.language(names_of(language_id)) == Enabled::Off => {
             format!("completion.languages turns {language_id} off")
         }
         None => return None,

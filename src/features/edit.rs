@@ -3,7 +3,7 @@
 mod answer;
 mod hunks;
 mod rebase;
-mod tests_place;
+mod test_placement;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,9 +16,11 @@ use crate::features::question::{AssistantOptions, NotAsked, Question, check_room
 use crate::model::Prompt;
 use crate::prompt::{document_prompt, fence, fix_prompt, refactor_prompt, retry_prompt, tests_prompt};
 use crate::syntax::{Capture, Parsed, QueryKind};
-use crate::text::{Edit, with_line_feeds};
+use crate::text::{Edit, Rope, with_line_feeds};
 
 pub use rebase::rebased;
+
+use test_placement::TestTarget;
 
 use answer::{NoCode, code_block, elided_line};
 
@@ -37,6 +39,8 @@ pub struct EditPlan {
     pub fence: String,
     /// It asks once more, after an answer that could not be used.
     pub is_retry: bool,
+    /// Where tests go, if they are asked for.
+    tests: Option<TestTarget>,
 }
 
 /// What an answer would do.
@@ -44,7 +48,9 @@ pub struct EditPlan {
 pub enum Change {
     /// Hunks in the document's text, in order.
     Edits(Vec<Edit>),
-    /// A file of its own, beside the document; it may exist already.
+    /// Hunks in the text of another file, which is `before`, in order.
+    OtherFile { path: PathBuf, before: Rope, edits: Vec<Edit> },
+    /// A file of its own; `path` is absolute if the document's is.
     NewFile { path: PathBuf, text: String },
 }
 
@@ -63,6 +69,10 @@ pub enum Rejection {
     DoesNotParse,
     #[error("the answer no longer has `{name}`")]
     Lost { name: String },
+    #[error("with the answer in its place there would be two of `{name}`; give what is new a name of its own")]
+    Duplicate { name: String },
+    #[error("there is no place for the tests: {reason}")]
+    NoPlace { reason: String },
     #[error("the answer changes code where only comments were asked for")]
     ChangesCode,
     #[error("the document has changed since the question")]
@@ -73,8 +83,13 @@ impl Rejection {
     /// Whether asking once more, with the reason, can help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NoCode | Self::LeftOut { .. } | Self::DoesNotParse | Self::Lost { .. } | Self::ChangesCode => true,
-            Self::CutOff | Self::Unchanged | Self::Stale => false,
+            Self::NoCode
+            | Self::LeftOut { .. }
+            | Self::DoesNotParse
+            | Self::Lost { .. }
+            | Self::Duplicate { .. }
+            | Self::ChangesCode => true,
+            Self::CutOff | Self::Unchanged | Self::NoPlace { .. } | Self::Stale => false,
         }
     }
 }
@@ -99,6 +114,11 @@ pub fn plan(
     if question.action != Action::WriteTests {
         check_room(&context.code, options)?;
     }
+    let tests = (question.action == Action::WriteTests)
+        .then(|| test_placement::test_target(snapshot, surroundings, &context.code_range));
+    if let Some(TestTarget::Nowhere(reason)) = &tests {
+        return Err(NotAsked::NoPlace { reason: reason.clone() });
+    }
     let fence = fence(&context.language, &context.code);
     let params = GenerationParams {
         max_new_tokens: options.max_tokens,
@@ -106,7 +126,7 @@ pub fn plan(
         stop: StopRules { stop_strings: vec![format!("\n{fence}")], ..StopRules::default() },
         ..GenerationParams::default()
     };
-    Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence, is_retry: false })
+    Ok(EditPlan { action: question.action, prompt, params, target: context.code_range, fence, is_retry: false, tests })
 }
 
 /// `plan` again after its `answer` was rejected, with the reason told to the model.
@@ -127,14 +147,13 @@ pub fn finish(plan: &EditPlan, snapshot: &Snapshot, candidate: &Candidate) -> Re
         NoCode::Prose => Rejection::NoCode,
         NoCode::CutOff => Rejection::CutOff,
     })?;
-    let line_comment = snapshot.language.map(|language| language.line_comment);
-    if let Some(line) = elided_line(code, &original, line_comment) {
+    if let Some(line) = elided_line(code, &original, snapshot.line_comment()) {
         let text = code.lines().nth(line - 1).unwrap_or("").trim().to_owned();
         return Err(Rejection::LeftOut { line, text });
     }
     let style = indent_style(snapshot, &plan.target);
-    if plan.action == Action::WriteTests {
-        return tests_place::place_tests(snapshot, code, style);
+    if let Some(target) = &plan.tests {
+        return test_placement::place_tests(snapshot, target, &plan.target, code, style);
     }
     let code = reindent(code, &original, style);
     if code.trim_end() == original.trim_end() {
@@ -227,8 +246,10 @@ mod tests {
     ) -> (Snapshot, Result<Change, Rejection>) {
         let (snapshot, target) = selected(language_id, marked);
         let params = GenerationParams { max_new_tokens: 100, ..GenerationParams::default() };
-        let plan =
-            EditPlan { action, prompt: Prompt::default(), params, target, fence: String::new(), is_retry: false };
+        let tests = (action == Action::WriteTests)
+            .then(|| test_placement::test_target(&snapshot, &Surroundings::default(), &target));
+        let (prompt, fence) = (Prompt::default(), String::new());
+        let plan = EditPlan { action, prompt, params, target, fence, is_retry: false, tests };
         let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: -0.1 };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
@@ -240,6 +261,7 @@ mod tests {
         let found = match change {
             Err(reason) => format!("{reason}\n"),
             Ok(Change::NewFile { path, text }) => format!("{}:\n{text}", path.display()),
+            Ok(Change::OtherFile { path, .. }) => format!("{}\n", path.display()),
             Ok(Change::Edits(edits)) => {
                 let mut text = snapshot.text.clone();
                 edits.iter().rev().for_each(|edit| apply_edit(&mut text, edit));
@@ -449,6 +471,7 @@ mod tests {
             target: 5..9,
             fence: String::new(),
             is_retry: false,
+            tests: None,
         };
         let candidate =
             Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: 0.0 };

@@ -1,10 +1,11 @@
 //! One inline completion: whether to ask at all, what to ask, and what of the answer to show.
 
 mod brackets;
+mod closers;
+mod following;
 mod gate;
 mod generation;
 mod place;
-
 mod shape;
 
 use std::ops::Range;
@@ -14,10 +15,13 @@ use crate::config::{CompletionSettings, Enabled, Multiline};
 use crate::context::{Anchor, Limits, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
-use crate::prompt::{Layout, completion_prompt};
+use crate::prompt::{Layout, completion_fence, completion_prompt};
+use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, Rope, apply_edit, floor_char_boundary, is_binary, with_line_feeds};
 
-use brackets::{Brackets, Quotes};
+pub use closers::{closers, cursors_before_closers, is_closer};
+
+use brackets::Brackets;
 use place::Place;
 use shape::{Shaped, Shaping};
 
@@ -54,6 +58,9 @@ pub struct CompletionOptions {
     pub enabled: Enabled,
     /// The document may not enter a prompt.
     pub excluded: bool,
+    /// While typing in a comment, or in a string.
+    pub in_comments: bool,
+    pub in_strings: bool,
     pub multiline: Multiline,
     pub layout: Layout,
     /// Tokens of the prompt and of the answer.
@@ -66,8 +73,10 @@ impl CompletionOptions {
     /// What `settings` say about a document in the language `language_id`, for a model that follows instructions.
     pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
         Self {
-            enabled: settings.language(language_id),
+            enabled: settings.language(names_of(language_id)),
             excluded,
+            in_comments: settings.in_comments,
+            in_strings: settings.in_strings,
             layout: Layout::Infill,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
@@ -88,6 +97,10 @@ pub enum Skip {
     StatementEnd,
     #[error("completion is off for this language in the settings")]
     Disabled,
+    #[error("completions in comments are off in the settings (`completion.inComments`)")]
+    InComment,
+    #[error("completions in strings are off in the settings (`completion.inStrings`)")]
+    InString,
     #[error("the file is excluded from prompts, as files with secrets are")]
     Excluded,
     #[error("there is no code before the cursor")]
@@ -133,13 +146,14 @@ pub fn plan(
     if is_binary_around(&accepted.text, place.offset) {
         return Err(Skip::Binary);
     }
-    let params = generation::generation_params(&place, &accepted, trigger, options);
     let limits = Limits::for_tokens(options.context_tokens);
     let context = match selected {
         None => completion_context(&accepted, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
         Some(_) => completion_context(&accepted, place.offset, limits, &mut anchor.clone()),
     };
+    let fence = completion_fence(&context);
+    let params = generation::generation_params(&place, &accepted, trigger, options, &fence);
     Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected })
 }
 
@@ -174,17 +188,19 @@ pub fn finish_all(plan: &Plan, snapshot: &Snapshot, candidates: &[Candidate]) ->
 }
 
 /// What is left of `item` after the person typed `typed` at its place, if they typed what it says; `None` if they did not, or
-/// if nothing is left. `closed` is what the editor put right of the cursor meanwhile: the closers of brackets in `typed`.
-/// Only for items whose range begins at the cursor.
+/// if nothing is left. `closed` is what the editor put right of the cursor meanwhile: the [`closers()`] of brackets and tags in
+/// `typed`. Only for items whose range begins at the cursor.
 pub fn type_through(item: &InlineItem, typed: &str, closed: &str) -> Option<InlineItem> {
     let rest = item.insert_text.strip_prefix(typed)?;
     let offset = item.range.start + typed.len();
     // The closers the editor added are replaced if the item has them too; else they stay right of it.
     let in_string = closed.chars().next().filter(|closer| matches!(closer, '"' | '\'' | '`'));
-    let unopened = Brackets::scan(rest, in_string, Quotes::default(), None).unopened;
-    let has_closers =
-        closed.chars().zip(unopened.iter()).filter(|(closer, unopened)| *closer == unopened.closer).count();
-    let replaced = match (has_closers == closed.chars().count(), item.range.is_empty()) {
+    let closed_in_rest = unopened_closers(rest, in_string);
+    let has_closers = closers(closed).is_some_and(|closed| {
+        closed.len() <= closed_in_rest.len()
+            && closed.iter().zip(&closed_in_rest).all(|(closer, in_rest)| closer == in_rest)
+    });
+    let replaced = match (has_closers, item.range.is_empty()) {
         (true, _) => closed.len() + item.range.len(),
         (false, true) => 0,
         (false, false) => return None,
@@ -192,6 +208,16 @@ pub fn type_through(item: &InlineItem, typed: &str, closed: &str) -> Option<Inli
     let visible = |text: &str| text.chars().any(|character| !character.is_whitespace());
     (visible(rest) && rest.trim() != closed)
         .then(|| InlineItem { insert_text: rest.to_owned(), range: offset..offset + replaced })
+}
+
+/// The closers and closing tags of `text` that close what was opened before it, in order.
+fn unopened_closers(text: &str, in_string: Option<char>) -> Vec<&str> {
+    let unopened = Brackets::scan(text, in_string, Quotes::default(), None).unopened;
+    let brackets =
+        unopened.iter().map(|unopened| (unopened.offset, &text[unopened.offset..][..unopened.closer.len_utf8()]));
+    let mut closers: Vec<_> = brackets.chain(closers::unopened_tags(text)).collect();
+    closers.sort_by_key(|(offset, _)| *offset);
+    closers.into_iter().map(|(_, closer)| closer).collect()
 }
 
 /// The document as if the item selected in the suggest widget were accepted, and the cursor in it.

@@ -7,8 +7,8 @@ use crate::context::{
     ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, bytes_like, cost, item_context,
     selection_context,
 };
-use crate::workspace::Refusal;
 use crate::text::is_binary;
+use crate::workspace::Refusal;
 
 use super::code_actions::Action;
 
@@ -55,6 +55,8 @@ pub enum NotAsked {
         "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
+    #[error("there is no place for tests: {reason}")]
+    NoPlace { reason: String },
     #[error("this is binary data, not text: there is no code here to ask about")]
     Binary,
     #[error("there is no question: expected some text")]

@@ -89,7 +89,7 @@ pub fn code_actions(
 pub fn document_edit(
     (text, line_ending): (&Rope, LineEnding),
     uri: &lsp::Uri,
-    version: i32,
+    version: Option<i32>,
     edits: &[Edit],
     title: &str,
     client: Client,
@@ -115,7 +115,7 @@ pub fn document_edit(
         needs_confirmation: Some(true),
         ..lsp::ChangeAnnotation::default()
     };
-    let change = text_document_edit(uri, Some(version), plain.map(edit).collect());
+    let change = text_document_edit(uri, version, plain.map(edit).collect());
     lsp::WorkspaceEdit {
         changes: None,
         document_changes: Some(vec![change]),

@@ -10,7 +10,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use super::from_proto::Client;
 use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
-use crate::syntax::LANGUAGES;
+use crate::syntax::Language;
 use crate::text::{LineEnding, PositionEncoding, Rope, position_at};
 use crate::workspace::IGNORE_FILES;
 
@@ -63,7 +63,7 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
 
 /// The request to be told of every source file and ignore file that changes; it can be made dynamically only.
 pub fn watch_sources() -> lsp::Registration {
-    let extensions: BTreeSet<&str> = LANGUAGES.iter().flat_map(|language| language.extensions).copied().collect();
+    let extensions: BTreeSet<&str> = Language::parsed().flat_map(|language| language.extensions).copied().collect();
     let sources = format!("**/*.{{{}}}", extensions.into_iter().collect::<Vec<_>>().join(","));
     let ignore_files = format!("**/{{{}}}", IGNORE_FILES.join(","));
     lsp::Registration {

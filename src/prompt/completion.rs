@@ -1,6 +1,6 @@
 //! Prompts of inline completions, in two layouts.
 
-use super::{block, fence};
+use super::{block, fence_around};
 use crate::context::CompletionContext;
 use crate::model::{Prompt, Role, Turn};
 
@@ -26,6 +26,11 @@ pub fn completion_prompt(layout: Layout, context: &CompletionContext) -> Prompt 
     }
 }
 
+/// The fence of the code block that a completion is written in. Fences in the code, as documentation has them, do not end it.
+pub fn completion_fence(context: &CompletionContext) -> String {
+    fence_around(&context.language, context.longest_fence)
+}
+
 fn infill(context: &CompletionContext) -> Prompt {
     let language = &context.language;
     let mut question = String::new();
@@ -49,8 +54,7 @@ fn infill(context: &CompletionContext) -> Prompt {
             Turn { role: Role::System, text: INSTRUCTIONS.to_string() },
             Turn { role: Role::User, text: question },
         ],
-        // The prefix decides nothing about the fence, or typing could change the prompt's middle.
-        prefill: format!("{}{language}\n{}", fence(language, ""), context.prefix),
+        prefill: format!("{}{language}\n{}", completion_fence(context), context.prefix),
     }
 }
 

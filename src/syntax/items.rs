@@ -141,6 +141,28 @@ impl Parsed {
         items
     }
 
+    /// Names that two items side by side have and must not share: each as often as there is one item too many.
+    pub fn duplicate_names(&self) -> Vec<String> {
+        let parent_of = |range: &Range<usize>| {
+            let path = self.path_to(range);
+            path.iter().rev().find(|node| node.byte_range() != *range).unwrap_or(&path[0]).id()
+        };
+        let items = self.items(0..self.text.len_bytes()).into_iter();
+        let named =
+            items.filter(|item| item.kind.is_callable() || (item.kind.is_container() && item.kind != ItemKind::Impl));
+        let mut declared: Vec<(usize, bool, String)> = named
+            .map(|item| {
+                let by_signature = item.kind.is_callable() && self.language.has_overloads;
+                let name = self.slice(if by_signature { item.signature.clone() } else { item.name.clone() });
+                (parent_of(&item.range), item.kind.is_callable(), name.split_whitespace().collect::<Vec<_>>().join(" "))
+            })
+            .collect();
+        let elsewhere = self.modules().into_iter().filter(|module| module.body.is_none());
+        declared.extend(elsewhere.map(|module| (parent_of(&module.range), false, module.name)));
+        declared.sort();
+        declared.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].2.clone()).collect()
+    }
+
     /// The imports at the beginning of the text, in order; those deep inside functions are left out.
     pub fn imports(&self) -> Vec<Range<usize>> {
         let mut imports = Vec::new();
@@ -184,7 +206,7 @@ impl Parsed {
         };
         let mut start = node.start_byte();
         while let Some(before) = node.prev_sibling() {
-            let belongs = before.is_extra() || Some(before.kind()) == self.language.attribute;
+            let belongs = self.belongs_to_next(&before);
             let range = self.trimmed(before.byte_range());
             if !belongs
                 || range.is_empty()
@@ -199,12 +221,17 @@ impl Parsed {
         start
     }
 
+    /// Whether `node` is a comment or an attribute of what follows it.
+    fn belongs_to_next(&self, node: &Node<'_>) -> bool {
+        let attribute = self.language.grammar.and_then(|grammar| grammar.attribute);
+        node.is_extra() || Some(node.kind()) == attribute
+    }
+
     /// The item that the comment or attribute at `offset` belongs to.
     pub fn item_after_comment(&self, offset: usize) -> Option<Item> {
         let path = self.path_to(&(offset..offset));
-        let belongs = |node: &&Node<'_>| node.is_extra() || Some(node.kind()) == self.language.attribute;
-        let mut node = *path.iter().find(belongs)?;
-        while node.is_extra() || Some(node.kind()) == self.language.attribute {
+        let mut node = *path.iter().find(|node| self.belongs_to_next(node))?;
+        while self.belongs_to_next(&node) {
             node = node.next_sibling()?;
         }
         let items = self.items(node.start_byte()..node.start_byte() + 1);
@@ -333,6 +360,22 @@ mod tests {
         check("typescript", "// Doc.\nexport class A {}", "// Doc.\nexport class A {}");
         check("python", "x = 1\n\n# Doc.\n@cached\ndef f(): pass", "# Doc.\n@cached\ndef f(): pass");
         check("go", "package a\n\n// F is.\nfunc F() {}", "// F is.\nfunc F() {}");
+    }
+
+    #[test]
+    fn names_that_are_there_twice_are_found() {
+        let check = |language: &str, text: &str, expected: &[&str]| {
+            assert_eq!(parse(language, text).duplicate_names(), expected, "{text}");
+        };
+        check("rust", "mod tests;\nmod tests {\n    fn a() {}\n}\n", &["tests"]);
+        check("rust", "mod a {\n    fn f() {}\n    fn f() {}\n}\nfn f() {}\n", &["f"]);
+        check("rust", "impl A {}\nimpl A {}\nfn a() {}\nmod a {}\n", &[]);
+        check("python", "def f(): pass\n\n\n@cached\ndef f(): pass\n\n\nclass A:\n    def f(self): pass\n", &["f"]);
+        check("javascript", "it(() => { const f = () => 1; });\nit(() => { const f = () => 2; });\n", &[]);
+        check("java", "class A {\n  void f() {}\n  void f(int a) {}\n}\n", &[]);
+        check("cpp", "TEST(A, one) { }\nTEST(A, two) { }\n", &[]);
+        check("cpp", "TEST(A, one) { }\nTEST(A, one) { }\n", &["TEST(A, one)"]);
+        check("go", "package a\nfunc F() {}\nfunc F() {}\n", &["F"]);
     }
 
     #[test]

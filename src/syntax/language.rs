@@ -1,32 +1,67 @@
-//! The language table: one row per LSP language id. Adding a language is a grammar crate, a row and a query folder.
+//! Languages: which names mean the same one, and what is known of it. All of it is one table; code elsewhere asks the row
+//! and never compares names.
+
+mod table;
 
 use std::path::Path;
-use std::sync::OnceLock;
 
-use super::queries::{CompiledQuery, QueryKind, QuerySources};
+use super::grammar::Grammar;
+
+pub use table::LANGUAGES;
 
 /// One row of the language table.
+#[derive(Clone, Copy)]
 pub struct Language {
-    /// The LSP `languageId`.
+    /// The LSP `languageId`, as VS Code has it.
     pub id: &'static str,
+    /// What others call it: Neovim's filetypes, other editors, code fences.
+    pub aliases: &'static [&'static str],
     /// The name used towards the model and in code fences.
     pub name: &'static str,
     /// Languages of one family use each other's code.
     pub family: &'static str,
     pub extensions: &'static [&'static str],
+    /// What begins a comment that ends with its line; empty where there is none.
     pub line_comment: &'static str,
-    /// Node kind of attributes that precede an item as siblings of it.
-    pub(super) attribute: Option<&'static str>,
-    pub(super) grammar: fn() -> tree_sitter::Language,
-    pub(super) sources: QuerySources,
-    /// Compiled at first use, each on its own: a query that does not compile costs only what it feeds.
-    pub(super) compiled: [OnceLock<Option<CompiledQuery>>; QueryKind::ALL.len()],
+    /// English is written in it rather than code.
+    pub is_prose: bool,
+    /// Its texts hold fenced code, so fences around them have to be longer.
+    pub has_fences: bool,
+    /// A `:` at the end of a line opens a block.
+    pub colon_opens_block: bool,
+    pub quotes: Quotes,
+    /// Functions that differ only in their parameters may share a name.
+    pub has_overloads: bool,
+    pub tests: TestPlace,
+    /// `None`: known by name only.
+    pub(super) grammar: Option<&'static Grammar>,
+}
+
+/// Which quotes hold strings in a language, besides `"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quotes {
+    /// `'` opens strings of any length; otherwise it only encloses a single character (and is a lifetime, an apostrophe).
+    pub single: bool,
+    pub backtick: bool,
+}
+
+/// Where the tests of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestPlace {
+    /// In a module at its end, or in the file which that module names.
+    Module,
+    /// In a file of their own, the first of these that exists. A new one is made as the first says; where `layout` names two
+    /// folders (`src/main`, `src/test`) and the file is below the one, in the other.
+    ///
+    /// Names are relative to the file's folder; `{stem}` and `{ext}` stand for the file's own.
+    File { names: &'static [&'static str], layout: Option<(&'static str, &'static str)> },
 }
 
 impl Language {
-    /// The row of the LSP `languageId` `id`.
-    pub fn by_id(id: &str) -> Option<&'static Language> {
-        LANGUAGES.iter().find(|language| language.id == id)
+    /// The row of the language that is called `name`, by any of its names; `python.django` is Python, as Neovim means it.
+    pub fn by_id(name: &str) -> Option<&'static Language> {
+        let called = |name: &str| LANGUAGES.iter().find(|language| language.is_called(name));
+        called(name).or_else(|| called(name.split_once('.')?.0))
     }
 
     /// The row a file name points to, by its extension.
@@ -35,8 +70,21 @@ impl Language {
         LANGUAGES.iter().find(|language| language.extensions.contains(&extension))
     }
 
-    pub(super) fn grammar(&self) -> tree_sitter::Language {
-        (self.grammar)()
+    /// The rows that have a grammar: what can be parsed.
+    pub fn parsed() -> impl Iterator<Item = &'static Language> {
+        LANGUAGES.iter().filter(|language| language.grammar.is_some())
+    }
+
+    pub fn has_grammar(&self) -> bool {
+        self.grammar.is_some()
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.names().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.id).chain(self.aliases.iter().copied())
     }
 }
 
@@ -48,136 +96,103 @@ impl std::fmt::Debug for Language {
 
 /// The language of a document: its `languageId` counts, its file name where that says nothing.
 pub fn language_for(language_id: &str, path: Option<&Path>) -> Option<&'static Language> {
-    Language::by_id(language_id).or_else(|| Language::by_path(path?))
+    let said = Language::by_id(language_id);
+    // Editors that do not know a language call it plain text.
+    let by_path = || Language::by_path(path?).filter(|language| language.has_grammar() || said.is_none());
+    said.filter(|language| language.id != "plaintext").or_else(by_path).or(said)
 }
 
-/// The query files of `queries/<folder>/`.
-macro_rules! sources {
-    ($folder:literal) => {
-        QuerySources {
-            items: include_str!(concat!("../../queries/", $folder, "/items.scm")),
-            imports: include_str!(concat!("../../queries/", $folder, "/imports.scm")),
-            references: include_str!(concat!("../../queries/", $folder, "/references.scm")),
-            blocks: include_str!(concat!("../../queries/", $folder, "/blocks.scm")),
-            regions: include_str!(concat!("../../queries/", $folder, "/regions.scm")),
+/// Every name of the language that is called `name`, that one first.
+pub fn names_of(name: &str) -> impl Iterator<Item = &str> {
+    let known = Language::by_id(name).into_iter().flat_map(Language::names);
+    std::iter::once(name).chain(known.map(|known| -> &str { known }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn neovims_filetypes_and_vs_codes_ids_mean_the_same() {
+        let pairs = [
+            ("gitcommit", "git-commit"),
+            ("gitrebase", "git-rebase"),
+            ("sh", "shellscript"),
+            ("bash", "shellscript"),
+            ("zsh", "shellscript"),
+            ("text", "plaintext"),
+            ("rst", "restructuredtext"),
+            ("tex", "latex"),
+            ("plaintex", "latex"),
+            ("qmd", "quarto"),
+            ("Rmd", "rmd"),
+            ("tsx", "typescriptreact"),
+            ("typescript.tsx", "typescriptreact"),
+            ("javascript.jsx", "javascriptreact"),
+            ("jsx", "javascriptreact"),
+            ("cs", "csharp"),
+            ("make", "makefile"),
+            ("dosbatch", "bat"),
+            ("ps1", "powershell"),
+            ("objc", "objective-c"),
+            ("objcpp", "objective-cpp"),
+            ("asciidoctor", "asciidoc"),
+            ("eruby", "erb"),
+            ("cuda", "cuda-cpp"),
+            ("help", "vimhelp"),
+            ("dosini", "ini"),
+            ("python.django", "python"),
+            ("yaml.docker-compose", "yaml"),
+            ("typ", "typst"),
+            ("mail", "mail"),
+            ("scminput", "git-commit"),
+        ];
+        for (filetype, id) in pairs {
+            let found = Language::by_id(filetype).map(|language| language.id);
+            assert_eq!(found, Some(id), "{filetype}");
+            assert!(names_of(filetype).any(|name| name == id), "{filetype}");
         }
-    };
+        assert!(Language::by_id("unheard-of").is_none());
+        assert_eq!(names_of("unheard-of").collect::<Vec<_>>(), ["unheard-of"]);
+    }
+
+    #[test]
+    fn no_name_and_no_extension_means_two_languages() {
+        let mut seen = BTreeMap::new();
+        let names = |language: &'static Language| {
+            let extensions = language.extensions.iter().map(|extension| format!(".{extension}"));
+            language.names().map(str::to_lowercase).chain(extensions)
+        };
+        for (name, language) in LANGUAGES.iter().flat_map(|language| names(language).map(move |name| (name, language)))
+        {
+            let other = seen.insert(name.clone(), language.id);
+            assert!(other.is_none(), "{name} is {other:?} and {}", language.id);
+        }
+    }
+
+    #[test]
+    fn prose_is_known_as_prose() {
+        let prose = "gitcommit git-commit rst restructuredtext help mail text plaintext typst org tex latex markdown quarto \
+                     rmd mdx asciidoc norg";
+        for name in prose.split_whitespace() {
+            assert!(Language::by_id(name).is_some_and(|language| language.is_prose), "{name}");
+        }
+        for name in ["rust", "yaml", "html", "sh", "gitrebase", "json"] {
+            assert!(Language::by_id(name).is_some_and(|language| !language.is_prose), "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_text_says_nothing_of_a_file_that_is_code() {
+        let id = |language_id: &str, path: &str| language_for(language_id, Some(Path::new(path))).map(|found| found.id);
+        assert_eq!(id("plaintext", "a.rs"), Some("rust"));
+        assert_eq!(id("plaintext", "a.txt"), Some("plaintext"));
+        assert_eq!(id("plaintext", "a.yml"), Some("plaintext"));
+        assert_eq!(id("rust", "a.py"), Some("rust"));
+        assert_eq!(id("", "a.yml"), Some("yaml"));
+        assert_eq!(id("unheard-of", "a.py"), Some("python"));
+        assert_eq!(id("unheard-of", "a.xyz"), None);
+    }
 }
-
-#[expect(clippy::declare_interior_mutable_const, reason = "each row of the table gets cells of its own")]
-const UNCOMPILED: [OnceLock<Option<CompiledQuery>>; QueryKind::ALL.len()] =
-    [const { OnceLock::new() }; QueryKind::ALL.len()];
-
-/// Every language phi-ls has a grammar for.
-pub static LANGUAGES: [Language; 10] = [
-    Language {
-        id: "rust",
-        name: "rust",
-        family: "rust",
-        extensions: &["rs"],
-        line_comment: "//",
-        attribute: Some("attribute_item"),
-        grammar: || tree_sitter_rust::LANGUAGE.into(),
-        sources: sources!("rust"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "python",
-        name: "python",
-        family: "python",
-        extensions: &["py", "pyi", "pyw"],
-        line_comment: "#",
-        attribute: None,
-        grammar: || tree_sitter_python::LANGUAGE.into(),
-        sources: sources!("python"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "javascript",
-        name: "javascript",
-        family: "javascript",
-        extensions: &["js", "mjs", "cjs"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_javascript::LANGUAGE.into(),
-        sources: sources!("javascript"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "javascriptreact",
-        name: "jsx",
-        family: "javascript",
-        extensions: &["jsx"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_javascript::LANGUAGE.into(),
-        sources: sources!("javascript"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "typescript",
-        name: "typescript",
-        family: "javascript",
-        extensions: &["ts", "mts", "cts"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
-        sources: sources!("typescript"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "typescriptreact",
-        name: "tsx",
-        family: "javascript",
-        extensions: &["tsx"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_typescript::LANGUAGE_TSX.into(),
-        sources: sources!("typescript"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "go",
-        name: "go",
-        family: "go",
-        extensions: &["go"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_go::LANGUAGE.into(),
-        sources: sources!("go"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "c",
-        name: "c",
-        family: "c",
-        extensions: &["c", "h"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_c::LANGUAGE.into(),
-        sources: sources!("c"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "cpp",
-        name: "cpp",
-        family: "c",
-        extensions: &["cpp", "cc", "cxx", "hpp", "hh", "hxx", "ipp"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_cpp::LANGUAGE.into(),
-        sources: sources!("cpp"),
-        compiled: UNCOMPILED,
-    },
-    Language {
-        id: "java",
-        name: "java",
-        family: "java",
-        extensions: &["java"],
-        line_comment: "//",
-        attribute: None,
-        grammar: || tree_sitter_java::LANGUAGE.into(),
-        sources: sources!("java"),
-        compiled: UNCOMPILED,
-    },
-];

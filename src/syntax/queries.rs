@@ -134,17 +134,19 @@ impl Match<'_, '_> {
     }
 }
 
-impl Language {
-    fn source(&self, kind: QueryKind) -> &'static str {
+impl QuerySources {
+    fn of(&self, kind: QueryKind) -> &'static str {
         match kind {
-            QueryKind::Items => self.sources.items,
-            QueryKind::Imports => self.sources.imports,
-            QueryKind::References => self.sources.references,
-            QueryKind::Blocks => self.sources.blocks,
-            QueryKind::Regions => self.sources.regions,
+            QueryKind::Items => self.items,
+            QueryKind::Imports => self.imports,
+            QueryKind::References => self.references,
+            QueryKind::Blocks => self.blocks,
+            QueryKind::Regions => self.regions,
         }
     }
+}
 
+impl Language {
     /// Compiles the query `kind` afresh.
     ///
     /// # Errors
@@ -155,7 +157,8 @@ impl Language {
 
     fn compile(&self, kind: QueryKind) -> Result<CompiledQuery, String> {
         let file = format!("{}/{}.scm", self.id, kind.name());
-        let query = Query::new(&self.grammar(), self.source(kind))
+        let grammar = self.grammar.ok_or_else(|| format!("{file}: the language has no grammar"))?;
+        let query = Query::new(&grammar.parser(), grammar.sources.of(kind))
             .map_err(|error| format!("{file} line {}: {}", error.row + 1, error.message))?;
         let captures = query
             .capture_names()
@@ -166,7 +169,7 @@ impl Language {
     }
 
     fn query(&self, kind: QueryKind) -> Option<&CompiledQuery> {
-        self.compiled[kind as usize]
+        self.grammar?.compiled[kind as usize]
             .get_or_init(|| self.compile(kind).inspect_err(|error| tracing::error!("{error}")).ok())
             .as_ref()
     }

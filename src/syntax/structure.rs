@@ -27,7 +27,8 @@ const MAX_LEVELS: usize = 256;
 const TAB_WIDTH: usize = 4;
 
 impl Parsed {
-    /// The comment or string `offset` lies in. The end of a line comment lies in it, the end of a string does not.
+    /// The comment or string `offset` lies in. The end of a line comment lies in it, the end of a string does not, and what
+    /// is interpolated into a string is code.
     pub fn region_at(&self, offset: usize) -> Option<(Region, Range<usize>)> {
         let offset = offset.min(self.text.len_bytes());
         let mut found = None;
@@ -46,7 +47,16 @@ impl Parsed {
                 }
             }
         });
-        found
+        let is_text = |range: &Range<usize>| self.interpolation_at(offset).is_none_or(|code| code.start <= range.start);
+        found.filter(|(region, range)| *region == Region::Comment || is_text(range))
+    }
+
+    /// The innermost code around `offset` that is interpolated into a string, with what encloses it there.
+    pub fn interpolation_at(&self, offset: usize) -> Option<Range<usize>> {
+        let around = offset.saturating_sub(1)..(offset + 1).min(self.text.len_bytes());
+        let is_code = |node: &&Node<'_>| matches!(node.kind(), "interpolation" | "template_substitution");
+        let within = |node: &&Node<'_>| node.start_byte() < offset && offset < node.end_byte();
+        self.path_to(&around).iter().rev().find(|node| is_code(node) && within(node)).map(Node::byte_range)
     }
 
     fn is_line_comment(&self, range: &Range<usize>) -> bool {
@@ -65,9 +75,10 @@ impl Parsed {
     /// Whether nothing of the body that `opener` opened follows `offset`.
     fn body_ends_after(&self, opener: usize, offset: usize) -> bool {
         let rest = self.rest_of_line(offset);
-        if !rest.trim().is_empty() {
-            // Only what closes the body may follow, or the line is code of its own.
-            return rest.trim().chars().all(|c| matches!(c, ')' | ']' | '}' | ';' | ','));
+        let rest = rest.trim();
+        if !rest.is_empty() {
+            // What closes the body has to follow, or the line is code of its own.
+            return rest.starts_with('}') || rest.chars().all(|c| matches!(c, ')' | ']' | ';' | ','));
         }
         let opener_indent = self.indent_of_row(self.row(opener));
         self.next_code_row(self.row(offset) + 1).is_none_or(|row| self.indent_of_row(row) <= opener_indent)
@@ -215,7 +226,7 @@ impl Parsed {
         None
     }
 
-    fn opener_ending_at(&self, end: usize) -> Option<Capture> {
+    pub(super) fn opener_ending_at(&self, end: usize) -> Option<Capture> {
         let mut found = None;
         let scope = Scope { range: Some(end - 1..end), max_depth: None };
         self.for_each_match(QueryKind::Blocks, scope, |matched| {
@@ -289,7 +300,7 @@ impl Parsed {
         None
     }
 
-    fn first_non_blank_in(&self, range: Range<usize>) -> Option<usize> {
+    pub(super) fn first_non_blank_in(&self, range: Range<usize>) -> Option<usize> {
         let mut bytes = self.text.bytes_at(range.start).take(range.len());
         bytes.position(|byte| !byte.is_ascii_whitespace()).map(|at| range.start + at)
     }
@@ -335,6 +346,8 @@ mod tests {
         check_block("rust", "impl A {\n    fn f(&self) -> u32 {\n        $0\n    }\n}\n", true);
         check_block("rust", "fn f(x: Option<u32>) {\n    match x {$0", true);
         check_block("rust", "fn f() {\n    v.iter().map(|x| {$0})\n}\n", true);
+        check_block("javascript", "useEffect(() => {$0}, [id]);", true);
+        check_block("rust", "fn f() {\n    if a {$0} else { b() }\n}\n", true);
         check_block("python", "def area(r):$0", true);
         check_block("python", "def area(r):\n    $0", true);
         check_block("python", "def area(r):\n    \"\"\"Area of a circle.\"\"\"\n    $0\n", true);
@@ -430,6 +443,10 @@ mod tests {
         assert_eq!(region("rust", "const A: &str = \"text\"$0;"), None);
         assert_eq!(region("python", "x = 1  # why$0\n"), Some(Region::Comment));
         assert_eq!(region("python", "x =$0 1\n"), None);
+        assert_eq!(region("javascript", "f(`a ${b$0} c`);"), None);
+        assert_eq!(region("javascript", "f(`a ${b} $0c`);"), Some(Region::String));
+        assert_eq!(region("javascript", "f(`a ${g('$0')} c`);"), Some(Region::String));
+        assert_eq!(region("python", "x = f\"{a$0} b\"\n"), None);
     }
 
     #[test]

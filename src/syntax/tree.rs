@@ -25,8 +25,8 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Parses `text`. `None` if it is larger than [`MAX_PARSE_BYTES`] or takes too long; do not try again at the next
-    /// keystroke then, but at a pause.
+    /// Parses `text`. `None` if its language has no grammar, or if it is larger than [`MAX_PARSE_BYTES`] or takes too long; do
+    /// not try again at the next keystroke then, but at a pause.
     pub fn parse(language: &'static Language, text: &Rope) -> Option<Parsed> {
         Self::parse_from(language, text, None, MAX_PARSE_TIME)
     }
@@ -77,8 +77,9 @@ impl Parsed {
         if text.len_bytes() > MAX_PARSE_BYTES {
             return None;
         }
+        let grammar = language.grammar?;
         let mut parser = Parser::new();
-        if let Err(error) = parser.set_language(&language.grammar()) {
+        if let Err(error) = parser.set_language(&grammar.parser()) {
             tracing::error!("the grammar of {} does not fit this tree-sitter: {error}", language.id);
             return None;
         }

@@ -257,6 +257,51 @@ fn tests_go_into_a_file_of_their_own() {
     server.finish();
 }
 
+#[test]
+fn tests_are_added_to_those_that_are_open() {
+    const TESTS: &str = "file:///home/user/project/test_main.py";
+    let mut server = answering("import os\n\ndef test_area():\n    assert area(1, 2) == 2\n```");
+    server.open(TESTS, "python", "import os\n\n\ndef test_other():\n    pass\n");
+    let id = choose(&mut server, "Write tests for this function");
+    let edit = server.applied_edit();
+    let changes = edit["documentChanges"].as_array().expect("document changes");
+    assert_eq!(changes.len(), 1, "{edit}");
+    assert_eq!(changes[0]["textDocument"], json!({"uri": TESTS, "version": 1}));
+    let end = json!({"line": 4, "character": 8});
+    let after = json!({"line": 5, "character": 0});
+    let new_text = "\n\n\ndef test_area():\n    assert area(1, 2) == 2\n";
+    assert_eq!(changes[0]["edits"], json!([{"range": {"start": end, "end": after}, "newText": new_text}]));
+    server.result(id);
+    server.finish();
+}
+
+#[test]
+fn tests_are_added_to_those_on_disk() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tests/test_area.py");
+    std::fs::create_dir(folder.path().join("tests")).expect("a folder");
+    std::fs::write(&path, "def test_other():\r\n    pass\r\n").expect("a file");
+    let uri = |path: &str| format!("file://{}", folder.path().join(path).to_str().expect("a path in UTF-8"));
+    let mut server = answering("def test_area():\n    assert area(1, 2) == 2\n```");
+    server.open(&uri("area.py"), "python", TEXT);
+    let range = json!({"start": {"line": 4, "character": 20}, "end": {"line": 4, "character": 20}});
+    let document = json!({"uri": uri("area.py")});
+    let params = json!({"textDocument": document, "range": range, "context": {"diagnostics": []}});
+    let offered = server.call("textDocument/codeAction", params);
+    let actions = offered.as_array().expect("a list").iter();
+    let action =
+        actions.clone().find(|action| action["title"] == "Write tests for this function").expect("it is offered");
+    let (command, arguments) = (&action["command"]["command"], &action["command"]["arguments"]);
+    let id = server.request("workspace/executeCommand", json!({"command": command, "arguments": arguments}));
+    let edit = server.applied_edit();
+    let change = &edit["documentChanges"][0];
+    assert_eq!(change["textDocument"], json!({"uri": uri("tests/test_area.py"), "version": null}));
+    let new_text = "\r\n\r\n\r\ndef test_area():\r\n    assert area(1, 2) == 2\r\n";
+    assert_eq!(change["edits"][0]["newText"], new_text);
+    server.result(id);
+    server.finish();
+}
+
 /// Answers that are no edit: what is told, and that nothing is applied.
 fn check_rejected(answer: &'static str, message: &str) {
     let mut server = answering(answer);

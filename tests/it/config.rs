@@ -162,8 +162,8 @@ fn one_wrong_value_does_not_cost_the_others() {
             "the editor's settings: `exclude`: expected a glob, found 7; keeping []",
         ],
     );
-    assert_eq!(settings.completion.language("rust"), Enabled::Manual);
-    assert_eq!(settings.completion.language("go"), Enabled::On);
+    assert_eq!(settings.completion.language(["rust"]), Enabled::Manual);
+    assert_eq!(settings.completion.language(["go"]), Enabled::On);
     assert_eq!(settings.completion.model, "starter");
     assert_eq!(settings.exclude, ["*.log"]);
 }
@@ -189,7 +189,7 @@ fn shapes_that_editors_send_are_understood() {
     assert_eq!(check(json!({"threads": null, "completion": null}), &[]), Settings::default());
     assert_eq!(check(json!({"phi-ls": {"threads": 3}}), &[]).threads, 3);
     assert_eq!(check(json!({"threads": 3.0}), &[]).threads, 3);
-    assert_eq!(check(json!({"completion.languages.c": false}), &[]).completion.language("c"), Enabled::Off);
+    assert_eq!(check(json!({"completion.languages.c": false}), &[]).completion.language(["c"]), Enabled::Off);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn toml_files_are_the_same_object() {
     assert_eq!(problems, []);
     let settings = check(value, &[]);
     assert_eq!((settings.threads, settings.completion.model.as_str()), (2, "starter"));
-    assert_eq!(settings.completion.language("rust"), Enabled::Manual);
+    assert_eq!(settings.completion.language(["rust"]), Enabled::Manual);
 
     std::fs::write(&path, "threads = 2\nmodel = \n").expect("a file");
     let (value, problems) = config::read_file(&path);

@@ -25,6 +25,7 @@ mod line_endings;
 mod model;
 mod off;
 mod parity;
+mod places;
 mod prompts;
 mod pull;
 mod quant;

@@ -162,23 +162,36 @@ fn a_plain_prompt_is_the_file_itself() {
 #[test]
 fn a_longer_prefix_only_appends() {
     for layout in [Layout::Infill, Layout::Plain] {
-        let typed = ["fn f() {\n    $0\n}\n", "fn f() {\n    let$0\n}\n", "fn f() {\n    let x = \"```\n```$0\n}\n"];
-        let mut anchor = Anchor::default();
-        let prompts: Vec<Prompt> = typed
-            .into_iter()
-            .map(|marked| {
-                let offset = marked.find("$0").expect("a fixture marks the cursor with $0");
-                let snapshot = snapshot("a.rs", &marked.replacen("$0", "", 1));
-                completion_prompt(
-                    layout,
-                    &completion_context(&snapshot, offset, Limits { total_bytes: 2000 }, &mut anchor),
-                )
-            })
-            .collect();
-        for pair in prompts.windows(2) {
+        let typed = ["fn f() {\n    $0\n}\n", "fn f() {\n    let$0\n}\n", "fn f() {\n    let x = \"```\n``$0\n}\n"];
+        for pair in typed_prompts(layout, "a.rs", &typed).windows(2) {
             assert_eq!(pair[0].turns, pair[1].turns);
             assert!(pair[1].prefill.starts_with(&pair[0].prefill));
         }
+    }
+}
+
+/// The prompts of one document as it is typed.
+fn typed_prompts(layout: Layout, path: &str, typed: &[&str]) -> Vec<Prompt> {
+    let mut anchor = Anchor::default();
+    let prompt = |marked: &&str| {
+        let offset = marked.find("$0").expect("a fixture marks the cursor with $0");
+        let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
+        completion_prompt(layout, &completion_context(&snapshot, offset, Limits { total_bytes: 2000 }, &mut anchor))
+    };
+    typed.iter().map(prompt).collect()
+}
+
+#[test]
+fn a_typed_fence_changes_the_prompts_fence_once() {
+    let fences = |path: &str, typed: &[&str]| {
+        let prompts = typed_prompts(Layout::Infill, path, typed);
+        let fence = |prompt: &Prompt| prompt.prefill.chars().take_while(|c| *c == '`').count();
+        prompts.iter().map(fence).collect::<Vec<_>>()
+    };
+    let docstring = ["\"\"\"\n$0", "\"\"\"\n``$0", "\"\"\"\n```$0", "\"\"\"\n```\nx\n```$0", "\"\"\"\n$0"];
+    assert_eq!(fences("a.py", &docstring), [3, 3, 4, 4, 4]);
+    for path in ["a.md", "a.qmd", "a.Rmd", "a.mdx", "a.org"] {
+        assert_eq!(fences(path, &["$0", "```$0", "```{r}\nx\n```$0", "````$0", "`````$0"]), [5, 5, 5, 5, 6], "{path}");
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::place::workspaces_around;
 use crate::config::{Enabled, Exclusion, Settings};
 use crate::features::completability::why_not_completed;
-use crate::syntax::Language;
+use crate::syntax::{Language, names_of};
 use crate::workspace::{Place, Refusal};
 
 /// What applies to a file.
@@ -53,7 +53,7 @@ impl FileFindings {
             place: workspaces.place_of(&file),
             repository: workspaces.in_repository(&file),
             reason: why_not_completed(refusal.as_ref(), &settings.completion, language_id),
-            enabled: settings.completion.language(language_id),
+            enabled: settings.completion.language(names_of(language_id)),
             language,
             refusal,
             file,

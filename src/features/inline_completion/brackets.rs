@@ -1,25 +1,7 @@
 //! Brackets and quotes in a few lines of code, counted without a grammar: the text a model wrote is often not a whole of
 //! anything, and what the person has typed so far hardly ever is.
 
-/// Which quotes hold strings in a language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Quotes {
-    /// `'` opens strings of any length; otherwise it only encloses a single character (and is a lifetime, an apostrophe).
-    single: bool,
-    backtick: bool,
-}
-
-impl Quotes {
-    pub(super) fn of_language(language_id: &str) -> Self {
-        let script = matches!(
-            language_id,
-            "javascript" | "javascriptreact" | "typescript" | "typescriptreact" | "vue" | "svelte"
-        );
-        let single =
-            matches!(language_id, "python" | "ruby" | "php" | "lua" | "shellscript" | "css" | "yaml" | "toml" | "sql");
-        Self { single: script || single, backtick: script || language_id == "go" }
-    }
-}
+use crate::syntax::Quotes;
 
 /// A bracket or quote that ends something begun before the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +67,17 @@ impl Brackets {
         brackets
     }
 
+    /// Where the first `mark` of `text` is that stands in no bracket, string or comment of it.
+    pub(super) fn first_outside(text: &str, mark: char, quotes: Quotes, line_comment: Option<&str>) -> Option<usize> {
+        let is_outside = |offset: &usize| {
+            let before = Self::scan(&text[..*offset], None, quotes, line_comment);
+            // A comment would swallow the mark.
+            let bracket = Self::scan(&format!("{}(", &text[..*offset]), None, quotes, line_comment);
+            before.due.is_empty() && bracket.due == [')']
+        };
+        text.match_indices(mark).map(|(offset, _)| offset).find(is_outside)
+    }
+
     /// The quote that ends the string the text stops in.
     pub(super) fn in_string(&self) -> Option<char> {
         self.due.last().copied().filter(|closer| matches!(closer, '"' | '\'' | '`'))
@@ -110,9 +103,14 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::syntax::Language;
+
+    fn quotes(language_id: &str) -> Quotes {
+        Language::by_id(language_id).expect("a known language").quotes
+    }
 
     fn check(language_id: &str, text: &str, expect: Expect) {
-        let brackets = Brackets::scan(text, None, Quotes::of_language(language_id), Some("//"));
+        let brackets = Brackets::scan(text, None, quotes(language_id), Some("//"));
         let unopened: Vec<_> = brackets.unopened.iter().map(|unopened| (unopened.offset, unopened.closer)).collect();
         expect.assert_eq(&format!("due {:?}, unopened {unopened:?}", brackets.due));
     }
@@ -137,8 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_looked_for_outside_of_brackets_strings_and_comments() {
+        let check = |text: &str, mark, expected| {
+            assert_eq!(Brackets::first_outside(text, mark, quotes("javascript"), Some("//")), expected, "{text}");
+        };
+        check("f(a, b), c", ',', Some(7));
+        check("'a, b' + c", ',', None);
+        check("a // b, c", ',', None);
+        check("a; b", ';', Some(1));
+        check("f(a", ',', None);
+    }
+
+    #[test]
     fn a_string_from_before_ends_in_the_text() {
-        let brackets = Brackets::scan("a(b\", c)", Some('"'), Quotes::of_language("rust"), None);
+        let brackets = Brackets::scan("a(b\", c)", Some('"'), quotes("rust"), None);
         expect![[r#"Brackets { due: [], unopened: [Unopened { offset: 3, closer: '"' }, Unopened { offset: 7, closer: ')' }] }"#]].assert_eq(&format!("{brackets:?}"));
     }
 }

@@ -5,10 +5,9 @@ use crate::config::Multiline;
 use crate::context::Snapshot;
 use crate::engine::stop::indent_columns;
 use crate::engine::{GenerationParams, Sampling, StopRules};
+use crate::syntax::Following;
 
-use crate::prompt::fence;
-
-use super::gate::is_closers;
+use super::following::closes_only;
 use super::place::{Place, opens_block};
 use super::{CompletionOptions, Trigger};
 
@@ -19,12 +18,13 @@ const ALTERNATIVES_SAMPLING: Sampling = Sampling::Random { temperature: 0.6, top
 /// Tokens of a completion of one line: a longer line is not one a person reads while typing.
 const MAX_LINE_TOKENS: usize = 64;
 
-/// How the engine is to generate at `place`.
+/// How the engine is to generate at `place`, inside a code block that the prompt has opened with `fence`.
 pub(super) fn generation_params(
     place: &Place,
     snapshot: &Snapshot,
     trigger: Trigger,
     options: &CompletionOptions,
+    fence: &str,
 ) -> GenerationParams {
     let multi_line = is_multi_line(place, snapshot, trigger, options.multiline);
     let (candidates, sampling) = match trigger {
@@ -32,14 +32,13 @@ pub(super) fn generation_params(
         Trigger::Invoked => (ALTERNATIVES, ALTERNATIVES_SAMPLING),
     };
     let max_new_tokens = if multi_line { options.max_tokens } else { options.max_tokens.min(MAX_LINE_TOKENS) };
-    let stop = stop_rules(place, multi_line, options);
+    let stop = stop_rules(place, multi_line, options, fence);
     GenerationParams { max_new_tokens, sampling, heal: true, stop, candidates, ..GenerationParams::default() }
 }
 
 /// Whether the completion may have several lines.
 fn is_multi_line(place: &Place, snapshot: &Snapshot, trigger: Trigger, setting: Multiline) -> bool {
-    // Lines cannot go in front of code that goes on.
-    if !is_closers(&place.line_suffix) {
+    if !may_break_line(place) {
         return false;
     }
     match setting {
@@ -54,13 +53,25 @@ fn is_multi_line(place: &Place, snapshot: &Snapshot, trigger: Trigger, setting: 
     }
 }
 
+/// Whether lines can go in front of what follows: a block's end, a closing tag, closers alone.
+fn may_break_line(place: &Place) -> bool {
+    let rest = place.line_suffix.trim_start();
+    match place.following {
+        Following::Nothing | Following::Tag => true,
+        Following::Closer => rest.starts_with('}') || closes_only(rest),
+        Following::Separator | Following::String => closes_only(rest),
+        Following::Comment | Following::Body | Following::Code => false,
+    }
+}
+
 /// What syntax would say, from the lines alone: a block was opened here or on the line above, and has no body yet.
 fn block_begins(place: &Place) -> bool {
     let (opener, indent) = match place.above.first() {
         Some(above) if place.is_blank_line() => (above.as_str(), indent_columns(above)),
         _ => (place.line_prefix.as_str(), place.indent()),
     };
-    opens_block(opener, place.python_like) && place.below.first().is_none_or(|below| indent_columns(below) <= indent)
+    opens_block(opener, place.colon_opens_block)
+        && place.below.first().is_none_or(|below| indent_columns(below) <= indent)
 }
 
 /// On a blank line under a comment: the comment says what the next lines do.
@@ -70,12 +81,12 @@ fn follows_comment(place: &Place) -> bool {
 }
 
 /// Where a completion ends.
-pub(super) fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOptions) -> StopRules {
+fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOptions, fence: &str) -> StopRules {
     StopRules {
         single_line: !multi_line,
         min_indent: multi_line.then(|| min_indent(place)).filter(|_| !place.prose),
         stop_lines: place.below.first().cloned().into_iter().collect(),
-        stop_strings: vec![format!("\n{}", fence(&place.fence_name, ""))],
+        stop_strings: vec![format!("\n{fence}")],
         repetition: true,
         time_budget: Some(options.time_budget),
     }
@@ -84,14 +95,14 @@ pub(super) fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOp
 /// Columns a later line has to be indented by to belong to what the cursor is in.
 fn min_indent(place: &Place) -> usize {
     if !place.is_blank_line() {
-        let opens = !place.open.due.is_empty() || opens_block(&place.line_prefix, place.python_like);
+        let opens = !place.open.due.is_empty() || opens_block(&place.line_prefix, place.colon_opens_block);
         return place.indent() + usize::from(opens);
     }
     if !place.line_prefix.is_empty() {
         return place.indent();
     }
     match (place.above.first(), place.below.first()) {
-        (Some(above), _) if opens_block(above, place.python_like) => indent_columns(above) + 1,
+        (Some(above), _) if opens_block(above, place.colon_opens_block) => indent_columns(above) + 1,
         (Some(above), Some(below)) => indent_columns(above).min(indent_columns(below)),
         _ => 0,
     }

@@ -7,8 +7,10 @@ use crate::context::Snapshot;
 use crate::engine::stop::indent_columns;
 use crate::text::{Rope, floor_char_boundary, line_content};
 
-use super::brackets::{Brackets, Quotes};
+use super::brackets::Brackets;
+use super::following::{closes_only, following_in_text};
 use crate::features::indentation::IndentStyle;
+use crate::syntax::{Following, Quotes, Region};
 
 /// Lines with content looked at above and below the cursor.
 const LINES_AROUND: usize = 8;
@@ -36,11 +38,13 @@ pub(super) struct Place {
     /// What brackets and strings the line has open at the cursor.
     pub open: Brackets,
     pub line_comment: Option<&'static str>,
+    /// The comment or string the cursor is in, in code.
+    pub region: Option<Region>,
     /// Whether English is to be expected here: a text document, a comment, a string.
     pub prose: bool,
-    /// The language's name after a code fence.
-    pub fence_name: String,
-    pub python_like: bool,
+    /// What stands right of the cursor.
+    pub following: Following,
+    pub colon_opens_block: bool,
 }
 
 impl Place {
@@ -58,17 +62,24 @@ impl Place {
         let below = || line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED);
         let around = above().chain(below()).map(|line| line_start(text, line));
         let indent_style = IndentStyle::of_lines(std::iter::once(Cow::from(line_prefix.as_str())).chain(around));
-        let line_comment =
-            snapshot.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty());
-        let quotes = Quotes::of_language(&snapshot.language_id);
-        let prose = is_text_language(&snapshot.language_id)
-            || match &snapshot.parsed {
-                Some(parsed) => parsed.region_at(offset).is_some(),
-                None => is_comment(&line_prefix, line_comment),
-            };
-        Self {
+        let (language, line_comment) = (snapshot.language, snapshot.line_comment());
+        let quotes = language.map_or(Quotes::default(), |language| language.quotes);
+        // Code in a string has brackets of its own.
+        let interpolation = snapshot.parsed.as_ref().and_then(|parsed| parsed.interpolation_at(offset));
+        let code_start = interpolation.and_then(|code| line_prefix.len().checked_sub(offset - code.start)).unwrap_or(0);
+        let open = Brackets::scan(&line_prefix[code_start..], None, quotes, line_comment);
+        let is_text = language.is_some_and(|language| language.is_prose);
+        let region = match &snapshot.parsed {
+            _ if is_text => None,
+            Some(parsed) => parsed.region_at(offset).map(|(region, _)| region),
+            None if is_comment(&line_prefix, line_comment) => Some(Region::Comment),
+            None => open.in_string().map(|_| Region::String),
+        };
+        // Without a tree a quote may be an apostrophe.
+        let prose = is_text || region == Some(Region::Comment) || (region.is_some() && snapshot.parsed.is_some());
+        let mut place = Self {
             offset,
-            open: Brackets::scan(&line_prefix, None, quotes, line_comment),
+            open,
             line_prefix,
             line_suffix,
             above: with_content(text, above()),
@@ -76,10 +87,17 @@ impl Place {
             indent_style,
             quotes,
             line_comment,
+            region,
             prose,
-            fence_name: snapshot.fence_name().to_owned(),
-            python_like: snapshot.language_id == "python",
-        }
+            following: Following::Nothing,
+            colon_opens_block: language.is_some_and(|language| language.colon_opens_block),
+        };
+        let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
+        let by_text = following_in_text(&place);
+        // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
+        let is_told = |following: &Following| *following != Following::Code || !closes_only(&place.line_suffix);
+        place.following = by_syntax.filter(is_told).unwrap_or(by_text);
+        place
     }
 
     /// Whether nothing but white space stands left of the cursor.
@@ -119,20 +137,16 @@ fn line_start(text: &Rope, line: usize) -> Cow<'_, str> {
     text.byte_slice(start..floor_char_boundary(text, end.min(start + INDENT_BYTES))).into()
 }
 
-fn is_text_language(language_id: &str) -> bool {
-    matches!(language_id, "markdown" | "plaintext" | "latex" | "tex" | "restructuredtext" | "asciidoc" | "git-commit")
-}
-
 fn is_comment(line_prefix: &str, line_comment: Option<&str>) -> bool {
     let line = line_prefix.trim_start();
     line_comment.is_some_and(|comment| line.starts_with(comment)) || line.starts_with("/*") || line.starts_with("* ")
 }
 
 /// Whether `line` ends by opening a block: its body belongs on the next line.
-pub(super) fn opens_block(line: &str, python_like: bool) -> bool {
+pub(super) fn opens_block(line: &str, colon_opens_block: bool) -> bool {
     let line = line.trim_end();
     line.ends_with(['{', '(', '['])
         || line.ends_with("=>")
         || line.ends_with("->")
-        || (python_like && line.ends_with(':'))
+        || (colon_opens_block && line.ends_with(':'))
 }

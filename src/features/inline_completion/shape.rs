@@ -7,8 +7,10 @@ use crate::engine::stop::{StopChecker, indent_columns};
 use crate::engine::{StopReason, StopRules};
 
 use super::brackets::{Brackets, Unopened};
+use super::closers::{closing_tag, unopened_angle, unopened_tags};
 use super::place::{Place, opens_block};
 use crate::features::indentation::normalize_later_lines;
+use crate::syntax::Following;
 
 /// Letters and digits a line needs before it counts as a repetition of its neighbour: `}` and `0,` recur by nature.
 const TELLING_CHARACTERS: usize = 3;
@@ -228,7 +230,8 @@ fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
 /// Columns a new line at the cursor would be indented by.
 fn expected_indent(place: &Place) -> usize {
     let Some(above) = place.above.first() else { return 0 };
-    indent_columns(above) + if opens_block(above, place.python_like) { place.indent_style.level_columns() } else { 0 }
+    indent_columns(above)
+        + if opens_block(above, place.colon_opens_block) { place.indent_style.level_columns() } else { 0 }
 }
 
 fn is_telling(line: &str) -> bool {
@@ -268,16 +271,16 @@ fn drop_lines_below<'t>(text: &'t str, place: &Place) -> &'t str {
     }
 }
 
-/// Settles who closes what. Closers the text shares with the rest of the line replace those; closers that belong to
-/// neither the text nor the line end it. Returns the text and the bytes of the rest of the line it replaces.
+/// Settles what of `text` is on the line already. What the text shares with the rest of the line replaces that; where it goes
+/// beyond the gap it is written into, it is cut. Returns the text and the bytes of the rest of the line it replaces.
 fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
     let text = text.trim_end();
     let suffix = place.line_suffix.trim_end();
     let scan = |text: &str| Brackets::scan(text, place.open.in_string(), place.quotes, place.line_comment).unopened;
-    let unopened = scan(text);
     let closers = |unopened: &[Unopened]| unopened.iter().map(|unopened| unopened.closer).collect::<Vec<_>>();
     let whole = suffix.trim_start();
     if !whole.is_empty() && text.ends_with(whole) {
+        let unopened = scan(text);
         let in_tail = unopened.partition_point(|unopened| unopened.offset < text.len() - whole.len());
         // `bar()` does not end with the `)` that follows in `foo($0)`: its own one is spoken for.
         if closers(&unopened[in_tail..]) == closers(&scan(whole)) {
@@ -285,15 +288,69 @@ fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
         }
     }
 
+    let text = within_gap(text, place);
+    let (text, replaced) = meet_closers(text, &scan(text), suffix, &scan(suffix), place);
+    let rest = suffix[replaced..].trim_start();
+    if !rest.is_empty() && !rest.contains([')', ']', '}', '"', '\'', '`']) && text.ends_with(rest) {
+        return (text, suffix.len());
+    }
+    (&text[..text.len() - words_shared(text, rest)], replaced)
+}
+
+/// `text` up to where it writes again what ends the gap: the separator, the body's opener, the comment, the tag that follows.
+fn within_gap<'t>(text: &'t str, place: &Place) -> &'t str {
+    let first_outside = |mark| Brackets::first_outside(text, mark, place.quotes, place.line_comment);
+    let rest = place.line_suffix.trim_start();
+    let end = match (place.following, rest.chars().next()) {
+        (Following::Separator | Following::Body, Some(mark)) => first_outside(mark),
+        (Following::Comment, _) => {
+            let markers = place.line_comment.into_iter().chain(["/*", "<!--"]);
+            let outside = |marker: &str| {
+                let in_string =
+                    |end: &usize| Brackets::scan(&text[..*end], None, place.quotes, None).in_string().is_some();
+                text.match_indices(marker).map(|(start, _)| start).find(|start| !in_string(start))
+            };
+            markers.filter_map(outside).min()
+        }
+        (Following::Tag, _) => unopened_tags(text).first().map(|(start, _)| *start),
+        (Following::Closer, Some('>' | '/')) => unopened_angle(text),
+        _ => None,
+    };
+    end.map_or(text, |end| text[..end].trim_end())
+}
+
+/// Meets the closers of `text` that it does not open with those of `suffix`, pair by pair. Between two pairs both have to say
+/// the same, or the text ends before. Closers that belong to neither end it too.
+fn meet_closers<'t>(
+    text: &'t str,
+    closers: &[Unopened],
+    suffix: &str,
+    suffix_closers: &[Unopened],
+    place: &Place,
+) -> (&'t str, usize) {
     let mut due = place.open.due.clone();
-    let mut replaced = 0;
-    for closer in unopened {
-        let rest = &suffix[replaced..];
-        let met = rest.trim_start().strip_prefix(closer.closer).map(|after| suffix.len() - after.len());
+    let mut expected = suffix_closers.iter().peekable();
+    // What is left of text and suffix after the last pair that met; where to go back to if what follows it differs.
+    let (mut text_from, mut replaced) = (0, 0);
+    let mut before_last = None;
+    for closer in closers {
         // Sentences close their brackets as they like.
         let opened_here = due.last() == Some(&closer.closer) || place.prose;
-        match met {
-            Some(end) => replaced = end,
+        match expected.next_if(|met| met.closer == closer.closer) {
+            Some(met) => {
+                let (written, there) = (&text[text_from..closer.offset], &suffix[replaced..met.offset]);
+                let agrees = match before_last {
+                    None => ends_with_words(written.trim_end(), there.trim()),
+                    Some(_) => there.trim().is_empty() || written.trim() == there.trim(),
+                };
+                if !agrees {
+                    return before_last.unwrap_or((text[..closer.offset].trim_end(), 0));
+                }
+                let kept_until = if there.trim().is_empty() { replaced } else { met.offset };
+                before_last = Some((text[..closer.offset].trim_end(), kept_until));
+                replaced = met.offset + met.closer.len_utf8();
+                text_from = closer.offset + closer.closer.len_utf8();
+            }
             None if !opened_here => return (text[..closer.offset].trim_end(), replaced),
             None => {}
         }
@@ -301,11 +358,27 @@ fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
             due.pop();
         }
     }
-    let rest = suffix[replaced..].trim_start();
-    if !rest.is_empty() && !rest.contains([')', ']', '}', '"', '\'', '`']) && text.ends_with(rest) {
-        return (text, suffix.len());
+    let (tail, rest) = (&text[text_from..], suffix[replaced..].trim_start());
+    if let Some(before_last) = before_last
+        && rest.contains(char::is_alphanumeric)
+        && !tail.trim().is_empty()
+    {
+        // `.bar().baz();` goes on with `.bar();`
+        let (core, end) = rest.split_at(rest.trim_end_matches([';', ',']).len());
+        let agrees = tail.trim_start().starts_with(core) && tail.ends_with(end);
+        return if agrees { (text, suffix.len()) } else { before_last };
     }
-    (&text[..text.len() - words_shared(text, rest)], replaced)
+    // No statement ends in parentheses.
+    let in_parentheses = expected.peek().is_some_and(|due| matches!(due.closer, ')' | ']')) && !place.prose;
+    let end = if in_parentheses { Brackets::first_outside(tail, ';', place.quotes, place.line_comment) } else { None };
+    (end.map_or(text, |end| &text[..text_from + end]), replaced)
+}
+
+/// Whether `text` ends with `words`, and with no word that only ends like them.
+fn ends_with_words(text: &str, words: &str) -> bool {
+    let is_word = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let splits_word = |before: &str| is_word(before.chars().last()) && is_word(words.chars().next());
+    words.is_empty() || text.strip_suffix(words).is_some_and(|before| !splits_word(before))
 }
 
 /// Bytes at the end of `text` that are whole words at the start of `rest`.
@@ -335,7 +408,8 @@ fn trim_line_ends(text: &str, rest: &str) -> String {
 /// A block written in front of a closer (`{$0}`) leaves the closer on a line of its own.
 fn break_before_closers(mut shaped: Shaped, place: &Place) -> Shaped {
     let rest = place.line_suffix[shaped.replaced..].trim_start();
-    if shaped.text.contains('\n') && rest.starts_with([')', ']', '}']) {
+    let closes = rest.starts_with([')', ']', '}']) || closing_tag(rest).is_some();
+    if shaped.text.contains('\n') && closes {
         let indent = place.line_prefix.len() - place.line_prefix.trim_start().len();
         shaped.text.push('\n');
         shaped.text.push_str(&place.line_prefix[..indent]);

@@ -133,7 +133,7 @@ fn several_lines_on_request() {
         "let b = 2;\n    let c = 3;\n}\n\nfn g() {}",
         expect!["    ⟦let b = 2;↵    let c = 3;⟧"],
     );
-    check_invoked("rust", "fn f() {\n    g($0, 1);\n}\n", "a,\n b", expect!["    g(⟦a,⟧, 1);"]);
+    check_invoked("rust", "fn f() {\n    g($0, 1);\n}\n", "ab,\n b", expect!["    g(⟦ab⟧, 1);"]);
     check_invoked("python", "x = [\n    1,\n    $0\n]\n", "2,\n    3,\n]\nprint(x)", expect!["    ⟦2,↵    3,⟧"]);
 }
 
@@ -161,6 +161,122 @@ fn closers_right_of_the_cursor_are_replaced() {
         "[\"a\", 1]]);",
         expect![[r#"const a: Map<string, number> = new Map([⟦["a", 1]]);⟧"#]],
     );
+}
+
+#[test]
+fn a_completion_stays_in_the_gap_it_is_written_into() {
+    check("typescriptreact", "<button>$0</button>", "Save</button>", expect!["<button>⟦Save</button>⟧"]);
+    check("typescriptreact", "<button>$0</button>", "Save</button> {b}", expect!["<button>⟦Save⟧</button>"]);
+    check("typescriptreact", "<ul>$0</ul>", "<li>a</li></ul></div>", expect!["<ul>⟦<li>a</li>⟧</ul>"]);
+    check("html", "<button>$0</button>", "Save</button>", expect!["<button>⟦Save</button>⟧"]);
+    check("html", "<section>$0</section>", "<p>a</p></section></main>", expect!["<section>⟦<p>a</p>⟧</section>"]);
+    check("html", "<input $0>", "type=\"text\"> and more", expect![[r#"<input ⟦type="text"⟧>"#]]);
+    check("typescript", "const x = $0 // why", "foo(1); // because", expect!["const x = ⟦foo(1);⟧ // why"]);
+    check("python", "x = $0  # why", "foo(1)  # why", expect!["x = ⟦foo(1)  # why⟧"]);
+    check("python", "def f($0) -> int:\n", "a, b) -> int:", expect!["def f(⟦a, b) -> int:⟧"]);
+    check("python", "def f($0) -> int:\n", "a, b) -> float:", expect!["def f(⟦a, b⟧) -> int:"]);
+    check("python", "if $0:\n", "a and b: return 1", expect!["if ⟦a and b⟧:"]);
+    check("rust", "fn f() -> $0 {\n}\n", "Vec<u32> { vec![] }", expect!["fn f() -> ⟦Vec<u32>⟧ {"]);
+    check("rust", "let a: Vec<$0> = b;\n", "String> = Vec::new();", expect!["let a: Vec<⟦String⟧> = b;"]);
+    check("rust", "foo($0, b);\n", "first, c);", expect!["foo(⟦first⟧, b);"]);
+    check("rust", "foo($0).bar();\n", "first).baz();", expect!["foo(⟦first⟧).bar();"]);
+    check("rust", "foo($0).bar();\n", "first).bar().baz();", expect!["foo(⟦first).bar().baz();⟧"]);
+    check("rust", "foo(bar($0));\n", "first);", expect!["foo(bar(⟦first)⟧);"]);
+    check(
+        "c",
+        "for (int i = $0; i < n; i++) {\n",
+        "from; i < n; i++) {",
+        expect!["for (int i = ⟦from; i < n; i++) {⟧"],
+    );
+    check("c", "for (int i = $0; i < n; i++) {\n", "10; j < m; j++) {", expect!["for (int i = ⟦10⟧; i < n; i++) {"]);
+    check(
+        "python",
+        "print(\"hello $0 world\")\n",
+        "beautiful world\")",
+        expect![[r#"print("hello ⟦beautiful world")⟧"#]],
+    );
+    check("python", "print(\"hello $0 world\")\n", "beautiful", expect![[r#"print("hello ⟦beautiful⟧ world")"#]]);
+    check(
+        "python",
+        "print(\"hello $0 world\")\n",
+        "dear reader\")",
+        expect![[r#"print("hello ⟦dear reader⟧ world")"#]],
+    );
+    check("python", "print(f\"{$0} items\")\n", "count} things\")", expect![[r#"print(f"{⟦count⟧} items")"#]]);
+    check("javascript", "f(`a ${$0} c`);\n", "count} c`);", expect!["f(`a ${⟦count} c`);⟧"]);
+    check("java", "int[] a = {1, $0, 300};\n", "20, 300, 400};", expect!["int[] a = {1, ⟦20⟧, 300};"]);
+}
+
+#[test]
+fn several_lines_go_in_front_of_what_closes_a_block() {
+    check(
+        "typescript",
+        "useEffect(() => {$0}, [id]);\n",
+        "\n  load(id);\n}, [id]);\n",
+        expect!["useEffect(() => {⟦↵  load(id);↵}, [id]);⟧"],
+    );
+    check_invoked(
+        "typescript",
+        "useEffect(() => {$0}, [id]);\n",
+        "\n  load(id);\n  show(id);\n}, [other]);\n",
+        expect!["useEffect(() => {⟦↵  load(id);↵  show(id);↵⟧}, [id]);"],
+    );
+    check_invoked(
+        "typescriptreact",
+        "const a = (\n  <ul>$0</ul>\n);\n",
+        "\n    <li>a</li>\n    <li>b</li>\n  </ul>\n",
+        expect!["  <ul>⟦↵    <li>a</li>↵    <li>b</li>↵  </ul>⟧"],
+    );
+    check_invoked(
+        "typescriptreact",
+        "const a = (\n  <ul>$0</ul>\n);\n",
+        "\n    <li>a</li>\n    <li>b</li>\n",
+        expect!["  <ul>⟦↵    <li>a</li>↵    <li>b</li>↵  ⟧</ul>"],
+    );
+}
+
+#[test]
+fn sentences_stay_whole_under_every_name_of_their_language() {
+    let message = "The parser did not handle empty input.\n\nIt now returns None for that.\n";
+    for name in ["git-commit", "gitcommit", "text", "plaintext", "rst", "help", "mail", "typst", "org", "tex", "mdx"] {
+        check_invoked(
+            name,
+            "Fix the parser\n\n$0\n",
+            message,
+            expect!["⟦The parser did not handle empty input.↵↵It now returns None for that.⟧"],
+        );
+        check_invoked(
+            name,
+            "Fix it\n\n$0\n",
+            "Here is the reason.\nIt is late.",
+            expect!["⟦Here is the reason.↵It is late.⟧"],
+        );
+    }
+}
+
+#[test]
+fn fences_of_the_document_do_not_end_a_completion() {
+    for name in ["markdown", "quarto", "rmd", "mdx", "org"] {
+        check_invoked(
+            name,
+            "Text.\n\n```{r}\nx <- 1\n$0",
+            "y <- 2\n```\n\nThen more.",
+            expect!["⟦y <- 2↵```↵↵Then more.⟧"],
+        );
+    }
+    check_invoked(
+        "python",
+        "def f():\n    \"\"\"Do it.\n\n```python\n$0\n    \"\"\"\n",
+        "f()\n```\n\nThat is all.\n",
+        expect!["⟦f()↵```↵↵That is all.⟧"],
+    );
+    let stop = |marked: &str| {
+        let (snapshot, offset) = fixture("python", marked);
+        plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Invoked, selected: None }).params.stop.stop_strings
+    };
+    assert_eq!(stop("x = $0\n"), ["\n```"]);
+    assert_eq!(stop("\"\"\"\n```\nx\n```\n\"\"\"\nx = $0\n"), ["\n````"]);
+    assert_eq!(stop("x = $0\n\"\"\"\n````\nx\n````\n\"\"\"\n"), ["\n`````"]);
 }
 
 #[test]
@@ -342,28 +458,8 @@ fn typing_what_a_completion_says_keeps_it() {
     check("foo(a, ", 1, "foo(", ")", expect!["nothing"]);
     check("a()", 0, "a(", ")", expect!["nothing"]);
     check(" {\n    b\n}", 0, " {", "}", expect![[r#""\n    b\n}" at 12..13"#]]);
-}
-
-#[test]
-fn the_gate_keeps_quiet_where_nobody_would_look() {
-    let check = |trigger: Trigger, language_id: &str, marked: &str, expect: Expect| {
-        let (snapshot, offset) = fixture(language_id, marked);
-        let verdict = gate::gate(&Place::at(&snapshot, offset), trigger, &options());
-        expect.assert_eq(&verdict.map_or_else(|skip| format!("{skip:?}"), |()| "asks".to_owned()));
-    };
-    check(Trigger::Automatic, "rust", "let a = b$0cd;", expect!["MidWord"]);
-    check(Trigger::Automatic, "rust", "let a = é$0é;", expect!["MidWord"]);
-    check(Trigger::Automatic, "rust", "let a = $0;", expect!["asks"]);
-    check(Trigger::Automatic, "rust", "foo($0);", expect!["asks"]);
-    check(Trigger::Automatic, "rust", "foo($0, b);", expect!["asks"]);
-    check(Trigger::Automatic, "rust", "foo($0, some_other);", expect!["MidLine"]);
-    check(Trigger::Automatic, "rust", "foo(a);$0", expect!["StatementEnd"]);
-    check(Trigger::Automatic, "rust", "for (i = 0;$0", expect!["asks"]);
-    check(Trigger::Automatic, "rust", "// first;$0", expect!["asks"]);
-    check(Trigger::Automatic, "rust", "$0", expect!["Empty"]);
-    check(Trigger::Automatic, "rust", "\n\n  $0\n", expect!["Empty"]);
-    check(Trigger::Invoked, "rust", "let a = b$0cd;", expect!["asks"]);
-    check(Trigger::Invoked, "rust", "$0", expect!["asks"]);
+    check("<p>a</p>", 0, "<p>", "</p>", expect![[r#""a</p>" at 13..17"#]]);
+    check("<p>a b", 0, "<p>", "</p>", expect![[r#""a b" at 13..13"#]]);
 }
 
 #[test]
@@ -380,20 +476,66 @@ fn the_gate_obeys_the_settings() {
 }
 
 #[test]
+fn comments_and_strings_are_left_alone_where_the_settings_say_so() {
+    let check = |language_id: &str, marked: &str, expected: Result<(), Skip>| {
+        let (snapshot, offset) = fixture(language_id, marked);
+        let place = Place::at(&snapshot, offset);
+        for (in_comments, in_strings) in [(true, true), (true, false), (false, true), (false, false)] {
+            let options = CompletionOptions { in_comments, in_strings, ..options() };
+            let is_off = expected.is_err_and(|skip| if skip == Skip::InComment { !in_comments } else { !in_strings });
+            let verdict = if is_off { expected } else { Ok(()) };
+            assert_eq!(gate::gate(&place, Trigger::Automatic, &options), verdict, "{language_id}: {marked}");
+            assert_eq!(gate::gate(&place, Trigger::Invoked, &options), Ok(()), "{language_id}: {marked}");
+        }
+    };
+    check("rust", "// why $0\n", Err(Skip::InComment));
+    check("rust", "/* why $0 */\n", Err(Skip::InComment));
+    check("rust", "let a = \"// $0\";\n", Err(Skip::InString));
+    check("python", "x = 1  # why $0\n", Err(Skip::InComment));
+    check("python", "def f():\n    \"\"\"Why\n    $0\n    \"\"\"\n", Err(Skip::InString));
+    check("python", "x = f\"{$0} items\"\n", Ok(()));
+    check("javascript", "f(`a ${$0} b`);\n", Ok(()));
+    check("javascript", "f(`a $0`);\n", Err(Skip::InString));
+    check("go", "x := \"a\" + $0\n", Ok(()));
+    check("ruby", "x = 1\n# why $0\n", Err(Skip::InComment));
+    check("ruby", "x = \"why $0\"\n", Err(Skip::InString));
+    check("markdown", "* Some text $0\n", Ok(()));
+}
+
+#[test]
+fn the_setting_of_any_name_of_a_language_counts() {
+    let enabled = |set: &[(&str, Enabled)], language_id: &str| {
+        let languages = set.iter().map(|(name, enabled)| ((*name).to_owned(), *enabled)).collect();
+        let settings = CompletionSettings { languages, ..CompletionSettings::default() };
+        CompletionOptions::new(&settings, language_id, false).enabled
+    };
+    for (one, other) in [("sh", "shellscript"), ("gitcommit", "git-commit"), ("text", "plaintext"), ("cs", "csharp")] {
+        assert_eq!(enabled(&[(one, Enabled::Off)], other), Enabled::Off, "{one}");
+        assert_eq!(enabled(&[(other, Enabled::Manual)], one), Enabled::Manual, "{other}");
+        assert_eq!(enabled(&[(one, Enabled::On), (other, Enabled::Off)], one), Enabled::On, "its own name comes first");
+    }
+    assert_eq!(enabled(&[("unheard-of", Enabled::Off)], "unheard-of"), Enabled::Off);
+    assert_eq!(enabled(&[("rust", Enabled::Off)], "python"), Enabled::On);
+}
+
+#[test]
 fn the_setting_decides_about_lines_where_syntax_does_not_forbid() {
     let single_line = |multiline, trigger, marked: &str| {
         let (snapshot, offset) = fixture("rust", marked);
         let place = Place::at(&snapshot, offset);
         let options = CompletionOptions { multiline, ..options() };
-        generation::generation_params(&place, &snapshot, trigger, &options).stop.single_line
+        generation::generation_params(&place, &snapshot, trigger, &options, "```").stop.single_line
     };
     let opened = "fn f() {$0\n}\n";
     let statement = "fn f() {\n    let a = $0\n}\n";
     let before_code = "fn f() {\n    g($0, a);\n}\n";
+    let before_closer = "fn f() {\n    g(|| {$0}, a);\n}\n";
     assert!(!single_line(Multiline::Auto, Trigger::Automatic, opened));
     assert!(single_line(Multiline::Auto, Trigger::Automatic, statement));
     assert!(!single_line(Multiline::Auto, Trigger::Invoked, statement));
     assert!(single_line(Multiline::Never, Trigger::Invoked, opened));
     assert!(!single_line(Multiline::Always, Trigger::Automatic, statement));
     assert!(single_line(Multiline::Always, Trigger::Invoked, before_code));
+    assert!(!single_line(Multiline::Auto, Trigger::Invoked, before_closer));
+    assert!(!single_line(Multiline::Auto, Trigger::Automatic, before_closer));
 }

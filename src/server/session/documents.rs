@@ -13,7 +13,7 @@ use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
-use crate::syntax::{Language, MAX_PARSE_BYTES, Parsed};
+use crate::syntax::{MAX_PARSE_BYTES, Parsed, language_for, names_of};
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope, apply_edit, clamped_range, with_line_feeds};
 use crate::workspace::{Place, Refusal};
 
@@ -89,8 +89,7 @@ impl Document {
     fn open(number: u64, item: lsp::TextDocumentItem) -> Self {
         let file = from_proto::file_path(&item.uri);
         let language_id = from_proto::language_id(item.language_id);
-        let by_path = || file.as_deref().and_then(Language::by_path);
-        let language = Language::by_id(&language_id).or_else(by_path);
+        let language = language_for(&language_id, file.as_deref());
         let line_ending = LineEnding::of(&item.text);
         let text = Rope::from_str(&with_line_feeds(item.text));
         let parsed = language.and_then(|language| Parsed::parse(language, &text));
@@ -123,7 +122,7 @@ impl Document {
 
     /// Whether it gets completions.
     pub(super) fn completions(&self, settings: &CompletionSettings) -> Enabled {
-        if self.is_excluded() { Enabled::Off } else { settings.language(&self.snapshot.language_id) }
+        if self.is_excluded() { Enabled::Off } else { settings.language(names_of(&self.snapshot.language_id)) }
     }
 
     /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted.

@@ -6,6 +6,7 @@ use tower_lsp_server::jsonrpc::Error;
 use super::Session;
 use super::answers::whole_text;
 use super::asks::Ask;
+use super::documents::Document;
 use crate::context::Snapshot;
 use crate::features::answering::Plan;
 use crate::features::edit::{self, Change};
@@ -13,6 +14,7 @@ use crate::features::question::NotAsked;
 use crate::lsp::ask::{AnswerParams, Timings};
 use crate::lsp::{actions, to_proto};
 use crate::server::outgoing::Outgoing;
+use crate::text::{Edit, LineEnding};
 
 /// Lines of an answer that are shown as a message where nothing better is there.
 const MESSAGE_LINES: usize = 12;
@@ -44,6 +46,10 @@ impl Session {
     pub(super) fn apply(&self, ask: &Ask, change: &Change) -> std::result::Result<(), String> {
         let (Plan::Edit(plan), uri) = (&ask.plan, &ask.uri) else { return Err("this is to be read".to_owned()) };
         let document = self.documents.get(uri).ok_or("the document was closed meanwhile")?;
+        let moved = |edits: &[Edit], target, before, now| {
+            edit::rebased(edits, target, before, now)
+                .ok_or("this code was edited while the answer was written; ask again")
+        };
         if !self.client.apply_edit {
             return Err("this editor applies no edits of a language server".to_owned());
         }
@@ -51,21 +57,35 @@ impl Session {
         let edit = match change {
             Change::Edits(edits) => {
                 let Snapshot { text, version, .. } = &document.snapshot;
-                let edits = edit::rebased(edits, &plan.target, &ask.snapshot.text, text)
-                    .ok_or("this code was edited while the answer was written; ask again")?;
-                actions::document_edit((text, line_ending), uri, *version, &edits, &ask.title, self.client)
+                let edits = moved(edits, &plan.target, &ask.snapshot.text, text)?;
+                actions::document_edit((text, line_ending), uri, Some(*version), &edits, &ask.title, self.client)
+            }
+            Change::OtherFile { path, before, edits } => {
+                let open = self.documents.iter().find(|(_, document)| document.file.as_ref() == Some(path));
+                let (uri, now, version, line_ending) = match open {
+                    Some((uri, Document { snapshot, line_ending, .. })) => {
+                        (uri.clone(), snapshot.text.clone(), Some(snapshot.version), *line_ending)
+                    }
+                    None => {
+                        let now = self.surroundings(uri).neighbour(path)?.ok_or("the file of tests is gone")?;
+                        let line_ending = LineEnding::of(&std::fs::read_to_string(path).unwrap_or_default());
+                        (to_proto::file_uri(path), now, None, line_ending)
+                    }
+                };
+                let edits = moved(edits, &(0..0), before, &now)?;
+                actions::document_edit((&now, line_ending), &uri, version, &edits, &ask.title, self.client)
             }
             Change::NewFile { path, text } => {
-                let name = path.file_name().ok_or("the new file has no name")?;
-                let file = document.file.as_ref().ok_or("save the document first: the new file goes beside it")?;
-                let file = file.with_file_name(name);
+                if document.file.is_none() {
+                    return Err("save the document first: the new file goes beside it".to_owned());
+                }
                 if !(self.client.create_files && self.client.document_changes) {
                     return Err("this editor creates no files for a language server".to_owned());
                 }
-                if file.exists() {
-                    return Err(format!("{} exists already", name.display()));
+                if path.exists() {
+                    return Err(format!("{} exists already", path.display()));
                 }
-                actions::new_file(&to_proto::file_uri(&file), text, line_ending)
+                actions::new_file(&to_proto::file_uri(path), text, line_ending)
             }
         };
         self.tell(Outgoing::ApplyEdit { label: ask.title.clone(), edit });

@@ -7,17 +7,19 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::base::Base;
-use crate::features::inline_completion::{InlineItem, Trigger, type_through};
-use crate::text::Rope;
+use crate::features::inline_completion::{
+    InlineItem, Trigger, closers, cursors_before_closers, is_closer, type_through,
+};
+use crate::text::{Rope, floor_char_boundary};
 
 /// How many completions a document remembers: enough to type something else for a line or two and come back.
 const REMEMBERED: usize = 64;
 
-/// Characters an editor adds by itself after the cursor when the opening one is typed.
-const CLOSERS: &str = ")]}>\"'`;,";
-
 /// The most bytes an editor adds after the cursor by itself: closers, on a line of their own if Enter was typed between.
 const MAX_ADDED: usize = 256;
+
+/// Bytes of an edit at whose end the closers among them are looked for.
+const LOOKED_AT: usize = 4 << 10;
 
 /// Visible characters that come in one edit and can still have been typed one by one: some clients gather those of a few
 /// hundred milliseconds. More at once were accepted from somewhere.
@@ -129,7 +131,7 @@ impl Recall {
     pub(super) fn note_inserted(&mut self, text: &Rope, cursors: &[usize], inserted: usize) -> bool {
         let end = cursors.iter().copied().max().unwrap_or(0);
         let typed = text.get_byte_slice(end.saturating_sub(inserted)..end);
-        let is_visible = |c: &char| !c.is_whitespace() && !CLOSERS.contains(*c);
+        let is_visible = |c: &char| !c.is_whitespace() && !is_closer(*c);
         let at_once = typed.is_some_and(|typed| typed.chars().filter(is_visible).nth(TYPED_AT_ONCE).is_some());
         let mut is_gone = false;
         for entry in self.entries.iter_mut().filter(|entry| entry.shown) {
@@ -193,7 +195,7 @@ fn rest(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: 
             let rest = InlineItem { insert_text: rest.to_owned(), range: cursor..cursor };
             Some(rest).filter(|rest| !rest.insert_text.trim().is_empty())
         }
-        Some(added) if is_added_by_editor(added.chars()) => type_through(item, &typed, added),
+        Some(added) if is_added_by_editor(added) => type_through(item, &typed, added),
         Some(_) => None,
         // The cursor went over closers that were there, as they were typed.
         None if replaced.ends_with(&after) => {
@@ -222,17 +224,14 @@ pub(super) fn typed_since(base: &mut Base, offset: usize, text: &Rope, cursor: u
         return None;
     }
     let (typed, added) = (text.get_byte_slice(offset..cursor)?, text.get_byte_slice(cursor..end)?);
-    is_added_by_editor(added.chars()).then(|| typed.to_string())
+    is_added_by_editor(&added.to_string()).then(|| typed.to_string())
 }
 
 /// Whether an editor adds `text` after the cursor by itself: closers, and a line break before them if Enter was typed
 /// between two brackets.
-fn is_added_by_editor(text: impl Iterator<Item = char>) -> bool {
-    let mut text = text.peekable();
-    if text.next_if_eq(&'\n').is_some() {
-        while text.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
-    }
-    text.all(|c| CLOSERS.contains(c))
+fn is_added_by_editor(text: &str) -> bool {
+    let text = text.strip_prefix('\n').map_or(text, |line| line.trim_start_matches([' ', '\t']));
+    closers(text).is_some()
 }
 
 /// Where the cursor may be after an edit that put `inserted` bytes before `end`, likeliest first: at their end, or before
@@ -240,18 +239,15 @@ fn is_added_by_editor(text: impl Iterator<Item = char>) -> bool {
 pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<usize> {
     let Some(typed) = text.get_byte_slice(end.saturating_sub(inserted)..end) else { return vec![end] };
     let backwards = || typed.chars_at(typed.len_chars()).reversed();
-    let closers = backwards().take_while(|c| CLOSERS.contains(*c)).count();
     let blanks = backwards().take_while(|c| matches!(c, ' ' | '\t')).count();
-    let moves_closer = text.get_byte(end).is_some_and(|next| CLOSERS.contains(next as char));
+    let moves_closer = text.get_byte(end).is_some_and(|next| is_closer(next as char));
     let mut line_breaks = backwards().enumerate().filter(|(_, c)| *c == '\n').map(|(back, _)| back);
     if moves_closer && line_breaks.next() == Some(blanks) && line_breaks.next().is_some() {
         return vec![end - blanks - 1, end];
     }
-    // Closers are one byte each. A bracket alone was typed by the person, with another before it by the editor.
-    match closers {
-        closers if closers < inserted => (0..=closers).rev().map(|added| end - added).collect(),
-        closers => (0..=closers).map(|added| end - added).collect(),
-    }
+    let start = floor_char_boundary(text, end.saturating_sub(inserted.min(LOOKED_AT)));
+    let typed = text.byte_slice(start..end).to_string();
+    cursors_before_closers(&typed).into_iter().map(|added| end - added).collect()
 }
 
 /// Whether a generation that has `produced` so far is still what a person wants who has `typed` since it began.
@@ -335,6 +331,8 @@ mod tests {
         check("f(|)\n", "a, b)", 1, "f(a, b|)\n", "Unknown");
         check("f(|)\n", "a).b()", 1, "f(a)|\n", "f(a).b()\n");
         check("f|\n", "(a, b)", 0, "f(|x)\n", "Unknown");
+        check("<ul|\n", "><li>a</li></ul>", 0, "<ul>|</ul>\n", "<ul><li>a</li></ul>\n");
+        check("<ul|\n", "><li>a</li>", 0, "<ul>|</ul>\n", "<ul><li>a</li></ul>\n");
     }
 
     #[test]
@@ -409,6 +407,7 @@ mod tests {
         assert_eq!(between("f {\n    \n  }", 11, 8), [8, 11]);
         assert_eq!(between("f {\n    \n  a", 11, 8), [11]);
         assert_eq!(between("f {\n  }", 6, 3), [6]);
+        assert_eq!(likely("<p></p>", 4), [3, 7]);
     }
 
     #[test]
@@ -446,6 +445,8 @@ mod tests {
         assert_eq!(typed("a|b", "a|b"), Some(String::new()));
         assert_eq!(typed("a|b", "a(|)b"), Some("(".to_owned()));
         assert_eq!(typed("a|b", "a{\n  |\n}b"), Some("{\n  ".to_owned()));
+        assert_eq!(typed("a|b", "a<div>|</div>b"), Some("<div>".to_owned()));
+        assert_eq!(typed("a|b", "a<div>|<div>b"), None);
         assert_eq!(typed("a|b", "a(|cb"), None);
         assert_eq!(typed("a|b", "|b"), None);
         assert_eq!(typed("a|b", "ax|c"), None);
