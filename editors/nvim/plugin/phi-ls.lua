@@ -8,9 +8,9 @@ vim.g.loaded_phi_ls = true
 vim.api.nvim_create_user_command('PhiLs', function(args)
   require('phi-ls.command').run(args.fargs)
 end, {
-  nargs = '?',
-  desc = 'phi-ls: status, restart, log, enable, disable',
-  complete = function(lead)
-    return require('phi-ls.command').complete(lead)
+  nargs = '*',
+  desc = 'phi-ls: status, restart, log, enable, disable, toggle, snooze',
+  complete = function(lead, line)
+    return require('phi-ls.command').complete(lead, line)
   end,
 })

@@ -22,7 +22,7 @@ end
 
 --- A child Neovim with the plugin installed and `file` (name, and lines or bytes) open in a new folder, the root of a
 --- project.
----@param setup table the options of setup()
+---@param setup table? the options of setup(); nil: without the plugin
 ---@param file { name: string, lines: string[]?, bytes: string? }
 ---@param before string? Lua to run before setup()
 ---@return Child
@@ -41,7 +41,7 @@ function M.start(setup, file, before)
         'vim.opt.termguicolors = true',
         'vim.cmd("filetype plugin indent on")',
         before or '',
-        ('require("phi-ls").setup(%s)'):format(vim.inspect(setup)),
+        setup and ('require("phi-ls").setup(%s)'):format(vim.inspect(setup)) or '',
       }, '\n'),
       '\n'
     ),
@@ -53,9 +53,11 @@ function M.start(setup, file, before)
   local child = setmetatable({ channel = channel, folder = folder, file = file.name }, Child)
   -- With a user interface attached it redraws as in a terminal.
   child:call('nvim_ui_attach', 80, 16, { rgb = true, ext_linegrid = false })
-  child:wait('the server is attached', function()
-    return child:lua('return require("phi-ls").attached()')
-  end)
+  if setup then
+    child:wait('the server is attached', function()
+      return child:lua('return require("phi-ls").attached()')
+    end)
+  end
   return child
 end
 
@@ -72,12 +74,17 @@ function Child:press(keys)
   self:call('nvim_input', keys)
 end
 
+--- Presses keys and waits until they are handled.
+function Child:settle(keys)
+  self:call('nvim_input', keys)
+  self:call('nvim_get_mode')
+  self:lua('return 0')
+end
+
 --- Types `text` key by key, each handled before the next one comes.
 function Child:type(text)
   for _, character in ipairs(vim.fn.split(text, '\\zs')) do
-    self:call('nvim_input', character == '<' and '<lt>' or character)
-    self:call('nvim_get_mode')
-    self:lua('return 0')
+    self:settle(character == '<' and '<lt>' or character)
   end
 end
 
@@ -187,6 +194,16 @@ end
 --- All messages the scripted server has received, answers to its own requests among them.
 function Child:all_received()
   return self:lua([[return vim.lsp.get_clients({ name = 'phi-ls' })[1]:request_sync('test/received', {}, 5000).result]])
+end
+
+--- The text the scripted server has of each open document.
+---@return table<string, string>
+function Child:documents()
+  return self:lua([[
+    local client = vim.lsp.get_clients({ name = 'phi-ls' })[1]
+    -- About the buffer: what is still to be sent of it goes first.
+    return client:request_sync('test/documents', {}, 5000, vim.api.nvim_get_current_buf()).result
+  ]])
 end
 
 --- The messages of one method the scripted server has received.

@@ -411,6 +411,7 @@ test('a server that dies is reported, and restart brings it back', with(ADD, { '
   child:wait('it is reported', function()
     return (child:lua('return notified or ""')):find('the server ended with code 3', 1, true) ~= nil
   end)
+  -- Before it comes back by itself.
   child:lua('vim.cmd("PhiLs restart")')
   child:wait('the server is back', function()
     return child:lua('return require("phi-ls").attached()')
@@ -464,6 +465,85 @@ test('a second project is served by the same server', with(ADD, { '' }, function
   child:wait_ghost(MULTI)
 end))
 
+-- What else may be on the screen. Where ghost text is drawn in the way the text will be, accepting it changes nothing
+-- there.
+local SCREENS = {
+  ['tab stops of several widths'] = { '\tx', "vim.bo.vartabstop = '3,9,5,2' vim.wo.list = false" },
+  ['a line that wraps, with a mark'] = { ('word '):rep(14), "vim.wo.showbreak = '>>> ' vim.wo.linebreak = false" },
+  ['concealed text'] = {
+    'a **bold** one',
+    "vim.wo.conceallevel = 2 vim.wo.concealcursor = 'nvic' vim.fn.matchadd('Conceal', [=[\\*\\*]=])",
+    texts = 1,
+  },
+  ['inline text before the cursor and at it'] = {
+    'value: x',
+    [[
+      local namespace = vim.api.nvim_create_namespace('hints')
+      for _, col in ipairs({ 5, 8, 11 }) do
+        vim.api.nvim_buf_set_extmark(0, namespace, 0, col, { virt_text = { { '<hint>', 'Comment' } }, virt_text_pos = 'inline' })
+      end
+    ]],
+    after = ' | ',
+    texts = 2,
+  },
+  ['text at the end of the line'] = {
+    'value',
+    [[
+      local namespace = vim.api.nvim_create_namespace('lint')
+      vim.api.nvim_buf_set_extmark(0, namespace, 0, 0, { virt_text = { { 'a problem', 'Comment' } }, virt_text_pos = 'eol' })
+    ]],
+    texts = 2,
+  },
+  ['signs and numbers'] = { 'value', "vim.wo.number = true vim.wo.signcolumn = 'yes:2' vim.wo.foldcolumn = '2'", texts = 2 },
+}
+
+for name, screen in vim.spairs(SCREENS) do
+  local texts = { 'f(a)', 'f(a)\tb', 'f(a)\tb\n\tc\td' }
+  for _, insert in ipairs(vim.list_slice(texts, 1, screen.texts or #texts)) do
+    test(('ghost text is drawn as the text will be: %s, %d bytes'):format(name, #insert), function()
+      local rules = { { at = ' = ', insert = { insert } } }
+      with(rules, { screen[1] .. (screen.after or ''), 'below' }, function(child)
+        child:press('<Esc>')
+        child:lua(screen[2])
+        child:press('gg0' .. (screen.after and '8l' or '$') .. 'a = ')
+        child:wait('ghost text is shown', function()
+          return child:ghost() ~= ''
+        end)
+        local function shown()
+          return vim.list_slice(vim.split(child:screen(), '\n'), 1, 12)
+        end
+        local before = shown()
+        child:press('<Tab>')
+        child:wait('it is accepted', function()
+          return child:text():find(insert, 1, true) ~= nil
+        end)
+        equal(shown(), before)
+      end, { name = 'main.txt' })()
+    end)
+  end
+end
+
+test('the lines of ghost text come before the lines of others', with(ADD, { '' }, function(child)
+  child:press('def ')
+  child:wait_ghost(MULTI)
+  child:lua([[
+    local namespace = vim.api.nvim_create_namespace('others')
+    vim.api.nvim_buf_set_extmark(0, namespace, 0, 0, { virt_lines = { { { 'of another', 'Comment' } } } })
+  ]])
+  child:wait_screen('def add(a, b):\n    return a + b\nof another')
+end))
+
+test('where closers are all that is left, nothing is shown and Tab is Tab', with(CALL, { '' }, function(child)
+  child:press('print()<Left>')
+  child:wait_ghost('a, b')
+  child:type('a, b')
+  equal(child:lua('return require("phi-ls").visible()'), false)
+  child:press('<Tab>')
+  child:wait('the tab is in the buffer', function()
+    return child:text() == 'print(a, b\t)'
+  end)
+end, { name = 'main.txt' }))
+
 --- As `with`, through the path for Neovim 0.12.
 local function with_builtin(rules, lines, body)
   return with(rules, lines, body, { before = ('dofile(%q)'):format(here .. '/inline_completion.lua'), ui = 'auto' })
@@ -489,7 +569,9 @@ test('Neovim 0.12: Tab accepts, closers are replaced, the command runs', with_bu
   equal(child:ghost(), '', 'the plugin does not draw')
   child:press('<Tab>')
   text_becomes(child, 'print(a, b)')
-  equal(child:cursor(), { 1, 11 })
+  child:wait('the cursor is behind it', function()
+    return vim.deep_equal(child:cursor(), { 1, 11 })
+  end)
   visible(child, false)
   child:wait('the command was executed', function()
     return count(child, 'workspace/executeCommand') == 1

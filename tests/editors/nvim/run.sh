@@ -23,6 +23,9 @@ run() {
 
 echo "== Neovim plugin, scripted answers"
 run plugin_test.lua
+run keys_test.lua
+run documents_test.lua
+run fuzz_test.lua
 run assistant_test.lua
 [ "${1:-}" != plugin ] || exit 0
 

@@ -2,27 +2,40 @@
 """A language server that answers from a list of rules: what the plugin does is tested against answers a model gives
 only by luck (a late one, a stale one, one that replaces closers, several at once).
 
-The rules come as `initializationOptions.rules`, the position encoding as `initializationOptions.encoding`, commands
-that are answered late as `initializationOptions.heldCommands`. A rule applies where the line before the cursor ends
-with `at`:
+The rules come as `initializationOptions.rules`, the position encoding as `initializationOptions.encoding`, the kind of
+text synchronisation as `initializationOptions.sync` (2: incremental), commands that are answered late as
+`initializationOptions.heldCommands`. A rule applies where the line before the cursor ends with `at`:
 
     {"at": "def ", "insert": ["add(a, b):"], "before": "", "after": "", "hold": false, "deaf": false,
      "command": null}
 
 `insert` holds one text per alternative (all are sent when invoked, the first one otherwise); `before` and `after` are
 the texts around the cursor that the range covers; a held answer waits for `test/release` (its parameters, if there are any, are the answer then), or for its cancellation
-unless the rule is `deaf`. `test/received` returns every message so far; `test/send` makes the server send a message of
-the test's: a notification, or a request, whose answer is among what was received.
+unless the rule is `deaf`. `test/received` returns every message so far, `test/documents` the open documents as they
+are; `test/send` makes the server send a message of the test's: a notification, or a request, whose answer is among what
+was received. With `initializationOptions.everywhere` a completion follows from any line before the cursor: see
+`everywhere` here and in fuzz_test.lua.
 """
 
 import json
+import os
+import re
 import sys
+
+# What ends a line in the protocol.
+LINE_END = re.compile("\r\n|\n|\r")
+EVERYWHERE = [None, "alpha(beta, gamma)", "one\n    two\n    three", "é = [1, 2]", ".size"]
 
 UNITS = {
     "utf-8": lambda text: len(text.encode()),
     "utf-16": lambda text: len(text.encode("utf-16-le")) // 2,
     "utf-32": len,
 }
+
+
+def everywhere(line):
+    """A completion that depends on the line before the cursor alone, so that a test knows it too."""
+    return EVERYWHERE[sum(line.encode()) % len(EVERYWHERE)]
 
 
 def send(message):
@@ -47,6 +60,7 @@ class Server:
         self.rules = []
         self.held_commands = []
         self.encoding = "utf-16"
+        self.everywhere = False
         self.documents = {}
         self.held = {}
         self.received = []
@@ -56,10 +70,12 @@ class Server:
         self.rules = options.get("rules", [])
         self.encoding = options.get("encoding", "utf-16")
         self.held_commands = options.get("heldCommands", [])
+        self.everywhere = options.get("everywhere", False)
         return {
             "capabilities": {
                 "positionEncoding": self.encoding,
-                "textDocumentSync": 1,
+                "textDocumentSync": options.get("sync", 1),
+                "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
                 "inlineCompletionProvider": True,
                 "codeActionProvider": True,
                 "executeCommandProvider": {"commands": ["test.accepted"]},
@@ -68,19 +84,42 @@ class Server:
         }
 
     def before_cursor(self, params):
-        lines = self.documents.get(params["textDocument"]["uri"], "").split("\n")
+        lines = LINE_END.split(self.documents[params["textDocument"]["uri"]])
         line = lines[params["position"]["line"]]
-        wanted = params["position"]["character"]
+        return line[: self.index(line, params["position"]["character"])]
+
+    def index(self, line, wanted):
         for end in range(len(line) + 1):
             if UNITS[self.encoding](line[:end]) == wanted:
-                return line[:end]
+                return end
         raise ValueError(f"no character {wanted} in {line!r}")
+
+    def offset(self, text, position):
+        """Where `position` is in `text`; a line beyond the last one is its end."""
+        starts = [0] + [end.end() for end in LINE_END.finditer(text)]
+        if position["line"] >= len(starts):
+            return len(text)
+        start = starts[position["line"]]
+        line = LINE_END.split(text[start:])[0]
+        return start + self.index(line, position["character"])
+
+    def change(self, uri, changes):
+        for change in changes:
+            if "range" not in change:
+                self.documents[uri] = change["text"]
+                continue
+            text = self.documents[uri]
+            first, last = (self.offset(text, change["range"][end]) for end in ("start", "end"))
+            self.documents[uri] = text[:first] + change["text"] + text[last:]
 
     def inline_completion(self, params):
         """The items, and the rule they come from."""
         line = self.before_cursor(params)
         position = params["position"]
         units = UNITS[self.encoding]
+        if self.everywhere:
+            text = everywhere(line)
+            return [{"insertText": text, "range": {"start": position, "end": position}}] if text else [], {}
         for rule in self.rules:
             if not line.endswith(rule["at"]):
                 continue
@@ -117,6 +156,8 @@ class Server:
             return {"items": items}
         if method == "test/received":
             return self.received
+        if method == "test/documents":
+            return self.documents
         if method == "textDocument/codeAction":
             return []
         if method == "workspace/executeCommand" and params["command"] in self.held_commands:
@@ -128,7 +169,9 @@ class Server:
         if method == "textDocument/didOpen":
             self.documents[params["textDocument"]["uri"]] = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
-            self.documents[params["textDocument"]["uri"]] = params["contentChanges"][-1]["text"]
+            self.change(params["textDocument"]["uri"], params["contentChanges"])
+        elif method == "textDocument/didClose":
+            del self.documents[params["textDocument"]["uri"]]
         elif method == "$/cancelRequest":
             self.cancel(params["id"])
         elif method == "test/release":
@@ -140,7 +183,8 @@ class Server:
         elif method == "test/send":
             send(params)
         elif method == "test/crash":
-            sys.exit(3)
+            # At once, with what was still to be sent.
+            os._exit(3)
         elif method == "exit":
             sys.exit(0)
 

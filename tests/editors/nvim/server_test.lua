@@ -231,4 +231,34 @@ test("another server's problem is fixed", function()
   end)()
 end)
 
+--- Whether the process runs; one that has ended and that nobody has asked about yet does not.
+---@param pid integer
+local function runs(pid)
+  local file = io.open(('/proc/%d/stat'):format(pid))
+  local stat = file and file:read('*a') or ''
+  if file then
+    file:close()
+  end
+  return stat ~= '' and stat:match('%) (%a)') ~= 'Z'
+end
+
+test('an editor that is killed takes the server along', function()
+  local child = start(LINES)
+  local server = child:lua([[
+    for _, process in ipairs(vim.api.nvim_get_proc_children(vim.fn.getpid())) do
+      if vim.api.nvim_get_proc(process).name:find('phi%-ls') then return process end
+    end
+  ]])
+  assert(runs(server), 'the server does not run')
+  -- The model is at work.
+  child:press('GA' .. TYPED)
+  child:call('nvim_get_mode')
+  vim.uv.kill(vim.fn.jobpid(child.channel), 'sigkill')
+  local gone = vim.wait(5000, function()
+    return not runs(server)
+  end, 10)
+  child:quit()
+  assert(gone, 'the server lives on')
+end)
+
 harness.run(tests)

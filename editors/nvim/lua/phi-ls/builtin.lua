@@ -2,11 +2,13 @@
 -- key for is added here: accepting a word or a line, dismissing, and applying an item without text it doubles.
 
 local insert = require('phi-ls.insert')
+local keymaps = require('phi-ls.keymaps')
 local text = require('phi-ls.text')
 
 local M = {}
 
 local api = vim.api
+local screen = api.nvim_create_namespace('phi-ls.screen')
 
 ---@class phi-ls.Asked
 ---@field buf integer
@@ -51,17 +53,35 @@ local function candidate_of(item)
   return text.rest(candidate, line:sub(asked.col + 1, col), asked.line:sub(asked.col + 1), line:sub(col + 1))
 end
 
+--- Lays the keys where the built-in shows ghost text, which it does not say, and lifts them where it does not.
+local function follow_screen()
+  local buf = api.nvim_get_current_buf()
+  local act = M.visible() and keymaps.lay or keymaps.lift
+  act('ghost', buf)
+end
+
 ---@param client vim.lsp.Client
 ---@param buf integer
 ---@param group integer
 function M.attach(client, buf, group)
+  -- What is shown has been drawn; while it is drawn no mapping may change.
+  api.nvim_set_decoration_provider(screen, { on_start = vim.schedule_wrap(follow_screen) })
+  api.nvim_create_autocmd({ 'InsertLeave', 'BufLeave' }, {
+    group = group,
+    buffer = buf,
+    callback = function()
+      keymaps.lift('ghost', buf)
+    end,
+  })
   api.nvim_create_autocmd('LspRequest', { group = group, buffer = buf, callback = remember })
   vim.lsp.inline_completion.enable(true, { client_id = client.id })
 end
 
 ---@param client vim.lsp.Client
-function M.detach(client)
+---@param buf integer
+function M.detach(client, buf)
   vim.lsp.inline_completion.enable(false, { client_id = client.id })
+  keymaps.lift('ghost', buf)
 end
 
 function M.visible()

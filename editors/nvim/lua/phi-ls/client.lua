@@ -1,11 +1,15 @@
--- The language server: starts it, attaches buffers to it, keeps what it says about itself.
+-- The language server: starts it, and starts it again when it dies; attaches buffers to it; keeps what it says about
+-- itself and about documents.
 
 local M = {}
+
+local documents = require('phi-ls.documents')
+local switch = require('phi-ls.switch')
 
 local api = vim.api
 
 ---@class phi-ls.Status what the server last said: `phi-ls/status`
----@field state 'stopped'|'starting'|'loading'|'ready'|'busy'|'error'
+---@field state 'stopped'|'starting'|'restarting'|'loading'|'ready'|'busy'|'error'
 ---@field message string?
 ---@field fraction number? while loading: how much is done, 0 to 1
 M.status = { state = 'stopped' }
@@ -13,11 +17,29 @@ M.status = { state = 'stopped' }
 ---@type string? the last message that was too long to be shown
 M.message = nil
 
+-- How long after its first death the server is started again; twice as long after each further one.
+M.RESTART_MS = 1000
+-- Deaths within RESTARTS_SECONDS after which it is left alone.
+local RESTARTS = 5
+local RESTARTS_SECONDS = 180
+
+---@class phi-ls.Process
+---@field client vim.lsp.Client?
+---@field stopping boolean? somebody has asked it to end
+---@field ended boolean?
+
 ---@type phi-ls.Config
 local config
+local process ---@type phi-ls.Process? the newest one
 -- Sentences a person has been shown: each is shown once.
 local told = {} ---@type table<string, boolean>
-local stopping = false
+-- Why documents are not completed, by URI.
+local refusals = {} ---@type table<string, string>
+-- When the server died, in seconds.
+local deaths = {} ---@type number[]
+-- No server is started: for a while after one has died, and until `:PhiLs restart` if that happens too often.
+local resting = false
+local restart_timer ---@type uv.uv_timer_t?
 
 -- Columns of the last line that messages do not get.
 local COLUMNS_OF_OTHERS = 12
@@ -51,13 +73,17 @@ local function on_message(_, params)
   tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
 
+local function say_changed()
+  api.nvim_exec_autocmds('User', { pattern = 'PhiLsStatus', modeline = false })
+  vim.cmd.redrawstatus({ bang = true })
+end
+
 ---@param state string
 ---@param message string?
 ---@param fraction number?
 local function set_status(state, message, fraction)
   M.status = { state = state, message = message, fraction = fraction }
-  api.nvim_exec_autocmds('User', { pattern = 'PhiLsStatus', modeline = false })
-  vim.cmd.redrawstatus({ bang = true })
+  say_changed()
 end
 
 local function on_status(_, params)
@@ -70,38 +96,130 @@ local function on_status(_, params)
   set_status(params.state, message, type(params.fraction) == 'number' and params.fraction or nil)
 end
 
-local function on_exit(code, signal)
-  vim.schedule(function()
-    if not stopping and (code ~= 0 or signal ~= 0) then
-      local how = signal ~= 0 and ('signal ' .. signal) or ('code ' .. code)
-      tell_once(('the server ended with %s: see :PhiLs log, then :PhiLs restart'):format(how), vim.log.levels.ERROR)
-    end
-    set_status('stopped')
-  end)
+local function on_document_status(_, params)
+  refusals[vim.uri_decode(params.uri)] = type(params.reason) == 'string' and params.reason or nil
+  say_changed()
+end
+
+--- Why the server completes nothing in `buf`; nil if it does.
+---@param buf integer
+---@return string?
+function M.refusal(buf)
+  return refusals[vim.uri_decode(documents.uri(buf))]
+end
+
+---@return integer count of deaths that still matter
+local function note_death()
+  local now = vim.uv.hrtime() / 1e9
+  deaths = vim.tbl_filter(function(at)
+    return now - at < RESTARTS_SECONDS
+  end, deaths)
+  deaths[#deaths + 1] = now
+  return #deaths
+end
+
+--- The server has ended and nobody asked it to.
+---@param how string
+local function on_death(how)
+  local count = note_death()
+  resting = true
+  if count > RESTARTS then
+    local message = 'the server ended %d times in %d minutes: see :PhiLs log, then :PhiLs restart'
+    tell_once(message:format(count, RESTARTS_SECONDS / 60), vim.log.levels.ERROR)
+    return set_status('error', 'the server ended with ' .. how)
+  elseif count == 1 then
+    tell(('phi-ls: the server ended with %s: restarting'):format(how), vim.log.levels.WARN)
+  end
+  set_status('restarting', 'the server ended with ' .. how)
+  restart_timer = vim.defer_fn(function()
+    restart_timer = nil
+    resting = false
+    M.attach_all()
+  end, M.RESTART_MS * 2 ^ (count - 1))
+end
+
+--- Starts `of`. Neovim's own client would tell of its end too, in a message that waits for a key.
+---@param of phi-ls.Process
+---@param dispatchers vim.lsp.rpc.Dispatchers
+---@return vim.lsp.rpc.PublicClient
+local function start_process(of, dispatchers)
+  local leave = dispatchers.on_exit
+  dispatchers.on_exit = function(code, signal)
+    of.ended = true
+    vim.schedule(function()
+      refusals = {}
+      if of.stopping then
+        resting = true
+        set_status('stopped')
+      else
+        on_death(signal ~= 0 and ('signal ' .. signal) or ('code ' .. code))
+      end
+    end)
+    leave(0, 0)
+  end
+  return vim.lsp.rpc.start(config.cmd, dispatchers, { env = config.cmd_env })
 end
 
 local function capabilities()
   -- Neovim 0.11 knows the method but does not declare it.
   return vim.tbl_deep_extend('force', vim.lsp.protocol.make_client_capabilities(), {
     textDocument = { inlineCompletion = { dynamicRegistration = false } },
-    experimental = { phiLs = { answers = true } },
+    experimental = { phiLs = { answers = true, documentStatus = true } },
   })
 end
 
+--- What the server is set to now: a person's settings, and the switch.
+---@return table
+local function settings()
+  local current = vim.deepcopy(config.settings)
+  if not switch.on then
+    current['completion.enabled'] = nil
+    if type(current.completion) == 'table' then
+      current.completion.enabled = false
+    else
+      current['completion.enabled'] = false
+    end
+  end
+  return next(current) and current or vim.empty_dict()
+end
+
+--- Tells the server of the switch: what is off is not computed either.
+function M.send_settings()
+  local client = M.get()
+  if client then
+    client.settings = { ['phi-ls'] = settings() }
+    client:notify('workspace/didChangeConfiguration', { settings = client.settings })
+  end
+end
+
+---@param buf integer
+---@return string?
+local function root_of(buf)
+  -- A name like scp://host/file has no place on this machine.
+  if api.nvim_buf_get_name(buf):find('^%a[%w+.-]+://') then
+    return nil
+  end
+  return vim.fs.root(buf, config.root_markers)
+end
+
+--- Makes the project of `buf` known to a server that runs.
 ---@param client vim.lsp.Client
----@param root string
-local function add_folder(client, root)
-  local supported = vim.tbl_get(client.server_capabilities, 'workspace', 'workspaceFolders', 'supported')
+---@param buf integer
+local function add_folder(client, buf)
+  local root = root_of(buf)
+  if not root then
+    return
+  end
   local folder = { uri = vim.uri_from_fname(root), name = root }
-  for _, known in ipairs(client.workspace_folders or {}) do
+  client.workspace_folders = client.workspace_folders or {}
+  for _, known in ipairs(client.workspace_folders) do
     if known.uri == folder.uri then
       return
     end
   end
-  if supported then
+  table.insert(client.workspace_folders, folder)
+  if vim.tbl_get(client.server_capabilities, 'workspace', 'workspaceFolders', 'supported') then
     client:notify('workspace/didChangeWorkspaceFolders', { event = { added = { folder }, removed = {} } })
-    client.workspace_folders = client.workspace_folders or {}
-    table.insert(client.workspace_folders, folder)
   end
 end
 
@@ -111,7 +229,7 @@ local function wanted(buf)
   if not api.nvim_buf_is_loaded(buf) or not vim.bo[buf].buflisted or vim.bo[buf].buftype ~= '' then
     return false
   end
-  return config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype)
+  return switch.is_on_for(buf) and (config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype))
 end
 
 ---@return vim.lsp.Client?
@@ -119,37 +237,58 @@ function M.get()
   return vim.lsp.get_clients({ name = 'phi-ls' })[1]
 end
 
---- Attaches `buf` to the server, which is started if it is not running. One server serves every project: each keeps a
---- model in memory.
+---@return boolean
+local function is_executable()
+  if vim.fn.executable(config.cmd[1]) == 1 then
+    return true
+  end
+  tell_once(("'%s' is not an executable: install phi-ls or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
+  set_status('error', config.cmd[1] .. ' not found')
+  return false
+end
+
+--- The server is up, and no document is open yet.
+---@param client vim.lsp.Client
+local function on_init(client)
+  for buf in pairs(client.attached_buffers) do
+    add_folder(client, buf)
+  end
+  M.send_settings()
+  if vim.list_contains({ 'starting', 'restarting' }, M.status.state) then
+    set_status('ready')
+  end
+end
+
+---@param of phi-ls.Process
+---@param client vim.lsp.Client
+local function hook(of, client)
+  of.client = client
+  documents.hook(client)
+  require('phi-ls.problems').attach(client)
+  local stop = client.stop
+  ---@diagnostic disable-next-line: duplicate-set-field
+  client.stop = function(...)
+    of.stopping = true
+    return stop(...)
+  end
+end
+
+---@param of phi-ls.Process
 ---@param buf integer
-function M.attach(buf)
-  if not api.nvim_buf_is_valid(buf) or not wanted(buf) then
-    return
-  end
-  if #vim.lsp.get_clients({ name = 'phi-ls', bufnr = buf }) > 0 then
-    return
-  end
-  if vim.fn.executable(config.cmd[1]) == 0 then
-    tell_once(("'%s' is not an executable: install phi-ls or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
-    set_status('error', config.cmd[1] .. ' not found')
-    return
-  end
-  local root = vim.fs.root(buf, config.root_markers)
-  if not M.get() then
-    set_status('starting')
-    stopping = false
-  end
-  local settings = next(config.settings) and config.settings or vim.empty_dict()
-  local id = vim.lsp.start({
+---@return vim.lsp.ClientConfig
+local function client_config(of, buf)
+  return {
     name = 'phi-ls',
-    cmd = config.cmd,
-    cmd_env = config.cmd_env,
-    root_dir = root,
+    cmd = function(dispatchers)
+      return start_process(of, dispatchers)
+    end,
+    root_dir = root_of(buf),
     capabilities = capabilities(),
-    init_options = settings,
-    settings = { ['phi-ls'] = settings },
+    -- The switch is not in them: they stay beneath all later settings.
+    init_options = next(config.settings) and config.settings or vim.empty_dict(),
     handlers = {
       ['phi-ls/status'] = on_status,
+      ['phi-ls/documentStatus'] = on_document_status,
       ['window/showMessage'] = on_message,
       ['phi-ls/answer'] = function(...)
         require('phi-ls.answer').on_answer(...)
@@ -163,28 +302,72 @@ function M.attach(buf)
         require('phi-ls.answer').ask(...)
       end,
     },
-    on_init = function(client)
-      require('phi-ls.problems').attach(client)
-      if M.status.state == 'starting' then
-        set_status('ready')
-      end
-    end,
-    on_exit = on_exit,
-  }, {
+    on_init = on_init,
+  }
+end
+
+--- Attaches `buf` to the server that runs. One server serves every project: each keeps a model in memory.
+---@param buf integer
+local function attach(buf)
+  local client = assert(process).client
+  if client.initialized then
+    add_folder(client, buf)
+  end
+  vim.lsp.buf_attach_client(buf, client.id)
+end
+
+--- Starts the server, for `buf` first.
+---@param buf integer
+local function start(buf)
+  if resting or not is_executable() then
+    return
+  end
+  set_status(M.status.state == 'restarting' and 'restarting' or 'starting')
+  local of = {}
+  local id = vim.lsp.start(client_config(of, buf), {
     bufnr = buf,
-    reuse_client = function(client)
-      return client.name == 'phi-ls' and not client:is_stopped()
+    reuse_client = function()
+      return false
     end,
   })
-  local client = id and vim.lsp.get_client_by_id(id)
-  if client and client.initialized and root then
-    add_folder(client, root)
+  if not id then
+    return set_status('error', 'the server could not be started: see :PhiLs log')
+  end
+  process = of
+  hook(of, assert(vim.lsp.get_client_by_id(id)))
+end
+
+-- The filetype each buffer was opened with.
+local opened_as = {} ---@type table<integer, string>
+
+--- Attaches or detaches `buf`, as it should be.
+---@param buf integer
+---@param may_start boolean whether the server is started if it does not run
+function M.sync(buf, may_start)
+  if not api.nvim_buf_is_valid(buf) then
+    return
+  end
+  local client = process and not process.ended and process.client or nil
+  local filetype = vim.bo[buf].filetype
+  local attached = client ~= nil and client.attached_buffers[buf] ~= nil
+  if attached and (not wanted(buf) or opened_as[buf] ~= filetype) then
+    vim.lsp.buf_detach_client(buf, client.id)
+    attached = false
+  end
+  if attached or not wanted(buf) then
+    return
+  elseif not client and may_start then
+    opened_as[buf] = filetype
+    start(buf)
+  elseif client and not client:is_stopped() then
+    opened_as[buf] = filetype
+    attach(buf)
   end
 end
 
 function M.attach_all()
   for _, buf in ipairs(api.nvim_list_bufs()) do
-    M.attach(buf)
+    M.sync(buf, true)
   end
 end
 
@@ -198,7 +381,6 @@ function M.stop(after)
     end
     return
   end
-  stopping = true
   client:stop()
   local timer = assert(vim.uv.new_timer())
   local polls = 0
@@ -222,21 +404,46 @@ function M.stop(after)
 end
 
 function M.restart()
-  told = {}
-  M.stop(M.attach_all)
+  told, deaths = {}, {}
+  if restart_timer then
+    restart_timer:close()
+    restart_timer = nil
+  end
+  M.stop(function()
+    resting = false
+    M.attach_all()
+  end)
 end
 
 ---@param resolved phi-ls.Config
 function M.setup(resolved)
   config = resolved
   local group = api.nvim_create_augroup('phi-ls.client', {})
-  api.nvim_create_autocmd({ 'FileType', 'BufReadPost', 'BufNewFile' }, {
+  -- Scheduled: BufReadPost may come before the filetype is known.
+  api.nvim_create_autocmd({ 'FileType', 'BufReadPost', 'BufNewFile', 'BufFilePost', 'BufAdd' }, {
     group = group,
-    -- Scheduled: BufReadPost may come before the filetype is known.
     callback = function(event)
       vim.schedule(function()
-        M.attach(event.buf)
+        M.sync(event.buf, true)
       end)
+    end,
+  })
+  -- `b:phi_ls_enabled` may have been set meanwhile.
+  api.nvim_create_autocmd({ 'BufEnter', 'InsertEnter', 'TextChanged', 'TextChangedI' }, {
+    group = group,
+    callback = function(event)
+      M.sync(event.buf, event.event == 'InsertEnter')
+    end,
+  })
+  -- Under its new name it is another document. `:write NAME` in a buffer without one deletes it and adds another, as
+  -- far as events go, and takes its autocommands away.
+  api.nvim_create_autocmd({ 'BufFilePre', 'BufDelete' }, {
+    group = group,
+    callback = function(event)
+      local client = M.get()
+      if client and client.attached_buffers[event.buf] then
+        vim.lsp.buf_detach_client(event.buf, client.id)
+      end
     end,
   })
   M.attach_all()

@@ -2,12 +2,25 @@
 
 local M = {}
 
-local subcommands = {}
+local subcommands = {} ---@type table<string, fun(argument: string?): string?> each returns what is wrong
+
+-- Where the switch may be turned, beside everywhere.
+local SCOPES = { 'buffer', 'filetype' }
+local SNOOZE_MINUTES = 10
+
+local function say_error(message)
+  vim.notify('phi-ls: ' .. message, vim.log.levels.ERROR)
+end
 
 function subcommands.status()
   local client = require('phi-ls.client')
   local server = client.get()
-  local lines = { 'phi-ls: ' .. client.status.state .. (require('phi-ls').is_enabled() and '' or ' (completions are off)') }
+  local buf = vim.api.nvim_get_current_buf()
+  local off = require('phi-ls.switch').reason(buf)
+  local lines = { 'phi-ls: ' .. client.status.state .. (off and (' (completions are %s)'):format(off) or '') }
+  if not off and client.refusal(buf) then
+    lines[#lines + 1] = 'nothing is completed in this buffer: ' .. client.refusal(buf)
+  end
   if client.status.message then
     lines[#lines + 1] = client.status.message
   end
@@ -36,32 +49,74 @@ function subcommands.log()
   vim.cmd('normal! G')
 end
 
-function subcommands.enable()
-  require('phi-ls').enable(true)
+---@param scope string?
+---@param turned fun(is_on: boolean): boolean
+---@return string?
+local function switch(scope, turned)
+  local phi_ls, state = require('phi-ls'), require('phi-ls.switch')
+  if not scope then
+    phi_ls.enable(turned(state.on))
+  elseif not vim.list_contains(SCOPES, scope) then
+    return ("expected 'buffer' or 'filetype', found '%s'"):format(scope)
+  else
+    local where = scope == 'buffer' and { bufnr = 0 } or { filetype = vim.bo.filetype }
+    phi_ls.enable(turned(state.is_on_for(vim.api.nvim_get_current_buf())), where)
+  end
 end
 
-function subcommands.disable()
-  require('phi-ls').enable(false)
+function subcommands.enable(scope)
+  return switch(scope, function()
+    return true
+  end)
+end
+
+function subcommands.disable(scope)
+  return switch(scope, function()
+    return false
+  end)
+end
+
+function subcommands.toggle(scope)
+  return switch(scope, function(is_on)
+    return not is_on
+  end)
+end
+
+function subcommands.snooze(minutes)
+  local count = tonumber(minutes or SNOOZE_MINUTES)
+  if not count or count <= 0 then
+    return ("expected a number of minutes, found '%s'"):format(minutes)
+  end
+  require('phi-ls').snooze(count)
 end
 
 ---@param words string[]
 function M.run(words)
   local name = words[1] or 'status'
   if not subcommands[name] then
-    vim.notify(("phi-ls: unknown subcommand '%s': expected one of %s"):format(name, table.concat(M.complete(''), ', ')), vim.log.levels.ERROR)
+    local known = table.concat(M.complete('', 'PhiLs '), ', ')
+    return say_error(("unknown subcommand '%s': expected one of %s"):format(name, known))
   elseif not require('phi-ls').config then
-    vim.notify("phi-ls: not set up: call require('phi-ls').setup() first", vim.log.levels.ERROR)
-  else
-    subcommands[name]()
+    return say_error("not set up: call require('phi-ls').setup() first")
+  end
+  local wrong = subcommands[name](words[2])
+  if wrong then
+    say_error(name .. ': ' .. wrong)
   end
 end
 
 ---@param lead string
+---@param line string
 ---@return string[]
-function M.complete(lead)
+function M.complete(lead, line)
+  local words = vim.tbl_keys(subcommands)
+  local earlier = vim.split(vim.trim(line:sub(1, #line - #lead)), '%s+')
+  if #earlier > 1 then
+    words = vim.list_contains({ 'enable', 'disable', 'toggle' }, earlier[2]) and vim.list_slice(SCOPES) or {}
+  end
   local names = vim.tbl_filter(function(name)
     return vim.startswith(name, lead)
-  end, vim.tbl_keys(subcommands))
+  end, words)
   table.sort(names)
   return names
 end

@@ -2,6 +2,8 @@
 -- in the buffers. Written here and not left to vim.lsp.util.apply_workspace_edit, which says that an edit of an older
 -- version was applied, and which turns a carriage return that belongs to the text into a new line.
 
+local documents = require('phi-ls.documents')
+
 local M = {}
 
 local api = vim.api
@@ -97,7 +99,7 @@ local function change_of_buffer(buf, uri, edits, encoding)
   if written and #new > 1 and new[#new] == '' then
     new[#new] = nil
   end
-  return { uri = uri, buf = buf, old = old, new = new }
+  return { uri = uri, buf = buf, old = old, new = documents.restored(new, buf, old) }
 end
 
 ---@param edit lsp.TextDocumentEdit
@@ -106,7 +108,7 @@ end
 ---@return string? reason why there is none
 local function change_of_document(edit, encoding)
   local uri, version = edit.textDocument.uri, edit.textDocument.version
-  local buf = vim.uri_to_bufnr(uri)
+  local buf = documents.buffer(uri)
   vim.fn.bufload(buf)
   local known = vim.lsp.util.buf_versions[buf]
   if type(version) == 'number' and known and known ~= version then

@@ -5,6 +5,7 @@
 
 local ghost = require('phi-ls.ghost')
 local insert = require('phi-ls.insert')
+local keymaps = require('phi-ls.keymaps')
 local text = require('phi-ls.text')
 
 local M = {}
@@ -66,7 +67,9 @@ local function cancel()
 end
 
 local function hide()
-  ghost.clear(shown and shown.place.buf or api.nvim_get_current_buf())
+  local buf = shown and shown.place.buf or api.nvim_get_current_buf()
+  ghost.clear(buf)
+  keymaps.lift('ghost', buf)
   shown = nil
 end
 
@@ -100,6 +103,7 @@ local function show(place, numbered)
   end
   local hint = numbered and ('%d/%d'):format(shown.index, #shown.candidates) or nil
   ghost.draw(place.buf, place.row, place.col, rest, hint)
+  keymaps.lay('ghost', place.buf)
   return true
 end
 
@@ -120,7 +124,8 @@ local function answer(place, client, result, kind)
   end
   if #candidates == 0 then
     if kind == INVOKED then
-      ghost.note(place.buf, place.row, 'phi-ls: no completion here')
+      local refusal = require('phi-ls.client').refusal(place.buf)
+      ghost.note(place.buf, place.row, 'phi-ls: ' .. (refusal or 'no completion here'))
     end
     return
   end
@@ -226,8 +231,13 @@ function M.attach(_, buf, group)
   end
 end
 
+---@param client vim.lsp.Client
 ---@param buf integer
-function M.detach(_, buf)
+function M.detach(client, buf)
+  if pending and client:is_stopped() then
+    -- Its answer will not come.
+    pending = nil
+  end
   if buf == api.nvim_get_current_buf() then
     reset()
   end

@@ -7,29 +7,31 @@ local M = {}
 
 local api = vim.api
 local namespace = api.nvim_create_namespace('phi-ls.ghost')
+-- Before the inline text of others at the same place, such as inlay hints: what is accepted goes there.
+local PRIORITY = 1
 
 -- A link, so that it survives a change of colour scheme and a person can set it to what they like.
 api.nvim_set_hl(0, 'PhiLsGhost', { default = true, link = 'Comment' })
 api.nvim_set_hl(0, 'PhiLsGhostHint', { default = true, link = 'NonText' })
 
---- The first line of ghost text in pieces, each with the byte offset from the cursor where it goes, so that closers
---- that are in the buffer already are not drawn a second time.
----@param line string
----@param replaced string
----@return { offset: integer, piece: string }[]? nil: `line` does not bring back what it replaces
-local function split(line, replaced)
-  local places = text.align(line, replaced)
-  if not places then
-    return nil
+--- The display column behind `before`, the begin of a line, with the inline text of others in it.
+---@param buf integer
+---@param row integer 0-based
+---@param before string
+---@param tabs integer[]
+---@return integer
+local function column_of(buf, row, before, tabs)
+  local _, column = text.expand_tabs(before, 0, tabs)
+  local range = { type = 'virt_text', details = true }
+  for _, mark in ipairs(api.nvim_buf_get_extmarks(buf, -1, { row, 0 }, { row, #before }, range)) do
+    local details = mark[4] --[[@as vim.api.keyset.extmark_details]]
+    if details.virt_text_pos == 'inline' and mark[3] < #before then
+      for _, chunk in ipairs(details.virt_text) do
+        column = column + vim.fn.strwidth(chunk[1])
+      end
+    end
   end
-  local pieces = {}
-  local from = 1
-  for i, place in ipairs(places) do
-    pieces[#pieces + 1] = { offset = i - 1, piece = line:sub(from, place - 1) }
-    from = place + 1
-  end
-  pieces[#pieces + 1] = { offset = #replaced, piece = line:sub(from) }
-  return pieces
+  return column
 end
 
 --- Draws `candidate` at the cursor, in place of what was drawn before.
@@ -40,14 +42,14 @@ end
 ---@param hint string? a note after the text, such as "2/3"
 function M.draw(buf, row, col, candidate, hint)
   M.clear(buf)
-  local tabstop = vim.bo[buf].tabstop
+  local tabs = text.tab_widths(vim.bo[buf].tabstop, vim.bo[buf].vartabstop)
   local lines = vim.split(candidate.text, '\n', { plain = true })
   local line = api.nvim_buf_get_lines(buf, row, row + 1, false)[1]
-  local first = text.expand_tabs(lines[1], vim.fn.strdisplaywidth(line:sub(1, col)), tabstop)
+  local first = text.expand_tabs(lines[1], column_of(buf, row, line:sub(1, col), tabs), tabs)
 
   local below = {}
   for i = 2, #lines do
-    below[#below + 1] = { { text.expand_tabs(lines[i], 0, tabstop), 'PhiLsGhost' } }
+    below[#below + 1] = { { (text.expand_tabs(lines[i], 0, tabs)), 'PhiLsGhost' } }
   end
   if hint then
     hint = ('  (%s)'):format(hint)
@@ -56,11 +58,10 @@ function M.draw(buf, row, col, candidate, hint)
     end
   end
 
-  local pieces = split(first, candidate.replaced)
+  local pieces = text.pieces(first, candidate.replaced, #first)
   if not pieces then
     -- The closers move to a later line: hide them under the ghost text.
-    local width = vim.fn.strdisplaywidth(candidate.replaced)
-    local padding = math.max(0, width - vim.fn.strdisplaywidth(first))
+    local padding = math.max(0, vim.fn.strwidth(candidate.replaced) - vim.fn.strwidth(first))
     local cover = { { first .. (' '):rep(padding), 'PhiLsGhost' } }
     api.nvim_buf_set_extmark(buf, namespace, row, col, { virt_text = cover, virt_text_pos = 'overlay' })
     pieces = {}
@@ -77,13 +78,15 @@ function M.draw(buf, row, col, candidate, hint)
       api.nvim_buf_set_extmark(buf, namespace, row, col + part.offset, {
         virt_text = chunks,
         virt_text_pos = 'inline',
+        priority = PRIORITY,
         -- The cursor stays left of the ghost text.
         right_gravity = true,
       })
     end
   end
   if #below > 0 then
-    api.nvim_buf_set_extmark(buf, namespace, row, col, { virt_lines = below })
+    -- At the begin of the line: the lines of others below it come after these.
+    api.nvim_buf_set_extmark(buf, namespace, row, 0, { virt_lines = below, priority = PRIORITY })
   end
 end
 

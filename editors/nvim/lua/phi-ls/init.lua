@@ -1,6 +1,9 @@
 -- phi-ls: inline completion from a model on your own machine. The public functions; see :help phi-ls.
 
 local client = require('phi-ls.client')
+local documents = require('phi-ls.documents')
+local keymaps = require('phi-ls.keymaps')
+local switch = require('phi-ls.switch')
 
 local M = {}
 
@@ -8,84 +11,114 @@ local api = vim.api
 
 ---@type phi-ls.Config?
 M.config = nil
-local enabled = true
 
 --- What shows ghost text: one of two modules with the same functions.
 local function ui()
   return require('phi-ls.' .. M.config.ui)
 end
 
+---@param server vim.lsp.Client
 ---@param buf integer
-local function watch(buf)
-  local server = client.get()
-  if enabled and server then
+local function watch(server, buf)
+  if switch.on then
     local group = api.nvim_create_augroup('phi-ls.buffer.' .. buf, {})
+    keymaps.lay('attached', buf)
     ui().attach(server, buf, group)
   end
 end
 
+---@param server vim.lsp.Client
 ---@param buf integer
-local function unwatch(buf)
+local function unwatch(server, buf)
   api.nvim_create_augroup('phi-ls.buffer.' .. buf, {})
-  local server = client.get()
-  if server then
-    ui().detach(server, buf)
-  end
+  keymaps.lift('attached', buf)
+  ui().detach(server, buf)
+end
+
+--- Runs `act` with the server and a buffer whenever `event` is about one of ours.
+---@param event 'LspAttach'|'LspDetach'
+---@param act fun(server: vim.lsp.Client, buf: integer)
+local function on(event, act)
+  api.nvim_create_autocmd(event, {
+    group = 'phi-ls',
+    callback = function(args)
+      local server = vim.lsp.get_client_by_id(args.data.client_id)
+      if server and server.name == 'phi-ls' then
+        act(server, args.buf)
+      end
+    end,
+  })
 end
 
 ---@param options table? see :help phi-ls-setup
 function M.setup(options)
   M.config = require('phi-ls.config').resolve(options)
-  local group = api.nvim_create_augroup('phi-ls', {})
-  local function is_ours(event)
-    local attached = vim.lsp.get_client_by_id(event.data.client_id)
-    return attached and attached.name == 'phi-ls'
-  end
-  api.nvim_create_autocmd('LspAttach', {
-    group = group,
-    callback = function(event)
-      if is_ours(event) then
-        watch(event.buf)
-      end
-    end,
-  })
-  api.nvim_create_autocmd('LspDetach', {
-    group = group,
-    callback = function(event)
-      if is_ours(event) then
-        unwatch(event.buf)
-      end
-    end,
-  })
-  require('phi-ls.keymaps').setup(M.config.keymaps)
+  api.nvim_create_augroup('phi-ls', {})
+  on('LspAttach', function(server, buf)
+    documents.attach(server, buf)
+    watch(server, buf)
+  end)
+  on('LspDetach', function(server, buf)
+    unwatch(server, buf)
+    documents.detach(server, buf)
+  end)
+  keymaps.setup(M.config.keymaps)
+  require('phi-ls.macro').setup()
   client.setup(M.config)
 end
 
---- Turns completions on or off, for all buffers.
----@param on boolean
-function M.enable(on)
-  enabled = on
+--- Brings the screen and the server in line with the switch.
+local function follow_switch()
+  client.send_settings()
   local server = client.get()
   for buf in pairs(server and server.attached_buffers or {}) do
-    (on and watch or unwatch)(buf)
+    (switch.on and watch or unwatch)(server, buf)
   end
+  vim.cmd.redrawstatus({ bang = true })
 end
 
+--- Turns completions on or off: everywhere, in one buffer, or for a filetype. Where they are off, nothing is computed.
+---@param on boolean
+---@param where { bufnr: integer?, filetype: string? }?
+function M.enable(on, where)
+  where = where or {}
+  if where.bufnr then
+    switch.set_buffer(on, where.bufnr == 0 and api.nvim_get_current_buf() or where.bufnr)
+  elseif where.filetype then
+    switch.set_filetype(on, where.filetype)
+  else
+    switch.set(on)
+    return follow_switch()
+  end
+  client.attach_all()
+  vim.cmd.redrawstatus({ bang = true })
+end
+
+--- Turns completions off everywhere, for a time.
+---@param minutes number
+function M.snooze(minutes)
+  switch.snooze(minutes, function()
+    M.enable(true)
+  end)
+  follow_switch()
+end
+
+--- Whether completions are on in the current buffer.
 ---@return boolean
 function M.is_enabled()
-  return enabled
+  return switch.reason(api.nvim_get_current_buf()) == nil
 end
 
 --- Whether ghost text is shown at the cursor.
 ---@return boolean
 function M.visible()
-  return M.config ~= nil and enabled and ui().visible()
+  return M.config ~= nil and switch.on and ui().visible()
 end
 
 --- Whether the server looks after the current buffer.
 ---@return boolean
 function M.attached()
-  return enabled and #vim.lsp.get_clients({ name = 'phi-ls', bufnr = 0 }) > 0
+  return switch.on and #vim.lsp.get_clients({ name = 'phi-ls', bufnr = 0 }) > 0
 end
 
 --- Puts the whole completion into the buffer; false if there is none.
@@ -121,18 +154,22 @@ function M.prev()
   ui().cycle(-1)
 end
 
---- One short text for a status line; empty where phi-ls does not run.
+--- One short text for a status line, about the current buffer; empty where phi-ls does not run.
 ---@return string
 function M.statusline()
+  local buf = api.nvim_get_current_buf()
   local state = client.status.state
+  local reason = switch.reason(buf)
   if state == 'stopped' then
     return ''
-  elseif not enabled then
-    return 'phi-ls off'
-  elseif state == 'ready' then
-    return 'phi-ls'
+  elseif reason then
+    return 'phi-ls ' .. reason
   elseif state == 'error' then
     return 'phi-ls error'
+  elseif client.refusal(buf) then
+    return 'phi-ls: ' .. client.refusal(buf)
+  elseif state == 'ready' then
+    return 'phi-ls'
   elseif client.status.fraction then
     return ('phi-ls %s %d%%'):format(state, math.floor(100 * client.status.fraction))
   end

@@ -1,63 +1,141 @@
--- Insert-mode keys. A key acts on ghost text where there is some, and does what it did before otherwise.
+-- Insert-mode keys. They are laid over a buffer while they have something to do and taken off after it, so that what a
+-- key does at all other times is its own: nothing of another mapping is read, kept or imitated, whatever kind it is
+-- and whenever it was made. Only a buffer-local mapping under one of ours has to be put back.
 
 local M = {}
 
---- What `lhs` did before: the mapping it had, else itself.
----@param lhs string
----@param previous table what maparg() said of it
----@return string keys
-local function fall_back(lhs, previous)
-  if previous.callback then
-    local keys = previous.callback()
-    return previous.expr == 1 and keys or ''
-  elseif not previous.rhs then
-    return lhs
-  elseif previous.expr == 1 then
-    return vim.api.nvim_eval(previous.rhs)
-  elseif previous.noremap == 1 then
-    return previous.rhs
-  end
-  -- A mapping to other mappings: an expression's result is not mapped again, fed keys are.
-  vim.api.nvim_feedkeys(vim.keycode(previous.rhs), 'im', false)
-  return ''
-end
+local api = vim.api
+
+---@class phi-ls.Key
+---@field lhs string
+---@field desc string
+---@field active fun(): boolean
+---@field run fun()
+
+-- 'ghost': there while ghost text is shown. 'attached': there while the server looks after the buffer.
+---@alias phi-ls.Layer 'ghost'|'attached'
+local keys = { ghost = {}, attached = {} } ---@type table<phi-ls.Layer, phi-ls.Key[]>
+
+-- The buffer-local mappings under ours (false: none), by layer, buffer and left-hand side.
+local under = { ghost = {}, attached = {} } ---@type table<phi-ls.Layer, table<integer, table<string, table|false>>>
 
 ---@param lhs string
----@param desc string
----@param active fun(): boolean
----@param call string Lua to run where `active`
-local function map(lhs, desc, active, call)
-  local previous = vim.fn.maparg(lhs, 'i', false, true)
-  if previous.desc == desc then
-    -- setup() was called again.
+---@return table? mapping the one of the current buffer, in the form mapset() takes
+local function own_mapping(lhs)
+  local mapping = vim.fn.maparg(lhs, 'i', false, true)
+  return mapping.buffer == 1 and mapping or nil
+end
+
+--- Takes `key` off the current buffer, unless another plugin has put its own mapping there since.
+---@param key phi-ls.Key
+---@param earlier table|false|nil
+local function take_off(key, earlier)
+  local mapping = own_mapping(key.lhs)
+  if not mapping or mapping.desc ~= key.desc then
+    return
+  elseif earlier then
+    vim.fn.mapset('i', false, earlier)
+  else
+    vim.keymap.del('i', key.lhs, { buffer = 0 })
+  end
+end
+
+--- Presses the key of another: what is below ours now.
+---@param key phi-ls.Key
+local function press_under(key)
+  -- A plugin may have kept our mapping and put it back: it must not find itself.
+  local mode = vim.fn.maparg(key.lhs, 'i', false, true).desc == key.desc and 'in' or 'im'
+  api.nvim_feedkeys(vim.keycode(key.lhs), mode, false)
+end
+
+---@param key phi-ls.Key
+---@param layer phi-ls.Layer
+local function put_on(key, layer)
+  vim.keymap.set('i', key.lhs, function()
+    if key.active() then
+      return key.run()
+    end
+    -- Keys typed faster than the editor looks at the text: the ghost text is no longer true.
+    local buf = api.nvim_get_current_buf()
+    M.lift(layer, buf)
+    take_off(key, nil)
+    press_under(key)
+  end, { buffer = 0, nowait = true, desc = key.desc })
+end
+
+---@param buf integer
+---@param body fun()
+local function in_buffer(buf, body)
+  if buf == api.nvim_get_current_buf() then
+    body()
+  elseif api.nvim_buf_is_loaded(buf) then
+    api.nvim_buf_call(buf, body)
+  end
+end
+
+---@param layer phi-ls.Layer
+---@param buf integer
+function M.lay(layer, buf)
+  if under[layer][buf] then
     return
   end
-  vim.keymap.set('i', lhs, function()
-    -- <Cmd>, not a scheduled call: keys typed right after are then handled after it.
-    return active() and ('<Cmd>lua %s<CR>'):format(call) or fall_back(lhs, previous)
-  end, { expr = true, replace_keycodes = true, desc = desc })
+  local found = {}
+  under[layer][buf] = found
+  in_buffer(buf, function()
+    for _, key in ipairs(keys[layer]) do
+      local mapping = own_mapping(key.lhs)
+      found[key.lhs] = mapping and mapping.desc ~= key.desc and mapping or false
+      put_on(key, layer)
+    end
+  end)
+end
+
+---@param layer phi-ls.Layer
+---@param buf integer
+function M.lift(layer, buf)
+  local found = under[layer][buf]
+  if not found then
+    return
+  end
+  under[layer][buf] = nil
+  in_buffer(buf, function()
+    for _, key in ipairs(keys[layer]) do
+      take_off(key, found[key.lhs])
+    end
+  end)
+end
+
+--- The keys that put text into the buffer, as a macro records them.
+---@return string[]
+function M.accepting()
+  return vim.tbl_map(function(key)
+    return vim.keycode(key.lhs)
+  end, keys.ghost)
 end
 
 ---@param keymaps table<string, string|false>
 function M.setup(keymaps)
-  local function visible()
-    return require('phi-ls').visible()
-  end
-  local function always()
-    return require('phi-ls').attached()
-  end
-  local actions = {
-    accept = { 'phi-ls: accept the completion', visible, "require('phi-ls').accept()" },
-    accept_word = { 'phi-ls: accept the next word', visible, "require('phi-ls').accept_word()" },
-    accept_line = { 'phi-ls: accept the next line', visible, "require('phi-ls').accept_line()" },
-    dismiss = { 'phi-ls: dismiss the completion', visible, "require('phi-ls').dismiss()" },
-    next = { 'phi-ls: next alternative', visible, "require('phi-ls').next()" },
-    prev = { 'phi-ls: previous alternative', visible, "require('phi-ls').prev()" },
-    trigger = { 'phi-ls: ask for a completion', always, "require('phi-ls').trigger()" },
+  local phi_ls = require('phi-ls')
+  local layers = {
+    { 'ghost', 'accept', 'accept the completion', phi_ls.accept },
+    { 'ghost', 'accept_word', 'accept the next word', phi_ls.accept_word },
+    { 'ghost', 'accept_line', 'accept the next line', phi_ls.accept_line },
+    { 'ghost', 'dismiss', 'dismiss the completion', phi_ls.dismiss },
+    { 'ghost', 'next', 'next alternative', phi_ls.next },
+    { 'ghost', 'prev', 'previous alternative', phi_ls.prev },
+    { 'attached', 'trigger', 'ask for a completion', phi_ls.trigger },
   }
-  for action, lhs in pairs(keymaps) do
-    if lhs then
-      map(lhs, unpack(actions[action]))
+  local active = { ghost = phi_ls.visible, attached = phi_ls.attached }
+  for layer, buffers in pairs(under) do
+    for buf in pairs(buffers) do
+      M.lift(layer, buf)
+    end
+    keys[layer] = {}
+  end
+  for _, row in ipairs(layers) do
+    local layer, action, desc, run = unpack(row)
+    if keymaps[action] then
+      table.insert(keys[layer], { lhs = keymaps[action], desc = 'phi-ls: ' .. desc, active = active[layer], run = run })
     end
   end
 end

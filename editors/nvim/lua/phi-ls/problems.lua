@@ -1,6 +1,8 @@
 -- Problems of the lines an action is asked for. Neovim tells a server only of the problems that server has reported;
 -- phi-ls reports none and explains those of all the others.
 
+local documents = require('phi-ls.documents')
+
 local M = {}
 
 local api = vim.api
@@ -61,7 +63,7 @@ function M.attach(client)
   ---@diagnostic disable-next-line: duplicate-set-field
   client.request = function(self, method, params, handler, buf)
     if method == 'textDocument/codeAction' then
-      params = with_problems(params, vim.uri_to_bufnr(params.textDocument.uri), self.offset_encoding)
+      params = with_problems(params, documents.buffer(params.textDocument.uri, buf), self.offset_encoding)
     end
     return request(self, method, params, handler, buf)
   end

@@ -91,6 +91,10 @@ function M.rest(candidate, typed, after, after_now)
   else
     return nil
   end
+  if text == replaced then
+    -- Nothing would be seen of it.
+    return nil
+  end
   return { text = text, replaced = replaced, command = candidate.command }
 end
 
@@ -123,6 +127,34 @@ function M.align(text, replaced)
   return places_from_the_end(text:match('^[^\n]*'), replaced) or places_from_the_end(text, replaced)
 end
 
+--- The first `length` bytes of `text` in pieces: what comes before, between and after the characters of `replaced` that
+--- they bring back. nil if `text` does not bring all of it back.
+---@param text string
+---@param replaced string
+---@param length integer
+---@return { offset: integer, piece: string }[]? pieces with their places in `replaced`
+function M.pieces(text, replaced, length)
+  local places = M.align(text, replaced)
+  if not places then
+    return nil
+  end
+  local pieces = {}
+  local offset, from = 0, 1
+  for _, character in ipairs(vim.fn.split(replaced, '\\zs')) do
+    local place = places[offset + 1]
+    local last = place + #character - 1
+    if last > length then
+      break
+    elseif text:sub(place, last) ~= character then
+      return nil
+    end
+    pieces[#pieces + 1] = { offset = offset, piece = text:sub(from, place - 1) }
+    offset, from = offset + #character, last + 1
+  end
+  pieces[#pieces + 1] = { offset = offset, piece = text:sub(from, length) }
+  return pieces
+end
+
 --- The first part of `text` that one key accepts.
 ---@param text string
 ---@param unit 'all'|'word'|'line'
@@ -137,23 +169,52 @@ function M.first(text, unit)
   return text
 end
 
+--- The widths of the tabs of a line, the last one for all that follow.
+---@param tabstop integer
+---@param vartabstop string the option: widths with commas between, or nothing
+---@return integer[]
+function M.tab_widths(tabstop, vartabstop)
+  local widths = {}
+  for width in vartabstop:gmatch('%d+') do
+    widths[#widths + 1] = tonumber(width)
+  end
+  return #widths > 0 and widths or { tabstop }
+end
+
+---@param column integer display column of a tab
+---@param widths integer[]
+---@return integer cells it takes
+local function tab_cells(column, widths)
+  local stop = 0
+  for _, width in ipairs(widths) do
+    stop = stop + width
+    if stop > column then
+      return stop - column
+    end
+  end
+  local last = widths[#widths]
+  return last - (column - stop) % last
+end
+
 --- Tabs as blanks, for virtual text (which does not expand them).
 ---@param text string one line
 ---@param column integer display column it starts at
----@param tabstop integer
----@return string
-function M.expand_tabs(text, column, tabstop)
+---@param widths integer[] of the tabs
+---@return string expanded
+---@return integer column display column it ends at
+function M.expand_tabs(text, column, widths)
   local out = {}
   for chunk, tab in text:gmatch('([^\t]*)(\t?)') do
     out[#out + 1] = chunk
-    column = column + vim.fn.strdisplaywidth(chunk, column)
+    -- Not strdisplaywidth(): that one counts what a window puts in where it wraps the line.
+    column = column + vim.fn.strwidth(chunk)
     if tab ~= '' then
-      local width = tabstop - column % tabstop
-      out[#out + 1] = (' '):rep(width)
-      column = column + width
+      local cells = tab_cells(column, widths)
+      out[#out + 1] = (' '):rep(cells)
+      column = column + cells
     end
   end
-  return table.concat(out)
+  return table.concat(out), column
 end
 
 return M

@@ -1,0 +1,72 @@
+-- Where completions are on: everywhere or nowhere, by filetype, by buffer.
+
+local M = {}
+
+local api = vim.api
+
+-- The switch for everything.
+M.on = true
+---@type integer? when `on` comes back by itself, in seconds since 1970
+M.snoozed_until = nil
+local timer ---@type uv.uv_timer_t?
+local filetypes = {} ---@type table<string, boolean>
+
+--- Whether `buf` is one phi-ls works in; the switch for everything left aside.
+---@param buf integer
+---@return boolean
+function M.is_on_for(buf)
+  local own = vim.b[buf].phi_ls_enabled
+  if own ~= nil then
+    return own ~= false and own ~= 0
+  end
+  return filetypes[vim.bo[buf].filetype] ~= false
+end
+
+---@param on boolean
+---@param filetype string
+function M.set_filetype(on, filetype)
+  filetypes[filetype] = on
+end
+
+---@param on boolean
+---@param buf integer
+function M.set_buffer(on, buf)
+  vim.b[buf].phi_ls_enabled = on
+end
+
+---@param on boolean
+function M.set(on)
+  M.on = on
+  M.snoozed_until = nil
+  if timer then
+    timer:close()
+    timer = nil
+  end
+end
+
+--- Off, for a time.
+---@param minutes number
+---@param wake fun()
+function M.snooze(minutes, wake)
+  M.set(false)
+  M.snoozed_until = os.time() + math.floor(minutes * 60)
+  timer = vim.defer_fn(function()
+    timer = nil
+    wake()
+  end, math.floor(minutes * 60000))
+end
+
+--- What a person reads about `buf`; nil where completions are on.
+---@param buf integer
+---@return string?
+function M.reason(buf)
+  if M.snoozed_until then
+    return 'off until ' .. os.date('%H:%M', M.snoozed_until)
+  elseif not M.on then
+    return 'off'
+  elseif api.nvim_buf_is_valid(buf) and not M.is_on_for(buf) then
+    return vim.b[buf].phi_ls_enabled ~= nil and 'off in this buffer' or ('off for %s'):format(vim.bo[buf].filetype)
+  end
+end
+
+return M
