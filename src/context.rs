@@ -5,6 +5,7 @@
 //! and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded comes in that way.
 
 mod callers;
+mod cells;
 mod completion;
 mod declared;
 mod definitions;
@@ -15,8 +16,10 @@ mod outline;
 mod surroundings;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use callers::Caller;
+pub use cells::{Cell, OtherCells};
 pub use completion::{Anchor, CompletionContext, Limits, completion_context};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
@@ -38,6 +41,8 @@ pub struct Snapshot {
     pub language_id: String,
     /// Path shown to the model, relative to the workspace where there is one.
     pub path: Option<PathBuf>,
+    /// What stands around it if it is the cell of a notebook.
+    pub cells: Arc<OtherCells>,
 }
 
 impl Snapshot {

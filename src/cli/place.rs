@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
@@ -58,7 +59,15 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
-    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(shown_path(path)) })
+    Ok(Snapshot {
+        text,
+        version: 0,
+        parsed,
+        language,
+        language_id,
+        path: Some(shown_path(path)),
+        cells: Arc::default(),
+    })
 }
 
 /// The path as the model sees it: relative to the repository's root, as an editor's workspace has it; else the file's name.

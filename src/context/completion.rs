@@ -5,8 +5,10 @@
 //! while the prefix grows, and both move only when they must.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Snapshot;
+use super::cells::OtherCells;
 use super::outline::{imports_outside, outline_outside};
 use crate::text::{Rope, floor_char_boundary, line_content};
 
@@ -62,8 +64,12 @@ pub struct CompletionContext {
     pub imports: String,
     /// Signatures of the items around the cursor and of their neighbours, where neither prefix nor suffix shows them.
     pub outline: String,
+    /// The cells of a notebook right before the document, with a blank line behind each.
+    pub cells_before: String,
     /// Lines after the cursor's line, as they were when the window was placed.
     pub suffix: String,
+    /// The cells of a notebook right after the suffix, with a blank line before each.
+    pub cells_after: String,
     /// Exactly the text from `prefix_start` to the cursor.
     pub prefix: String,
     /// Byte offset of the prefix in the document.
@@ -86,6 +92,9 @@ struct Frozen {
     imports: String,
     outline: String,
     suffix: String,
+    cells: Arc<OtherCells>,
+    cells_before: String,
+    cells_after: String,
     /// The first bytes of the window: how it is found again after edits above it.
     head: String,
     /// Largest prefix before the window has to move.
@@ -140,7 +149,9 @@ pub fn completion_context(
         line_comment: snapshot.line_comment(),
         imports: frozen.imports.clone(),
         outline: frozen.outline.clone(),
+        cells_before: frozen.cells_before.clone(),
         suffix: frozen.suffix.clone(),
+        cells_after: frozen.cells_after.clone(),
         prefix: snapshot.text.byte_slice(frozen.prefix_start..offset).to_string(),
         prefix_start: frozen.prefix_start,
     };
@@ -157,15 +168,22 @@ impl Frozen {
         let least_prefix = limits.total_bytes - limits.suffix() - limits.imports() - limits.outline();
         let prefix_start = place_prefix(snapshot, offset, least_prefix);
         let shown = prefix_start..suffix_end;
-        let (imports, outline) = match &snapshot.parsed {
+        let cells = Arc::clone(&snapshot.cells);
+        // What the prefix leaves of its room, less what it grows by.
+        let room = if prefix_start == 0 { least_prefix * 4 / 5 - offset } else { 0 };
+        let (cells_before, mut imports) = cells.text_before(room, limits.imports());
+        let (own_imports, outline) = match &snapshot.parsed {
             Some(parsed) => (
-                imports_outside(parsed, &shown, limits.imports()),
+                imports_outside(parsed, &shown, limits.imports() - imports.len()),
                 outline_outside(parsed, offset, &shown, limits.outline()),
             ),
             None => Default::default(),
         };
+        imports.push_str(&own_imports);
         let suffix = text.byte_slice(suffix_start..suffix_end).to_string();
-        let others = suffix.len() + imports.len() + outline.len();
+        let is_whole = suffix_end == text.len_bytes();
+        let cells_after = if is_whole { cells.text_after(limits.suffix() - suffix.len()) } else { String::new() };
+        let others = suffix.len() + imports.len() + outline.len() + cells_before.len() + cells_after.len();
         let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
         Self {
             limits,
@@ -175,7 +193,10 @@ impl Frozen {
             imports,
             outline,
             suffix,
-            max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix),
+            max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix - cells_before.len()),
+            cells,
+            cells_before,
+            cells_after,
             prefix_start,
             suffix_start,
             text_len: text.len_bytes(),
@@ -185,7 +206,7 @@ impl Frozen {
     /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
     fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
         let same_document = self.path == snapshot.shown_path() && self.language == snapshot.fence_name();
-        if self.limits != limits || !same_document {
+        if self.limits != limits || !same_document || !OtherCells::is_same(&self.cells, &snapshot.cells) {
             return None;
         }
         let text = &snapshot.text;
@@ -252,7 +273,7 @@ fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize 
 }
 
 /// Start of the line after the one `offset` is on; the text's end after the last.
-fn next_line_start(text: &Rope, offset: usize) -> usize {
+pub(super) fn next_line_start(text: &Rope, offset: usize) -> usize {
     let line = text.byte_to_line(offset) + 1;
     if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
 }

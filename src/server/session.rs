@@ -14,6 +14,7 @@ mod engine_slot;
 mod event;
 mod indexing;
 mod next;
+mod notebooks;
 mod offers;
 mod planning;
 mod recall;
@@ -44,6 +45,8 @@ use documents::Document;
 use engine_slot::Wiring;
 pub(super) use event::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
 use indexing::Indexer;
+pub(super) use notebooks::NotebookEvent;
+use notebooks::Notebooks;
 use resident::Resident;
 
 /// Numbers documents, jobs and completions.
@@ -72,6 +75,7 @@ pub(super) struct Session {
     settings: Settings,
     exclude: ExcludeMatcher,
     documents: HashMap<lsp::Uri, Document>,
+    notebooks: Notebooks,
     resident: Resident,
     assistant: Assistant,
     /// Closed while a completion is pending.
@@ -114,6 +118,7 @@ impl Session {
             settings: Settings::default(),
             exclude: ExcludeMatcher::default(),
             documents: HashMap::new(),
+            notebooks: Notebooks::default(),
             resident: Resident::new(wiring.clone()),
             assistant: Assistant::new(wiring, options.minute),
             gate,
@@ -173,6 +178,8 @@ impl Session {
             Event::Open(item) => self.open(item),
             Event::Change(params) => self.change(params),
             Event::Close(uri) => self.close(&uri),
+            Event::Notebook(event) => self.notebook(event),
+            Event::SetCompletions(params) => self.set_completions(&params),
             Event::FilesChanged(uris) => self.files_changed(&uris),
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),

@@ -19,6 +19,7 @@ mod hub;
 mod inline_completion;
 mod lifecycle;
 mod model;
+mod notebooks;
 mod parity;
 mod prompts;
 mod pull;

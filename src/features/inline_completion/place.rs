@@ -96,7 +96,10 @@ fn with_content(lines: Vec<String>) -> Vec<String> {
 }
 
 fn is_text_language(language_id: &str) -> bool {
-    matches!(language_id, "markdown" | "plaintext" | "latex" | "tex" | "restructuredtext" | "asciidoc" | "git-commit")
+    matches!(
+        language_id,
+        "markdown" | "plaintext" | "latex" | "tex" | "restructuredtext" | "asciidoc" | "git-commit" | "scminput"
+    )
 }
 
 fn is_comment(line_prefix: &str, line_comment: Option<&str>) -> bool {

@@ -1,6 +1,7 @@
 //! Open documents: text, syntax tree and what is known and running for each.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -13,6 +14,7 @@ use crate::config::{Enabled, ExcludeMatcher, exclude};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
+use crate::lsp::switch::SetCompletionsParams;
 use crate::syntax::{Language, Parsed};
 use crate::text::{Edit, PositionEncoding, Rope, apply_edit};
 
@@ -29,6 +31,8 @@ pub(super) struct Document {
     pub file: Option<PathBuf>,
     /// Looks like a secret or is ignored: nothing of it enters a prompt.
     pub excluded: bool,
+    /// The person has turned completions off in it.
+    pub off: bool,
     /// Where its prompts begin, so that one edit does not move them.
     pub anchor: Anchor,
     pub recall: Recall,
@@ -56,12 +60,14 @@ impl Document {
             (Some(file), None) => file.file_name().map(PathBuf::from),
             (None, _) => None,
         };
-        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path };
+        let snapshot =
+            Snapshot { text, version: item.version, parsed, language, language_id, path, cells: Arc::default() };
         let mut document = Self {
             number,
             snapshot,
             file,
             excluded: false,
+            off: false,
             anchor: Anchor::default(),
             recall: Recall::default(),
             running: None,
@@ -136,7 +142,7 @@ impl Session {
     pub(super) fn load_if_wanted(&mut self) {
         let wanted = self.documents.values().any(|document| {
             let language = self.settings.completion.language(&document.snapshot.language_id);
-            !document.excluded && language != Enabled::Off
+            !document.excluded && !document.off && language != Enabled::Off
         });
         if wanted {
             self.resident.start();
@@ -157,9 +163,24 @@ impl Session {
             if let Some(next) = document.next.take_if(|_| rejected) {
                 next.cancel.cancel();
             }
-            document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
+            if !document.off {
+                document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
+            }
         }
         document.running_after_edit(&cursors);
+        self.update_cells(&uri);
+    }
+
+    /// Turns completions in one document off or on: where they are off, nothing is computed.
+    pub(super) fn set_completions(&mut self, params: &SetCompletionsParams) {
+        let Some(document) = self.documents.get_mut(&params.uri) else {
+            return tracing::debug!(uri = params.uri.0, "completions are set for a document that is not open");
+        };
+        document.off = !params.enabled;
+        if document.off {
+            document.cancel_jobs();
+        }
+        self.load_if_wanted();
     }
 
     pub(super) fn close(&mut self, uri: &lsp::Uri) {

@@ -53,7 +53,10 @@ impl Session {
             }
             Change::NewFile { path, text } => {
                 let name = path.file_name().ok_or("the new file has no name")?;
-                let file = document.file.as_ref().ok_or("save the document first: the new file goes beside it")?;
+                let file = document.file.as_ref().ok_or(match uri.0.starts_with("untitled:") {
+                    true => "save the document first: the new file goes beside it",
+                    false => "the new file goes beside the document, which is no file on this machine",
+                })?;
                 let file = file.with_file_name(name);
                 if !(self.client.create_files && self.client.document_changes) {
                     return Err("this editor creates no files for a language server".to_owned());
