@@ -29,7 +29,7 @@ const ACTIONS = [
   [8, () => page.keyboard.press("Enter")],
   [8, () => page.keyboard.press("Backspace")],
   [2, () => page.keyboard.press("Delete")],
-  [7, (session) => accept(session)],
+  [4, (session) => accept(session)],
   [3, () => page.keyboard.press("Control+ArrowRight")],
   [2, () => page.keyboard.press("Escape")],
   [5, () => page.keyboard.press("Control+z")],
@@ -93,12 +93,16 @@ async function checkGhost(session) {
   return item;
 }
 
-/** Accepts ghost text, if there is some, and checks what that makes of the text. */
+/** Accepts ghost text, if there is some or the server has some, and checks what that makes of the text. */
 async function accept(session) {
   const { record, uri } = session;
-  const item = await checkGhost(session);
-  // Where it begins with an indent, Tab indents.
-  if (item === undefined || /^[ \t]/.test(item.insertText)) {
+  let item = await checkGhost(session);
+  if (item === undefined) {
+    await page.keyboard.press("Alt+Backslash");
+    item = await checkGhost(session);
+  }
+  // Where it begins with an indent, or something is selected, Tab indents.
+  if (item === undefined || /^[ \t]/.test(item.insertText) || (await page.$(".selected-text"))) {
     return;
   }
   const before = record.texts.get(uri);
@@ -130,7 +134,7 @@ async function press(file, seed) {
       await checkText(file, session);
     }
   }
-  assert.ok(session.accepted >= 3, `accepted ${session.accepted} times`);
+  assert.ok(session.accepted > 0, "nothing was accepted");
   await until("undo leads back to the beginning", async () => {
     for (let undo = 0; undo < 20; undo++) {
       await page.keyboard.press("Control+z");
