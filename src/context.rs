@@ -6,6 +6,7 @@
 //! comes in that way.
 
 mod callers;
+mod cells;
 mod completion;
 mod cost;
 mod declared;
@@ -17,8 +18,10 @@ mod outline;
 mod surroundings;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use callers::Caller;
+pub use cells::{Cell, OtherCells};
 pub use completion::{Anchor, CompletionContext, Limits, completion_context, longest_fence};
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
@@ -41,6 +44,8 @@ pub struct Snapshot {
     pub language_id: String,
     /// Path shown to the model, relative to the workspace where there is one.
     pub path: Option<PathBuf>,
+    /// What stands around it if it is the cell of a notebook.
+    pub cells: Arc<OtherCells>,
 }
 
 impl Snapshot {

@@ -6,6 +6,7 @@ pub mod actions;
 pub mod ask;
 pub mod from_proto;
 pub mod status;
+pub mod switch;
 pub mod to_proto;
 
 /// The command that an accepted completion runs, so that acceptance can be counted.

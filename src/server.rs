@@ -25,6 +25,7 @@ use tower_lsp_server::{LspService, Server};
 
 use crate::config::{Problem, Settings, Source};
 use crate::engine::{Generation, Loader};
+use crate::lsp::switch::SET_COMPLETIONS;
 use handlers::Backend;
 use session::{Event, Session, SessionSender};
 
@@ -106,10 +107,12 @@ pub async fn run(
     let session = Session::spawn(options, outgoing, process)?;
     let backend = Backend::new(session.clone());
     let shutdown = backend.shutdown_flag();
-    let (service, socket) = LspService::new(|client| {
+    let (service, socket) = LspService::build(|client| {
         tokio::spawn(outgoing::deliver(client, outgoing_queue));
         backend
-    });
+    })
+    .custom_method(SET_COMPLETIONS, Backend::set_completions)
+    .finish();
     let (writer, queue) = transport::unbounded_output();
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let library = Server::new(far, writer.clone(), socket).concurrency_level(CONCURRENCY).serve(service);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
@@ -59,8 +60,8 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
-    let shown = workspaces_around(path, &[]).place_of(path).shown;
-    Ok(Snapshot { text, version: 0, parsed, language, language_id, path: Some(shown) })
+    let path = Some(workspaces_around(path, &[]).place_of(path).shown);
+    Ok(Snapshot { text, version: 0, parsed, language, language_id, path, cells: Arc::default() })
 }
 
 /// The workspace around the file at `path`: what an editor would have open. The current folder, if the file is in it and

@@ -1,5 +1,7 @@
 //! `phi-ls try`: a completion and an explanation of a bundled sample, to see in a minute what this is.
 
+use std::sync::Arc;
+
 use super::ask::{stream, timing};
 use super::complete::{complete_with, options_for, start_engine};
 use super::{ModelArgs, best_installed, pull};
@@ -73,7 +75,15 @@ fn sample() -> Snapshot {
     let text = Rope::from_str(SAMPLE);
     let language = syntax::language_for("python", None);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
-    Snapshot { text, version: 0, parsed, language, language_id: "python".to_owned(), path: Some("grades.py".into()) }
+    Snapshot {
+        text,
+        version: 0,
+        parsed,
+        language,
+        language_id: "python".to_owned(),
+        path: Some("grades.py".into()),
+        cells: Arc::default(),
+    }
 }
 
 fn question() -> Question {

@@ -5,8 +5,10 @@
 //! while the prefix grows, and both move only when they must.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Snapshot;
+use super::cells::OtherCells;
 use super::cost::{cost, end_within, start_within};
 use super::outline::{imports_outside, outline_outside};
 use crate::text::{Rope, floor_char_boundary, line_content};
@@ -63,8 +65,12 @@ pub struct CompletionContext {
     pub imports: String,
     /// Signatures of the items around the cursor and of their neighbours, where neither prefix nor suffix shows them.
     pub outline: String,
+    /// The cells of a notebook right before the document, with a blank line behind each.
+    pub cells_before: String,
     /// Lines after the cursor's line, as they were when the window was placed.
     pub suffix: String,
+    /// The cells of a notebook right after the suffix, with a blank line before each.
+    pub cells_after: String,
     /// Exactly the text from `prefix_start` to the cursor.
     pub prefix: String,
     /// Byte offset of the prefix in the document.
@@ -91,6 +97,9 @@ struct Frozen {
     suffix: String,
     /// It only grows, so that the prompt's fence changes once at most while somebody writes fenced code.
     longest_fence: usize,
+    cells: Arc<OtherCells>,
+    cells_before: String,
+    cells_after: String,
     /// The first bytes of the window: how it is found again after edits above it.
     head: String,
     /// What the prefix may cost before the window has to move.
@@ -147,7 +156,9 @@ pub fn completion_context(
         line_comment: snapshot.line_comment(),
         imports: frozen.imports.clone(),
         outline: frozen.outline.clone(),
+        cells_before: frozen.cells_before.clone(),
         suffix: frozen.suffix.clone(),
+        cells_after: frozen.cells_after.clone(),
         prefix,
         prefix_start: frozen.prefix_start,
         longest_fence: frozen.longest_fence,
@@ -165,15 +176,24 @@ impl Frozen {
         let least_prefix = limits.total_bytes - limits.suffix() - limits.imports() - limits.outline();
         let prefix_start = place_prefix(snapshot, offset, least_prefix);
         let shown = prefix_start..suffix_end;
-        let (imports, outline) = match &snapshot.parsed {
+        let cells = Arc::clone(&snapshot.cells);
+        // What the prefix leaves of its room, less what it grows by.
+        let room = if prefix_start == 0 { (least_prefix * 4 / 5).saturating_sub(offset) } else { 0 };
+        let (cells_before, mut imports) = cells.text_before(room, limits.imports());
+        let (own_imports, outline) = match &snapshot.parsed {
             Some(parsed) => (
-                imports_outside(parsed, &shown, limits.imports()),
+                imports_outside(parsed, &shown, limits.imports().saturating_sub(imports.len())),
                 outline_outside(parsed, offset, &shown, limits.outline()),
             ),
             None => Default::default(),
         };
+        imports.push_str(&own_imports);
         let suffix = text.byte_slice(suffix_start..suffix_end).to_string();
-        let others = cost(&suffix) + cost(&imports) + cost(&outline);
+        let is_whole = suffix_end == text.len_bytes();
+        let room_after = limits.suffix().saturating_sub(cost(&suffix));
+        let cells_after = if is_whole { cells.text_after(room_after) } else { String::new() };
+        let others =
+            [&suffix, &imports, &outline, &cells_before, &cells_after].map(|part| cost(part)).iter().sum::<usize>();
         let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
         Self {
             limits,
@@ -184,7 +204,10 @@ impl Frozen {
             outline,
             longest_fence: longest_fence(&suffix),
             suffix,
-            max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix),
+            max_prefix: limits.total_bytes.saturating_sub(others).max(least_prefix.saturating_sub(cells_before.len())),
+            cells,
+            cells_before,
+            cells_after,
             prefix_start,
             suffix_start,
             text_len: text.len_bytes(),
@@ -194,7 +217,7 @@ impl Frozen {
     /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
     fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
         let same_document = self.path == snapshot.shown_path() && self.language == snapshot.fence_name();
-        if self.limits != limits || !same_document {
+        if self.limits != limits || !same_document || !OtherCells::is_same(&self.cells, &snapshot.cells) {
             return None;
         }
         let text = &snapshot.text;
@@ -267,7 +290,7 @@ fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize 
 }
 
 /// Start of the line after the one `offset` is on; the text's end after the last.
-fn next_line_start(text: &Rope, offset: usize) -> usize {
+pub(super) fn next_line_start(text: &Rope, offset: usize) -> usize {
     let line = text.byte_to_line(offset) + 1;
     if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
 }

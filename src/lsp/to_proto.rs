@@ -38,6 +38,11 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             save: Some(true.into()),
             ..lsp::TextDocumentSyncOptions::default()
         })),
+        // Every cell: a cell's language says which others go with it.
+        notebook_document_sync: Some(lsp::NotebookDocumentSync::Options(lsp::NotebookDocumentSyncOptions {
+            notebook_selector: vec![lsp::NotebookDocumentFilterWithNotebook::new("*".into(), None).into()],
+            save: None,
+        })),
         inline_completion_provider: Some(true.into()),
         completion_provider,
         code_action_provider: Some(lsp::CodeActionProvider::CodeActionOptions(lsp::CodeActionOptions {

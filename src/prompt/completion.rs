@@ -43,10 +43,14 @@ fn infill(context: &CompletionContext) -> Prompt {
     if !context.outline.is_empty() {
         question.push_str(&format!("It also declares:\n{}\n", block(language, &context.outline)));
     }
-    if context.suffix.trim().is_empty() {
+    let ending = match context.suffix.trim().is_empty() {
+        true => context.cells_after.trim_start().to_owned(),
+        false => format!("{}{}", context.suffix.trim_end(), context.cells_after),
+    };
+    if ending.is_empty() {
         question.push_str("Write the code of this file in one code block.");
     } else {
-        question.push_str(&format!("It ends with this code:\n{}\n", block(language, &context.suffix)));
+        question.push_str(&format!("It ends with this code:\n{}\n", block(language, &ending)));
         question.push_str("Write the code that comes before this ending, up to it, in one code block.");
     }
     Prompt {
@@ -54,7 +58,7 @@ fn infill(context: &CompletionContext) -> Prompt {
             Turn { role: Role::System, text: INSTRUCTIONS.to_string() },
             Turn { role: Role::User, text: question },
         ],
-        prefill: format!("{}{language}\n{}", completion_fence(context), context.prefix),
+        prefill: format!("{}{language}\n{}{}", completion_fence(context), context.cells_before, context.prefix),
     }
 }
 
@@ -68,5 +72,5 @@ fn plain(context: &CompletionContext) -> String {
         text.push_str(&context.imports);
         text.push('\n');
     }
-    text + &context.prefix
+    text + &context.cells_before + &context.prefix
 }

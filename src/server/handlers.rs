@@ -13,10 +13,11 @@ use tower_lsp_server::LanguageServer;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::session::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
+use super::session::{Answer, CommandRequest, CompletionRequest, Event, NotebookEvent, SessionSender};
 use crate::engine::CancelFlag;
 use crate::features::inline_completion::Trigger;
 use crate::lsp::from_proto;
+use crate::lsp::switch::SetCompletionsParams;
 
 /// The protocol library's view of the server.
 pub(super) struct Backend {
@@ -60,6 +61,11 @@ impl Backend {
 
     pub(super) fn shutdown_flag(&self) -> ShutdownFlag {
         self.shutdown.clone()
+    }
+
+    /// Handles `phi-ls/setCompletions`.
+    pub(super) async fn set_completions(&self, params: SetCompletionsParams) {
+        self.session.send(Event::SetCompletions(params));
     }
 
     /// Hands a completion request to the session and waits for its answer; `None` if the session failed at it.
@@ -130,6 +136,30 @@ impl LanguageServer for Backend {
 
     async fn did_close(&self, params: lsp::DidCloseTextDocumentParams) {
         self.session.send(Event::Close(params.text_document.uri));
+    }
+
+    async fn notebook_did_open(&self, params: lsp::DidOpenNotebookDocumentParams) {
+        params.cell_text_documents.into_iter().for_each(|cell| self.session.send(Event::Open(cell)));
+        self.session.send(Event::Notebook(NotebookEvent::Open(params.notebook_document)));
+    }
+
+    async fn notebook_did_change(&self, params: lsp::DidChangeNotebookDocumentParams) {
+        let Some(cells) = params.change.cells else { return };
+        if let Some(structure) = cells.structure {
+            structure.did_close.into_iter().flatten().for_each(|cell| self.session.send(Event::Close(cell.uri)));
+            structure.did_open.into_iter().flatten().for_each(|cell| self.session.send(Event::Open(cell)));
+            let (notebook, change) = (params.notebook_document.uri, structure.array);
+            self.session.send(Event::Notebook(NotebookEvent::Rearrange { notebook, change }));
+        }
+        for cell in cells.text_content.into_iter().flatten() {
+            let change = lsp::DidChangeTextDocumentParams::new(cell.document, cell.changes);
+            self.session.send(Event::Change(change));
+        }
+    }
+
+    async fn notebook_did_close(&self, params: lsp::DidCloseNotebookDocumentParams) {
+        params.cell_text_documents.into_iter().for_each(|cell| self.session.send(Event::Close(cell.uri)));
+        self.session.send(Event::Notebook(NotebookEvent::Close(params.notebook_document.uri)));
     }
 
     async fn did_change_configuration(&self, params: lsp::DidChangeConfigurationParams) {

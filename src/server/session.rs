@@ -15,6 +15,7 @@ mod engine_slot;
 mod event;
 mod indexing;
 mod next;
+mod notebooks;
 mod offers;
 mod planning;
 mod recall;
@@ -48,6 +49,8 @@ use engine_slot::Wiring;
 pub(super) use event::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
 use indexing::Indexer;
 use next::ShownInVain;
+pub(super) use notebooks::NotebookEvent;
+use notebooks::Notebooks;
 use resident::Resident;
 
 /// Numbers documents, jobs and completions.
@@ -75,6 +78,7 @@ pub(super) struct Session {
     configuration: Configuration,
     settings: Settings,
     documents: HashMap<lsp::Uri, Document>,
+    notebooks: Notebooks,
     resident: Resident,
     assistant: Assistant,
     /// Closed while a completion is pending.
@@ -122,6 +126,7 @@ impl Session {
             configuration,
             settings: Settings::default(),
             documents: HashMap::new(),
+            notebooks: Notebooks::default(),
             resident: Resident::new(wiring.clone()),
             assistant: Assistant::new(wiring),
             gate,
@@ -183,6 +188,8 @@ impl Session {
             Event::Open(item) => self.open(item),
             Event::Change(params) => self.change(params),
             Event::Close(uri) => self.close(&uri),
+            Event::Notebook(event) => self.notebook(event),
+            Event::SetCompletions(params) => self.set_completions(&params),
             Event::FilesChanged(uris) => self.files_changed(&uris),
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),

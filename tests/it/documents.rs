@@ -128,6 +128,32 @@ fn texts_that_are_no_files_or_of_no_known_language_are_completed() {
 }
 
 #[test]
+fn where_completions_are_off_nothing_is_computed() {
+    let mut server = counting();
+    server.open(URI, "python", "a = ");
+    let set = |server: &mut TestServer, enabled: bool| {
+        server.notify("phi-ls/setCompletions", json!({"uri": URI, "enabled": enabled}));
+    };
+    set(&mut server, false);
+    assert_eq!(server.complete(0, 4), [""; 0]);
+    server.edit(2, (0, 4), (0, 4), "b");
+    // Another document's completion comes after whatever this one would have begun.
+    server.open("file:///home/user/project/other.py", "python", "ab = ");
+    let other = completion_params("file:///home/user/project/other.py", 0, 5);
+    assert_eq!(texts(&server.call("textDocument/inlineCompletion", other)), ["<5>"]);
+    set(&mut server, true);
+    assert_eq!(server.complete(0, 5), ["<5>"]);
+    // Opened again, it has them.
+    set(&mut server, false);
+    server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
+    server.open(URI, "python", "a = ");
+    assert_eq!(server.complete(0, 4), ["<4>"]);
+    set(&mut server, false);
+    server.notify("phi-ls/setCompletions", json!({"uri": "file:///unknown", "enabled": false}));
+    server.finish();
+}
+
+#[test]
 fn a_document_of_twenty_megabytes_is_no_problem() {
     let mut server = counting();
     server.open(URI, "python", &format!("{}\nlast = ", "x = 1 # filler\n".repeat((20 << 20) / 15)));

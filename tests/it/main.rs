@@ -23,6 +23,7 @@ mod large_documents;
 mod lifecycle;
 mod line_endings;
 mod model;
+mod notebooks;
 mod off;
 mod parity;
 mod places;

@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
-import { ExecuteCommandRequest, type LanguageClient, type Middleware, type StaticFeature } from "vscode-languageclient/node";
+import { ExecuteCommandRequest, type LanguageClient, type Middleware } from "vscode-languageclient/node";
 import type { PageMessage, PageState } from "./page_protocol";
 
 /** The parameters of the server's `phi-ls/answer` notification. */
@@ -27,16 +27,6 @@ export interface AnswerParams {
 
 const ASK_COMMAND = "phi-ls.ask";
 const FOLLOW_UP_COMMAND = "phi-ls.followUp";
-
-/** Tells the server that answers are shown here as they are written. */
-export const answersFeature: StaticFeature = {
-  fillClientCapabilities(capabilities) {
-    capabilities.experimental = { ...(capabilities.experimental as object | undefined), phiLs: { answers: true } };
-  },
-  initialize() {},
-  getState: () => ({ kind: "static" }),
-  clear() {},
-};
 
 /** One question and its answer. */
 interface Part {

@@ -1,5 +1,5 @@
-// The extension's life: starts the language server, restarts it on demand, hands settings on. Ghost text itself is the
-// language client's built-in inline completion.
+// The extension's life: starts the language server, restarts it on demand and when it ended, hands settings on. Ghost text
+// itself is the language client's built-in inline completion.
 
 import * as vscode from "vscode";
 import {
@@ -7,46 +7,68 @@ import {
   ErrorAction,
   LanguageClient,
   type LanguageClientOptions,
+  RevealOutputChannelOn,
   type ServerOptions,
+  type StaticFeature,
 } from "vscode-languageclient/node";
-import { AnswerPanel, type AnswerParams, answersFeature } from "./answer";
+import { AnswerPanel, type AnswerParams } from "./answer";
+import { documentSelector } from "./documents";
+import { Gate } from "./gate";
+import { showMenu } from "./menu";
 import { EditReview } from "./review";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
-import { StatusItem, type StatusParams } from "./status";
+import { type DocumentStatusParams, StatusItem, type StatusParams } from "./status";
+import { Switches } from "./switches";
 
-// A server that ends so often within a few minutes will not get better by starting it again.
-const MAX_RESTARTS = 3;
+// How long to wait before each new start of a server that ended by itself. One that ends more often within a few
+// minutes will not get better by starting it again.
+const RESTART_AFTER_MS = [500, 2000, 8000];
 const RESTART_WINDOW_MS = 3 * 60 * 1000;
 
 let client: LanguageClient | undefined;
 let log: vscode.LogOutputChannel;
+let switches: Switches;
+let gate: Gate;
 let status: StatusItem;
 let answers: AnswerPanel;
 let review: EditReview;
 let restarts = 0;
 let restarted: Promise<void> = Promise.resolve();
+/** When the server has ended by itself lately. */
+let ended: number[] = [];
+let restartTimer: NodeJS.Timeout | undefined;
+/** The settings the server has been told last. */
+let told = "";
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
-  status = new StatusItem();
+  switches = new Switches();
+  gate = new Gate(switches, () => client);
+  status = new StatusItem(switches);
   answers = new AnswerPanel(context.extensionUri, () => client);
   review = new EditReview(() => client);
   context.subscriptions.push(
     log,
+    switches,
+    gate,
     status,
     answers,
     review,
-    vscode.commands.registerCommand("phi-ls.restart", restart),
+    vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
-    vscode.commands.registerCommand("phi-ls.toggle", toggle),
+    vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
     vscode.workspace.onDidChangeConfiguration(onConfiguration),
     vscode.workspace.onDidGrantWorkspaceTrust(sendSettings),
+    // What the switches say may depend on the languages of what is open.
+    vscode.workspace.onDidOpenTextDocument(sendSettings),
+    switches.onDidChange(sendSettings),
   );
   await restart();
 }
 
 export async function deactivate(): Promise<void> {
+  clearTimeout(restartTimer);
   await stop();
 }
 
@@ -61,11 +83,14 @@ async function start(): Promise<void> {
   status.show(starting);
   const run: ServerOptions = { command, args: [] };
   client = new LanguageClient("phi-ls", "phi-ls", run, clientOptions());
-  client.registerFeature(answersFeature);
+  client.registerFeature(ownNotifications);
   client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
+  client.onNotification("phi-ls/documentStatus", (params: DocumentStatusParams) => status.showDocument(params));
   client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
   try {
     await client.start();
+    // They may have changed meanwhile.
+    sendSettings();
     if (status.shown === starting) {
       status.show({ state: "ready", message: `${command} is running` });
     }
@@ -75,43 +100,81 @@ async function start(): Promise<void> {
   }
 }
 
+/** Tells the server which of its own notifications are taken here. */
+const ownNotifications: StaticFeature = {
+  fillClientCapabilities(capabilities) {
+    const experimental = capabilities.experimental as object | undefined;
+    capabilities.experimental = { ...experimental, phiLs: { answers: true, documentStatus: true } };
+  },
+  initialize() {},
+  getState: () => ({ kind: "static" }),
+  clear() {},
+};
+
 function clientOptions(): LanguageClientOptions {
-  const closed: number[] = [];
   return {
-    documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
-    initializationOptions: serverSettings(),
+    documentSelector: documentSelector(),
+    initializationOptions: () => {
+      const all = settings();
+      told = JSON.stringify(all);
+      return all;
+    },
     outputChannel: log,
+    // What goes wrong is told here, in a person's words; the library's go to the log.
+    revealOutputChannelOn: RevealOutputChannelOn.Never,
     middleware: {
+      ...gate.middleware,
       executeCommand: answers.executeCommand,
       workspace: { handleApplyEdit: review.handleApplyEdit },
     },
     errorHandler: {
-      error: () => ({ action: ErrorAction.Continue }),
+      error: () => ({ action: ErrorAction.Continue, handled: true }),
       closed: () => {
         answers.reset();
-        const now = Date.now();
-        closed.push(now);
-        const recent = closed.filter((time) => now - time < RESTART_WINDOW_MS).length;
-        if (recent <= MAX_RESTARTS) {
-          return { action: CloseAction.Restart };
-        }
-        const message = `the server ended ${recent} times in a few minutes and is not started again`;
-        status.show({ state: "error", message });
-        return { action: CloseAction.DoNotRestart, message: `phi-ls: ${message}. The log says more.` };
+        status.forgetDocuments();
+        return { action: CloseAction.DoNotRestart, handled: true, message: startAgain() };
       },
     },
   };
+}
+
+/** Starts a server again that ended by itself: later each time, and not for ever. The first and the last are told. */
+function startAgain(): string {
+  const now = Date.now();
+  ended = [...ended.filter((time) => now - time < RESTART_WINDOW_MS), now];
+  const wait = RESTART_AFTER_MS[ended.length - 1];
+  if (wait === undefined) {
+    const message = `the server ended ${ended.length} times in a few minutes and is not started again`;
+    status.show({ state: "error", message });
+    void tellEnd(vscode.window.showErrorMessage, message);
+    return message;
+  }
+  const message = "the server ended unexpectedly and is started again";
+  status.show({ state: "loading", message });
+  if (ended.length === 1) {
+    void tellEnd(vscode.window.showWarningMessage, message);
+  }
+  clearTimeout(restartTimer);
+  restartTimer = setTimeout(() => void restart(), wait);
+  return message;
+}
+
+async function tellEnd(show: typeof vscode.window.showErrorMessage, message: string): Promise<void> {
+  if ((await show(`phi-ls: ${message}`, "Show Log")) !== undefined) {
+    log.show();
+  }
 }
 
 async function stop(): Promise<void> {
   const old = client;
   client = undefined;
   answers.reset();
+  status.forgetDocuments();
   // A server that never came up cannot be stopped; there is nothing to do about it.
   await old?.dispose().catch((error: unknown) => log.warn("stopping the server", error));
 }
 
-/** Starts the server anew. A server that is starting cannot be stopped: one start waits for the other. */
+/** Starts the server afresh. A server that is starting cannot be stopped: one start waits for the other. */
 function restart(): Promise<void> {
   const turn = ++restarts;
   restarted = restarted.then(async () => {
@@ -122,6 +185,12 @@ function restart(): Promise<void> {
     }
   });
   return restarted;
+}
+
+function restartByHand(): Promise<void> {
+  clearTimeout(restartTimer);
+  ended = [];
+  return restart();
 }
 
 async function reportMissing(wanted: string): Promise<void> {
@@ -139,20 +208,20 @@ async function reportMissing(wanted: string): Promise<void> {
 function onConfiguration(event: vscode.ConfigurationChangeEvent): void {
   if (event.affectsConfiguration("phi-ls.serverPath")) {
     void restart();
-  } else if (event.affectsConfiguration("phi-ls")) {
+  } else {
     sendSettings();
   }
 }
 
-function sendSettings(): void {
-  if (client?.isRunning()) {
-    void client.sendNotification("workspace/didChangeConfiguration", { settings: { "phi-ls": serverSettings() } });
-  }
+/** What the person has set, and what the switches take away from it. */
+function settings(): Record<string, unknown> {
+  return { ...serverSettings(), ...switches.settings() };
 }
 
-async function toggle(): Promise<void> {
-  const configuration = vscode.workspace.getConfiguration("phi-ls");
-  const enabled = configuration.get<boolean>("completion.enabled", true);
-  await configuration.update("completion.enabled", !enabled, vscode.ConfigurationTarget.Global);
-  vscode.window.setStatusBarMessage(`phi-ls: completions are ${enabled ? "off" : "on"}`, 3000);
+function sendSettings(): void {
+  const all = settings();
+  if (client?.isRunning() && JSON.stringify(all) !== told) {
+    told = JSON.stringify(all);
+    void client.sendNotification("workspace/didChangeConfiguration", { settings: { "phi-ls": all } });
+  }
 }

@@ -4,7 +4,7 @@
 import * as vscode from "vscode";
 
 // The extension's own.
-const NOT_FOR_THE_SERVER = new Set(["phi-ls.confirmEdits", "phi-ls.serverPath", "phi-ls.trace.server"]);
+const NOT_FOR_THE_SERVER = new Set(["phi-ls.confirmEdits", "phi-ls.serverPath"]);
 
 interface Manifest {
   contributes: { configuration: { properties: Record<string, unknown> } };
@@ -23,11 +23,20 @@ export function serverSettings(): Record<string, unknown> {
       continue;
     }
     const trusted = vscode.workspace.isTrusted || !restricted.has(key);
-    const ofWorkspace = trusted ? (found.workspaceFolderValue ?? found.workspaceValue) : undefined;
-    const value = ofWorkspace ?? found.globalValue;
+    const ofWorkspace = trusted ? [found.workspaceValue, found.workspaceFolderValue] : [];
+    const value = [found.globalValue, ...ofWorkspace].reduce(over);
     if (value !== undefined) {
       settings[key.replace(/^phi-ls\./, "")] = value;
     }
   }
   return settings;
+}
+
+/** What `upper` makes of `lower`: as in VS Code, the members of objects are put together. */
+function over(lower: unknown, upper: unknown): unknown {
+  return isObject(lower) && isObject(upper) ? { ...lower, ...upper } : (upper ?? lower);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

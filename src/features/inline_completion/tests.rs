@@ -377,6 +377,7 @@ fn prose_fences_and_role_tags_are_never_shown() {
     );
     check("rust", "/// Lines (that $0\nfn f() {}\n", "are shown).", expect!["/// Lines (that ⟦are shown).⟧"]);
     check("markdown", "# Title\n\n$0\n", "Here is an example:\n", expect!["⟦Here is an example:⟧"]);
+    check("scminput", "Fix it\n\n$0\n", "Here is an example:\n", expect!["⟦Here is an example:⟧"]);
 }
 
 #[test]

@@ -98,10 +98,15 @@ impl Session {
             // Who asks by hand may just have changed what keeps the file out.
             self.look_at(&request.uri);
         }
+        self.update_cells(&request.uri);
         let Some(document) = self.documents.get_mut(&request.uri) else {
             tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
             return request.answer.nothing();
         };
+        if document.off {
+            tracing::debug!(uri = request.uri.0, "a completion was asked where they are off");
+            return request.answer.nothing();
+        }
         document.warm_up_at = None;
         // The older request is answered before the newer one can be.
         if let Some(running) = &mut document.running {

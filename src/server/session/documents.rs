@@ -1,6 +1,7 @@
 //! Open documents: text, syntax tree and what is known and running for each.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -13,6 +14,7 @@ use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::CancelFlag;
 use crate::lsp::from_proto;
+use crate::lsp::switch::SetCompletionsParams;
 use crate::syntax::{MAX_PARSE_BYTES, Parsed, language_for, names_of};
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope, apply_edit, clamped_range, with_line_feeds};
 use crate::workspace::{Place, Refusal};
@@ -39,6 +41,8 @@ pub(super) struct Document {
     pub place: Option<Place>,
     /// Why nothing of it enters a prompt, if nothing may.
     pub refusal: Option<Refusal>,
+    /// The person has turned completions off in it.
+    pub off: bool,
     /// What the client was told last of why nothing is completed.
     pub status: Option<String>,
     /// The last reason the person was told when they asked for a completion by hand.
@@ -93,7 +97,8 @@ impl Document {
         let line_ending = LineEnding::of(&item.text);
         let text = Rope::from_str(&with_line_feeds(item.text));
         let parsed = language.and_then(|language| Parsed::parse(language, &text));
-        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path: None };
+        let cells = Arc::default();
+        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path: None, cells };
         let mut document = Self {
             number,
             snapshot,
@@ -101,6 +106,7 @@ impl Document {
             file,
             place: None,
             refusal: None,
+            off: false,
             status: None,
             told: None,
             anchor: Anchor::default(),
@@ -122,7 +128,11 @@ impl Document {
 
     /// Whether it gets completions.
     pub(super) fn completions(&self, settings: &CompletionSettings) -> Enabled {
-        if self.is_excluded() { Enabled::Off } else { settings.language(names_of(&self.snapshot.language_id)) }
+        if self.is_excluded() || self.off {
+            Enabled::Off
+        } else {
+            settings.language(names_of(&self.snapshot.language_id))
+        }
     }
 
     /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted.
@@ -248,6 +258,19 @@ impl Session {
             }
         }
         document.running_after_edit(&cursors);
+        self.update_cells(&uri);
+    }
+
+    /// Turns completions in one document off or on: where they are off, nothing is computed.
+    pub(super) fn set_completions(&mut self, params: &SetCompletionsParams) {
+        let Some(document) = self.documents.get_mut(&params.uri) else {
+            return tracing::debug!(uri = params.uri.0, "completions are set for a document that is not open");
+        };
+        document.off = !params.enabled;
+        if document.off {
+            document.cancel_jobs();
+        }
+        self.load_if_wanted();
     }
 
     pub(super) fn close(&mut self, uri: &lsp::Uri) {

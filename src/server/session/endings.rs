@@ -77,7 +77,11 @@ impl Session {
             }
             Change::NewFile { path, text } => {
                 if document.file.is_none() {
-                    return Err("save the document first: the new file goes beside it".to_owned());
+                    return Err(match uri.0.starts_with("untitled:") {
+                        true => "save the document first: the new file goes beside it",
+                        false => "the new file goes beside the document, which is no file on this machine",
+                    }
+                    .to_owned());
                 }
                 if !(self.client.create_files && self.client.document_changes) {
                     return Err("this editor creates no files for a language server".to_owned());

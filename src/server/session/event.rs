@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
+use super::NotebookEvent;
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
 use crate::features::inline_completion::Trigger;
+use crate::lsp::switch::SetCompletionsParams;
 
 /// Everything that can happen to a session.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(in crate::server) enum Event {
     Close(lsp::Uri),
     /// Workspaces came or went.
     FoldersChanged(lsp::WorkspaceFoldersChangeEvent),
+    Notebook(NotebookEvent),
+    SetCompletions(SetCompletionsParams),
     /// Files were saved, or changed outside of the editor.
     FilesChanged(Vec<lsp::Uri>),
     /// `workspace/didChangeConfiguration`, as it came.

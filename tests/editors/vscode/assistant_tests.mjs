@@ -2,7 +2,7 @@
 // as the model said them and are applied as shown.
 
 import assert from "node:assert/strict";
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import {
   choose,
   closeTab,
@@ -14,6 +14,7 @@ import {
   picture,
   saved,
   until,
+  useServer,
   workspace,
 } from "./editor.mjs";
 
@@ -179,9 +180,7 @@ export const tests = {
   },
   // From here on with another server: a small model writes these edits only by luck.
   async "an edit that wants confirmation is applied by VS Code's own preview"() {
-    // In one step: a half-written file is read, too.
-    writeFileSync(`${process.env.MACHINE_SETTINGS}.new`, JSON.stringify({ "phi-ls.serverPath": process.env.SCRIPTED_SERVER }));
-    renameSync(`${process.env.MACHINE_SETTINGS}.new`, process.env.MACHINE_SETTINGS);
+    await useServer(process.env.SCRIPTED_SERVER);
     await open(SCRIPTED);
     await choose("Rewrite everything");
     await page.click(".bulk-edit-panel .monaco-list-row .edit-checkbox >> nth=0");

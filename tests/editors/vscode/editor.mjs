@@ -2,7 +2,7 @@
 // it expects to see.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -15,7 +15,10 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
 });
-export const page = await browser.newPage({ viewport: { width: 1000, height: 600 } });
+export const page = await browser.newPage({
+  permissions: ["clipboard-read", "clipboard-write"],
+  viewport: { width: 1000, height: 600 },
+});
 page.setDefaultTimeout(WAIT_MS);
 
 export function quit() {
@@ -82,10 +85,86 @@ export async function saved(file, expected) {
   await page.waitForSelector(".tab.active:not(.dirty)");
 }
 
+/** Has the extension run the program at `path` as its server, and waits until that runs. */
+export async function useServer(path) {
+  // In one step: a half-written file is read, too.
+  writeFileSync(`${process.env.MACHINE_SETTINGS}.new`, JSON.stringify({ "phi-ls.serverPath": path }));
+  renameSync(`${process.env.MACHINE_SETTINGS}.new`, process.env.MACHINE_SETTINGS);
+  await until(`${path} runs`, () => processes(path).length > 0);
+}
+
+/** Settings of the workspace. */
+export function useSettings(settings) {
+  mkdirSync(`${workspace}/.vscode`, { recursive: true });
+  writeFileSync(`${workspace}/.vscode/settings.json.new`, JSON.stringify(settings));
+  renameSync(`${workspace}/.vscode/settings.json.new`, `${workspace}/.vscode/settings.json`);
+}
+
+/** The processes of this VS Code that run the program at `path`, a binary or a script of node's. */
+export function processes(path) {
+  const own = `HOME=${process.env.EDITOR_HOME}`;
+  const runs = (pid) => {
+    try {
+      const isOwn = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(own);
+      return isOwn && (readlinkSync(`/proc/${pid}/exe`) === realpathSync(path) || readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[1] === path);
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  };
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && runs(name)).map(Number);
+}
+
+export function parentOf(pid) {
+  return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
+}
+
+/** The lines of VS Code's logs that are errors of the extension, or of its server. */
+export function errorsInLogs() {
+  const files = readdirSync(process.env.LOGS, { recursive: true }).filter((name) => name.endsWith(".log"));
+  return files.flatMap((name) => {
+    const lines = readFileSync(join(process.env.LOGS, name), "utf8").split("\n");
+    return lines.filter((line) => /\[error\]|ERROR|panicked/.test(line) && /phi-ls/.test(name + line));
+  });
+}
+
+/** What the person is told in the corner. */
+export async function notices() {
+  return page.$$eval(".notifications-toasts .notification-list-item-message", (all) => all.map((one) => one.textContent));
+}
+
+export async function clearNotices() {
+  await run("Notifications: Clear All Notifications");
+  await until("there are no notices", async () => (await notices()).length === 0);
+}
+
+/** What the item in the status bar says to those who point at it. */
+export async function statusLabel() {
+  return page.getAttribute('.statusbar-item[id*="phi-ls"] a', "aria-label", { timeout: 1000 });
+}
+
 export async function status(expected) {
   await until(`the status bar says ${expected}`, async () =>
     expected.test((await page.textContent('.statusbar-item[id*="phi-ls"]', { timeout: 1000 }))?.trim() ?? ""),
   );
+}
+
+/** The ghost text on the screen: its first line inside the editor's line, the others below. */
+export async function ghost() {
+  const first = await page.$$eval(".ghost-text-decoration", (all) => all.map((one) => one.textContent).join(""));
+  const more = await page.$$eval(".suggest-preview-text .view-line, .ghost-text .view-line", (all) =>
+    all.map((one) => one.textContent),
+  );
+  return [first, ...more].join("\n").replaceAll("\u00a0", " ");
+}
+
+/** Asks with the key for it. Right after a start the key may come to nothing: then it is pressed again. */
+export async function askForGhostText() {
+  await until("ghost text is shown", async () => {
+    await page.keyboard.press("Alt+Backslash");
+    await page.waitForSelector(".ghost-text-decoration", { timeout: 5000 });
+    return ghost();
+  });
 }
 
 /** What the model says about a place in the saved file, asked on the command line from the project's root. */

@@ -1,7 +1,7 @@
 // Ghost text: shown, accepted, taken back, dismissed.
 
 import assert from "node:assert/strict";
-import { fromTheCommandLine, page, picture, run, saved, status, until } from "./editor.mjs";
+import { askForGhostText, fromTheCommandLine, ghost, page, picture, run, saved, status, until } from "./editor.mjs";
 
 const FILE = "shapes.py";
 export const LINES = [
@@ -24,24 +24,6 @@ const START = LINES.join("\n");
 
 /** Open at the start, with the cursor at its end. */
 export const files = { [FILE]: START + TYPED.trimEnd() };
-
-/** The ghost text on the screen: its first line inside the editor's line, the others below. */
-async function ghost() {
-  const first = await page.$$eval(".ghost-text-decoration", (all) => all.map((one) => one.textContent).join(""));
-  const more = await page.$$eval(".suggest-preview-text .view-line, .ghost-text .view-line", (all) =>
-    all.map((one) => one.textContent),
-  );
-  return [first, ...more].join("\n").replaceAll("\u00a0", " ");
-}
-
-/** Asks with the key for it. Right after a start the key may come to nothing: then it is pressed again. */
-async function askForGhostText() {
-  await until("ghost text is shown", async () => {
-    await page.keyboard.press("Alt+Backslash");
-    await page.waitForSelector(".ghost-text-decoration", { timeout: 5000 });
-    return ghost();
-  });
-}
 
 /** Selects and deletes the last line's text. */
 async function clearLine() {

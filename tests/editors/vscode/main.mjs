@@ -3,24 +3,34 @@
 import { writeFileSync } from "node:fs";
 import * as assistant from "./assistant_tests.mjs";
 import { open, page, quit, screenOfFailure, start, status, workspace } from "./editor.mjs";
+import * as ends from "./end_tests.mjs";
 import * as ghostText from "./ghost_text_tests.mjs";
+import * as keystrokes from "./keystroke_tests.mjs";
+import * as places from "./place_tests.mjs";
+import * as switches from "./switch_tests.mjs";
+
+// The real server first, then one that records what is said, then a scripted one; at last the ends of everything.
+const areas = [ghostText, keystrokes, assistant, places, switches, ends];
 
 let failed = 0;
 try {
-  for (const [file, text] of Object.entries({ ...ghostText.files, ...assistant.files })) {
+  for (const [file, text] of areas.flatMap(({ files }) => Object.entries(files ?? {}))) {
     writeFileSync(`${workspace}/${file}`, text);
   }
   await start();
   await open(Object.keys(ghostText.files)[0]);
   await status(/^phi-ls$/);
   await page.keyboard.press("Control+End");
-  for (const [name, test] of Object.entries({ ...ghostText.tests, ...assistant.tests })) {
-    if (!name.includes(process.env.PHI_LS_TEST_ONLY ?? "")) {
-      continue;
+  for (const { before, tests } of areas) {
+    const wanted = Object.entries(tests).filter(([name]) => new RegExp(process.env.PHI_LS_TEST_ONLY ?? "").test(name));
+    if (wanted.length > 0) {
+      await before?.();
     }
-    const begun = Date.now();
-    await test();
-    console.log(`ok    ${name} (${Date.now() - begun} ms)`);
+    for (const [name, test] of wanted) {
+      const begun = Date.now();
+      await test();
+      console.log(`ok    ${name} (${Date.now() - begun} ms)`);
+    }
   }
 } catch (error) {
   failed = 1;

