@@ -134,6 +134,15 @@ const SETTINGS: &[(&str, fn())] = &[
         };
         assert!(lines("never") <= 1 && lines("always") > 2);
     }),
+    ("completion.inComments", || {
+        let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
+        assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
+    }),
+    ("completion.inStrings", || {
+        let offered =
+            |is_on: bool| completion(json!({"completion.inStrings": is_on}), "it", "x = \"\"\"add \nend\"\"\"\n", 0);
+        assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
+    }),
     ("completion.timeBudgetMs", || {
         let lines = |budget: u64| {
             let offered = completion(json!({"completion.timeBudgetMs": budget}), BLOCK, "def f():\nx = 1\n", 0);

@@ -5,7 +5,7 @@ use phi_ls::context::{Anchor, ItemOptions, Limits, Problem, Snapshot, Surroundin
 use phi_ls::features::inline_completion::{CompletionOptions, InlineRequest, Plan, Skip, Trigger, plan};
 use phi_ls::model::tokenizer::TextStart;
 use phi_ls::text::{Edit, apply_edit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::allocations::peak_of;
 use crate::support::documents::document;
@@ -70,6 +70,10 @@ fn of_binary_data_nothing_is_asked() {
             let mut params = completion_params(&uri, u32::MAX, 0);
             params["context"]["triggerKind"] = json!(kind);
             assert_eq!(texts(&server.call("textDocument/inlineCompletion", params)), [""; 0], "{text:?}");
+            if kind == 1 {
+                let is_told = |message: &Value| message["message"].as_str().is_some_and(|text| text.contains("binary"));
+                server.notification("window/showMessage", is_told);
+            }
         }
     }
     assert_eq!(server.counters.forward_calls(), 0);
