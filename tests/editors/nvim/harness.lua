@@ -61,7 +61,17 @@ function M.start(setup, file, before)
   return child
 end
 
+-- Answered also while Neovim waits for the rest of a command; anything else would wait with it, for ever.
+local ANSWERED_AT_ONCE = { nvim_input = true, nvim_get_mode = true }
+
 function Child:call(name, ...)
+  local give_up = vim.uv.now() + WAIT_MS
+  while not ANSWERED_AT_ONCE[name] and vim.rpcrequest(self.channel, 'nvim_get_mode').blocking do
+    if vim.uv.now() > give_up then
+      error('Neovim waits for a key', 2)
+    end
+    vim.wait(10)
+  end
   return vim.rpcrequest(self.channel, name, ...)
 end
 

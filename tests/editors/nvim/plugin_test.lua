@@ -559,6 +559,10 @@ local function visible(child, expected)
   child:wait('visible() is ' .. tostring(expected), function()
     return child:lua('return require("phi-ls").visible()') == expected
   end)
+  -- The keys follow the screen, which follows that.
+  child:wait('the keys are there: ' .. tostring(expected), function()
+    return child:lua([[return vim.fn.maparg('<Tab>', 'i', false, true).buffer == 1]]) == expected
+  end)
 end
 
 test('Neovim 0.12: Tab accepts, closers are replaced, the command runs', with_builtin({

@@ -18,7 +18,8 @@ export XDG_CONFIG_HOME
 export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}
 
 run() {
-    "$nvim" --headless -u NONE -i NONE -l "$here/$1"
+    # No test may hang the run.
+    timeout --kill-after=5 900 "$nvim" --headless -u NONE -i NONE -l "$here/$1"
 }
 
 echo "== Neovim plugin, scripted answers"
