@@ -39,13 +39,17 @@ impl Base {
         self.same_end = self.same_end.min(len - range.end);
     }
 
-    /// Whether the document, which is `now`, is this text but for `now_range`, which stands for `range`.
+    /// Whether the document, which is `now`, is this text but for `now_range`, which stands for `range`. No text has a range
+    /// that ends beyond it: a place may be from before much was deleted.
     pub(super) fn is_same_but(&mut self, range: &Range<usize>, now: &Rope, now_range: &Range<usize>) -> bool {
         let (len, now_len) = (self.text.len_bytes(), now.len_bytes());
-        if range.start != now_range.start || len - range.end != now_len - now_range.end {
+        let (Some(after), Some(now_after)) = (len.checked_sub(range.end), now_len.checked_sub(now_range.end)) else {
+            return false;
+        };
+        if range.start != now_range.start || after != now_after {
             return false;
         }
-        let (start, after) = (range.start, len - range.end);
+        let start = range.start;
         let (known_start, known_after) = (self.same_start.min(start), self.same_end.min(after));
         let edges_are_same =
             same_bytes(self.text.bytes_at(known_start), now.bytes_at(known_start), start - known_start)
@@ -130,6 +134,15 @@ mod tests {
             }
         }
         assert!(matches > 50, "only {matches} texts were the same");
+    }
+
+    #[test]
+    fn a_place_beyond_the_end_is_in_no_text() {
+        let mut base = Base::new(Rope::from_str("x = 1\ny\n"));
+        let now = Rope::from_str("x\n");
+        base.edited(&(1..7), 8);
+        assert!(!base.is_same_but(&(7..7), &now, &(7..7)));
+        assert!(!base.is_same_but(&(9..9), &now, &(9..9)));
     }
 
     #[test]
