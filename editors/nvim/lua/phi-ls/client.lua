@@ -4,6 +4,7 @@
 local M = {}
 
 local documents = require('phi-ls.documents')
+local keymaps = require('phi-ls.keymaps')
 local switch = require('phi-ls.switch')
 
 local api = vim.api
@@ -223,13 +224,20 @@ local function add_folder(client, buf)
   end
 end
 
+--- Whether `buf` is of the kind phi-ls is set up for; whether completions are on in it is another matter.
 ---@param buf integer
 ---@return boolean
-local function wanted(buf)
+function M.is_ours(buf)
   if not api.nvim_buf_is_loaded(buf) or not vim.bo[buf].buflisted or vim.bo[buf].buftype ~= '' then
     return false
   end
-  return switch.is_on_for(buf) and (config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype))
+  return config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype)
+end
+
+---@param buf integer
+---@return boolean
+local function wanted(buf)
+  return M.is_ours(buf) and switch.is_on_for(buf)
 end
 
 ---@return vim.lsp.Client?
@@ -340,13 +348,15 @@ end
 -- The filetype each buffer was opened with.
 local opened_as = {} ---@type table<integer, string>
 
---- Attaches or detaches `buf`, as it should be.
+--- Attaches or detaches `buf`, and gives it its keys, as it should be.
 ---@param buf integer
 ---@param may_start boolean whether the server is started if it does not run
 function M.sync(buf, may_start)
   if not api.nvim_buf_is_valid(buf) then
     return
   end
+  local put = M.is_ours(buf) and keymaps.lay or keymaps.lift
+  put('buffer', buf)
   local client = process and not process.ended and process.client or nil
   local filetype = vim.bo[buf].filetype
   local attached = client ~= nil and client.attached_buffers[buf] ~= nil
@@ -440,6 +450,7 @@ function M.setup(resolved)
   api.nvim_create_autocmd({ 'BufFilePre', 'BufDelete' }, {
     group = group,
     callback = function(event)
+      keymaps.lift('buffer', event.buf)
       local client = M.get()
       if client and client.attached_buffers[event.buf] then
         vim.lsp.buf_detach_client(event.buf, client.id)

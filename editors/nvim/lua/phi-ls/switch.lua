@@ -56,17 +56,21 @@ function M.snooze(minutes, wake)
   end, math.floor(minutes * 60000))
 end
 
---- What a person reads about `buf`; nil where completions are on.
+--- What a person reads about `buf`, and the command that turns completions on; nil where they are.
 ---@param buf integer
----@return string?
+---@return string? reason
+---@return string? command
 function M.reason(buf)
   if M.snoozed_until then
-    return 'off until ' .. os.date('%H:%M', M.snoozed_until)
+    return 'off until ' .. os.date('%H:%M', M.snoozed_until), ':PhiLs enable'
   elseif not M.on then
-    return 'off'
-  elseif api.nvim_buf_is_valid(buf) and not M.is_on_for(buf) then
-    return vim.b[buf].phi_ls_enabled ~= nil and 'off in this buffer' or ('off for %s'):format(vim.bo[buf].filetype)
+    return 'off', ':PhiLs enable'
+  elseif not api.nvim_buf_is_valid(buf) or M.is_on_for(buf) then
+    return nil
+  elseif vim.b[buf].phi_ls_enabled ~= nil then
+    return 'off in this buffer', ':PhiLs enable buffer'
   end
+  return ('off for %s'):format(vim.bo[buf].filetype), ':PhiLs enable filetype'
 end
 
 return M
