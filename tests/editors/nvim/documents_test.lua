@@ -391,6 +391,31 @@ test('why nothing is completed is said', function()
   end, { name = 'main.py', before = 'vim.o.hidden = true' })
 end)
 
+test('on again: the reason of the time when it was off is gone at once', function()
+  with(function(child)
+    local function report()
+      return child:lua('return vim.fn.execute("PhiLs status")')
+    end
+    local function refuse(reason)
+      child:tell('test/send', { method = 'phi-ls/documentStatus', params = { uri = uri(child), reason = reason } })
+      -- What the server sent before its answer has been handled.
+      child:all_received()
+    end
+    local off = 'not completed: completion.enabled turns completions off'
+    child:lua('vim.cmd("PhiLs disable")')
+    refuse(off)
+    child:lua('vim.cmd("PhiLs enable")')
+    assert(not report():find(off, 1, true), report())
+    equal(child:lua('return require("phi-ls").statusline()'), 'phi-ls')
+    child:lua('vim.cmd("PhiLs disable")')
+    refuse('not completed: .env files hold secrets')
+    child:lua('vim.cmd("PhiLs enable")')
+    assert(report():find('.env files hold secrets', 1, true), report())
+    refuse(off)
+    assert(report():find(off, 1, true), 'the person has turned it off in the settings: ' .. report())
+  end)
+end)
+
 local COUNT_MESSAGES = [[
   _G.notified = {}
   vim.notify = function(message) table.insert(_G.notified, message) end

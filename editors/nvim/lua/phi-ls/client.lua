@@ -34,8 +34,14 @@ local config
 local process ---@type phi-ls.Process? the newest one
 -- Sentences a person has been shown: each is shown once.
 local told = {} ---@type table<string, boolean>
+---@class phi-ls.Refusal
+---@field reason string
+---@field by_switch boolean it is the switch the server speaks of
+
 -- Why documents are not completed, by URI.
-local refusals = {} ---@type table<string, string>
+local refusals = {} ---@type table<string, phi-ls.Refusal>
+-- The setting the switch turns, as the server's reason names it.
+local SWITCHED = 'completion.enabled'
 -- When the server died, in seconds.
 local deaths = {} ---@type number[]
 -- No server is started: for a while after one has died, and until `:PhiLs restart` if that happens too often.
@@ -98,7 +104,9 @@ local function on_status(_, params)
 end
 
 local function on_document_status(_, params)
-  refusals[vim.uri_decode(params.uri)] = type(params.reason) == 'string' and params.reason or nil
+  local reason = type(params.reason) == 'string' and params.reason or nil
+  local by_switch = reason ~= nil and not switch.on and reason:find(SWITCHED, 1, true) ~= nil
+  refusals[vim.uri_decode(params.uri)] = reason and { reason = reason, by_switch = by_switch } or nil
   say_changed()
 end
 
@@ -106,7 +114,9 @@ end
 ---@param buf integer
 ---@return string?
 function M.refusal(buf)
-  return refusals[vim.uri_decode(documents.uri(buf))]
+  local refusal = refusals[vim.uri_decode(documents.uri(buf))]
+  -- The server says that the switch is on again a moment after it is.
+  return refusal and not (refusal.by_switch and switch.on) and refusal.reason or nil
 end
 
 ---@return integer count of deaths that still matter
