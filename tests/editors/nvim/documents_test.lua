@@ -391,6 +391,43 @@ test('why nothing is completed is said', function()
   end, { name = 'main.py', before = 'vim.o.hidden = true' })
 end)
 
+for order, messages in pairs({ before = { 'reason', 'answer' }, after = { 'answer', 'reason' } }) do
+  test('why there is nothing is said at the cursor, and only there: the reason comes ' .. order .. ' the answer', function()
+    with(function(child)
+      child:lua('_G.notified = {} vim.notify = function(message) table.insert(_G.notified, message) end')
+      child:press('iheld <M-Bslash>')
+      child:wait('it was asked by hand', function()
+        local asked = child:received('textDocument/inlineCompletion')
+        return #asked > 0 and asked[#asked].params.context.triggerKind == 1
+      end)
+      local message = 'phi-ls: not completed: this is binary data, not text'
+      for _, what in ipairs(messages) do
+        if what == 'answer' then
+          child:tell('test/release', { items = {} })
+        else
+          child:tell('test/send', { method = 'window/showMessage', params = { type = 3, message = message } })
+        end
+        child:all_received()
+      end
+      child:wait_ghost(message)
+      local count = #child:received('textDocument/inlineCompletion')
+      child:press('<M-Bslash>')
+      child:wait('it was asked again', function()
+        return #child:received('textDocument/inlineCompletion') == count + 1
+      end)
+      child:tell('test/release', { items = {} })
+      child:wait_ghost(message)
+      equal(child:lua('return notified'), {})
+      child:press('x')
+      child:wait_ghost('')
+      child:tell('test/send', { method = 'window/showMessage', params = { type = 3, message = message } })
+      child:wait('nobody waits for it at the cursor: it is shown as a message', function()
+        return vim.deep_equal(child:lua('return notified'), { message })
+      end)
+    end)
+  end)
+end
+
 test('on again: the reason of the time when it was off is gone at once', function()
   with(function(child)
     local function report()

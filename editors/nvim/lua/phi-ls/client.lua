@@ -74,8 +74,15 @@ local function tell_once(message, level)
   end
 end
 
+-- How the server begins a message that says why there is nothing for a question asked by hand.
+local NOT_COMPLETED = '^phi%-ls: (not completed: .*)'
+
 --- Handles `window/showMessage`.
 local function on_message(_, params)
+  local reason = params.message:match(NOT_COMPLETED)
+  if reason and require('phi-ls.extmarks').explain(reason) then
+    return
+  end
   local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
   tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
