@@ -294,7 +294,7 @@ test('snooze: off for a time', function()
     child:lua('vim.cmd("PhiLs snooze 60")')
     equal(last_settings(child)['completion.enabled'], false)
     local status = child:lua('return require("phi-ls").statusline()')
-    assert(status:find('^phi%-ls off until %d%d:%d%d$'), status)
+    assert(status:find('^phi%-ls off until %d%d:%d%d'), status)
     child:lua('vim.cmd("PhiLs enable")')
     equal(child:lua('return require("phi-ls").statusline()'), 'phi-ls')
     child:lua('require("phi-ls").snooze(0.001)')
@@ -304,6 +304,43 @@ test('snooze: off for a time', function()
     equal(last_settings(child)['completion.enabled'], nil)
     child:press('idef ')
     child:wait_ghost('add(a, b)')
+  end)
+end)
+
+test('snooze: the time shown is the minute after which it is over', function()
+  with(function(child)
+    local function status_at(time, minutes)
+      return child:lua(
+        [[
+          local time, minutes = ...
+          os.time = function() return time end
+          local date = os.date
+          os.date = function(format, at) return date('!' .. format, at or time) end
+          require('phi-ls').snooze(minutes)
+          local status = require('phi-ls').statusline()
+          os.date = date
+          return status
+        ]],
+        time,
+        minutes
+      )
+    end
+    equal(status_at(8 * 3600 + 30, 10), 'phi-ls off until 08:11')
+    equal(status_at(8 * 3600, 10), 'phi-ls off until 08:10')
+    equal(status_at(23 * 3600 + 59 * 60 + 30, 1), 'phi-ls off until 00:01 tomorrow')
+    equal(status_at(8 * 3600, 1440), 'phi-ls off until 08:00 tomorrow')
+  end)
+end)
+
+test('a log that is not there is not opened', function()
+  with(function(child)
+    child:lua([[
+      vim.notify = function(message) _G.notified = message end
+      vim.lsp.log.get_filename = function() return '/no/such/lsp.log' end
+      vim.cmd('PhiLs log')
+    ]])
+    equal(child:lua('return notified'), 'phi-ls: log: nothing has been logged yet: there is no /no/such/lsp.log')
+    equal(child:lua('return #vim.api.nvim_list_tabpages()'), 1)
   end)
 end)
 
@@ -351,7 +388,10 @@ test('what a command cannot do is said', function()
     child:lua([[vim.notify = function(message) _G.notified = message end]])
     for line, expected in pairs({
       ['PhiLs disable all'] = "phi-ls: disable: expected 'buffer' or 'filetype', found 'all'",
-      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, found 'soon'",
+      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'soon'",
+      ['PhiLs snooze 0'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '0'",
+      ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'nan'",
+      ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '1441'",
       ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of disable, enable, log, restart, snooze, status, toggle",
     }) do
       child:lua('vim.cmd(...)', line)
@@ -440,9 +480,11 @@ test('on again: the reason of the time when it was off is gone at once', functio
     end
     local off = 'not completed: completion.enabled turns completions off'
     child:lua('vim.cmd("PhiLs disable")')
+    child:tell('test/status', { state = 'ready', message = 'completions are off' })
     refuse(off)
+    assert(report():find('\ncompletions are off', 1, true), report())
     child:lua('vim.cmd("PhiLs enable")')
-    assert(not report():find(off, 1, true), report())
+    assert(not report():find(off, 1, true) and not report():find('are off', 1, true), report())
     equal(child:lua('return require("phi-ls").statusline()'), 'phi-ls')
     child:lua('vim.cmd("PhiLs disable")')
     refuse('not completed: .env files hold secrets')

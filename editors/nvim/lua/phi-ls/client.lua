@@ -13,6 +13,7 @@ local api = vim.api
 ---@field state 'stopped'|'starting'|'restarting'|'loading'|'ready'|'busy'|'error'
 ---@field message string?
 ---@field fraction number? while loading: how much is done, 0 to 1
+---@field while_off boolean? it was said while the switch was off
 M.status = { state = 'stopped' }
 
 ---@type string? the last message that was too long to be shown
@@ -96,7 +97,7 @@ end
 ---@param message string?
 ---@param fraction number?
 local function set_status(state, message, fraction)
-  M.status = { state = state, message = message, fraction = fraction }
+  M.status = { state = state, message = message, fraction = fraction, while_off = not switch.on }
   say_changed()
 end
 
@@ -124,6 +125,14 @@ function M.refusal(buf)
   local refusal = refusals[vim.uri_decode(documents.uri(buf))]
   -- The server says that the switch is on again a moment after it is.
   return refusal and not (refusal.by_switch and switch.on) and refusal.reason or nil
+end
+
+--- What the server says beside its state.
+---@return string?
+function M.status_message()
+  -- Ready while completions are off: it has another thing to say when they are on, a moment later.
+  local is_old = M.status.state == 'ready' and M.status.while_off and switch.on
+  return not is_old and M.status.message or nil
 end
 
 ---@return integer count of deaths that still matter

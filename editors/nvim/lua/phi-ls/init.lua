@@ -93,8 +93,11 @@ function M.enable(on, where)
 end
 
 --- Turns completions off everywhere, for a time.
----@param minutes number
+---@param minutes number a day at most
 function M.snooze(minutes)
+  if not switch.can_snooze(minutes) then
+    error(('phi-ls: snooze: expected a number of minutes, a day (1440) at most, found %s'):format(minutes), 0)
+  end
   switch.snooze(minutes, function()
     M.enable(true)
   end)

@@ -4,6 +4,8 @@ local M = {}
 
 local api = vim.api
 
+local DAY_MINUTES = 24 * 60
+
 -- The switch for everything.
 M.on = true
 ---@type integer? when `on` comes back by itself, in seconds since 1970
@@ -44,6 +46,21 @@ function M.set(on)
   end
 end
 
+--- Whether completions can be off for `minutes`: it is shown as a time of day, which means nothing beyond a day. No for NaN.
+---@param minutes number
+---@return boolean
+function M.can_snooze(minutes)
+  return minutes > 0 and minutes <= DAY_MINUTES
+end
+
+--- The minute, rounded up, at which completions are on again.
+---@return string
+local function wake_time()
+  local wake = math.ceil(M.snoozed_until / 60) * 60
+  local day = os.date('%x', wake) == os.date('%x') and '' or ' tomorrow'
+  return os.date('%H:%M', wake) .. day
+end
+
 --- Off, for a time.
 ---@param minutes number
 ---@param wake fun()
@@ -62,7 +79,7 @@ end
 ---@return string? command
 function M.reason(buf)
   if M.snoozed_until then
-    return 'off until ' .. os.date('%H:%M', M.snoozed_until), ':PhiLs enable'
+    return 'off until ' .. wake_time(), ':PhiLs enable'
   elseif not M.on then
     return 'off', ':PhiLs enable'
   elseif not api.nvim_buf_is_valid(buf) or M.is_on_for(buf) then
