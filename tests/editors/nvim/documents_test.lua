@@ -294,7 +294,7 @@ test('snooze: off for a time', function()
     child:lua('vim.cmd("PhiLs snooze 60")')
     equal(last_settings(child)['completion.enabled'], false)
     local status = child:lua('return require("phi-ls").statusline()')
-    assert(status:find('^phi%-ls off until %d%d:%d%d$'), status)
+    assert(status:find('^phi%-ls off until %d%d:%d%d'), status)
     child:lua('vim.cmd("PhiLs enable")')
     equal(child:lua('return require("phi-ls").statusline()'), 'phi-ls')
     child:lua('require("phi-ls").snooze(0.001)')
@@ -304,6 +304,43 @@ test('snooze: off for a time', function()
     equal(last_settings(child)['completion.enabled'], nil)
     child:press('idef ')
     child:wait_ghost('add(a, b)')
+  end)
+end)
+
+test('snooze: the time shown is the minute after which it is over', function()
+  with(function(child)
+    local function status_at(time, minutes)
+      return child:lua(
+        [[
+          local time, minutes = ...
+          os.time = function() return time end
+          local date = os.date
+          os.date = function(format, at) return date('!' .. format, at or time) end
+          require('phi-ls').snooze(minutes)
+          local status = require('phi-ls').statusline()
+          os.date = date
+          return status
+        ]],
+        time,
+        minutes
+      )
+    end
+    equal(status_at(8 * 3600 + 30, 10), 'phi-ls off until 08:11')
+    equal(status_at(8 * 3600, 10), 'phi-ls off until 08:10')
+    equal(status_at(23 * 3600 + 59 * 60 + 30, 1), 'phi-ls off until 00:01 tomorrow')
+    equal(status_at(8 * 3600, 1440), 'phi-ls off until 08:00 tomorrow')
+  end)
+end)
+
+test('a log that is not there is not opened', function()
+  with(function(child)
+    child:lua([[
+      vim.notify = function(message) _G.notified = message end
+      vim.lsp.log.get_filename = function() return '/no/such/lsp.log' end
+      vim.cmd('PhiLs log')
+    ]])
+    equal(child:lua('return notified'), 'phi-ls: log: nothing has been logged yet: there is no /no/such/lsp.log')
+    equal(child:lua('return #vim.api.nvim_list_tabpages()'), 1)
   end)
 end)
 
@@ -351,7 +388,10 @@ test('what a command cannot do is said', function()
     child:lua([[vim.notify = function(message) _G.notified = message end]])
     for line, expected in pairs({
       ['PhiLs disable all'] = "phi-ls: disable: expected 'buffer' or 'filetype', found 'all'",
-      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, found 'soon'",
+      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'soon'",
+      ['PhiLs snooze 0'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '0'",
+      ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'nan'",
+      ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '1441'",
       ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of disable, enable, log, restart, snooze, status, toggle",
     }) do
       child:lua('vim.cmd(...)', line)
@@ -389,6 +429,70 @@ test('why nothing is completed is said', function()
       return status() == 'phi-ls'
     end)
   end, { name = 'main.py', before = 'vim.o.hidden = true' })
+end)
+
+for order, messages in pairs({ before = { 'reason', 'answer' }, after = { 'answer', 'reason' } }) do
+  test('why there is nothing is said at the cursor, and only there: the reason comes ' .. order .. ' the answer', function()
+    with(function(child)
+      child:lua('_G.notified = {} vim.notify = function(message) table.insert(_G.notified, message) end')
+      child:press('iheld <M-Bslash>')
+      child:wait('it was asked by hand', function()
+        local asked = child:received('textDocument/inlineCompletion')
+        return #asked > 0 and asked[#asked].params.context.triggerKind == 1
+      end)
+      local message = 'phi-ls: not completed: this is binary data, not text'
+      for _, what in ipairs(messages) do
+        if what == 'answer' then
+          child:tell('test/release', { items = {} })
+        else
+          child:tell('test/send', { method = 'window/showMessage', params = { type = 3, message = message } })
+        end
+        child:all_received()
+      end
+      child:wait_ghost(message)
+      local count = #child:received('textDocument/inlineCompletion')
+      child:press('<M-Bslash>')
+      child:wait('it was asked again', function()
+        return #child:received('textDocument/inlineCompletion') == count + 1
+      end)
+      child:tell('test/release', { items = {} })
+      child:wait_ghost(message)
+      equal(child:lua('return notified'), {})
+      child:press('x')
+      child:wait_ghost('')
+      child:tell('test/send', { method = 'window/showMessage', params = { type = 3, message = message } })
+      child:wait('nobody waits for it at the cursor: it is shown as a message', function()
+        return vim.deep_equal(child:lua('return notified'), { message })
+      end)
+    end)
+  end)
+end
+
+test('on again: the reason of the time when it was off is gone at once', function()
+  with(function(child)
+    local function report()
+      return child:lua('return vim.fn.execute("PhiLs status")')
+    end
+    local function refuse(reason)
+      child:tell('test/send', { method = 'phi-ls/documentStatus', params = { uri = uri(child), reason = reason } })
+      -- What the server sent before its answer has been handled.
+      child:all_received()
+    end
+    local off = 'not completed: completion.enabled turns completions off'
+    child:lua('vim.cmd("PhiLs disable")')
+    child:tell('test/status', { state = 'ready', message = 'completions are off' })
+    refuse(off)
+    assert(report():find('\ncompletions are off', 1, true), report())
+    child:lua('vim.cmd("PhiLs enable")')
+    assert(not report():find(off, 1, true) and not report():find('are off', 1, true), report())
+    equal(child:lua('return require("phi-ls").statusline()'), 'phi-ls')
+    child:lua('vim.cmd("PhiLs disable")')
+    refuse('not completed: .env files hold secrets')
+    child:lua('vim.cmd("PhiLs enable")')
+    assert(report():find('.env files hold secrets', 1, true), report())
+    refuse(off)
+    assert(report():find(off, 1, true), 'the person has turned it off in the settings: ' .. report())
+  end)
 end)
 
 local COUNT_MESSAGES = [[

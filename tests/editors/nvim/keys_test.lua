@@ -19,10 +19,11 @@ local RULES = {
 local NO_KEYS = { accept = false, accept_word = false, accept_line = false, dismiss = false, trigger = false, next = false, prev = false }
 
 ---@param body fun(child: Child)
----@param options { keymaps: table?, before: string?, lines: string[]?, name: string? }?
+---@param options { keymaps: table?, before: string?, lines: string[]?, name: string?, setup: table? }?
 local function with(body, options)
   options = options or {}
   local setup = { cmd = harness.scripted_server, settings = { rules = RULES }, ui = 'extmarks', keymaps = options.keymaps }
+  setup = vim.tbl_extend('force', setup, options.setup or {})
   local file = { name = options.name or 'main.txt', lines = options.lines or { '' } }
   local child = harness.start(setup, file, options.before)
   local ok, err = xpcall(body, debug.traceback, child)
@@ -187,11 +188,11 @@ test('a mapping made while ghost text is shown stays', function()
   end)
 end)
 
-test('nothing is left of the keys where phi-ls is off', function()
+test('only the key that asks is left where nothing is shown, on or off', function()
   with(function(child)
     local function ours()
       return child:lua([[
-        local found = vim.list_extend(vim.api.nvim_buf_get_keymap(0, 'i'), vim.api.nvim_get_keymap('i'))
+        local found = vim.api.nvim_buf_get_keymap(0, 'i')
         return #vim.tbl_filter(function(mapping) return vim.startswith(mapping.desc or '', 'phi-ls') end, found)
       ]])
     end
@@ -200,10 +201,91 @@ test('nothing is left of the keys where phi-ls is off', function()
     equal(ours(), 7)
     child:press('x')
     child:wait_ghost('')
-    equal(ours(), 1, 'the key that asks')
+    equal(ours(), 1)
     child:lua('vim.cmd("PhiLs disable")')
-    equal(ours(), 0)
+    equal(ours(), 1)
+    child:press('<Esc>')
+    child:lua('vim.cmd("help") vim.bo.modifiable = true')
+    equal(ours(), 0, 'in a buffer of another kind')
   end)
+end)
+
+-- By how completions were turned off, what the key that asks says.
+local OFF = {
+  ['PhiLs disable'] = 'phi-ls: completions are off: :PhiLs enable turns them on',
+  ['PhiLs snooze 0.5'] = ':PhiLs enable turns them on',
+  ['PhiLs disable buffer'] = 'phi-ls: completions are off in this buffer: :PhiLs enable buffer turns them on',
+  ['PhiLs disable filetype'] = 'phi-ls: completions are off for text: :PhiLs enable filetype turns them on',
+  ['lua vim.lsp.stop_client(vim.lsp.get_clients(), true)'] = 'phi-ls: no server runs: :PhiLs restart starts it',
+}
+
+for command, expected in vim.spairs(OFF) do
+  test('the key that asks says why nothing comes: ' .. command, function()
+    with(function(child)
+      child:lua('vim.cmd(...)', command)
+      child:wait('it is off', function()
+        return not child:lua('return require("phi-ls").attached()')
+      end)
+      child:press('ix<M-Bslash>')
+      child:wait_screen(expected)
+      child:press('y<M-]><M-[><M-Right><M-Down>z')
+      wait_text(child, 'xyz')
+      equal(child:call('nvim_get_mode').mode, 'i')
+      equal(child:ghost(), '', 'what was said is gone')
+    end, { before = [[vim.keymap.set('i', '<M-Bslash>', 'mine')]] })
+  end)
+end
+
+test('Alt with a key of ours does not leave Insert mode', function()
+  with(function(child)
+    child:press('ix<M-]><M-[><M-Right><M-Down>')
+    -- The ghost text is gone before the editor has looked at the text.
+    child:press('<Esc>Sdef ')
+    child:wait_ghost(BODY)
+    child:press('x<M-Right>y<M-]>z')
+    wait_text(child, 'def xyz')
+    equal(child:call('nvim_get_mode').mode, 'i')
+  end)
+end)
+
+test('elsewhere Alt with a key is what it was', function()
+  with(function(child)
+    child:lua('vim.cmd.new() vim.bo.buftype = "nofile"')
+    child:press('iab<M-Right>')
+    child:wait('Alt was <Esc>', function()
+      return child:call('nvim_get_mode').mode == 'n' and child:text() == 'ab'
+    end)
+  end)
+end)
+
+for time, when in pairs({ before = true, after = false }) do
+  for where, options in pairs({ ['global'] = '{}', ['of the buffer'] = '{ buffer = 0 }' }) do
+    test(('a mapping of Alt with a key works: %s, made %s phi-ls'):format(where, time), function()
+      local mapping = ([[vim.keymap.set('i', '<M-Right>', 'mine', %s)]]):format(options)
+      with(function(child)
+        if not when then
+          child:lua(mapping)
+        end
+        child:press('idef ')
+        child:wait_ghost(BODY)
+        child:press('x<M-Right>')
+        wait_text(child, 'def xmine')
+        child:press('<M-Right>')
+        wait_text(child, 'def xminemine')
+      end, { before = when and mapping or nil })
+    end)
+  end
+end
+
+test('a mapping under the key that asks is back where a buffer is not ours', function()
+  with(function(child)
+    child:lua('vim.cmd.edit("other.lua")')
+    child:press('i<M-Bslash>')
+    wait_text(child, 'mine')
+  end, { before = [[
+    vim.o.hidden = true
+    vim.keymap.set('i', '<M-Bslash>', 'mine')
+  ]], setup = { filetypes = { 'text' } } })
 end)
 
 test('. repeats what was typed and accepted', function()

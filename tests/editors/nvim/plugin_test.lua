@@ -451,6 +451,16 @@ test('checkhealth names a server that is not running and one that is', with(ADD,
   assert(child:text():find('the server is running: ready', 1, true), child:text())
 end))
 
+test('checkhealth shows the bars of a message', with({}, { '' }, function(child)
+  child:press('<Esc>')
+  child:tell('test/status', { state = 'error', message = 'expected <|im_end|> and a|b|c' })
+  child:wait('the server has said it', function()
+    return child:lua('return require("phi-ls").statusline()') == 'phi-ls error'
+  end)
+  child:lua('vim.cmd("checkhealth phi-ls") vim.fn.search("im_end") vim.wo.wrap = false')
+  child:wait_screen('error, expected <|im_end|> and a|b|c')
+end))
+
 test('a second project is served by the same server', with(ADD, { '' }, function(child)
   child:press('<Esc>')
   child:lua([[

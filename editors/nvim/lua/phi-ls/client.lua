@@ -4,6 +4,7 @@
 local M = {}
 
 local documents = require('phi-ls.documents')
+local keymaps = require('phi-ls.keymaps')
 local switch = require('phi-ls.switch')
 
 local api = vim.api
@@ -12,6 +13,7 @@ local api = vim.api
 ---@field state 'stopped'|'starting'|'restarting'|'loading'|'ready'|'busy'|'error'
 ---@field message string?
 ---@field fraction number? while loading: how much is done, 0 to 1
+---@field while_off boolean? it was said while the switch was off
 M.status = { state = 'stopped' }
 
 ---@type string? the last message that was too long to be shown
@@ -33,8 +35,14 @@ local config
 local process ---@type phi-ls.Process? the newest one
 -- Sentences a person has been shown: each is shown once.
 local told = {} ---@type table<string, boolean>
+---@class phi-ls.Refusal
+---@field reason string
+---@field by_switch boolean it is the switch the server speaks of
+
 -- Why documents are not completed, by URI.
-local refusals = {} ---@type table<string, string>
+local refusals = {} ---@type table<string, phi-ls.Refusal>
+-- The setting the switch turns, as the server's reason names it.
+local SWITCHED = 'completion.enabled'
 -- When the server died, in seconds.
 local deaths = {} ---@type number[]
 -- No server is started: for a while after one has died, and until `:PhiLs restart` if that happens too often.
@@ -67,8 +75,15 @@ local function tell_once(message, level)
   end
 end
 
+-- How the server begins a message that says why there is nothing for a question asked by hand.
+local NOT_COMPLETED = '^phi%-ls: (not completed: .*)'
+
 --- Handles `window/showMessage`.
 local function on_message(_, params)
+  local reason = params.message:match(NOT_COMPLETED)
+  if reason and require('phi-ls.extmarks').explain(reason) then
+    return
+  end
   local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
   tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
@@ -82,7 +97,7 @@ end
 ---@param message string?
 ---@param fraction number?
 local function set_status(state, message, fraction)
-  M.status = { state = state, message = message, fraction = fraction }
+  M.status = { state = state, message = message, fraction = fraction, while_off = not switch.on }
   say_changed()
 end
 
@@ -97,7 +112,9 @@ local function on_status(_, params)
 end
 
 local function on_document_status(_, params)
-  refusals[vim.uri_decode(params.uri)] = type(params.reason) == 'string' and params.reason or nil
+  local reason = type(params.reason) == 'string' and params.reason or nil
+  local by_switch = reason ~= nil and not switch.on and reason:find(SWITCHED, 1, true) ~= nil
+  refusals[vim.uri_decode(params.uri)] = reason and { reason = reason, by_switch = by_switch } or nil
   say_changed()
 end
 
@@ -105,7 +122,17 @@ end
 ---@param buf integer
 ---@return string?
 function M.refusal(buf)
-  return refusals[vim.uri_decode(documents.uri(buf))]
+  local refusal = refusals[vim.uri_decode(documents.uri(buf))]
+  -- The server says that the switch is on again a moment after it is.
+  return refusal and not (refusal.by_switch and switch.on) and refusal.reason or nil
+end
+
+--- What the server says beside its state.
+---@return string?
+function M.status_message()
+  -- Ready while completions are off: it has another thing to say when they are on, a moment later.
+  local is_old = M.status.state == 'ready' and M.status.while_off and switch.on
+  return not is_old and M.status.message or nil
 end
 
 ---@return integer count of deaths that still matter
@@ -223,13 +250,20 @@ local function add_folder(client, buf)
   end
 end
 
+--- Whether `buf` is of the kind phi-ls is set up for; whether completions are on in it is another matter.
 ---@param buf integer
 ---@return boolean
-local function wanted(buf)
+function M.is_ours(buf)
   if not api.nvim_buf_is_loaded(buf) or not vim.bo[buf].buflisted or vim.bo[buf].buftype ~= '' then
     return false
   end
-  return switch.is_on_for(buf) and (config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype))
+  return config.filetypes == nil or vim.list_contains(config.filetypes, vim.bo[buf].filetype)
+end
+
+---@param buf integer
+---@return boolean
+local function wanted(buf)
+  return M.is_ours(buf) and switch.is_on_for(buf)
 end
 
 ---@return vim.lsp.Client?
@@ -340,13 +374,15 @@ end
 -- The filetype each buffer was opened with.
 local opened_as = {} ---@type table<integer, string>
 
---- Attaches or detaches `buf`, as it should be.
+--- Attaches or detaches `buf`, and gives it its keys, as it should be.
 ---@param buf integer
 ---@param may_start boolean whether the server is started if it does not run
 function M.sync(buf, may_start)
   if not api.nvim_buf_is_valid(buf) then
     return
   end
+  local put = M.is_ours(buf) and keymaps.lay or keymaps.lift
+  put('buffer', buf)
   local client = process and not process.ended and process.client or nil
   local filetype = vim.bo[buf].filetype
   local attached = client ~= nil and client.attached_buffers[buf] ~= nil
@@ -440,6 +476,7 @@ function M.setup(resolved)
   api.nvim_create_autocmd({ 'BufFilePre', 'BufDelete' }, {
     group = group,
     callback = function(event)
+      keymaps.lift('buffer', event.buf)
       local client = M.get()
       if client and client.attached_buffers[event.buf] then
         vim.lsp.buf_detach_client(event.buf, client.id)

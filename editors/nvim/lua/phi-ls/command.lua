@@ -21,9 +21,7 @@ function subcommands.status()
   if not off and client.refusal(buf) then
     lines[#lines + 1] = 'nothing is completed in this buffer: ' .. client.refusal(buf)
   end
-  if client.status.message then
-    lines[#lines + 1] = client.status.message
-  end
+  lines[#lines + 1] = client.status_message()
   if server then
     local info = server.server_info or {}
     local buffers = vim.tbl_count(server.attached_buffers)
@@ -45,7 +43,11 @@ function subcommands.restart()
 end
 
 function subcommands.log()
-  vim.cmd.tabedit(vim.fn.fnameescape(vim.lsp.log.get_filename()))
+  local path = vim.lsp.log.get_filename()
+  if not vim.uv.fs_stat(path) then
+    return ('nothing has been logged yet: there is no %s'):format(path)
+  end
+  vim.cmd.tabedit(vim.fn.fnameescape(path))
   vim.cmd('normal! G')
 end
 
@@ -84,8 +86,8 @@ end
 
 function subcommands.snooze(minutes)
   local count = tonumber(minutes or SNOOZE_MINUTES)
-  if not count or count <= 0 then
-    return ("expected a number of minutes, found '%s'"):format(minutes)
+  if not (count and require('phi-ls.switch').can_snooze(count)) then
+    return ("expected a number of minutes, a day (1440) at most, found '%s'"):format(minutes)
   end
   require('phi-ls').snooze(count)
 end

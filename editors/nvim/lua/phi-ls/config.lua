@@ -17,7 +17,7 @@ M.defaults = {
   ui = 'auto',
   -- Show the diff of an edit (fix, refactor, document, write tests) before it is applied.
   confirm_edits = true,
-  -- Insert-mode keys; false leaves a key alone. A key does what it did before where no ghost text is shown.
+  -- Insert-mode keys; false leaves a key alone. All but `trigger` are there while ghost text is shown.
   keymaps = {
     accept = '<Tab>',
     accept_word = '<M-Right>',

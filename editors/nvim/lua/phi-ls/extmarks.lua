@@ -36,6 +36,14 @@ local pending
 -- The place last looked at: CursorMovedI and TextChangedI both report one key.
 ---@type phi-ls.Place?
 local seen
+---@class phi-ls.AskedByHand
+---@field place phi-ls.Place
+---@field empty boolean? the server has answered: there is nothing
+---@field reason string? why
+
+-- The newest question a person asked by hand.
+---@type phi-ls.AskedByHand?
+local by_hand
 -- The line as it would be with the completion a person dismissed: not to be offered again for the same line.
 ---@type string?
 local dismissed
@@ -107,6 +115,33 @@ local function show(place, numbered)
   return true
 end
 
+--- Whether a person still waits for the answer to the question asked by hand, or looks at it.
+local function is_at_question()
+  return by_hand ~= nil and typing() and vim.deep_equal(here(), by_hand.place)
+end
+
+--- Says that there is nothing, and why if that is known.
+local function note_nothing()
+  local place = by_hand.place
+  local reason = by_hand.reason or require('phi-ls.client').refusal(place.buf) or 'no completion here'
+  ghost.note(place.buf, place.row, 'phi-ls: ' .. reason)
+end
+
+--- Takes the server's word on why there is nothing for the question asked by hand. It comes before the answer or after
+--- it, and not again when the same is asked again.
+---@param reason string
+---@return boolean taken
+function M.explain(reason)
+  if not is_at_question() then
+    return false
+  end
+  by_hand.reason = reason
+  if by_hand.empty then
+    note_nothing()
+  end
+  return true
+end
+
 --- Takes the server's answer to the request made at `place`.
 ---@param place phi-ls.Place
 ---@param client vim.lsp.Client
@@ -124,8 +159,8 @@ local function answer(place, client, result, kind)
   end
   if #candidates == 0 then
     if kind == INVOKED then
-      local refusal = require('phi-ls.client').refusal(place.buf)
-      ghost.note(place.buf, place.row, 'phi-ls: ' .. (refusal or 'no completion here'))
+      by_hand.empty = true
+      note_nothing()
     end
     return
   end
@@ -210,6 +245,7 @@ local function reset()
   cancel()
   seen = nil
   dismissed = nil
+  by_hand = nil
 end
 
 ---@param buf integer
@@ -276,7 +312,9 @@ end
 ---@param on_answer fun()?
 function M.trigger(on_answer)
   if typing() then
+    local reason = is_at_question() and by_hand.reason or nil
     seen = here()
+    by_hand = { place = seen, reason = reason }
     request(seen, INVOKED, on_answer)
   end
 end

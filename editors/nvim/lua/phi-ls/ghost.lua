@@ -9,6 +9,7 @@ local api = vim.api
 local namespace = api.nvim_create_namespace('phi-ls.ghost')
 -- Before the inline text of others at the same place, such as inlay hints: what is accepted goes there.
 local PRIORITY = 1
+local NOTE_GROUP = 'phi-ls.note'
 
 -- A link, so that it survives a change of colour scheme and a person can set it to what they like.
 api.nvim_set_hl(0, 'PhiLsGhost', { default = true, link = 'Comment' })
@@ -90,19 +91,34 @@ function M.draw(buf, row, col, candidate, hint)
   end
 end
 
---- Says something in one line, at the end of a line of the buffer.
+--- Says something in one line, at the end of a line of the buffer, until the next key.
 ---@param buf integer
 ---@param row integer 0-based
 ---@param note string
 function M.note(buf, row, note)
   M.clear(buf)
   api.nvim_buf_set_extmark(buf, namespace, row, 0, { virt_text = { { note, 'PhiLsGhostHint' } }, virt_text_pos = 'eol' })
+  -- Where completions are off, nobody else looks at what is typed. The events of earlier keys may come only now.
+  local function now()
+    return { api.nvim_buf_get_changedtick(buf), api.nvim_win_get_cursor(0) }
+  end
+  local noted = now()
+  api.nvim_create_autocmd({ 'TextChangedI', 'TextChangedP', 'CursorMovedI', 'CursorMoved', 'InsertLeave', 'BufLeave' }, {
+    group = api.nvim_create_augroup(NOTE_GROUP, {}),
+    buffer = buf,
+    callback = function(event)
+      if vim.endswith(event.event, 'Leave') or not vim.deep_equal(now(), noted) then
+        M.clear(buf)
+      end
+    end,
+  })
 end
 
 ---@param buf integer
 function M.clear(buf)
   if api.nvim_buf_is_valid(buf) then
     api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
+    api.nvim_create_augroup(NOTE_GROUP, {})
   end
 end
 

@@ -2,6 +2,16 @@
 
 local M = {}
 
+--- `text` as the report shows it: there a bar before and after a word marks a link and is hidden, unless the word is in
+--- backticks, which are hidden too.
+---@param text string
+---@return string
+local function with_bars(text)
+  return (text:gsub('%S+', function(word)
+    return word:find('|[^|]+|') and not word:find('`', 1, true) and ('`%s`'):format(word) or nil
+  end))
+end
+
 local function check_server(config)
   local path = vim.fn.exepath(config.cmd[1])
   if path == '' then
@@ -13,14 +23,14 @@ local function check_server(config)
   end
   local done = vim.system({ path, '--version' }, { text = true }):wait(5000)
   if done.code ~= 0 then
-    vim.health.error(('%s --version failed: %s'):format(path, vim.trim(done.stderr or '')))
+    vim.health.error(with_bars(('%s --version failed: %s'):format(path, vim.trim(done.stderr or ''))))
     return
   end
   vim.health.ok(('%s (%s)'):format(vim.trim(done.stdout), path))
 
   local models = vim.system({ path, 'models' }, { text = true, env = config.cmd_env }):wait(20000)
   if models.code == 0 and vim.trim(models.stdout) ~= '' then
-    vim.health.info('phi-ls models:\n' .. vim.trim(models.stdout))
+    vim.health.info('phi-ls models:\n' .. with_bars(vim.trim(models.stdout)))
   else
     vim.health.warn('no model is listed by `phi-ls models`', { 'run `phi-ls pull phi-3.5-mini`, or `phi-ls pull starter`' })
   end
@@ -33,9 +43,9 @@ local function check_client()
     vim.health.warn('the server is not running', { 'open a file', 'see :PhiLs log' })
     return
   end
-  local status = client.status
-  local report = status.state == 'error' and vim.health.error or vim.health.ok
-  report('the server is running: ' .. status.state .. (status.message and (', ' .. status.message) or ''))
+  local state, message = client.status.state, client.status_message()
+  local report = state == 'error' and vim.health.error or vim.health.ok
+  report(with_bars('the server is running: ' .. state .. (message and (', ' .. message) or '')))
   if not server.server_capabilities.inlineCompletionProvider then
     vim.health.error('the server offers no inline completion', { 'update phi-ls' })
   end

@@ -22,7 +22,6 @@ end
 local function watch(server, buf)
   if switch.on then
     local group = api.nvim_create_augroup('phi-ls.buffer.' .. buf, {})
-    keymaps.lay('attached', buf)
     ui().attach(server, buf, group)
   end
 end
@@ -31,7 +30,6 @@ end
 ---@param buf integer
 local function unwatch(server, buf)
   api.nvim_create_augroup('phi-ls.buffer.' .. buf, {})
-  keymaps.lift('attached', buf)
   ui().detach(server, buf)
 end
 
@@ -95,8 +93,11 @@ function M.enable(on, where)
 end
 
 --- Turns completions off everywhere, for a time.
----@param minutes number
+---@param minutes number a day at most
 function M.snooze(minutes)
+  if not switch.can_snooze(minutes) then
+    error(('phi-ls: snooze: expected a number of minutes, a day (1440) at most, found %s'):format(minutes), 0)
+  end
   switch.snooze(minutes, function()
     M.enable(true)
   end)
@@ -141,8 +142,30 @@ function M.dismiss()
   ui().dismiss()
 end
 
---- Asks for a completion at the cursor now.
+--- Why nothing can be asked for in `buf`, and what a person does about it; nil if something can.
+---@param buf integer
+---@return string?
+local function why_not_asked(buf)
+  local reason, command = switch.reason(buf)
+  if reason then
+    return ('completions are %s: %s turns them on'):format(reason, command)
+  elseif M.attached() then
+    return nil
+  elseif not client.is_ours(buf) then
+    return 'nothing is completed in a buffer of this kind'
+  elseif vim.list_contains({ 'starting', 'restarting' }, client.status.state) then
+    return 'the server is starting'
+  end
+  return 'no server runs: :PhiLs restart starts it'
+end
+
+--- Asks for a completion at the cursor now; says so where none can come.
 function M.trigger()
+  local buf = api.nvim_get_current_buf()
+  local reason = why_not_asked(buf)
+  if reason then
+    return require('phi-ls.ghost').note(buf, api.nvim_win_get_cursor(0)[1] - 1, 'phi-ls: ' .. reason)
+  end
   ui().trigger()
 end
 

@@ -1,6 +1,9 @@
 -- Insert-mode keys. They are laid over a buffer while they have something to do and taken off after it, so that what a
 -- key does at all other times is its own: nothing of another mapping is read, kept or imitated, whatever kind it is
 -- and whenever it was made. Only a buffer-local mapping under one of ours has to be put back.
+--
+-- Where nothing is mapped, Neovim takes Alt with a key for <Esc> and the key: it leaves Insert mode. In the buffers of
+-- phi-ls that would throw a person out of it whenever the ghost text went a moment too early. A guard keeps them in.
 
 local M = {}
 
@@ -12,18 +15,54 @@ local api = vim.api
 ---@field active fun(): boolean
 ---@field run fun()
 
--- 'ghost': there while ghost text is shown. 'attached': there while the server looks after the buffer.
----@alias phi-ls.Layer 'ghost'|'attached'
-local keys = { ghost = {}, attached = {} } ---@type table<phi-ls.Layer, phi-ls.Key[]>
+-- 'ghost': there while ghost text is shown. 'buffer': there in every buffer phi-ls is set up for, completions on or off.
+---@alias phi-ls.Layer 'ghost'|'buffer'
+local keys = { ghost = {}, buffer = {} } ---@type table<phi-ls.Layer, phi-ls.Key[]>
 
 -- The buffer-local mappings under ours (false: none), by layer, buffer and left-hand side.
-local under = { ghost = {}, attached = {} } ---@type table<phi-ls.Layer, table<integer, table<string, table|false>>>
+local under = { ghost = {}, buffer = {} } ---@type table<phi-ls.Layer, table<integer, table<string, table|false>>>
 
 ---@param lhs string
 ---@return table? mapping the one of the current buffer, in the form mapset() takes
 local function own_mapping(lhs)
   local mapping = vim.fn.maparg(lhs, 'i', false, true)
   return mapping.buffer == 1 and mapping or nil
+end
+
+-- A guard is global, so that any other mapping goes before it or takes its place, and there only in Insert mode.
+local GUARD = 'phi-ls: stay in Insert mode'
+
+---@param lhs string
+---@return boolean
+local function has_alt(lhs)
+  return vim.fn.keytrans(vim.keycode(lhs)):find('^<M%-') ~= nil
+end
+
+---@param lhs string
+---@return boolean
+local function is_mapped_globally(lhs)
+  return vim.iter(api.nvim_get_keymap('i')):any(function(mapping)
+    return mapping.lhsraw == vim.keycode(lhs)
+  end)
+end
+
+local function put_guards_on()
+  if not require('phi-ls.client').is_ours(api.nvim_get_current_buf()) then
+    return
+  end
+  for _, key in ipairs(keys.ghost) do
+    if has_alt(key.lhs) and not is_mapped_globally(key.lhs) then
+      vim.keymap.set('i', key.lhs, '<Nop>', { desc = GUARD })
+    end
+  end
+end
+
+local function take_guards_off()
+  for _, mapping in ipairs(api.nvim_get_keymap('i')) do
+    if mapping.desc == GUARD then
+      vim.keymap.del('i', mapping.lhs)
+    end
+  end
 end
 
 --- Takes `key` off the current buffer, unless another plugin has put its own mapping there since.
@@ -44,8 +83,10 @@ end
 ---@param key phi-ls.Key
 local function press_under(key)
   -- A plugin may have kept our mapping and put it back: it must not find itself.
-  local mode = vim.fn.maparg(key.lhs, 'i', false, true).desc == key.desc and 'in' or 'im'
-  api.nvim_feedkeys(vim.keycode(key.lhs), mode, false)
+  local is_ours = vim.fn.maparg(key.lhs, 'i', false, true).desc == key.desc
+  if not (is_ours and has_alt(key.lhs)) then
+    api.nvim_feedkeys(vim.keycode(key.lhs), is_ours and 'in' or 'im', false)
+  end
 end
 
 ---@param key phi-ls.Key
@@ -123,9 +164,12 @@ function M.setup(keymaps)
     { 'ghost', 'dismiss', 'dismiss the completion', phi_ls.dismiss },
     { 'ghost', 'next', 'next alternative', phi_ls.next },
     { 'ghost', 'prev', 'previous alternative', phi_ls.prev },
-    { 'attached', 'trigger', 'ask for a completion', phi_ls.trigger },
+    { 'buffer', 'trigger', 'ask for a completion', phi_ls.trigger },
   }
-  local active = { ghost = phi_ls.visible, attached = phi_ls.attached }
+  local function always()
+    return true
+  end
+  local active = { ghost = phi_ls.visible, buffer = always }
   for layer, buffers in pairs(under) do
     for buf in pairs(buffers) do
       M.lift(layer, buf)
@@ -138,6 +182,17 @@ function M.setup(keymaps)
       table.insert(keys[layer], { lhs = keymaps[action], desc = 'phi-ls: ' .. desc, active = active[layer], run = run })
     end
   end
+  take_guards_off()
+  local function on(events, callback)
+    api.nvim_create_autocmd(events, { group = 'phi-ls', callback = callback })
+  end
+  on('InsertEnter', put_guards_on)
+  on({ 'InsertLeave', 'BufLeave' }, take_guards_off)
+  on('BufEnter', function()
+    if api.nvim_get_mode().mode:find('^[iR]') then
+      put_guards_on()
+    end
+  end)
 end
 
 return M

@@ -4,6 +4,8 @@ local M = {}
 
 local api = vim.api
 
+local DAY_MINUTES = 24 * 60
+
 -- The switch for everything.
 M.on = true
 ---@type integer? when `on` comes back by itself, in seconds since 1970
@@ -44,6 +46,21 @@ function M.set(on)
   end
 end
 
+--- Whether completions can be off for `minutes`: it is shown as a time of day, which means nothing beyond a day. No for NaN.
+---@param minutes number
+---@return boolean
+function M.can_snooze(minutes)
+  return minutes > 0 and minutes <= DAY_MINUTES
+end
+
+--- The minute, rounded up, at which completions are on again.
+---@return string
+local function wake_time()
+  local wake = math.ceil(M.snoozed_until / 60) * 60
+  local day = os.date('%x', wake) == os.date('%x') and '' or ' tomorrow'
+  return os.date('%H:%M', wake) .. day
+end
+
 --- Off, for a time.
 ---@param minutes number
 ---@param wake fun()
@@ -56,17 +73,21 @@ function M.snooze(minutes, wake)
   end, math.floor(minutes * 60000))
 end
 
---- What a person reads about `buf`; nil where completions are on.
+--- What a person reads about `buf`, and the command that turns completions on; nil where they are.
 ---@param buf integer
----@return string?
+---@return string? reason
+---@return string? command
 function M.reason(buf)
   if M.snoozed_until then
-    return 'off until ' .. os.date('%H:%M', M.snoozed_until)
+    return 'off until ' .. wake_time(), ':PhiLs enable'
   elseif not M.on then
-    return 'off'
-  elseif api.nvim_buf_is_valid(buf) and not M.is_on_for(buf) then
-    return vim.b[buf].phi_ls_enabled ~= nil and 'off in this buffer' or ('off for %s'):format(vim.bo[buf].filetype)
+    return 'off', ':PhiLs enable'
+  elseif not api.nvim_buf_is_valid(buf) or M.is_on_for(buf) then
+    return nil
+  elseif vim.b[buf].phi_ls_enabled ~= nil then
+    return 'off in this buffer', ':PhiLs enable buffer'
   end
+  return ('off for %s'):format(vim.bo[buf].filetype), ':PhiLs enable filetype'
 end
 
 return M
