@@ -17,6 +17,8 @@ local LINES = { 'import os', '', 'def area(radius):', '    return 3 * radius', '
 
 -- As an auto-pairs plugin maps them.
 local BEFORE = [[
+  -- Its indentation gives up searching after a time, and what it gives then depends on the machine's load.
+  vim.g.python_indent = { searchpair_timeout = 1000000 }
   vim.o.autoindent, vim.o.hidden, vim.o.complete = true, true, '.'
   vim.fn.setreg('"', 'pasted')
   vim.keymap.set('i', '(', '()<C-g>U<Left>')
