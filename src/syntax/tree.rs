@@ -290,9 +290,9 @@ mod tests {
         assert!(parsed.edit_within(&[whole], &after, Duration::ZERO).is_none());
     }
 
-    /// About 400 KB of `function` again and again, each with its number for `#`.
+    /// About 400 KB of `function` again and again, each with its number for `NR`.
     fn functions(function: &str) -> String {
-        (0..).map(|n: usize| function.replace('#', &n.to_string())).take((400 << 10) / function.len()).collect()
+        (0..).map(|n: usize| function.replace("NR", &n.to_string())).take((400 << 10) / function.len()).collect()
     }
 
     #[test]
@@ -300,15 +300,15 @@ mod tests {
         for (language, function, typed) in [
             (
                 "rust",
-                "/// Doc #.\n#[inline]\nfn f_#(a: u32) -> u32 {\n    let s = \"#\"; // c\n    a\n}\n\n",
+                "/// Doc NR.\n#[inline]\nfn f_NR(a: u32) -> u32 {\n    let s = \"NR\"; // c\n    a\n}\n\n",
                 "    g({ 1 });\n",
             ),
             (
                 "python",
-                "# Doc #.\ndef f_#(a):\n    \"\"\"D.\"\"\"\n    s = f\"{a}\"  # c\n    return a\n\n\n",
+                "# Doc NR.\ndef f_NR(a):\n    \"\"\"D.\"\"\"\n    s = f\"{a}\"  # c\n    return a\n\n\n",
                 "    g([1])\n",
             ),
-            ("javascript", "// Doc #.\nfunction f_#(a) {\n  const s = `${a}`;\n  return a;\n}\n\n", "  g({});\n"),
+            ("javascript", "// Doc NR.\nfunction f_NR(a) {\n  const s = `${a}`;\n  return a;\n}\n\n", "  g({});\n"),
         ] {
             let language = Language::by_id(language).expect("a known language");
             let mut text = Rope::from_str(&functions(function));
