@@ -9,7 +9,7 @@ use crate::syntax::{Item, Parsed};
 const MAX_SIGNATURE_BYTES: usize = 200;
 
 /// Items are listed as far from the cursor as this: the outline is full with the nearest long before.
-const OUTLINED_BYTES: usize = 64 << 10;
+const OUTLINED_BYTES: usize = 16 << 10;
 
 /// The imports outside `shown`, one a line, in order, as many as `budget` allows.
 pub(super) fn imports_outside(parsed: &Parsed, shown: &Range<usize>, budget: usize) -> String {

@@ -61,7 +61,7 @@ impl ItemKind {
 }
 
 /// Imports are looked for in this much of a text.
-const MAX_IMPORTS_BYTES: usize = 64 << 10;
+pub(super) const MAX_IMPORTS_BYTES: usize = 64 << 10;
 
 /// One item, in byte ranges of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]

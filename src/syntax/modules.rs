@@ -25,7 +25,7 @@ impl Parsed {
     /// Every module of the text in its order, parents before what they hold. Empty for other languages than Rust.
     pub fn modules(&self) -> Vec<Module> {
         let mut modules = Vec::new();
-        self.modules_in(self.tree.root_node(), None, &mut modules);
+        self.modules_in(self.whole_tree().root_node(), None, &mut modules);
         modules
     }
 

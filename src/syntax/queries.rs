@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
-use tree_sitter::{Node, Query, QueryCursor, QueryCursorOptions, QueryCursorState, StreamingIterator};
+use tree_sitter::{Node, Query, QueryCursor, QueryCursorOptions, QueryCursorState, StreamingIterator, Tree};
 
 use super::{Language, Parsed};
 use crate::text::Rope;
@@ -196,8 +196,9 @@ impl Parsed {
         let Some(compiled) = self.language.query(kind) else { return };
         let mut cursor = QueryCursor::new();
         cursor.set_max_start_depth(scope.max_depth);
+        let tree = scope.range.as_ref().map_or_else(|| self.whole_tree(), |range| self.tree_of(range));
         if let Some(range) = scope.range {
-            if self.depth_at(range.start) > MAX_DEPTH {
+            if depth_at(tree, range.start) > MAX_DEPTH {
                 return;
             }
             cursor.set_byte_range(range);
@@ -211,7 +212,7 @@ impl Parsed {
             if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let options = QueryCursorOptions::new().progress_callback(&mut in_time);
-        let mut matches = cursor.matches_with_options(&compiled.query, self.tree.root_node(), chunks, options);
+        let mut matches = cursor.matches_with_options(&compiled.query, tree.root_node(), chunks, options);
         let mut captures = Vec::new();
         while let Some(found) = matches.next() {
             captures.clear();
@@ -219,16 +220,6 @@ impl Parsed {
                 .extend(found.captures.iter().map(|capture| (compiled.captures[capture.index as usize], capture.node)));
             visit(Match { pattern: found.pattern_index, captures: &captures });
         }
-    }
-
-    /// Number of nodes above the leaf at `offset`.
-    fn depth_at(&self, offset: usize) -> usize {
-        let mut cursor = self.tree.walk();
-        let mut depth = 0;
-        while cursor.goto_first_child_for_byte(offset).is_some() {
-            depth += 1;
-        }
-        depth
     }
 
     /// Every capture of the query `kind` with its bytes, in the order of the text.
@@ -240,4 +231,14 @@ impl Parsed {
         found.sort_by_key(|(_, range)| (range.start, range.end));
         found
     }
+}
+
+/// Number of nodes above the leaf at `offset`.
+fn depth_at(tree: &Tree, offset: usize) -> usize {
+    let mut cursor = tree.walk();
+    let mut depth = 0;
+    while cursor.goto_first_child_for_byte(offset).is_some() {
+        depth += 1;
+    }
+    depth
 }

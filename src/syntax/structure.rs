@@ -150,7 +150,7 @@ impl Parsed {
 
     /// Number of errors in the tree: stretches that fit no rule, and tokens that are missing.
     pub fn error_count(&self) -> usize {
-        let mut cursor = self.tree.walk();
+        let mut cursor = self.whole_tree().walk();
         let mut count = 0;
         loop {
             let node = cursor.node();
@@ -174,7 +174,7 @@ impl Parsed {
     /// The first offset in `range` at which something begins on a line of its own, from as high in the tree as there is
     /// one: an item rather than a statement, a statement rather than an argument. A good place to begin an excerpt.
     pub fn boundary_in(&self, range: Range<usize>) -> Option<usize> {
-        let mut level = vec![self.tree.root_node()];
+        let mut level = vec![self.tree_of(&range).root_node()];
         for _ in 0..MAX_LEVELS {
             let mut below = Vec::new();
             for node in level {
@@ -254,7 +254,7 @@ impl Parsed {
     /// The nodes that hold all of `range`, from the root to the innermost. (Asking a node for its parent takes time by the
     /// depth of the tree, so nothing here climbs.)
     pub(super) fn path_to(&self, range: &Range<usize>) -> Vec<Node<'_>> {
-        let mut cursor = self.tree.walk();
+        let mut cursor = self.tree_of(range).walk();
         let mut path = vec![cursor.node()];
         while cursor.goto_first_child_for_byte(range.start).is_some() {
             let node = cursor.node();
