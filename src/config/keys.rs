@@ -229,7 +229,8 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
         // The group may be forgotten or joined to the name: `model`, `completionModel`.
         if group.is_empty() { by_name.max(likeness(path, name)) } else { by_name }
     };
-    let scored = KEYS.iter().map(|key| (score(key.name), likeness(path, key.name), key.name));
+    // Of equals, the one in the group most like, and then the first.
+    let scored = KEYS.iter().rev().map(|key| (score(key.name), likeness(group, group_of(key.name)), key.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
     (best.0 >= ALIKE).then_some(best.2)
 }
