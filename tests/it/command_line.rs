@@ -119,6 +119,32 @@ fn doctor_says_what_applies_to_a_file_and_which_rule() {
 }
 
 #[test]
+fn binary_data_is_judged_alike_everywhere() {
+    let home = Home::new(&[("project/x.py", "x = 1\0\ny = 2\n")]);
+    let reason = "this is binary data, not text";
+    assert!(home.failure(&["ask", "explain", "x.py:2"]).contains(reason));
+    assert_eq!(home.doctor("x.py")["reason"], format!("not completed: {reason}"));
+    std::fs::write(home.path("project/y.py"), b"x = '\xff'\n").unwrap();
+    let not_text = "y.py is not UTF-8 text: the first invalid byte is at offset 5";
+    assert_eq!(home.failure(&["complete", "y.py:1:1"]), format!("phi-ls: {not_text}"));
+    let found = home.doctor("y.py");
+    assert!(found["reason"].as_str().unwrap().ends_with(not_text), "{found}");
+    assert_eq!(found["completed"], json!(false));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let home = Home::new(&[("project/x.py", "")]);
+    let made = Command::new("mkfifo").arg(home.path("project/pipe.py")).status().unwrap();
+    assert!(made.success());
+    for arguments in [&["complete", "pipe.py:1:1"][..], &["ask", "explain", "pipe.py:1"], &["doctor", "pipe.py"]] {
+        assert_eq!(home.failure(arguments), "phi-ls: pipe.py is not a regular file; expected a source file");
+    }
+    assert!(home.failure(&["complete", "/dev/zero:1:1"]).contains("is not a regular file"));
+}
+
+#[test]
 fn the_persons_own_excludes_and_what_git_tracks_count() {
     let home = Home::new(&[
         (".config/git/ignore", "*.mine\n*.py\n"),
