@@ -19,11 +19,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Machine, MemoryBudget, Role, Settings, Source};
 use crate::engine;
-use crate::hub::{Alias, ModelRef};
+use crate::hub::{Alias, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{LoadOptions, LoadedModel};
@@ -45,7 +45,7 @@ struct Cli {
     /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Compute with slower kernels than the processor allows: portable; avx2 or avx512 on x86-64; neon or
+    /// Compute with slower kernels than the processor allows: portable; avx2, avx-vnni or avx512 on x86-64; neon or
     /// i8mm on Arm
     #[arg(long, global = true, value_name = "LEVEL")]
     kernels: Option<Level>,
@@ -79,9 +79,25 @@ enum Command {
     Logits(logits::LogitsArgs),
 }
 
+impl Cli {
+    /// Refuses the server's flags before another command, where they would have no effect. clap's own
+    /// `args_conflicts_with_subcommands` would refuse the global ones too.
+    fn check(&self) -> Result<(), clap::Error> {
+        if self.command.is_none() || self.serve == serve::ServeArgs::default() {
+            return Ok(());
+        }
+        let message =
+            "expected flags of the language server after `serve` or without a command, found them before a command";
+        Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+    }
+}
+
 /// Runs the command of `std::env::args`; an error is one line on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = cli.check() {
+        error.exit();
+    }
     end_quietly_on_a_closed_pipe();
     start_log(cli.verbose);
     match run(cli) {
@@ -155,14 +171,34 @@ impl ModelArgs {
         }
     }
 
-    /// As [`ModelArgs::reference`], but one of `wanted`, which the settings name, comes before the best installed.
-    fn reference_or(&self, wanted: &[&str]) -> anyhow::Result<ModelRef> {
-        let is_installed = |reference: &ModelRef| reference.resolve().is_ok();
-        let named = || wanted.iter().filter_map(|name| name.parse().ok()).find(is_installed);
-        match self.model.is_none().then(named).flatten() {
-            Some(reference) => Ok(reference),
-            None => self.reference(),
+    /// As [`ModelArgs::reference`], but the models that the settings name for `roles`, in this order, come before the
+    /// best installed. One that is not there is passed over, which is said, if it is the default; a person's own choice
+    /// must be there.
+    fn reference_for(&self, roles: &[Role], settings: &Settings) -> anyhow::Result<ModelRef> {
+        if self.model.is_some() {
+            return self.reference();
         }
+        let defaults = Settings::default();
+        let mut passed_over = None;
+        let mut chosen = None;
+        for role in roles {
+            let (key, name) = model_of(*role, settings);
+            match installed(name) {
+                Ok(reference) => {
+                    chosen = Some(reference);
+                    break;
+                }
+                Err(error) if name != model_of(*role, &defaults).1 => {
+                    return Err(anyhow::Error::new(error).context(format!("the setting `{key}`")));
+                }
+                Err(error) => drop(passed_over.get_or_insert(error)),
+            }
+        }
+        let reference = chosen.map_or_else(|| self.reference(), Ok)?;
+        if let Some(error) = passed_over {
+            eprintln!("phi-ls: {error}; using {reference} instead");
+        }
+        Ok(reference)
     }
 
     /// The settings of `config.toml` with what these flags say, as the server has them; what in them is not used is
@@ -191,6 +227,21 @@ impl ModelArgs {
     }
 }
 
+/// The key of the setting that names the model of `role`, and its value.
+fn model_of(role: Role, settings: &Settings) -> (&'static str, &str) {
+    match role {
+        Role::Completion => ("completion.model", &settings.completion.model),
+        Role::Assistant => ("assistant.model", &settings.assistant.model),
+    }
+}
+
+/// The model called `name`, which is on this machine.
+fn installed(name: &str) -> Result<ModelRef, HubError> {
+    let reference: ModelRef = name.parse()?;
+    reference.resolve()?;
+    Ok(reference)
+}
+
 /// The installed model that completes best.
 fn best_installed() -> Option<ModelRef> {
     Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
@@ -216,11 +267,18 @@ fn load_options_of(settings: &Settings) -> LoadOptions {
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }
 
-/// Bytes of keys and values that `model` may hold, alone on this machine.
-fn kv_budget_bytes(model: &ModelRef, settings: &Settings) -> usize {
+/// Bytes of keys and values that `model` may hold, alone on this machine, in `role`. That it is too large for the memory
+/// it may use is said; whoever runs a command by hand has asked for it.
+fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     // Of a model that is not installed nothing is known; loading it fails.
-    let needs = engine::load::needs(&model.to_string(), Role::Completion, settings).unwrap_or_default();
+    let needs = engine::load::needs(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
+    if let (Some(bytes), Some(false)) = (budget.bytes(), budget.fits(&[needs])) {
+        let (needed, allowed) = (needs.total() >> 20, bytes >> 20);
+        eprintln!(
+            "phi-ls: {model} needs {needed} MiB of memory, more than the {allowed} MiB it may use; see `phi-ls doctor`"
+        );
+    }
     usize::try_from(budget.kv_bytes(needs, None)).unwrap_or(usize::MAX)
 }
 
@@ -237,4 +295,31 @@ fn loading_bar() -> indicatif::ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_flags_do_not_stand_before_a_command() {
+        let check = |line: &str, expected: bool| {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.check().is_ok(), expected, "{line}");
+        };
+        check("phi-ls --completion-model starter", true);
+        check("phi-ls serve --completion-model starter", true);
+        check("phi-ls -v --kernels portable models", true);
+        check("phi-ls --completion-model starter models", false);
+        check("phi-ls --threads 2 serve", false);
+    }
+
+    #[test]
+    fn help_names_every_level_of_kernels() {
+        let help = Cli::command().render_help().to_string();
+        let help: Vec<&str> = help.split_whitespace().map(|word| word.trim_matches([',', ';', ':'])).collect();
+        for level in Level::names() {
+            assert!(help.contains(&level), "{level}");
+        }
+    }
 }

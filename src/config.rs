@@ -257,18 +257,27 @@ impl Settings {
     }
 
     /// Merges `value`, an object with any of the keys, nested (`{"completion": {"model": ..}}`), dotted
-    /// (`{"completion.model": ..}`) or both, with or without a `phi-ls` object around it. `null` means "not set".
-    /// Returns what was not used.
+    /// (`{"completion.model": ..}`) or both. An object called `phi-ls` among them holds more of them, which win over
+    /// those beside it. `null` means "not set". Returns what was not used.
     pub fn apply(&mut self, value: &Value, source: Source) -> Vec<Problem> {
-        let value = value.get("phi-ls").unwrap_or(value);
         let mut merge = Merge { settings: self, source, problems: Vec::new() };
-        match value {
-            Value::Null => {}
-            Value::Object(object) => merge.object("", object),
-            other => merge.problem("", format!("expected an object, found {}", keys::found(other))),
+        match value.get("phi-ls") {
+            Some(inner) => {
+                merge.root(&beside(value, source));
+                merge.root(inner);
+            }
+            None => merge.root(value),
         }
         merge.problems
     }
+}
+
+/// What stands beside the object `phi-ls` in `value`. An editor may send the settings of all its servers, each under its
+/// name: of those only what bears a name of ours is meant.
+fn beside(value: &Value, source: Source) -> Value {
+    let mut rest = value.as_object().cloned().unwrap_or_default();
+    rest.retain(|name, _| name != "phi-ls" && (source != Source::Editor || keys::is_known(name)));
+    Value::Object(rest)
 }
 
 /// One [`Settings::apply`] under way.
@@ -281,6 +290,15 @@ struct Merge<'a> {
 impl Merge<'_> {
     fn problem(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(Problem { source: self.source, key: key.to_owned(), message: message.into() });
+    }
+
+    /// Merges `value`, which should be an object of settings.
+    fn root(&mut self, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Object(object) => self.object("", object),
+            other => self.problem("", format!("expected an object, found {}", keys::found(other))),
+        }
     }
 
     /// Merges the members of `object`, which stands at the dotted key `parent` (empty: the root). What goes together
@@ -318,7 +336,10 @@ impl Merge<'_> {
             other if is_group => {
                 self.problem(path, format!("expected an object, found {}; not used", keys::found(other)));
             }
-            _ => self.problem(path, format!("there is no such setting; did you mean `{}`?", keys::nearest(path))),
+            _ => match keys::nearest(path) {
+                Some(nearest) => self.problem(path, format!("there is no such setting; did you mean `{nearest}`?")),
+                None => self.problem(path, "there is no such setting"),
+            },
         }
     }
 
@@ -328,9 +349,11 @@ impl Merge<'_> {
             return None;
         }
         let (kept, reasons) = key.kind.check(value);
-        for reason in reasons {
-            self.problem(key.name, format!("{reason}; keeping {}", self.current(key.name)));
-        }
+        let outcome = match &kept {
+            Some(_) => "left out".to_owned(),
+            None => format!("keeping {}", self.current(key.name)),
+        };
+        reasons.iter().for_each(|reason| self.problem(key.name, format!("{reason}; {outcome}")));
         kept
     }
 

@@ -63,6 +63,20 @@ pub fn with_line_feeds(text: String) -> String {
     if text.contains('\r') { text.replace('\r', "\n") } else { text }
 }
 
+/// Where a NUL says that a document is binary, as in git, and how far around a place it must look like text.
+const BINARY_HEAD_BYTES: usize = 8000;
+const BINARY_NEAR_BYTES: usize = 2 << 10;
+
+/// Whether a document is no text: at its beginning, where it would show, or in and around `range`, which would enter a
+/// prompt.
+pub fn is_binary_around(text: &Rope, range: Range<usize>) -> bool {
+    let bytes = |range: Range<usize>| {
+        text.byte_slice(floor_char_boundary(text, range.start)..floor_char_boundary(text, range.end))
+    };
+    bytes(0..BINARY_HEAD_BYTES).chunks().any(|chunk| chunk.contains('\0'))
+        || is_binary(&bytes(range.start.saturating_sub(BINARY_NEAR_BYTES)..range.end + BINARY_NEAR_BYTES).to_string())
+}
+
 /// Whether an editor has made text of what is none: it holds a NUL, or is full of what stands for broken characters.
 pub fn is_binary(text: &str) -> bool {
     let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use super::ModelArgs;
 use super::complete::{generate, start_engine_with};
 use super::place::{read_snapshot, workspaces_around};
+use crate::config::Role;
 use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
 use crate::engine::{Engine, Generation, GenerationParams, Priority};
 use crate::features::answering::{Outcome, Plan};
@@ -80,21 +81,36 @@ impl FromStr for Lines {
             None => (count(lines)?, count(lines)?),
         };
         if last < first {
-            return Err(expected());
+            return Err(format!(
+                "expected FILE:LINE-LINE with the first line first, found \"{text}\", which is backwards"
+            ));
         }
         Ok(Self { path: path.into(), first, last, exact: lines.contains('-') })
     }
 }
 
+/// Refuses flags that would have no effect.
+fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
+    if args.apply && args.kind == Kind::Explain {
+        bail!("expected a question that changes code with --apply, found explain");
+    }
+    if args.instruction.is_some() && args.kind != Kind::Refactor {
+        let kind = format!("{:?}", args.kind).to_lowercase();
+        bail!("expected --instruction with refactor, found it with {kind}; --follow-up asks more about an answer");
+    }
+    Ok(())
+}
+
 pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
+    check_flags(args)?;
     let snapshot = read_snapshot(&args.lines.path)?;
     let question = question(args, &snapshot)?;
     let settings = args.model.settings();
     let workspaces = workspaces_around(&args.lines.path, &settings.exclude);
     let options = AssistantOptions::new(&settings.assistant, workspaces.refusal(&args.lines.path));
     let plan = Plan::new(&snapshot, &surroundings(workspaces, &args.lines.path), &question, &options)?;
-    let reference = args.model.reference_or(&[&settings.assistant.model, &settings.completion.model])?;
-    let engine = start_engine_with(reference, &settings)?;
+    let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
+    let engine = start_engine_with(reference, Role::Assistant, &settings)?;
     let (plan, outcome, generation) = answered(args, &engine, plan, &snapshot)?;
     let report = match outcome {
         Outcome::Text(text) => {
@@ -334,9 +350,10 @@ mod tests {
         let lines = "src/a.rs:3-9".parse::<Lines>().unwrap();
         assert_eq!((lines.path.to_str().unwrap(), lines.first, lines.last, lines.exact), ("src/a.rs", 3, 9, true));
         assert!(!"a.rs:3".parse::<Lines>().unwrap().exact);
-        for wrong in ["a.rs", "a.rs:0", "a.rs:9-3", ":3", "a.rs:x"] {
+        for wrong in ["a.rs", "a.rs:0", ":3", "a.rs:x"] {
             assert!(wrong.parse::<Lines>().unwrap_err().contains("expected FILE:LINE"), "{wrong}");
         }
+        assert!("a.rs:9-3".parse::<Lines>().unwrap_err().contains("backwards"));
     }
 
     #[test]

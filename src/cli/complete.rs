@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::place::{Place, cursor_offset, read_snapshot, workspaces_around};
 use super::{ModelArgs, millis};
-use crate::config::{Enabled, Settings};
+use crate::config::{Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{
     self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority, TextListener,
@@ -42,8 +42,8 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     if let Some(reason) = why_not_completed(refusal.as_ref(), &settings.completion, &snapshot.language_id) {
         bail!(reason);
     }
-    let reference = args.model.reference_or(&[&settings.completion.model])?;
-    let engine = start_engine_with(reference, &settings)?;
+    let reference = args.model.reference_for(&[Role::Completion], &settings)?;
+    let engine = start_engine_with(reference, Role::Completion, &settings)?;
     let options = options_for(&snapshot, &settings);
     let completed = complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options)?;
     if args.json {
@@ -58,12 +58,13 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
 
 /// An engine of its own for a command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
-    start_engine_with(model.reference()?, &Settings { threads: model.threads, ..Settings::default() })
+    let settings = Settings { threads: model.threads, ..Settings::default() };
+    start_engine_with(model.reference()?, Role::Completion, &settings)
 }
 
-/// The same with the model at `reference`, as the settings say.
-pub(super) fn start_engine_with(reference: ModelRef, settings: &Settings) -> anyhow::Result<Engine> {
-    let kv_budget_bytes = super::kv_budget_bytes(&reference, settings);
+/// The same with the model at `reference` in `role`, as the settings say.
+pub(super) fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
+    let kv_budget_bytes = super::kv_budget_bytes(&reference, role, settings);
     let loader = engine::load::loader(reference, super::load_options_of(settings));
     let options = EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes, gate: Gate::default() };
     let bar = super::loading_bar();

@@ -22,7 +22,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
     /// Measure again what suits this processor, by loading a model
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     retune: bool,
 }
 

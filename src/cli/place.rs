@@ -1,5 +1,6 @@
 //! `FILE:LINE:COLUMN` on the command line, and reading the file it names.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -40,19 +41,7 @@ impl FromStr for Place {
 /// Reads a source file for completion.
 pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let shown = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
-    if metadata.is_dir() {
-        bail!("{shown} is a directory; expected a source file");
-    }
-    if metadata.len() > LARGEST_SOURCE {
-        let (found, limit) = (metadata.len() >> 20, LARGEST_SOURCE >> 20);
-        bail!("{shown} has {found} MiB; expected a source file of at most {limit} MiB");
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        anyhow::anyhow!("{shown} is not UTF-8 text: the first invalid byte is at offset {at}")
-    })?;
+    let text = read_text(path)?;
     if text.trim().is_empty() {
         bail!("{shown} is empty; expected some code to continue");
     }
@@ -62,6 +51,34 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
     let path = Some(workspaces_around(path, &[]).place_of(path).shown);
     Ok(Snapshot { text, version: 0, parsed, language, language_id, path, cells: Arc::default() })
+}
+
+/// Checks that there is a file at `path`: reading a pipe or a device may never end.
+pub(super) fn check_is_file(path: &Path) -> anyhow::Result<Metadata> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+    if metadata.is_dir() {
+        bail!("{shown} is a directory; expected a source file");
+    }
+    if !metadata.is_file() {
+        bail!("{shown} is not a regular file; expected a source file");
+    }
+    Ok(metadata)
+}
+
+/// The text of a source file.
+pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let bytes = check_is_file(path)?.len();
+    if bytes > LARGEST_SOURCE {
+        let (found, limit) = (bytes >> 20, LARGEST_SOURCE >> 20);
+        bail!("{shown} has {found} MiB; expected a source file of at most {limit} MiB");
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("{shown} is not UTF-8 text: the first invalid byte is at offset {at}")
+    })
 }
 
 /// The workspace around the file at `path`: what an editor would have open. The current folder, if the file is in it and

@@ -13,7 +13,7 @@ use crate::model::{LoadOptions, ModelError};
 use crate::server::{self, Ended, Observer, ServerOptions};
 
 // They win over every setting.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default, PartialEq)]
 pub(super) struct ServeArgs {
     /// The resident model: a path to a .gguf, a name, or hf:OWNER/REPO/FILE
     #[arg(long, value_name = "MODEL")]
@@ -21,7 +21,7 @@ pub(super) struct ServeArgs {
     /// The model of escalated actions, likewise
     #[arg(long, value_name = "MODEL")]
     assistant_model: Option<String>,
-    /// Threads to compute with; 0 is as many as the machine has cores
+    /// Threads to compute with; 0 is as many as the machine has physical cores
     #[arg(long)]
     threads: Option<usize>,
     /// Write what the editor sends to this file, for `phi-ls replay`: it holds the text of your documents

@@ -72,6 +72,10 @@ pub const SECRETS: &[&str] = &[
     "*firebase-adminsdk*.json",
     "*.secret",
     "*.secrets",
+    "{token,password,passwords,passwd,apikey,api_key,api-key}",
+    "{token,password,passwords,passwd,apikey,api_key,api-key}.txt",
+    "*.token",
+    "env.{production,prod,staging,development,dev,local}",
     // Keys, certificates and password stores.
     "*.pem",
     "*.key",
@@ -99,6 +103,18 @@ pub const SECRETS: &[&str] = &[
     "!*.{example,sample,template,dist}.{env,json,yaml,yml,toml,ini,conf,properties,xml,tfvars,sh}",
     "!{example,sample,template}.env",
     "!.env.d.ts",
+    // What version control keeps for itself: addresses with tokens in them, credentials, texts of any branch. Only the
+    // messages in there are written by a person.
+    ".git/**",
+    "*.git/config",
+    ".hg/**",
+    ".svn/**",
+    ".jj/**",
+    "!.git/**/{COMMIT,TAG,NOTES,PULLREQ}_EDITMSG",
+    "!.git/**/{MERGE,SQUASH}_MSG",
+    "!.git/**/git-rebase-todo",
+    // What processes were started with.
+    "proc/**/{environ,cmdline}",
 ];
 
 /// Why a file is excluded, as the end of a sentence whose subject is the file.
@@ -269,6 +285,18 @@ mod tests {
             "release.keystore",
             "sketch/arduino_secrets.h",
             "blog/wp-config.php",
+            ".git/config",
+            ".git/hooks/pre-push.sh",
+            ".git/modules/dep/config",
+            ".git/worktrees/side/config.worktree",
+            "/srv/project.git/config",
+            ".hg/hgrc",
+            "/proc/1/environ",
+            "/proc/1/task/2/environ",
+            "token.txt",
+            "deploy/password.txt",
+            "github.token",
+            "deploy/env.production",
         ] {
             check(&[], path, true);
         }
@@ -320,6 +348,13 @@ mod tests {
             "env.d.ts",
             "Cargo.toml",
             "wp-config-sample.php",
+            ".git/COMMIT_EDITMSG",
+            ".git/worktrees/side/MERGE_MSG",
+            ".github/workflows/ci.yml",
+            ".gitignore",
+            "models/tokens.txt",
+            "proc/environ.c",
+            "token/README.txt",
         ] {
             check(&[], path, false);
         }

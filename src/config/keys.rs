@@ -137,7 +137,7 @@ impl Kind {
         }
     }
 
-    /// What of `value` can be stored, and why the rest cannot.
+    /// What of `value` can be stored, `None` where nothing can, and why the rest cannot.
     pub(super) fn check(&self, value: &Value) -> (Option<Value>, Vec<String>) {
         let checked = match self {
             Self::Languages => return check_languages(value),
@@ -182,7 +182,7 @@ fn check_languages(value: &Value) -> (Option<Value>, Vec<String>) {
             Err(reason) => reasons.push(format!("{language}: {reason}")),
         }
     }
-    (Some(Value::Object(kept)), reasons)
+    ((!kept.is_empty() || reasons.is_empty()).then_some(Value::Object(kept)), reasons)
 }
 
 fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
@@ -201,8 +201,8 @@ fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
             false
         }
     };
-    let kept = globs.iter().filter(|glob| usable(glob)).cloned().collect();
-    (Some(Value::Array(kept)), reasons)
+    let kept: Vec<_> = globs.iter().filter(|glob| usable(glob)).cloned().collect();
+    ((!kept.is_empty() || reasons.is_empty()).then_some(Value::Array(kept)), reasons)
 }
 
 /// `value` for an error message: as it is, cut where it is long.
@@ -214,15 +214,44 @@ pub(super) fn found(value: &Value) -> String {
     }
 }
 
-/// The key most like `path`.
-pub(super) fn nearest(path: &str) -> &'static str {
-    let path = path.to_lowercase();
-    let likeness = |name: &str| similar::TextDiff::from_chars(name.to_lowercase().as_str(), path.as_str()).ratio();
-    // A forgotten group is the commonest slip: `model` for `completion.model`.
-    let last_part = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
-    let score = |name: &'static str| likeness(name).max(likeness(last_part(name)));
-    let best = KEYS.iter().max_by(|a, b| score(a.name).total_cmp(&score(b.name)));
-    best.map_or("", |key| key.name)
+/// Likeness from which a name is taken for a misspelt other one: `maxTokns` is 0.94 like `maxTokens`.
+const ALIKE: f32 = 0.7;
+
+/// The key that `path` was probably meant to be, if any is like it.
+pub(super) fn nearest(path: &str) -> Option<&'static str> {
+    let (group, last) = path.rsplit_once('.').unwrap_or(("", path));
+    // In a group that is none of ours, a name like one of ours is chance.
+    if !group.is_empty() && !KEYS.iter().any(|key| likeness(group, group_of(key.name)) >= ALIKE) {
+        return None;
+    }
+    let score = |name: &'static str| {
+        let by_name = likeness(last, last_part(name));
+        // The group may be forgotten or joined to the name: `model`, `completionModel`.
+        if group.is_empty() { by_name.max(likeness(path, name)) } else { by_name }
+    };
+    // Of equals, the one in the group most like, and then the first.
+    let scored = KEYS.iter().rev().map(|key| (score(key.name), likeness(group, group_of(key.name)), key.name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
+    (best.0 >= ALIKE).then_some(best.2)
+}
+
+/// Whether `name`, dotted or not, is a key or begins like one.
+pub(super) fn is_known(name: &str) -> bool {
+    let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    KEYS.iter().any(|key| first(key.name) == first(name))
+}
+
+/// From 0 to 1, whatever the case.
+fn likeness(a: &str, b: &str) -> f32 {
+    similar::TextDiff::from_chars(a.to_lowercase().as_str(), b.to_lowercase().as_str()).ratio()
+}
+
+fn group_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(group, _)| group)
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 /// The value at the dotted `key` of the serialised settings.

@@ -17,7 +17,7 @@ use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
 use crate::syntax::{Quotes, names_of};
-use crate::text::{Edit, Rope, apply_edit, floor_char_boundary, is_binary, with_line_feeds};
+use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
 
@@ -28,10 +28,6 @@ use shape::{Shaped, Shaping};
 /// Mean log-probability of the tokens below which nobody is shown a completion they did not ask for: e^-1.6, a fifth, is
 /// about where a greedy text has left what the model knows.
 pub const MIN_MEAN_LOGPROB: f32 = -1.6;
-
-/// Where a NUL says that a document is binary, as in git, and how far around the cursor it must look like text.
-const BINARY_HEAD_BYTES: usize = 8000;
-const BINARY_NEAR_BYTES: usize = 2 << 10;
 
 /// Why the editor asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +139,7 @@ pub fn plan(
     let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
     let place = Place::at(&accepted, cursor);
     gate::gate(&place, trigger, options)?;
-    if is_binary_around(&accepted.text, place.offset) {
+    if is_binary_around(&accepted.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
     let limits = Limits::for_tokens(options.context_tokens);
@@ -228,15 +224,6 @@ fn with_selected(snapshot: &Snapshot, offset: usize, selected: Option<&(Range<us
     apply_edit(&mut accepted.text, &edit);
     accepted.parsed = snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &accepted.text));
     (accepted, range.start + selected.len())
-}
-
-/// Whether the document is no text: at its beginning, where it would show, or around `offset`, which would enter a prompt.
-fn is_binary_around(text: &Rope, offset: usize) -> bool {
-    let bytes = |range: Range<usize>| {
-        text.byte_slice(floor_char_boundary(text, range.start)..floor_char_boundary(text, range.end))
-    };
-    bytes(0..BINARY_HEAD_BYTES).chunks().any(|chunk| chunk.contains('\0'))
-        || is_binary(&bytes(offset.saturating_sub(BINARY_NEAR_BYTES)..offset + BINARY_NEAR_BYTES).to_string())
 }
 
 /// Bytes of `text`, written at `place`, up to the end of the statement it belongs to; all of them without a tree.

@@ -7,7 +7,7 @@ use crate::context::{
     ItemContext, ItemOptions, Limits, Problem, Snapshot, Surroundings, bytes_like, cost, item_context,
     selection_context,
 };
-use crate::text::is_binary;
+use crate::text::{is_binary, is_binary_around};
 use crate::workspace::Refusal;
 
 use super::code_actions::Action;
@@ -77,6 +77,9 @@ pub(super) fn context_of(
 ) -> Result<ItemContext, NotAsked> {
     if let Some(refusal) = &options.refusal {
         return Err(NotAsked::Excluded(refusal.clone()));
+    }
+    if is_binary_around(&snapshot.text, question.target.clone()) {
+        return Err(NotAsked::Binary);
     }
     let limits = Limits::for_tokens(options.context_tokens);
     let budget = bytes_like(&snapshot.text, &question.target, limits.total_bytes);

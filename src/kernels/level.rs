@@ -65,6 +65,11 @@ impl Level {
         LIMIT.set(self).map_err(|_| format!("the kernels are chosen already: {:?}", Self::in_use()))
     }
 
+    /// The levels of this architecture as [`FromStr`] takes them, slowest first.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
     /// The fastest level the processor has.
     pub(super) fn detect() -> Self {
         static DETECTED: OnceLock<Level> = OnceLock::new();
@@ -138,7 +143,7 @@ impl FromStr for Level {
 
     fn from_str(name: &str) -> Result<Self, String> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or_else(|| {
-            let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = Self::names().collect();
             format!("expected one of {}", names.join(", "))
         })
     }

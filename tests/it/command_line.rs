@@ -119,6 +119,85 @@ fn doctor_says_what_applies_to_a_file_and_which_rule() {
 }
 
 #[test]
+fn binary_data_is_judged_alike_everywhere() {
+    let home = Home::new(&[("project/x.py", "x = 1\0\ny = 2\n")]);
+    let reason = "this is binary data, not text";
+    assert!(home.failure(&["ask", "explain", "x.py:2"]).contains(reason));
+    assert_eq!(home.doctor("x.py")["reason"], format!("not completed: {reason}"));
+    std::fs::write(home.path("project/y.py"), b"x = '\xff'\n").unwrap();
+    let not_text = "y.py is not UTF-8 text: the first invalid byte is at offset 5";
+    assert_eq!(home.failure(&["complete", "y.py:1:1"]), format!("phi-ls: {not_text}"));
+    let found = home.doctor("y.py");
+    assert!(found["reason"].as_str().unwrap().ends_with(not_text), "{found}");
+    assert_eq!(found["completed"], json!(false));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let home = Home::new(&[("project/x.py", "")]);
+    let made = Command::new("mkfifo").arg(home.path("project/pipe.py")).status().unwrap();
+    assert!(made.success());
+    for arguments in [&["complete", "pipe.py:1:1"][..], &["ask", "explain", "pipe.py:1"], &["doctor", "pipe.py"]] {
+        assert_eq!(home.failure(arguments), "phi-ls: pipe.py is not a regular file; expected a source file");
+    }
+    assert!(home.failure(&["complete", "/dev/zero:1:1"]).contains("is not a regular file"));
+}
+
+#[test]
+fn flags_without_effect_are_refused() {
+    let home = home();
+    let check = |arguments: &[&str], expected: &str| {
+        let output = home.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(expected), "{arguments:?}: {text}");
+    };
+    check(&["ask", "explain", "x.py:1", "--apply"], "expected a question that changes code with --apply");
+    check(&["ask", "fix", "x.py:1", "--instruction", "x"], "expected --instruction with refactor, found it with fix");
+    check(&["ask", "explain", "x.py:5-3"], "which is backwards");
+    check(&["doctor", "x.py", "--retune"], "cannot be used with");
+    check(&["--completion-model", "starter", "complete", "x.py:1:1"], "found them before a command");
+}
+
+/// The models are no models: what is said before they are loaded counts.
+#[test]
+fn a_model_that_is_not_there_is_not_replaced_silently() {
+    let home = |config: &str| {
+        let home = Home::new(&[(".config/phi-ls/config.toml", config), ("project/x.py", "x = 1\n")]);
+        std::fs::create_dir_all(home.path("models")).unwrap();
+        std::fs::write(home.path("models/a.gguf"), "GGUF").unwrap();
+        home
+    };
+    let all = |home: &Home, arguments: &[&str]| String::from_utf8_lossy(&home.run(arguments).stderr).into_owned();
+    let (complete, ask) = (["complete", "x.py:1:6"], ["ask", "explain", "x.py:1"]);
+    // A choice of the person's own.
+    let chosen = home("[completion]\nmodel = \"b.gguf\"\n");
+    assert!(chosen.failure(&complete).starts_with("phi-ls: the setting `completion.model`: there is no file b.gguf"));
+    let misspelt = home("[assistant]\nmodel = \"phi-5\"\n");
+    assert!(misspelt.failure(&ask).starts_with("phi-ls: the setting `assistant.model`: `phi-5` is no model"));
+    // A default.
+    let default = home("[completion]\nmodel = \"a.gguf\"\n");
+    let said = all(&default, &ask);
+    assert!(
+        said.starts_with("phi-ls: phi-4-mini is not installed") && said.contains("; using a.gguf instead\n"),
+        "{said}"
+    );
+    assert!(!all(&default, &complete).contains("instead"));
+}
+
+#[test]
+fn a_model_beyond_the_memory_budget_is_not_loaded_silently() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/phi-3.5-shaped.gguf");
+    let said = |budget: &str| {
+        let home = Home::new(&[(".config/phi-ls/config.toml", budget), ("project/x.py", "x = 1\n")]);
+        String::from_utf8_lossy(&home.run(&["complete", "x.py:1:6", "--model", model]).stderr).into_owned()
+    };
+    let small = said("memoryBudgetMiB = 100");
+    assert!(small.contains("MiB of memory, more than the 100 MiB it may use; see `phi-ls doctor`"), "{small}");
+    assert!(!said("memoryBudgetMiB = 4000").contains("of memory"));
+}
+
+#[test]
 fn the_persons_own_excludes_and_what_git_tracks_count() {
     let home = Home::new(&[
         (".config/git/ignore", "*.mine\n*.py\n"),

@@ -136,7 +136,24 @@ fn settings_of_features_to_come_are_unknown() {
     let problems = settings.apply(&value, Source::Editor);
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["backend", "statistics"]);
-    assert!(problems.iter().all(|problem| problem.message.starts_with("there is no such setting")), "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.message == "there is no such setting"), "{problems:?}");
+}
+
+#[test]
+fn only_a_name_like_another_is_taken_for_it() {
+    let check = |key: &str, expected: Option<&str>| {
+        let message = Settings::default().apply(&json!({key: 5}), Source::Editor).remove(0).message;
+        let suggestion = expected.map_or_else(String::new, |expected| format!("; did you mean `{expected}`?"));
+        assert_eq!(message, format!("there is no such setting{suggestion}"), "{key}");
+    };
+    check("model", Some("completion.model"));
+    check("assistantModel", Some("assistant.model"));
+    check("completions.multi_line", Some("completion.multiline"));
+    check("completion.thread", Some("threads"));
+    check("assistant.maxToken", Some("assistant.maxTokens"));
+    for key in ["statistics.enabled", "backend.model", "backend.kind", "completion.colour", "fontSize", "x", "debug"] {
+        check(key, None);
+    }
 }
 
 #[test]
@@ -158,14 +175,26 @@ fn one_wrong_value_does_not_cost_the_others() {
     let settings = check(
         json!({"completion": {"languages": {"rust": "manual", "go": 3}, "model": "starter"}, "exclude": ["*.log", 7]}),
         &[
-            "the editor's settings: `completion.languages`: go: expected true, false or \"manual\", found 3; keeping {}",
-            "the editor's settings: `exclude`: expected a glob, found 7; keeping []",
+            "the editor's settings: `completion.languages`: go: expected true, false or \"manual\", found 3; left out",
+            "the editor's settings: `exclude`: expected a glob, found 7; left out",
         ],
     );
     assert_eq!(settings.completion.language(["rust"]), Enabled::Manual);
     assert_eq!(settings.completion.language(["go"]), Enabled::On);
     assert_eq!(settings.completion.model, "starter");
     assert_eq!(settings.exclude, ["*.log"]);
+}
+
+#[test]
+fn what_is_wrong_altogether_costs_nothing_that_was_set_before() {
+    let (settings, problems) = Settings::from_layers(&[
+        (Source::File, json!({"exclude": ["*.log"], "completion.languages": {"go": false}})),
+        (Source::Editor, json!({"exclude": [7], "completion.languages": {"c": 3}})),
+    ]);
+    assert_eq!(settings.exclude, ["*.log"]);
+    let texts: Vec<String> = problems.iter().map(|problem| problem.message.clone()).collect();
+    assert!(texts[0].ends_with("found 3; keeping {\"go\":false}"), "{texts:?}");
+    assert!(texts[1].ends_with("found 7; keeping [\"*.log\"]"), "{texts:?}");
 }
 
 #[test]
@@ -190,6 +219,18 @@ fn shapes_that_editors_send_are_understood() {
     assert_eq!(check(json!({"phi-ls": {"threads": 3}}), &[]).threads, 3);
     assert_eq!(check(json!({"threads": 3.0}), &[]).threads, 3);
     assert_eq!(check(json!({"completion.languages.c": false}), &[]).completion.language(["c"]), Enabled::Off);
+}
+
+#[test]
+fn what_stands_beside_the_phi_ls_object_counts_too() {
+    let value = json!({"phi-ls": {"threads": 3}, "completion": {"model": "starter"}, "threads": 2, "gopls": {"x": 1}});
+    // Editors send the settings of other servers along.
+    let settings = check(value.clone(), &[]);
+    assert_eq!((settings.threads, settings.completion.model.as_str()), (3, "starter"));
+    // Nobody else reads our file.
+    let problems = Settings::default().apply(&value, Source::File);
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["config.toml: `gopls`: there is no such setting"]);
 }
 
 #[test]

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::cli::place::workspaces_around;
+use crate::cli::place::{check_is_file, read_text, workspaces_around};
 use crate::config::{Enabled, Exclusion, Settings};
 use crate::features::completability::why_not_completed;
+use crate::features::inline_completion::Skip;
 use crate::syntax::{Language, names_of};
+use crate::text::{Rope, is_binary_around};
 use crate::workspace::{Place, Refusal};
 
 /// What applies to a file.
@@ -37,13 +39,20 @@ pub(super) fn doctor_file(path: &Path, settings: &Settings, as_json: bool) -> an
     Ok(())
 }
 
+/// Why the file at `path` is not completed for what is in it, if so.
+fn no_text(path: &Path) -> Option<String> {
+    let reason = match read_text(path) {
+        Ok(text) if !is_binary_around(&Rope::from_str(&text), 0..0) => return None,
+        Ok(_) => Skip::Binary.to_string(),
+        Err(error) => format!("{error:#}"),
+    };
+    Some(format!("not completed: {reason}"))
+}
+
 impl FileFindings {
     fn collect(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
         let shown = path.display();
-        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
-        if metadata.is_dir() {
-            bail!("{shown} is a directory; expected a file");
-        }
+        check_is_file(path)?;
         let file = std::path::absolute(path).with_context(|| format!("cannot find {shown}"))?;
         let workspaces = workspaces_around(&file, &settings.exclude);
         let refusal = workspaces.refusal(&file);
@@ -52,7 +61,7 @@ impl FileFindings {
         Ok(Self {
             place: workspaces.place_of(&file),
             repository: workspaces.in_repository(&file),
-            reason: why_not_completed(refusal.as_ref(), &settings.completion, language_id),
+            reason: why_not_completed(refusal.as_ref(), &settings.completion, language_id).or_else(|| no_text(&file)),
             enabled: settings.completion.language(names_of(language_id)),
             language,
             refusal,
