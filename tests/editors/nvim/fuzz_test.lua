@@ -17,8 +17,12 @@ local LINES = { 'import os', '', 'def area(radius):', '    return 3 * radius', '
 
 -- As an auto-pairs plugin maps them.
 local BEFORE = [[
-  -- Its indentation gives up searching after a time, and what it gives then depends on the machine's load.
-  vim.g.python_indent = { searchpair_timeout = 1000000 }
+  -- Python's indentation asks the highlighting, which depends on what has been drawn, and gives up after a time.
+  vim.api.nvim_create_autocmd('FileType', {
+    callback = function()
+      vim.bo.indentexpr = ''
+    end,
+  })
   vim.o.autoindent, vim.o.hidden, vim.o.complete = true, true, '.'
   vim.fn.setreg('"', 'pasted')
   vim.keymap.set('i', '(', '()<C-g>U<Left>')
