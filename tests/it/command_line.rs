@@ -120,9 +120,9 @@ fn doctor_says_what_applies_to_a_file_and_which_rule() {
 
 #[test]
 fn binary_data_is_judged_alike_everywhere() {
-    let home = Home::new(&[("project/x.py", "x = 1\0\ny = 2\n")]);
+    let home = Home::new(&[("project/x.py", "x = '\0'\n\n\ndef f():\n    return 1\n")]);
     let reason = "this is binary data, not text";
-    assert!(home.failure(&["ask", "explain", "x.py:2"]).contains(reason));
+    assert!(home.failure(&["ask", "explain", "x.py:5"]).contains(reason));
     assert_eq!(home.doctor("x.py")["reason"], format!("not completed: {reason}"));
     std::fs::write(home.path("project/y.py"), b"x = '\xff'\n").unwrap();
     let not_text = "y.py is not UTF-8 text: the first invalid byte is at offset 5";
