@@ -44,6 +44,7 @@
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
+//! - What differs between processors is measured when the first model is loaded, and kept: [`engine::tuning`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
 //!   anywhere; a pass of a model under way waits between its layers.
 //!
@@ -66,7 +67,8 @@
 //! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass for processors
 //!   (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against the same references
 //! - a chat format: a row in `model/chat.rs`
-//! - a quantisation: a layout and a kernel in `kernels/matmul/`, beside the portable one that tests it
+//! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
+//!   each instruction set there, beside the portable product that tests them
 //! - a setting: a row in `config/keys.rs`
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 

@@ -159,6 +159,12 @@ pub fn clamped_range(text: &Rope, edit: &Edit) -> Range<usize> {
     floor_char_boundary(text, start.min(end))..floor_char_boundary(text, start.max(end))
 }
 
+/// Start of the line after the one `offset` is on; the text's end after the last.
+pub fn next_line_start(text: &Rope, offset: usize) -> usize {
+    let line = text.byte_to_line(offset) + 1;
+    if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
+}
+
 /// The bytes of line `line` without its line break. `line` must be less than `text.len_lines()`.
 pub fn line_content(text: &Rope, line: usize) -> Range<usize> {
     let start = text.line_to_byte(line);

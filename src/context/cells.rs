@@ -3,10 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::completion::next_line_start;
 use super::outline::imports_outside;
 use crate::syntax::Parsed;
-use crate::text::Rope;
+use crate::text::{Rope, next_line_start};
 
 /// One cell, as a value.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::Snapshot;
 use super::cells::OtherCells;
 use super::cost::{cost, end_within, start_within};
 use super::outline::{imports_outside, outline_outside};
-use crate::text::{Rope, floor_char_boundary, line_content};
+use crate::text::{Rope, floor_char_boundary, line_content, next_line_start};
 
 /// What a context may cost, and how that is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,12 +287,6 @@ fn place_prefix(snapshot: &Snapshot, offset: usize, max_prefix: usize) -> usize 
             if next < near.end { next } else { lowest }
         }
     }
-}
-
-/// Start of the line after the one `offset` is on; the text's end after the last.
-pub(super) fn next_line_start(text: &Rope, offset: usize) -> usize {
-    let line = text.byte_to_line(offset) + 1;
-    if line < text.len_lines() { text.line_to_byte(line) } else { text.len_bytes() }
 }
 
 /// End of the last whole line that begins at or after `start` and ends within `budget` of it; in a longer line, a
