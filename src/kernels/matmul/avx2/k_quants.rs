@@ -253,7 +253,7 @@ impl Fetches {
     /// Where step `step` begins to fetch.
     #[inline]
     fn start(&self, ahead: *const u8, step: usize) -> *const u8 {
-        // Rounded up for all steps alike, so that it is a constant times the step.
+        // Steps begin evenly. What one fetches is whole lines, rounded up, so neighbours may have one in common.
         ahead.wrapping_add(step * (self.lines * LINE / self.steps))
     }
 
