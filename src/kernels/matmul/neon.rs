@@ -52,18 +52,6 @@ fn dot<const A: usize, const C: usize, const I: usize>(
     sums
 }
 
-/// Runs a block of code for the numbers below 4, the number a constant: of a dword in a sub-block, or of an activation
-/// row in a group.
-macro_rules! for_four {
-    ($n:ident => $body:block) => {
-        for_four!(@ $n $body 0 1 2 3)
-    };
-    (@ $n:ident $body:block $($literal:literal)*) => {
-        $({ const $n: usize = $literal; $body })*
-    };
-}
-pub(super) use for_four;
-
 /// Sums for `A` activation rows with `G` vectors of 4 rows.
 pub(super) type Sums<const A: usize, const G: usize> = [[int32x4_t; G]; A];
 

@@ -1,4 +1,4 @@
-//! A superblock of 16 rows unpacked to bytes, and the walk over its sub-blocks.
+//! A superblock of 16 rows unpacked to bytes, and walks over its parts with constant numbers.
 
 use super::shape::{ROWS, SUPER};
 
@@ -22,3 +22,15 @@ macro_rules! for_sub_blocks {
     };
 }
 pub(super) use for_sub_blocks;
+
+/// Runs a block of code for the numbers below 4, the number a constant: of a dword in a sub-block, of a pair of blocks in a
+/// superblock, of an activation row in a group.
+macro_rules! for_four {
+    ($n:ident => $body:block) => {
+        for_four!(@ $n $body 0 1 2 3)
+    };
+    (@ $n:ident $body:block $($literal:literal)*) => {
+        $({ const $n: usize = $literal; $body })*
+    };
+}
+pub(super) use for_four;

@@ -28,7 +28,7 @@ use super::{load, load_halves};
 use crate::kernels::matmul::activations::{Activations, SuperForm, row_groups};
 use crate::kernels::matmul::fetch::{LINE, fetch, fetch_share};
 use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::Expanded;
+use crate::kernels::matmul::superblock::{Expanded, for_four};
 use crate::kernels::tuning::Tuning;
 pub(in crate::kernels::matmul) use unpack::ScaleBytes;
 pub(super) use unpack::Unpack;
@@ -140,21 +140,6 @@ pub(super) unsafe fn group<T: Unpack, D: Dot>(
     }
 }
 
-/// Runs a block of code for the numbers below 4, the number a constant: of a pair of blocks in a superblock, of a dword in
-/// half a block.
-macro_rules! for_four {
-    ($n:ident => $body:expr) => {{
-        for_four!(@ 0, $n => $body);
-        for_four!(@ 1, $n => $body);
-        for_four!(@ 2, $n => $body);
-        for_four!(@ 3, $n => $body);
-    }};
-    (@ $literal:literal, $n:ident => $body:expr) => {{
-        const $n: usize = $literal;
-        $body
-    }};
-}
-
 /// The same number, of which the compiler knows nothing: it does not unroll a loop so many times.
 #[inline]
 fn opaque(value: usize) -> usize {
@@ -181,10 +166,10 @@ unsafe fn packed<T: Unpack, D: Dot, const A: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         if A <= 2 {
-            for_four!(P => pair::<T, D, A, P, 0, 2>(weights, ahead, input, &mut totals));
+            for_four!(P => { pair::<T, D, A, P, 0, 2>(weights, ahead, input, &mut totals) });
         } else {
-            for_four!(P => pair::<T, D, A, P, 0, 1>(weights, ahead, input, &mut totals));
-            for_four!(P => pair::<T, D, A, P, 1, 2>(weights, ahead, input, &mut totals));
+            for_four!(P => { pair::<T, D, A, P, 0, 1>(weights, ahead, input, &mut totals) });
+            for_four!(P => { pair::<T, D, A, P, 1, 2>(weights, ahead, input, &mut totals) });
         }
         finish::<T, A>(&Floats::new::<T>(weights), &min_pairs::<T>(weights), &totals, input, sums);
     }
@@ -447,14 +432,14 @@ impl Unpacked {
         let quants = self.quants.as_mut_ptr().cast::<u8>();
         // SAFETY: the caller's promise; 64 dwords of two vectors are exactly `quants`.
         unsafe {
-            for_four!(P => for chunk in 0..8 {
+            for_four!(P => { for chunk in 0..8 {
                 fetch_share(ahead, T::BYTES, 8 * P + chunk, 32);
                 for g in 0..2 {
                     for (block, vector) in T::PAIRS[P].iter().zip(T::quants::<P>(weights, chunk, g)) {
                         _mm256_store_si256(quants.add((8 * block + chunk) * 64 + 32 * g).cast(), vector);
                     }
                 }
-            });
+            } });
             for s in 0..SUB_BLOCKS / T::SCALE_SUB_BLOCKS {
                 self.factors[s].write(D::factors(T::scale(weights, s)));
             }

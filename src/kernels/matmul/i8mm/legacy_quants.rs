@@ -5,10 +5,9 @@ use std::arch::aarch64::*;
 use super::{DOT_UP_TO, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
 use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::neon::for_four;
 use crate::kernels::matmul::neon::legacy_quants::{self as neon, Totals, Unpack};
 use crate::kernels::matmul::shape::{ROWS, SUPER};
-use crate::kernels::matmul::superblock::Expanded;
+use crate::kernels::matmul::superblock::{Expanded, for_four};
 use crate::kernels::tuning::Tuning;
 
 /// One group of 16 rows with all activation rows.

@@ -6,12 +6,12 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Sums, anew, dot, for_four, load, load_halves, multiply_add};
+use super::{Sums, anew, dot, load, load_halves, multiply_add};
 use crate::kernels::matmul::activations::{Activations, row_groups};
 use crate::kernels::matmul::fetch::fetch_share;
 use crate::kernels::matmul::formats::KQuant;
 use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_sub_blocks};
+use crate::kernels::matmul::superblock::{Expanded, for_four, for_sub_blocks};
 use crate::kernels::tuning::Tuning;
 
 mod unpack;

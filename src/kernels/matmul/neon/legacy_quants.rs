@@ -5,11 +5,12 @@
 
 use std::arch::aarch64::*;
 
-use super::{Sums, dot, for_four, load, load_halves, multiply_add, nibbles};
+use super::{Sums, dot, load, load_halves, multiply_add, nibbles};
 use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::kernels::matmul::fetch::fetch;
 use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use crate::kernels::matmul::shape::{BLOCK, ROWS};
+use crate::kernels::matmul::superblock::for_four;
 use crate::kernels::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
