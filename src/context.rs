@@ -26,7 +26,7 @@ pub use completion::{Anchor, CompletionContext, Limits, completion_context, long
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
-pub use surroundings::{Excerpt, OpenFile, Surroundings};
+pub use surroundings::{Excerpt, OpenFile, Surroundings, read_neighbour};
 
 use crate::syntax::{Language, Parsed};
 use crate::text::Rope;

@@ -85,6 +85,23 @@ struct Searched<'a> {
 /// Files beside the one in question are read up to this size.
 const MAX_NEIGHBOUR_BYTES: u64 = 1 << 20;
 
+/// The text of the file at `path` as it is on disk, with its own line endings; `None` if there is no such file.
+///
+/// # Errors
+/// Why a file that exists is not read.
+pub fn read_neighbour(path: &Path) -> Result<Option<String>, String> {
+    match path.metadata() {
+        Err(_) => Ok(None),
+        Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_NEIGHBOUR_BYTES => {
+            Err(format!("{} is no file of at most 1 MiB", path.display()))
+        }
+        Ok(_) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        },
+    }
+}
+
 impl Surroundings {
     /// The text of the file at `path` as the person has it, open or on disk; `None` if there is no such file. It goes into no
     /// prompt: what an edit of it has to fit into may be excluded.
@@ -95,16 +112,7 @@ impl Surroundings {
         if let Some(open) = self.open.iter().find(|open| open.file.as_deref() == Some(path)) {
             return Ok(Some(open.snapshot.text.clone()));
         }
-        match path.metadata() {
-            Err(_) => Ok(None),
-            Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_NEIGHBOUR_BYTES => {
-                Err(format!("{} is no file of at most 1 MiB", path.display()))
-            }
-            Ok(_) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(Some(Rope::from_str(&with_line_feeds(text)))),
-                Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-            },
-        }
+        Ok(read_neighbour(path)?.map(|text| Rope::from_str(&with_line_feeds(text))))
     }
 
     /// Definitions of what `uses` names and `parsed`, shown as `path`, does not declare itself; at most `budget` bytes.

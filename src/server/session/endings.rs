@@ -7,14 +7,14 @@ use super::Session;
 use super::answers::whole_text;
 use super::asks::Ask;
 use super::documents::Document;
-use crate::context::Snapshot;
+use crate::context::{Snapshot, read_neighbour};
 use crate::features::answering::Plan;
 use crate::features::edit::{self, Change};
 use crate::features::question::NotAsked;
 use crate::lsp::ask::{AnswerParams, Timings};
 use crate::lsp::{actions, to_proto};
 use crate::server::outgoing::Outgoing;
-use crate::text::{Edit, LineEnding};
+use crate::text::{Edit, LineEnding, Rope, with_line_feeds};
 
 /// Lines of an answer that are shown as a message where nothing better is there.
 const MESSAGE_LINES: usize = 12;
@@ -67,9 +67,9 @@ impl Session {
                         (uri.clone(), snapshot.text.clone(), Some(snapshot.version), *line_ending)
                     }
                     None => {
-                        let now = self.surroundings(uri).neighbour(path)?.ok_or("the file of tests is gone")?;
-                        let line_ending = LineEnding::of(&std::fs::read_to_string(path).unwrap_or_default());
-                        (to_proto::file_uri(path), now, None, line_ending)
+                        let now = read_neighbour(path)?.ok_or("the file of tests is gone")?;
+                        let line_ending = LineEnding::of(&now);
+                        (to_proto::file_uri(path), Rope::from_str(&with_line_feeds(now)), None, line_ending)
                     }
                 };
                 let edits = moved(edits, &(0..0), before, &now)?;

@@ -30,7 +30,7 @@ impl Session {
         }
     }
 
-    /// Finds out anew where the document `uri` is and whether it may be read, and says what is new about that.
+    /// Finds out where the document `uri` is now and whether it may be read, and says what is new about that.
     pub(super) fn look_at(&mut self, uri: &lsp::Uri) {
         let Some(document) = self.documents.get_mut(uri) else { return };
         let refusal = match from_proto::file_behind(uri) {
@@ -59,7 +59,7 @@ impl Session {
     pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
         let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
         if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
-            // What the index holds was let pass by other rules; it is made anew when it is wanted.
+            // What the index holds was let pass by other rules; it is made again when it is wanted.
             self.indexer = None;
             return self.look_at_documents();
         }
