@@ -24,7 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 use tower_lsp_server::{LspService, Server};
 
 use crate::config::{Problem, Settings, Source};
-use crate::engine::{Generation, Loader};
+use crate::engine::Generation;
+use crate::engine::embedded::Loader;
 use crate::lsp::switch::SET_COMPLETIONS;
 use handlers::Backend;
 use session::{Event, Session, SessionSender};

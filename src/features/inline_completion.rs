@@ -162,7 +162,7 @@ pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option
     let (snapshot, offset) = with_selected(snapshot, plan.offset, plan.selected.as_ref());
     let place = Place::at(&snapshot, offset);
     let cut_at_syntax = |text: &str| statement_end(&snapshot, &place, text);
-    let shaping = Shaping { place: &place, stop: &plan.params.stop, cut_at_syntax: &cut_at_syntax };
+    let shaping = Shaping { place: &place, cut_at_syntax: &cut_at_syntax };
     let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
     Some(match &plan.selected {
         Some((range, selected)) => {

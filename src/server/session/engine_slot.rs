@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Event, SessionSender};
 use crate::config::{KvCacheType, Machine, MemoryBudget, Needs, Role, Settings};
-use crate::engine::{self, Engine, EngineEvent, EngineOptions, Gate};
+use crate::engine::embedded::{self, EngineOptions};
+use crate::engine::{Engine, EngineEvent, Gate};
 use crate::server::ModelLoader;
 use crate::server::outgoing::Outgoing;
 
@@ -123,7 +124,7 @@ impl EngineSlot {
             gate: self.wiring.gate.clone(),
         };
         let on_event = move |event| session.send(news(number, event));
-        Engine::start(loader, options, Box::new(on_event))
+        embedded::start(loader, options, Box::new(on_event))
     }
 
     /// Gives the memory back.
@@ -198,7 +199,7 @@ pub(super) fn needs(role: Role, settings: &Settings) -> Option<Needs> {
         Role::Completion => &settings.completion.model,
         Role::Assistant => &settings.assistant.model,
     };
-    engine::load::needs(model, role, settings)
+    embedded::load::needs(model, role, settings)
 }
 
 /// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
