@@ -340,24 +340,24 @@ fn prose_fences_and_role_tags_are_never_shown() {
     );
     check("python", "def f(a, b):\n    return $0\n", "a + b```", expect!["    return ⟦a + b⟧"]);
     check("python", "def f(a, b):\n    return $0\n", "a + b<|end|>\n<|user|>", expect!["    return ⟦a + b⟧"]);
-    check(
+    check_invoked(
         "python",
-        "def f(a, b):\n    return $0\n",
-        "```python\ndef f(a, b):\n    return a + b\n```",
-        expect!["    return ⟦a + b⟧"],
+        "def f(a, b):\n    $0\n",
+        "```python\n    return a + b\n```",
+        expect!["    ⟦return a + b⟧"],
     );
-    check(
+    check_invoked(
         "python",
-        "import os\n\ndef f(a, b):\n    c = a\n    $0\n",
-        "def f(a, b):\n    c = a\n    return c\n",
-        expect!["    ⟦return c⟧"],
+        "import os\n\ndef f(a, b):\n    count = a\n    $0\n",
+        "    count = a\n    return count\n",
+        expect!["    ⟦return count⟧"],
     );
     check("python", "def f(a, b):\n    return $0\n", "    return a + b\n", expect!["    return ⟦a + b⟧"]);
     check_invoked(
         "python",
         "def f(a, b):\n    $0\n",
         "Sure, here is the completed code:\n```python\n    return a + b\n```\nIt adds.",
-        expect!["    ⟦return a + b⟧"],
+        expect!["nothing"],
     );
     check_invoked(
         "python",
