@@ -61,6 +61,6 @@ impl Snapshot {
 
     /// What starts a comment that ends with its line, where the language is known to have such.
     pub fn line_comment(&self) -> Option<&'static str> {
-        self.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty())
+        self.language.and_then(Language::line_comment)
     }
 }

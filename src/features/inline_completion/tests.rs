@@ -34,7 +34,7 @@ fn shown(snapshot: &Snapshot, item: Option<InlineItem>) -> String {
 fn check_as(trigger: Trigger, stop: StopReason, language_id: &str, marked: &str, raw: &str, expect: &Expect) {
     let (snapshot, offset) = fixture(language_id, marked);
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
-    expect.assert_eq(&shown(&snapshot, finish(&plan, &snapshot, &candidate(raw, stop))));
+    expect.assert_eq(&shown(&snapshot, finish(&plan, &candidate(raw, stop))));
 }
 
 /// While typing.
@@ -416,7 +416,7 @@ fn a_guess_is_shown_only_to_who_asks() {
     let guess = Candidate { mean_logprob: MIN_MEAN_LOGPROB - 0.1, ..candidate("b + c;", StopReason::LineEnd) };
     for (trigger, is_shown) in [(Trigger::Automatic, false), (Trigger::Invoked, true)] {
         let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
-        assert_eq!(finish(&plan, &snapshot, &guess).is_some(), is_shown, "{trigger:?}");
+        assert_eq!(finish(&plan, &guess).is_some(), is_shown, "{trigger:?}");
     }
 }
 
@@ -425,7 +425,7 @@ fn a_completion_extends_the_selected_item() {
     let (snapshot, offset) = fixture("rust", "fn f() {\n    foo.pu$0)\n}\n");
     let selected = Some((offset - 2..offset, "push_str(".to_owned()));
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Automatic, selected });
-    let item = finish(&plan, &snapshot, &candidate("\"a\");", StopReason::LineEnd));
+    let item = finish(&plan, &candidate("\"a\");", StopReason::LineEnd));
     expect![[r#"    foo.⟦push_str("a");⟧"#]].assert_eq(&shown(&snapshot, item));
 }
 
@@ -434,7 +434,7 @@ fn alternatives_that_come_to_the_same_are_one() {
     let (snapshot, offset) = fixture("rust", "let a = $0");
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Invoked, selected: None });
     let candidates = ["b + c;", "b + c;  ", "", "d + e;"].map(|text| candidate(text, StopReason::EndOfTurn));
-    let texts: Vec<_> = finish_all(&plan, &snapshot, &candidates).into_iter().map(|item| item.insert_text).collect();
+    let texts: Vec<_> = finish_all(&plan, &candidates).into_iter().map(|item| item.insert_text).collect();
     assert_eq!(texts, ["b + c;", "d + e;"]);
 }
 
