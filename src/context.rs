@@ -17,6 +17,7 @@ mod item;
 mod outline;
 mod surroundings;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +47,14 @@ pub struct Snapshot {
     pub path: Option<PathBuf>,
     /// What stands around it if it is the cell of a notebook.
     pub cells: Arc<OtherCells>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, language_id, path, .. } = self;
+        let mut shown = f.debug_struct("Snapshot");
+        shown.field("version", version).field("language_id", language_id).field("path", path).finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {

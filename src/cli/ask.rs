@@ -111,7 +111,7 @@ pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
     let plan = Plan::new(&snapshot, &surroundings(workspaces, &args.lines.path), &question, &options)?;
     let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
     let engine = start_engine_with(reference, Role::Assistant, &settings)?;
-    let (plan, outcome, generation) = answered(args, &engine, plan, &snapshot)?;
+    let (plan, outcome, generation) = answered(args, &engine, plan)?;
     let report = match outcome {
         Outcome::Text(text) => {
             print_timing(args, &generation);
@@ -196,15 +196,10 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
 }
 
 /// Asks, and once more where that can help; what was asked last, what came of it and how.
-fn answered(
-    args: &AskArgs,
-    engine: &Engine,
-    mut plan: Plan,
-    snapshot: &Snapshot,
-) -> anyhow::Result<(Plan, Outcome, Generation)> {
+fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(Plan, Outcome, Generation)> {
     loop {
         let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
-        match plan.outcome(snapshot, &generation) {
+        match plan.outcome(&generation) {
             Outcome::AskAgain(again, reason) => {
                 eprintln!("phi-ls: {reason}; asking once more");
                 plan = *again;

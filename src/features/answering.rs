@@ -15,8 +15,8 @@ use super::question::{AssistantOptions, NotAsked, Question};
 pub enum Plan {
     /// The answer is read.
     Explain(ExplainPlan),
-    /// The answer becomes an edit.
-    Edit(EditPlan),
+    /// The answer becomes an edit of the document it was asked about.
+    Edit(EditPlan, Snapshot),
 }
 
 /// What an answer comes to.
@@ -45,7 +45,10 @@ impl Plan {
         options: &AssistantOptions,
     ) -> Result<Self, NotAsked> {
         match question.action.is_edit() {
-            true => edit::plan(snapshot, surroundings, question, options).map(Self::Edit),
+            true => {
+                let plan = edit::plan(snapshot, surroundings, question, options)?;
+                Ok(Self::Edit(plan, snapshot.clone()))
+            }
             false => explain::plan(snapshot, surroundings, question, options).map(Self::Explain),
         }
     }
@@ -53,29 +56,28 @@ impl Plan {
     pub fn prompt(&self) -> &Prompt {
         match self {
             Self::Explain(plan) => &plan.prompt,
-            Self::Edit(plan) => &plan.prompt,
+            Self::Edit(plan, _) => &plan.prompt,
         }
     }
 
     pub fn params(&self) -> &GenerationParams {
         match self {
             Self::Explain(plan) => &plan.params,
-            Self::Edit(plan) => &plan.params,
+            Self::Edit(plan, _) => &plan.params,
         }
     }
 
-    /// What `generation`, made for this plan, comes to in `snapshot`, the document it was asked about. What is asked
-    /// again is asked once.
-    pub fn outcome(&self, snapshot: &Snapshot, generation: &Generation) -> Outcome {
+    /// What `generation`, made for this plan, comes to. What is asked again is asked once.
+    pub fn outcome(&self, generation: &Generation) -> Outcome {
         let answer = generation.candidates.first().filter(|answer| !answer.text.trim().is_empty());
         let Some(answer) = answer else { return Outcome::NoAnswer };
         match self {
             Self::Explain(_) => Outcome::Text(self.readable(answer)),
-            Self::Edit(plan) => match edit::finish(plan, snapshot, answer) {
+            Self::Edit(plan, snapshot) => match edit::finish(plan, snapshot, answer) {
                 Ok(change) => Outcome::Change(change),
                 Err(reason) if reason.is_retryable() && !plan.is_retry => {
                     let again = edit::retry(plan, &answer.text, &reason);
-                    Outcome::AskAgain(Box::new(Self::Edit(again)), reason)
+                    Outcome::AskAgain(Box::new(Self::Edit(again, snapshot.clone())), reason)
                 }
                 Err(reason) => Outcome::Rejected(reason),
             },
@@ -90,9 +92,9 @@ impl Plan {
                 text.push_str(&notes(plan, answer));
                 text
             }
-            Self::Edit(plan) if plan.fence.is_empty() => explain::finish(&answer.text),
+            Self::Edit(plan, _) if plan.fence.is_empty() => explain::finish(&answer.text),
             // The prompt has opened the block that the answer goes on in.
-            Self::Edit(_) => {
+            Self::Edit(..) => {
                 let fence = fence("", &answer.text);
                 format!("{fence}\n{}\n{fence}", answer.text.trim_end())
             }

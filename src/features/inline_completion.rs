@@ -106,7 +106,7 @@ pub enum Skip {
 }
 
 /// What to ask, and everything `finish` needs to know about the place.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     pub prompt: Prompt,
     pub params: GenerationParams,

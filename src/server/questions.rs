@@ -231,10 +231,10 @@ impl Questions {
                 }
             }
             // Code that may yet be rejected is not shown; how far it is, is.
-            Plan::Edit(_) if text.contains('\n') => {
+            Plan::Edit(..) if text.contains('\n') => {
                 self.display.report(question, &format!("{} lines", question.written.lines().count()));
             }
-            Plan::Edit(_) => {}
+            Plan::Edit(..) => {}
         }
     }
 
@@ -250,7 +250,7 @@ impl Questions {
         };
         self.conversations.keep(&question, &generation);
         let readable = generation.candidates.first().map(|answer| question.plan.readable(answer)).unwrap_or_default();
-        let ending = match question.plan.outcome(&question.snapshot, &generation) {
+        let ending = match question.plan.outcome(&generation) {
             answering::Outcome::NoAnswer => Ending::failed("the model gave no answer"),
             answering::Outcome::Text(text) => Ending::text(text),
             answering::Outcome::Rejected(reason) => Ending::rejected(readable, reason),

@@ -21,7 +21,8 @@ pub(super) fn workspace_edit(
     documents: &Documents,
     client: Client,
 ) -> Result<lsp::WorkspaceEdit, String> {
-    let (Plan::Edit(plan), uri) = (&question.plan, &question.uri) else { return Err("this is to be read".to_owned()) };
+    let Plan::Edit(plan, asked_about) = &question.plan else { return Err("this is to be read".to_owned()) };
+    let uri = &question.uri;
     let document = documents.get(uri).ok_or("the document was closed meanwhile")?;
     let moved = |edits: &[Edit], target, before, now| {
         edit::rebased(edits, target, before, now).ok_or("this code was edited while the answer was written; ask again")
@@ -33,7 +34,7 @@ pub(super) fn workspace_edit(
     Ok(match change {
         Change::Edits(edits) => {
             let Snapshot { text, version, .. } = &document.snapshot;
-            let edits = moved(edits, &plan.target, &question.snapshot.text, text)?;
+            let edits = moved(edits, &plan.target, &asked_about.text, text)?;
             actions::document_edit((text, line_ending), uri, Some(*version), &edits, &question.title, client)
         }
         Change::OtherFile { path, before, edits } => {

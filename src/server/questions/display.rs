@@ -66,7 +66,7 @@ impl Display {
         self.work(question, &json!({"kind": "end"}));
         let delta = match question.plan {
             Plan::Explain(_) => text.strip_prefix(question.streamed.as_str()).unwrap_or_default().to_owned(),
-            Plan::Edit(_) => String::new(),
+            Plan::Edit(..) => String::new(),
         };
         let (whole, reason, timings) = ((!text.is_empty()).then(|| text.clone()), reason.as_deref(), *timings);
         let params = AnswerParams {

@@ -3,7 +3,6 @@
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use crate::config::Role;
-use crate::context::Snapshot;
 use crate::engine::Generation;
 use crate::features::answering::Plan;
 use crate::lsp::ask::Timings;
@@ -17,8 +16,6 @@ pub(super) struct Pending {
     /// The document it is about, by name and by number.
     pub uri: lsp::Uri,
     pub document: u64,
-    /// That document as it was asked about.
-    pub snapshot: Snapshot,
     /// How the question was put.
     pub title: String,
     /// The answer it follows.
@@ -40,7 +37,6 @@ impl Pending {
             number: request.number,
             uri: document.uri.clone(),
             document: document.number,
-            snapshot: document.snapshot.clone(),
             title,
             follows: None,
             plan,
