@@ -22,7 +22,7 @@ pub struct Language {
     pub family: &'static str,
     pub extensions: &'static [&'static str],
     /// What begins a comment that ends with its line; empty where there is none.
-    pub(super) line_comment: &'static str,
+    pub line_comment: &'static str,
     /// What begins a comment that may go over lines.
     pub block_comments: &'static [&'static str],
     /// English is written in it rather than code.
