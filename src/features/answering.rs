@@ -6,6 +6,7 @@ use crate::engine::{Candidate, Generation, GenerationParams, StopReason};
 use crate::model::Prompt;
 use crate::prompt::fence;
 
+use super::commit::{self, CommitPlan};
 use super::edit::{self, Change, EditPlan, Rejection};
 use super::explain::{self, ExplainPlan};
 use super::question::{AssistantOptions, NotAsked, Question};
@@ -17,6 +18,8 @@ pub enum Plan {
     Explain(ExplainPlan),
     /// The answer becomes an edit of the document it was asked about.
     Edit(EditPlan, Snapshot),
+    /// The answer is the message of a commit.
+    Commit(CommitPlan),
 }
 
 /// What an answer comes to.
@@ -57,6 +60,7 @@ impl Plan {
         match self {
             Self::Explain(plan) => &plan.prompt,
             Self::Edit(plan, _) => &plan.prompt,
+            Self::Commit(plan) => &plan.prompt,
         }
     }
 
@@ -64,6 +68,7 @@ impl Plan {
         match self {
             Self::Explain(plan) => &plan.params,
             Self::Edit(plan, _) => &plan.params,
+            Self::Commit(plan) => &plan.params,
         }
     }
 
@@ -73,6 +78,10 @@ impl Plan {
         let Some(answer) = answer else { return Outcome::NoAnswer };
         match self {
             Self::Explain(_) => Outcome::Text(self.readable(answer)),
+            Self::Commit(_) => match self.readable(answer) {
+                message if message.is_empty() => Outcome::NoAnswer,
+                message => Outcome::Text(message),
+            },
             Self::Edit(plan, snapshot) => match edit::finish(plan, snapshot, answer) {
                 Ok(change) => Outcome::Change(change),
                 Err(reason) if reason.is_retryable() && !plan.is_retry => {
@@ -84,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// `answer` as Markdown to read, with what a person has to know of it.
+    /// `answer` to read, as Markdown with what a person has to know of it; the message of a commit is plain text.
     pub fn readable(&self, answer: &Candidate) -> String {
         match self {
             Self::Explain(plan) => {
@@ -93,6 +102,7 @@ impl Plan {
                 text
             }
             Self::Edit(plan, _) if plan.fence.is_empty() => explain::finish(&answer.text),
+            Self::Commit(_) => commit::finish(&answer.text),
             // The prompt has opened the block that the answer goes on in.
             Self::Edit(..) => {
                 let fence = fence("", &answer.text);

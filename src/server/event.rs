@@ -12,6 +12,7 @@ use crate::config::Role;
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
 use crate::features::inline_completion::Trigger;
 use crate::lsp::switch::SetCompletionsParams;
+use crate::workspace::{NotStaged, Staged};
 
 /// Everything that can happen to a session.
 #[derive(Debug)]
@@ -99,9 +100,11 @@ pub(super) enum CompletionEvent {
     },
 }
 
-/// What the engine reports of a question's job, and the client of its answer.
+/// What the engine reports of a question's job, the client of its answer, and git of what it is about.
 #[derive(Debug)]
 pub(super) enum QuestionEvent {
+    /// What the commit would hold whose message was asked for.
+    Staged(std::result::Result<Staged, NotStaged>),
     /// The answer goes on.
     Text(String),
     Done(Outcome),

@@ -11,6 +11,8 @@ mod offers;
 mod pending;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -25,15 +27,23 @@ use crate::config::{AssistantSettings, Role, WhenItDoesNotFit};
 use crate::context::Surroundings;
 use crate::engine::{EngineError, Job, Priority};
 use crate::features::answering::{self, Plan};
+use crate::features::commit::{self, CommitPlan};
 use crate::features::explain;
 use crate::features::question::{AssistantOptions, NotAsked, Question};
 use crate::lsp::actions;
 use crate::lsp::ask::{AskArguments, FollowUpArguments};
 use crate::lsp::from_proto::{self, Client};
+use crate::workspace::{NotStaged, Staged, Workspaces};
 use conversations::Conversations;
 use display::Display;
 pub(super) use offers::offers;
 use pending::{Ending, Pending};
+
+/// How the message of a commit is asked for.
+const COMMIT_TITLE: &str = "Commit message";
+
+/// No document has this number.
+const NO_DOCUMENT: u64 = 0;
 
 /// All questions of a session.
 pub(super) struct Questions {
@@ -43,6 +53,8 @@ pub(super) struct Questions {
     settings: AssistantSettings,
     /// Those under way, by the numbers of their requests.
     pending: HashMap<u64, Pending>,
+    /// Requests for the message of a commit whose contents are being read.
+    reading: HashMap<u64, CommandRequest>,
     conversations: Conversations,
     display: Display,
     /// Why the completion model answered, as the person was told last.
@@ -56,6 +68,7 @@ impl Questions {
             client: Client::default(),
             settings: AssistantSettings::default(),
             pending: HashMap::new(),
+            reading: HashMap::new(),
             conversations: Conversations::default(),
             display: Display::new(session, to_client),
             fallback_told: None,
@@ -88,7 +101,7 @@ impl Questions {
         let planned = planned.and_then(|document| Ok((document, self.plan(&arguments, document, surroundings)?)));
         match planned {
             Ok((document, plan)) => {
-                self.begin(Pending::new(arguments.title, document, plan, request), engines);
+                self.begin(Pending::new(arguments.title, Some(document), plan, request), engines);
             }
             Err(reason) => self.refuse(request, &arguments.title, &reason),
         }
@@ -136,12 +149,44 @@ impl Questions {
         let title = arguments.question.trim().to_owned();
         match kept.conversation.follow_up(&title, &options) {
             Ok(plan) => {
-                let question = Pending::new(title, document, Plan::Explain(plan), request);
+                let question = Pending::new(title, Some(document), Plan::Explain(plan), request);
                 let question = Pending { follows: Some(kept.answer), by: kept.by, ..question };
                 self.begin(question, engines);
             }
             Err(reason @ NotAsked::NoQuestion) => request.answer(Err(Error::invalid_params(reason.to_string()))),
             Err(reason) => self.refuse(request, &title, &reason.to_string()),
+        }
+    }
+
+    /// Begins to write the message of a commit in the repository around `path`. What is staged there is read by a thread of
+    /// its own: git may take its time.
+    pub(super) fn write_commit(&mut self, request: CommandRequest, path: PathBuf, workspaces: Arc<Workspaces>) {
+        let (number, session) = (request.number, self.session.clone());
+        let read = move || {
+            let event = QuestionEvent::Staged(workspaces.staged(&path));
+            session.send(Event::Question { number, event });
+        };
+        match std::thread::Builder::new().name("staged".to_owned()).spawn(read) {
+            Ok(_) => drop(self.reading.insert(number, request)),
+            Err(error) => {
+                self.refuse(
+                    request,
+                    COMMIT_TITLE,
+                    &format!("the system gives no thread to read what is staged: {error}"),
+                );
+            }
+        }
+    }
+
+    /// It is read what the commit would hold.
+    fn commit(&mut self, number: u64, staged: Result<Staged, NotStaged>, engines: &mut Engines) {
+        let Some(request) = self.reading.remove(&number) else { return };
+        match staged {
+            Ok(staged) => {
+                let plan = commit::plan(&staged, &AssistantOptions::new(&self.settings, None));
+                self.begin(Pending::new(COMMIT_TITLE.to_owned(), None, Plan::Commit(plan), request), engines);
+            }
+            Err(reason) => self.refuse(request, COMMIT_TITLE, &reason.to_string()),
         }
     }
 
@@ -190,7 +235,7 @@ impl Questions {
         let (text_sender, done_sender) = (self.session.clone(), self.session.clone());
         let job = Job {
             priority: Priority::Background,
-            document: question.document,
+            document: question.about.as_ref().map_or(NO_DOCUMENT, |about| about.document),
             prompt: question.plan.prompt().clone(),
             params: question.plan.params().clone(),
             cancel: question.request.cancel.clone(),
@@ -208,6 +253,7 @@ impl Questions {
     /// An engine or the client reports of question `number`.
     pub(super) fn on_event(&mut self, number: u64, event: QuestionEvent, documents: &Documents, engines: &mut Engines) {
         match event {
+            QuestionEvent::Staged(staged) => self.commit(number, staged, engines),
             QuestionEvent::Text(text) => self.goes_on(number, &text, engines),
             QuestionEvent::Done(outcome) => self.done(number, outcome, documents, engines),
             QuestionEvent::NotOpened => {
@@ -235,6 +281,7 @@ impl Questions {
                 self.display.report(question, &format!("{} lines", question.written.lines().count()));
             }
             Plan::Edit(..) => {}
+            Plan::Commit(_) => self.display.report(question, last_line(&question.written)),
         }
     }
 
@@ -250,6 +297,9 @@ impl Questions {
         };
         self.conversations.keep(&question, &generation);
         let readable = generation.candidates.first().map(|answer| question.plan.readable(answer)).unwrap_or_default();
+        if let Plan::Commit(CommitPlan { left_out: Some(left_out), .. }) = &question.plan {
+            self.display.inform(left_out);
+        }
         let ending = match question.plan.outcome(&generation) {
             answering::Outcome::NoAnswer => Ending::failed("the model gave no answer"),
             answering::Outcome::Text(text) => Ending::text(text),
@@ -293,6 +343,7 @@ impl Questions {
 
     /// The client has cancelled a request, which the library has answered.
     pub(super) fn abandon(&mut self, request: u64, engines: &Engines) {
+        self.reading.remove(&request);
         if let Some(question) = self.pending.remove(&request) {
             question.request.cancel.cancel();
             self.display.cancel(&question, engines.model_name(question.by));
@@ -302,14 +353,11 @@ impl Questions {
     /// Ends the questions about documents that are closed or have become excluded, and forgets the conversations.
     pub(super) fn end_pointless(&mut self, documents: &Documents, engines: &Engines) {
         self.conversations.forget_pointless(documents);
-        let pointless = |question: &Pending| {
-            let document = documents.get(&question.uri).filter(|document| document.number == question.document);
-            match document {
-                None => Some((question.number, "the document was closed meanwhile".to_owned())),
-                Some(document) => {
-                    let refusal = document.refusal.clone()?;
-                    Some((question.number, NotAsked::Excluded(refusal).to_string()))
-                }
+        let pointless = |question: &Pending| match question.about.as_ref()?.document(documents) {
+            None => Some((question.number, "the document was closed meanwhile".to_owned())),
+            Some(document) => {
+                let refusal = document.refusal.clone()?;
+                Some((question.number, NotAsked::Excluded(refusal).to_string()))
             }
         };
         let ending: Vec<_> = self.pending.values().filter_map(pointless).collect();
@@ -323,9 +371,10 @@ impl Questions {
 
     /// The client asks for nothing any more.
     pub(super) fn end_all(&mut self) {
-        for (_, question) in self.pending.drain() {
-            question.request.cancel.cancel();
-            question.request.answer(Err(Error::request_cancelled()));
+        let pending = self.pending.drain().map(|(_, question)| question.request);
+        for request in pending.chain(self.reading.drain().map(|(_, request)| request)) {
+            request.cancel.cancel();
+            request.answer(Err(Error::request_cancelled()));
         }
     }
 

@@ -26,8 +26,8 @@ use super::questions::{Questions, offers};
 use crate::config::{Enabled, Settings};
 use crate::engine::Gate;
 use crate::features::inline_completion::Trigger;
-use crate::lsp::ask::AskArguments;
-use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
+use crate::lsp::ask::{AskArguments, CommitArguments};
+use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, COMMIT_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
 use crate::workspace::Workspaces;
 use configuration::Configuration;
 
@@ -246,8 +246,12 @@ impl Session {
                 }
                 Err(error) => request.answer(Err(error)),
             },
+            COMMIT_COMMAND => match request.argument("a folder of a repository") {
+                Ok(arguments) => self.write_commit(request, &arguments),
+                Err(error) => request.answer(Err(error)),
+            },
             other => {
-                let known = [ASK_COMMAND, FOLLOW_UP_COMMAND, ACCEPTED_COMMAND].join("`, `");
+                let known = [ASK_COMMAND, FOLLOW_UP_COMMAND, COMMIT_COMMAND, ACCEPTED_COMMAND].join("`, `");
                 let message = format!("expected one of the commands `{known}`, found `{other}`");
                 request.answer(Err(Error::invalid_params(message)));
             }
@@ -264,6 +268,17 @@ impl Session {
             indexer.refresh_stale();
         }
         self.after_questions();
+    }
+
+    fn write_commit(&mut self, request: CommandRequest, arguments: &CommitArguments) {
+        match from_proto::file_path(&arguments.uri) {
+            Some(path) => self.questions.write_commit(request, path, Arc::clone(&self.workspaces)),
+            None => {
+                let message =
+                    format!("expected the URI of a file or folder on this machine, found {}", arguments.uri.0);
+                request.answer(Err(Error::invalid_params(message)));
+            }
+        }
     }
 
     /// After the last question, a completion model that has made room takes its place again.

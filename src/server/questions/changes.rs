@@ -22,8 +22,9 @@ pub(super) fn workspace_edit(
     client: Client,
 ) -> Result<lsp::WorkspaceEdit, String> {
     let Plan::Edit(plan, asked_about) = &question.plan else { return Err("this is to be read".to_owned()) };
-    let uri = &question.uri;
-    let document = documents.get(uri).ok_or("the document was closed meanwhile")?;
+    let document = question.about.as_ref().and_then(|about| documents.get(&about.uri));
+    let document = document.ok_or("the document was closed meanwhile")?;
+    let uri = &document.uri;
     let moved = |edits: &[Edit], target, before, now| {
         edit::rebased(edits, target, before, now).ok_or("this code was edited while the answer was written; ask again")
     };

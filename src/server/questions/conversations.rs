@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tower_lsp_server::gen_lsp_types as lsp;
-
-use super::pending::Pending;
+use super::pending::{About, Pending};
 use crate::config::Role;
 use crate::engine::Generation;
 use crate::features::conversation::Conversation;
@@ -23,9 +21,7 @@ pub(super) struct Conversations {
 pub(super) struct Kept {
     /// The `id` of the answer it ends with.
     pub answer: u64,
-    /// The document it is about, by name and by number.
-    uri: lsp::Uri,
-    document: u64,
+    about: About,
     /// Whose cache holds it.
     pub by: Role,
     pub conversation: Conversation,
@@ -34,19 +30,19 @@ pub(super) struct Kept {
 impl Kept {
     /// The document it is about, if that is still open and may be read: a conversation goes with its document.
     pub(super) fn document<'a>(&self, documents: &'a Documents) -> Option<&'a Document> {
-        let document = documents.get(&self.uri).filter(|document| document.number == self.document);
-        document.filter(|document| !document.is_excluded())
+        self.about.document(documents).filter(|document| !document.is_excluded())
     }
 }
 
 impl Conversations {
-    /// Keeps `question` with its answer, if it has one.
+    /// Keeps `question` with its answer, if it has one and is about a document.
     pub(super) fn keep(&mut self, question: &Pending, generation: &Generation) {
+        let Some(about) = question.about.clone() else { return };
         let Some(conversation) = Conversation::new(question.plan.prompt().clone(), generation) else { return };
-        let (answer, document, by) = (question.number, question.document, question.by);
+        let (answer, by) = (question.number, question.by);
         // A question that was asked once more has another answer.
         self.kept.retain(|kept| kept.answer != answer);
-        self.kept.push_back(Kept { answer, uri: question.uri.clone(), document, by, conversation });
+        self.kept.push_back(Kept { answer, about, by, conversation });
         if self.kept.len() > KEPT {
             self.kept.pop_front();
         }

@@ -66,7 +66,7 @@ impl Display {
         self.work(question, &json!({"kind": "end"}));
         let delta = match question.plan {
             Plan::Explain(_) => text.strip_prefix(question.streamed.as_str()).unwrap_or_default().to_owned(),
-            Plan::Edit(..) => String::new(),
+            Plan::Edit(..) | Plan::Commit(_) => String::new(),
         };
         let (whole, reason, timings) = ((!text.is_empty()).then(|| text.clone()), reason.as_deref(), *timings);
         let params = AnswerParams {
@@ -79,7 +79,9 @@ impl Display {
         };
         self.answer(question, model, params);
         let is_document = self.end_document(question, text, reason);
-        let shown_elsewhere = self.client.answers || is_document || text.is_empty();
+        // Who asks for the message of a commit puts it where it belongs.
+        let is_for_client = question.about.is_none();
+        let shown_elsewhere = self.client.answers || is_document || is_for_client || text.is_empty();
         if let Some(reason) = reason {
             let text = if shown_elsewhere || self.client.show_document { "" } else { text };
             self.warn(&question.title, &format!("{reason}\n{}", first_lines(text)));
@@ -143,7 +145,8 @@ impl Display {
     /// The answer has ended: with `text`, or without any, for `reason`. True if the client shows it as a document.
     fn end_document(&mut self, question: &Pending, text: &str, reason: Option<&str>) -> bool {
         if !self.documents.has(question.number) {
-            return !text.is_empty() && self.open_document(question, &format!("{text}\n"));
+            let is_to_open = !text.is_empty() && question.about.is_some();
+            return is_to_open && self.open_document(question, &format!("{text}\n"));
         }
         let shown = self.documents.end(question.number, &question.title, text, reason);
         let is_shown = shown.is_some();
@@ -162,8 +165,8 @@ impl Display {
 
     /// `phi-ls/answer`, for clients that know it.
     fn answer(&self, question: &Pending, model: Option<&str>, params: AnswerParams) {
-        if self.client.answers {
-            let (id, follows, uri) = (question.number, question.follows, question.uri.0.clone());
+        if let Some(about) = question.about.as_ref().filter(|_| self.client.answers) {
+            let (id, follows, uri) = (question.number, question.follows, about.uri.0.clone());
             let (title, model) = (question.title.clone(), model.unwrap_or_default().to_owned());
             self.to_client.send(Outgoing::Answer(AnswerParams { id, follows, uri, title, model, ..params }));
         }

@@ -6,16 +6,15 @@ use crate::config::Role;
 use crate::engine::Generation;
 use crate::features::answering::Plan;
 use crate::lsp::ask::Timings;
-use crate::server::documents::Document;
+use crate::server::documents::{Document, Documents};
 use crate::server::event::CommandRequest;
 
 /// A question under way.
 pub(super) struct Pending {
     /// That of the request.
     pub number: u64,
-    /// The document it is about, by name and by number.
-    pub uri: lsp::Uri,
-    pub document: u64,
+    /// The document it is about; the message of a commit is about none.
+    pub about: Option<About>,
     /// How the question was put.
     pub title: String,
     /// The answer it follows.
@@ -30,13 +29,27 @@ pub(super) struct Pending {
     pub streamed: String,
 }
 
+/// A document, by its name and by the number it has while it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct About {
+    pub uri: lsp::Uri,
+    pub document: u64,
+}
+
+impl About {
+    /// The document, if it is still open.
+    pub(super) fn document<'a>(&self, documents: &'a Documents) -> Option<&'a Document> {
+        documents.get(&self.uri).filter(|document| document.number == self.document)
+    }
+}
+
 impl Pending {
-    /// A question about `document` by `request` that follows no other and that nobody has been asked yet.
-    pub(super) fn new(title: String, document: &Document, plan: Plan, request: CommandRequest) -> Self {
+    /// A question by `request` that follows no other and that nobody has been asked yet; about `document`, if about one.
+    pub(super) fn new(title: String, document: Option<&Document>, plan: Plan, request: CommandRequest) -> Self {
+        let about = |document: &Document| About { uri: document.uri.clone(), document: document.number };
         Self {
             number: request.number,
-            uri: document.uri.clone(),
-            document: document.number,
+            about: document.map(about),
             title,
             follows: None,
             plan,
