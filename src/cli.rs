@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Machine, MemoryBudget, Role, Settings, Source};
@@ -158,8 +159,13 @@ struct ModelArgs {
     #[arg(long)]
     model: Option<String>,
     /// Threads to compute with; 0 is as many as the machine has physical cores
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads_parser())]
     threads: usize,
+}
+
+/// Takes as many threads as the setting `threads` does.
+fn threads_parser() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=config::MAX_THREADS)
 }
 
 impl ModelArgs {
@@ -219,7 +225,7 @@ impl ModelArgs {
     fn load(&self) -> anyhow::Result<LoadedModel> {
         let path: PathBuf = self.reference()?.resolve()?;
         let bar = loading_bar();
-        let loaded = engine::load::load(&path, &self.load_options(), &mut |fraction| {
+        let loaded = engine::embedded::load::load(&path, &self.load_options(), &mut |fraction| {
             bar.set_position((fraction * 1000.0) as u64);
         });
         bar.finish_and_clear();
@@ -271,7 +277,7 @@ fn load_options_of(settings: &Settings) -> LoadOptions {
 /// it may use is said; whoever runs a command by hand has asked for it.
 fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     // Of a model that is not installed nothing is known; loading it fails.
-    let needs = engine::load::needs(&model.to_string(), role, settings).unwrap_or_default();
+    let needs = engine::embedded::load::needs(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     if let (Some(bytes), Some(false)) = (budget.bytes(), budget.fits(&[needs])) {
         let (needed, allowed) = (needs.total() >> 20, bytes >> 20);

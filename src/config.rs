@@ -29,6 +29,9 @@ use keys::{KEYS, Key};
 /// Longest context for which both models use their short rotary factors, and so the most a completion may need.
 pub const SHORT_CONTEXT_TOKENS: u64 = 4096;
 
+/// Most threads that can be asked for.
+pub const MAX_THREADS: u64 = 1024;
+
 /// All settings. `Settings::default()` holds the documented defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,26 +1,30 @@
-//! The engine: one OS thread that owns a model and its caches, takes jobs and reports what became of them.
+//! Where text comes from: features hand in a [`Job`] and get the text as it grows and one outcome. The seam of phi-ls.
 //!
-//! It sees prompts, token ids and the model; never a document or a request.
+//! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
+//!
+//! - [`embedded`]: a model in this process.
+//!
+//! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
+//! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
+//! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
-mod decode;
-mod draft;
+pub mod embedded;
 mod gate;
-pub mod load;
-mod prefix_cache;
+mod growing_text;
 mod queue;
-mod sampler;
-pub mod stop;
-pub mod tuning;
-mod worker;
+mod stop;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub use decode::PREFILL_CHUNK;
+use serde::{Deserialize, Serialize};
+
 pub use gate::Gate;
+#[cfg(test)]
+pub(crate) use growing_text::GrowingText;
 
 use crate::model::Prompt;
 
@@ -39,7 +43,7 @@ impl CancelFlag {
 }
 
 /// Who goes first. Interactive work is never behind the other two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Priority {
     /// An escalated question.
     Background,
@@ -50,7 +54,7 @@ pub enum Priority {
 }
 
 /// When a generation ends besides the model ending it; see `engine/stop.rs`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StopRules {
     /// End at the first line break.
     pub single_line: bool,
@@ -69,7 +73,7 @@ pub struct StopRules {
 }
 
 /// How the next token is chosen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Sampling {
     Greedy,
     Random {
@@ -95,7 +99,7 @@ impl Default for GenerationParams {
 }
 
 /// How much to generate, and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerationParams {
     pub max_new_tokens: usize,
     pub sampling: Sampling,
@@ -127,7 +131,7 @@ pub struct Job {
 }
 
 /// Why a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StopReason {
     EndOfTurn,
@@ -135,13 +139,16 @@ pub enum StopReason {
     Dedent,
     StopLine,
     StopString,
-    Repetition,
+    /// Lines began to repeat: the text is the first round of them.
+    RepeatedLines,
+    /// A line began to run in circles: the text ends within it.
+    RepeatedText,
     MaxTokens,
     TimeBudget,
 }
 
 /// One text the model wrote.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
@@ -151,7 +158,7 @@ pub struct Candidate {
 }
 
 /// What a job came to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Generation {
     /// Best first; one unless more were asked for. Empty for a warm-up.
     pub candidates: Vec<Candidate>,
@@ -167,7 +174,7 @@ pub struct Generation {
 }
 
 /// Why a job has no generation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
@@ -184,8 +191,11 @@ pub enum EngineError {
     Failed(String),
 }
 
+/// Told what an engine says without being asked, on its thread; must not block.
+pub type OnEvent = Box<dyn Fn(EngineEvent) + Send>;
+
 /// What an engine tells its owner without being asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EngineEvent {
     /// Fraction of the load done, 0 to 1.
     Loading(f32),
@@ -199,24 +209,7 @@ pub enum EngineEvent {
     Unloaded,
 }
 
-/// Loads the model, on the engine's thread, and calls the callback with the fraction done.
-pub type Loader =
-    Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
-
-/// How an engine behaves when it has nothing to do, and what it may hold.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// Load at once instead of at the first job.
-    pub load_at_start: bool,
-    /// Give the memory back after this long without a job; `None` keeps the model.
-    pub idle_unload: Option<Duration>,
-    /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
-    pub kv_budget_bytes: usize,
-    /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
-    pub gate: Gate,
-}
-
-/// What the engine's thread hears.
+/// What an engine's thread receives.
 enum Message {
     Job(Box<Submitted>),
     Stop,
@@ -225,7 +218,7 @@ enum Message {
 /// A job and when it came in: latencies count from there.
 struct Submitted {
     job: Job,
-    at: std::time::Instant,
+    at: Instant,
 }
 
 /// A handle to a running engine; clones talk to the same thread. When the last one is dropped, what runs is cancelled
@@ -257,26 +250,23 @@ impl Drop for EngineThread {
 }
 
 impl Engine {
-    /// Starts the thread. `on_event` is called from it and must not block.
+    /// Starts the thread of an engine. `work` receives jobs until [`Message::Stop`], or until every handle is gone; the flag is
+    /// set shortly before, for work that takes long.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(
-        loader: Loader,
-        options: EngineOptions,
-        on_event: Box<dyn Fn(EngineEvent) + Send>,
-    ) -> std::io::Result<Self> {
+    fn spawn(work: impl FnOnce(mpsc::Receiver<Message>, Arc<AtomicBool>) + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));
-        let worker = worker::Worker::new(loader, options, on_event, receiver, Arc::clone(&ended));
-        let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || worker.run())?;
+        let flag = Arc::clone(&ended);
+        let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || work(receiver, flag))?;
         let thread = EngineThread { sender: sender.clone(), ended, handle: Some(handle) };
         Ok(Self { sender, _thread: Arc::new(thread) })
     }
 
     /// Hands in a job; never blocks. `on_done` is called whatever happens.
     pub fn submit(&self, job: Job) {
-        let submitted = Box::new(Submitted { job, at: std::time::Instant::now() });
+        let submitted = Box::new(Submitted { job, at: Instant::now() });
         if let Err(mpsc::SendError(Message::Job(submitted))) = self.sender.send(Message::Job(submitted)) {
             (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
         }

@@ -28,9 +28,9 @@
 //! 2. The session finds the document and its tree and lends them to `server/completions`, which answers from memory, waits
 //!    for what runs already, or calls [`features::inline_completion::plan`]: the gate (is there anything to ask?), the
 //!    [`context`] around the cursor, the [`prompt`].
-//! 3. [`engine::Engine::submit`]: the newest job of a document wins. The engine's thread encodes the prompt, starts from
-//!    the longest cached prefix, backs up over a split word (token healing), prefills in chunks, and decodes with guesses
-//!    taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
+//! 3. [`engine::Engine::submit`]: the newest job of a document wins. The embedded engine's thread encodes the prompt,
+//!    starts from the longest cached prefix, backs up over a split word (token healing), prefills in chunks, and decodes
+//!    with guesses taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
 //! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
 //! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
 //!
@@ -57,14 +57,14 @@
 //!   `Completions` what is known and under way for each document, `Questions` those under way, conversations and answers,
 //!   `Engines` the two engines. They lend each other values for the time of one event. A rope or a tree clones in constant
 //!   time.
-//! - Each engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a layer;
-//!   sequences share pages of common beginnings.
+//! - Each embedded engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a
+//!   layer; sequences share pages of common beginnings.
 //! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
 //!   index and the command line all ask it.
 //! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
-//! - What differs between processors is measured when the first model is loaded, and kept: [`engine::tuning`].
+//! - What differs between processors is measured when the first model is loaded, and kept: [`engine::embedded::tuning`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
 //!   anywhere; a pass of a model under way waits between its layers.
 //!
@@ -86,6 +86,7 @@
 //!   `queries/`
 //! - an architecture: a mapping in `model/config.rs` and `model/weights.rs`; there is one forward pass for processors
 //!   (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against the same references
+//! - a kind of engine (what makes text of a job): a folder in `engine/`; see [`engine`]
 //! - a chat format: a row in `model/chat.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
 //!   each instruction set there, beside the portable product that tests them

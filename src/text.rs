@@ -54,6 +54,22 @@ impl LineEnding {
     }
 }
 
+/// Columns a tab advances to, for comparing indentation only.
+const TAB_COLUMNS: usize = 4;
+
+/// Width of the white space `line` begins with, tabs advancing to multiples of four columns.
+pub fn indent_columns(line: &str) -> usize {
+    let mut columns = 0;
+    for character in line.chars() {
+        match character {
+            '\t' => columns = (columns / TAB_COLUMNS + 1) * TAB_COLUMNS,
+            ' ' => columns += 1,
+            _ => break,
+        }
+    }
+    columns
+}
+
 /// `text` with `\n` at the end of every line: how it is kept and compared, and how a model sees it.
 pub fn with_line_feeds(text: String) -> String {
     if !text.contains('\r') {

@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use super::{ModelArgs, millis};
 use crate::config::{Needs, Settings};
-use crate::engine::PREFILL_CHUNK;
+use crate::engine::embedded::PREFILL_CHUNK;
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, RopeFactors, Sequence};
 
 #[derive(clap::Args)]

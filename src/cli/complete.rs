@@ -9,9 +9,8 @@ use super::place::{Place, cursor_offset, read_snapshot, workspaces_around};
 use super::{ModelArgs, millis};
 use crate::config::{Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
-use crate::engine::{
-    self, CancelFlag, Engine, EngineEvent, EngineOptions, Gate, Generation, Job, Priority, TextListener,
-};
+use crate::engine::embedded::{self, EngineOptions};
+use crate::engine::{CancelFlag, Engine, EngineEvent, Gate, Generation, Job, Priority, TextListener};
 use crate::features::completability::why_not_completed;
 use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Trigger};
 use crate::hub::ModelRef;
@@ -65,7 +64,7 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
 /// The same with the model at `reference` in `role`, as the settings say.
 pub(super) fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
     let kv_budget_bytes = super::kv_budget_bytes(&reference, role, settings);
-    let loader = engine::load::loader(reference, super::load_options_of(settings));
+    let loader = embedded::load::loader(reference, super::load_options_of(settings));
     let options = EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes, gate: Gate::default() };
     let bar = super::loading_bar();
     let on_event = move |event| match event {
@@ -73,7 +72,7 @@ pub(super) fn start_engine_with(reference: ModelRef, role: Role, settings: &Sett
         EngineEvent::Ready { .. } | EngineEvent::Failed(_) => bar.finish_and_clear(),
         EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded => {}
     };
-    Engine::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
+    embedded::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
 /// What `settings` say about a file that may be completed.

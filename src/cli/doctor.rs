@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ModelArgs;
 use super::models::InstalledModel;
 use crate::config::{self, Machine, MemoryBudget, Settings, Source};
-use crate::engine::tuning::{self, StoredTuning};
+use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 use crate::kernels::level::Level;
 

@@ -96,8 +96,10 @@ pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
 
 /// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.
 pub(super) fn cursor_offset(place: &Place, text: &Rope) -> anyhow::Result<usize> {
-    let lines = text.len_lines();
-    if place.line as usize > lines {
+    let places = text.len_lines();
+    if place.line as usize > places {
+        // A cursor can stand below the last line break; a person counts no line there.
+        let lines = places - usize::from(text.line(places - 1).len_bytes() == 0);
         bail!("{} has {lines} lines; line {} was asked for", place.path.display(), place.line);
     }
     let line = text.line(place.line as usize - 1);
@@ -129,6 +131,6 @@ mod tests {
             |line, column| cursor_offset(&Place { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"));
         assert_eq!(offset(2, 2).unwrap(), 5);
         assert!(offset(1, 4).unwrap_err().to_string().contains("has 2 characters"));
-        assert!(offset(9, 1).unwrap_err().to_string().contains("has 3 lines"));
+        assert!(offset(9, 1).unwrap_err().to_string().contains("has 2 lines"));
     }
 }

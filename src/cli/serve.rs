@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::replay::trace::Recorder;
 use crate::config::{self, Settings, Source};
-use crate::engine::{self, Loader};
+use crate::engine::embedded::{self, Loader};
 use crate::hub::ModelRef;
 use crate::model::{LoadOptions, ModelError};
 use crate::server::{self, Ended, Observer, ServerOptions};
@@ -22,7 +22,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "MODEL")]
     assistant_model: Option<String>,
     /// Threads to compute with; 0 is as many as the machine has physical cores
-    #[arg(long)]
+    #[arg(long, value_parser = super::threads_parser())]
     threads: Option<usize>,
     /// Write what the editor sends to this file, for `phi-ls replay`: it holds the text of your documents
     #[arg(long, value_name = "FILE")]
@@ -71,7 +71,7 @@ impl ServeArgs {
 pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
     let shared = SharedPool::default();
     move |model, settings| match model.parse::<ModelRef>() {
-        Ok(reference) => engine::load::loader(reference, shared.options(settings)),
+        Ok(reference) => embedded::load::loader(reference, shared.options(settings)),
         Err(error) => {
             let message = error.to_string();
             Box::new(move |_| Err(ModelError::Missing(message.clone())))

@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["fallback", "swap", "refuse"]),
         "without memory for both models: the resident one answers, makes room, or the action is refused",
     ),
-    key("threads", Kind::Integer(0, 1024), "threads that compute; 0: from the machine"),
+    key("threads", Kind::Integer(0, super::MAX_THREADS), "threads that compute; 0: from the machine"),
     key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
     key("kvCacheType", Kind::OneOf(&["f16", "q8_0"]), "number format of cached keys and values"),
     trusted_key(

@@ -1,26 +1,30 @@
 //! The engine's jobs in hand: who is next, and who is no longer wanted.
 
-use super::decode::Run;
 use super::{Priority, Submitted};
 
-/// A job and how far it got.
-pub(super) struct Entry {
+/// A job and how far it got; `Work` is what the kind of engine keeps of a job under way.
+pub(super) struct Entry<Work> {
     pub(super) submitted: Box<Submitted>,
     /// `None` until the job's first step.
-    pub(super) run: Option<Run>,
+    pub(super) work: Option<Work>,
 }
 
 /// The jobs, oldest first.
-#[derive(Default)]
-pub(super) struct Queue {
-    entries: Vec<Entry>,
+pub(super) struct Queue<Work> {
+    entries: Vec<Entry<Work>>,
 }
 
-impl Queue {
+impl<Work> Default for Queue<Work> {
+    fn default() -> Self {
+        Self { entries: Vec::new() }
+    }
+}
+
+impl<Work> Queue<Work> {
     /// Takes a job in; returns the jobs it supersedes.
-    pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<Entry> {
+    pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<Entry<Work>> {
         let (document, priority) = (submitted.job.document, submitted.job.priority);
-        let superseded = |entry: &mut Entry| {
+        let superseded = |entry: &mut Entry<Work>| {
             let older = &entry.submitted.job;
             let same_kind = older.priority == Priority::WarmUp || older.priority == priority;
             priority != Priority::Background
@@ -29,25 +33,25 @@ impl Queue {
                 && same_kind
         };
         let superseded = self.entries.extract_if(.., superseded).collect();
-        self.entries.push(Entry { submitted, run: None });
+        self.entries.push(Entry { submitted, work: None });
         superseded
     }
 
     /// Removes the jobs whose owner has given up.
-    pub(super) fn take_cancelled(&mut self) -> Vec<Entry> {
+    pub(super) fn take_cancelled(&mut self) -> Vec<Entry<Work>> {
         self.entries.extract_if(.., |entry| entry.submitted.job.cancel.is_cancelled()).collect()
     }
 
     /// Removes the job to work on: the highest priority, the oldest among equals. Put it back with
     /// [`Queue::put_back`] if it is not done after its step.
-    pub(super) fn take_next(&mut self) -> Option<Entry> {
+    pub(super) fn take_next(&mut self) -> Option<Entry<Work>> {
         let priorities = self.entries.iter().map(|entry| entry.submitted.job.priority);
         // `max_by_key` keeps the last of equals; reversed order makes that the oldest.
         let (index, _) = priorities.enumerate().rev().max_by_key(|&(_, priority)| priority)?;
         Some(self.entries.remove(index))
     }
 
-    pub(super) fn put_back(&mut self, entry: Entry) {
+    pub(super) fn put_back(&mut self, entry: Entry<Work>) {
         let at = self.entries.partition_point(|other| other.submitted.at <= entry.submitted.at);
         self.entries.insert(at, entry);
     }
@@ -60,13 +64,13 @@ impl Queue {
         self.entries.iter().any(|entry| entry.submitted.job.priority == Priority::Interactive)
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<Entry> {
+    pub(super) fn take_all(&mut self) -> Vec<Entry<Work>> {
         std::mem::take(&mut self.entries)
     }
 
     /// Forgets how far each job got, since the caches they stood on are gone.
     pub(super) fn restart_all(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.run = None);
+        self.entries.iter_mut().for_each(|entry| entry.work = None);
     }
 }
 
@@ -93,8 +97,8 @@ mod tests {
 
     /// Admits jobs in order and says which documents' jobs are superseded, and in which order the rest is worked on.
     fn check(jobs: &[(Priority, u64)], superseded: &[(Priority, u64)], order: &[(Priority, u64)]) {
-        let mut queue = Queue::default();
-        let name = |entry: &Entry| (entry.submitted.job.priority, entry.submitted.job.document);
+        let mut queue = Queue::<()>::default();
+        let name = |entry: &Entry<()>| (entry.submitted.job.priority, entry.submitted.job.document);
         let dropped: Vec<_> =
             jobs.iter().flat_map(|&(priority, document)| queue.admit(submitted(priority, document))).collect();
         assert_eq!(dropped.iter().map(name).collect::<Vec<_>>(), superseded);

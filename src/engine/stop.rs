@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use super::{StopReason, StopRules};
-
-/// Columns a tab advances to, for comparing indentation only.
-const TAB_COLUMNS: usize = 4;
+use crate::text::indent_columns;
 
 /// Repetition inside one line: a unit of at least `.0` characters, `.1` times in a row.
 const SHORT_UNIT: (usize, usize) = (3, 5);
@@ -20,19 +18,6 @@ const LONGEST_RUN: usize = 120;
 /// A single line is repetition the third time in a row, a block of 2 to this many lines the second time.
 const LONGEST_BLOCK: usize = 4;
 
-/// Width of the white space `line` begins with, tabs advancing to multiples of four columns.
-pub fn indent_columns(line: &str) -> usize {
-    let mut columns = 0;
-    for character in line.chars() {
-        match character {
-            '\t' => columns = (columns / TAB_COLUMNS + 1) * TAB_COLUMNS,
-            ' ' => columns += 1,
-            _ => break,
-        }
-    }
-    columns
-}
-
 /// A line of the text that has content, as repetition looks at it.
 struct ContentLine {
     /// Byte range of what is compared: indentation counts only where there is nothing else to tell two lines apart by.
@@ -42,7 +27,7 @@ struct ContentLine {
 }
 
 /// Follows one candidate's text and says when to stop and how much of it to keep.
-pub struct StopChecker {
+pub(super) struct StopChecker {
     rules: StopRules,
     text: String,
     /// Complete lines with content.
@@ -63,7 +48,7 @@ pub struct StopChecker {
 }
 
 impl StopChecker {
-    pub fn new(rules: &StopRules) -> Self {
+    pub(super) fn new(rules: &StopRules) -> Self {
         Self {
             rules: rules.clone(),
             text: String::new(),
@@ -80,13 +65,13 @@ impl StopChecker {
     }
 
     /// All text seen up to the stop, what is cut off included.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// Adds what the model wrote, `elapsed` after the generation began. Says why to stop and how many bytes of the whole
     /// text to keep; from then on nothing changes any more.
-    pub fn push(&mut self, new_text: &str, elapsed: Duration) -> Option<(StopReason, usize)> {
+    pub(super) fn push(&mut self, new_text: &str, elapsed: Duration) -> Option<(StopReason, usize)> {
         for character in new_text.chars() {
             if self.stopped.is_some() {
                 break;
@@ -97,7 +82,7 @@ impl StopChecker {
     }
 
     /// The model ended by itself, or may write no more: the last line counts as complete. Says what to cut off, if anything.
-    pub fn finish(&mut self) -> Option<(StopReason, usize)> {
+    pub(super) fn finish(&mut self) -> Option<(StopReason, usize)> {
         self.finished = true;
         if self.stopped.is_none() {
             self.stopped = self.line_ended();
@@ -106,7 +91,7 @@ impl StopChecker {
     }
 
     /// Bytes at the start of the text that no later stop can take back: what may be shown already.
-    pub fn releasable(&self) -> usize {
+    pub(super) fn releasable(&self) -> usize {
         if let Some((_, keep)) = self.stopped {
             return keep;
         }
@@ -153,7 +138,7 @@ impl StopChecker {
             self.content_end = self.text.len();
         }
         self.line_chars.push(character);
-        self.repeated_unit().map(|keep| (StopReason::Repetition, keep))
+        self.repeated_unit().map(|keep| (StopReason::RepeatedText, keep))
     }
 
     fn line(&self) -> &str {
@@ -183,7 +168,7 @@ impl StopChecker {
         if self.rules.repetition
             && let Some(keep) = self.repeated_lines()
         {
-            return Some((StopReason::Repetition, keep));
+            return Some((StopReason::RepeatedLines, keep));
         }
         let closed = self.line_start > 0
             && self.rules.min_indent.is_some_and(|min_indent| indent_columns(self.line()) < min_indent)
@@ -420,25 +405,25 @@ mod tests {
 
     #[test]
     fn repeated_lines_end_the_text_after_their_first_round() {
-        check(&repetition(), "a();\nb();\nb();\nb();\nb();", expect![[r#"Repetition: "a();\nb();""#]]);
+        check(&repetition(), "a();\nb();\nb();\nb();\nb();", expect![[r#"RepeatedLines: "a();\nb();""#]]);
         check(&repetition(), "a();\nb();\nb();\nc();", expect![[r#"goes on: "a();\nb();\nb();\nc();""#]]);
         check(
             &repetition(),
             "x\n    a();\n\n    b();\n    a();\n    b();\n",
-            expect![[r#"Repetition: "x\n    a();\n\n    b();""#]],
+            expect![[r#"RepeatedLines: "x\n    a();\n\n    b();""#]],
         );
-        check(&repetition(), "a\nb\nc\nd\na\nb\nc\nd", expect![[r#"Repetition: "a\nb\nc\nd""#]]);
+        check(&repetition(), "a\nb\nc\nd\na\nb\nc\nd", expect![[r#"RepeatedLines: "a\nb\nc\nd""#]]);
         check(&repetition(), "a\nb\na\nc\na\nd", expect![[r#"goes on: "a\nb\na\nc\na\nd""#]]);
         check(&repetition(), "a\n        }\n    }\n}\n", expect![[r#"goes on: "a\n        }\n    }\n}\n""#]]);
     }
 
     #[test]
     fn a_repeated_unit_inside_a_line_ends_the_text_after_its_first_round() {
-        check(&repetition(), "x = a.b.a.b.a.b.a.b.a.b.a.b", expect![[r#"Repetition: "x = a.b.""#]]);
+        check(&repetition(), "x = a.b.a.b.a.b.a.b.a.b.a.b", expect![[r#"RepeatedText: "x = a.b.""#]]);
         check(
             &repetition(),
             "the quick and the quick and the quick and the",
-            expect![[r#"Repetition: "the quick and ""#]],
+            expect![[r#"RepeatedText: "the quick and ""#]],
         );
         check(
             &repetition(),
@@ -446,7 +431,7 @@ mod tests {
             expect![[r#"goes on: "// ------------------------------\nx""#]],
         );
         check(&repetition(), "f(1, 2, 3, 4); g(1, 2)", expect![[r#"goes on: "f(1, 2, 3, 4); g(1, 2)""#]]);
-        check(&repetition(), &"-".repeat(400), expect![[r#"Repetition: "-""#]]);
+        check(&repetition(), &"-".repeat(400), expect![[r#"RepeatedText: "-""#]]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What files indent with, and making a model's text do the same.
 
-use crate::engine::stop::indent_columns;
+use crate::text::indent_columns;
 
 /// Columns of one level where neither the file nor the text tells.
 pub(super) const DEFAULT_LEVEL: usize = 4;

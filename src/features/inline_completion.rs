@@ -164,7 +164,7 @@ pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     }
     let place = &plan.place;
     let cut_at_syntax = |text: &str| statement_end(&plan.snapshot, place, text);
-    let shaping = Shaping { place, stop: &plan.params.stop, cut_at_syntax: &cut_at_syntax };
+    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax };
     let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
     Some(match &plan.selected {
         Some((range, selected)) => {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::{Problem, Settings, Source};
-use crate::engine::{Generation, Loader};
+use crate::engine::Generation;
+use crate::engine::embedded::Loader;
 
 /// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
 pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use phi_ls::config::{Settings, Source};
-use phi_ls::engine::Loader;
+use phi_ls::engine::embedded::Loader;
 use phi_ls::model::ModelError;
 use serde_json::{Value, json};
 

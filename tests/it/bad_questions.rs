@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use phi_ls::config::{Settings, Source};
-use phi_ls::engine::Loader;
+use phi_ls::engine::embedded::Loader;
 use serde_json::{Value, json};
 
 use crate::actions::{capabilities, choose, diagnostic, same_model, started, warning};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phi_ls::config::{Settings, Source};
-use phi_ls::engine::Loader;
+use phi_ls::engine::embedded::Loader;
 use serde_json::{Value, json};
 
 use crate::actions::{TEXT, capabilities, choose};

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use phi_ls::engine::embedded::{self, EngineOptions};
 use phi_ls::engine::{
-    CancelFlag, Engine, EngineError, EngineEvent, EngineOptions, Gate, Generation, GenerationParams, Job, Priority,
-    Sampling, StopReason, StopRules,
+    CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
+    StopReason, StopRules,
 };
 use phi_ls::model::{ModelError, Prompt, Role, Turn};
 
@@ -30,7 +31,7 @@ fn fixture(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Fixture {
     let (heard, counted) = (Arc::clone(&events), counters.clone());
     let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(scripted(Arc::clone(&script), counted.clone())));
     let on_event = Box::new(move |event| heard.lock().unwrap().push(event));
-    Fixture { engine: Engine::start(loader, options(), on_event).unwrap(), counters, events }
+    Fixture { engine: embedded::start(loader, options(), on_event).unwrap(), counters, events }
 }
 
 /// What is left of `answer` when the text already ends with a part of it.
@@ -210,7 +211,7 @@ fn a_model_that_cannot_be_loaded_is_reported_once_and_every_job_is_answered() {
         Err(ModelError::Unsupported { path: "m.gguf".into(), reason: "expected phi3".to_owned() })
     });
     let on_event = Box::new(move |event| heard.lock().unwrap().push(event));
-    let engine = Engine::start(loader, options(), on_event).unwrap();
+    let engine = embedded::start(loader, options(), on_event).unwrap();
     for _ in 0..3 {
         let error = run(&engine, plain("x"), params(1)).unwrap_err();
         assert_eq!(error, EngineError::Unavailable("m.gguf: expected phi3".to_owned()));
@@ -259,7 +260,7 @@ fn held(gate: &Gate) -> Held {
     });
     let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(scripted(Arc::clone(&script), Counters::default())));
     let options = EngineOptions { gate: gate.clone(), ..options() };
-    Held { engine: Engine::start(loader, options, Box::new(|_| {})).unwrap(), begun, go_on }
+    Held { engine: embedded::start(loader, options, Box::new(|_| {})).unwrap(), begun, go_on }
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use phi_ls::engine::embedded::{self, EngineOptions};
 use phi_ls::engine::{
-    CancelFlag, Candidate, Engine, EngineError, EngineOptions, Gate, Generation, GenerationParams, Job, Priority,
-    Sampling, TextListener,
+    CancelFlag, Candidate, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, Sampling,
+    TextListener,
 };
 use phi_ls::kernels::attention::KvType;
 use phi_ls::kernels::pool::ThreadPool;
@@ -37,7 +38,7 @@ fn engine((model, kv_type): &(TinyModel, KvType)) -> Engine {
     };
     let options =
         EngineOptions { load_at_start: false, idle_unload: None, kv_budget_bytes: 64 << 20, gate: Gate::default() };
-    Engine::start(Box::new(loader), options, Box::new(|_| {})).expect("an engine")
+    embedded::start(Box::new(loader), options, Box::new(|_| {})).expect("an engine")
 }
 
 fn greedy() -> GenerationParams {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use phi_ls::config::{Settings, Source};
-use phi_ls::engine::Loader;
+use phi_ls::engine::embedded::Loader;
 use serde_json::{Value, json};
 
 use crate::actions::{ANSWER, capabilities, choose, started};

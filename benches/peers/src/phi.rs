@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use anyhow::{Context as _, ensure};
-use phi_ls::engine::{CancelFlag, Engine, EngineOptions, Gate, GenerationParams, Job, PREFILL_CHUNK, Priority};
+use phi_ls::engine::embedded::{self, EngineOptions, PREFILL_CHUNK};
+use phi_ls::engine::{CancelFlag, Engine, Gate, GenerationParams, Job, Priority};
 use phi_ls::kernels::attention::KvType;
 use phi_ls::kernels::level::Level;
 use phi_ls::kernels::pool::ThreadPool;
@@ -97,7 +98,7 @@ impl Prompts {
         let loader = move |_: &mut dyn FnMut(f32)| {
             loaded.take().ok_or_else(|| model::ModelError::Missing("the model was loaded once".to_owned()))
         };
-        Ok(Self { engine: Engine::start(Box::new(loader), options, Box::new(|_| {}))?, words })
+        Ok(Self { engine: embedded::start(Box::new(loader), options, Box::new(|_| {}))?, words })
     }
 
     /// The engine takes text: each token of `prompt` is told by a word of its own.

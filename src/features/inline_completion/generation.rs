@@ -3,9 +3,9 @@
 
 use crate::config::Multiline;
 use crate::context::Snapshot;
-use crate::engine::stop::indent_columns;
 use crate::engine::{GenerationParams, Sampling, StopRules};
 use crate::syntax::Following;
+use crate::text::indent_columns;
 
 use super::following::closes_only;
 use super::place::Place;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::context::Snapshot;
-use crate::engine::stop::indent_columns;
+use crate::text::indent_columns;
 use crate::text::{Rope, floor_char_boundary, line_content};
 
 use super::brackets::Brackets;

@@ -3,14 +3,14 @@
 //! Every step only takes away or exchanges white space; nothing is invented but the line break before a closer that a block
 //! was written in front of.
 
-use crate::engine::stop::{StopChecker, indent_columns};
-use crate::engine::{StopReason, StopRules};
+use crate::engine::StopReason;
 
 use super::brackets::{Brackets, Unopened};
 use super::closers::{closing_tag, unopened_angle, unopened_tags};
 use super::place::Place;
 use crate::features::indentation::normalize_later_lines;
 use crate::syntax::Following;
+use crate::text::indent_columns;
 
 /// Letters and digits a line needs before it counts as a repetition of its neighbour: `}` and `0,` recur by nature.
 const TELLING_CHARACTERS: usize = 3;
@@ -28,7 +28,6 @@ pub(super) struct Shaped {
 /// What shaping knows besides the text.
 pub(super) struct Shaping<'a> {
     pub place: &'a Place,
-    pub stop: &'a StopRules,
     /// Cuts a text at the end of the syntax node it belongs to; gives it back as it is where there is no tree.
     pub cut_at_syntax: &'a dyn Fn(&str) -> usize,
 }
@@ -40,7 +39,7 @@ impl Shaping<'_> {
         let text = strip_noise(raw, place);
         let text = drop_retyped_lines(text, place);
         let text = strip_leading_space(text, place);
-        let text = self.apply_stops(text, stop_reason);
+        let text = whole_lines(text, stop_reason);
         let text = &text[..(self.cut_at_syntax)(text)];
         if repeats_neighbour(text, place) {
             return None;
@@ -51,23 +50,17 @@ impl Shaping<'_> {
         let shaped = break_before_closers(Shaped { text, replaced }, place);
         is_useful(&shaped, place).then_some(shaped)
     }
+}
 
-    /// Cuts where the generation should have stopped: not every backend stops by itself.
-    fn apply_stops<'t>(&self, text: &'t str, stop_reason: StopReason) -> &'t str {
-        // The time the text took is the engine's affair; a budget has nothing left to stop here.
-        let rules = StopRules { time_budget: None, ..self.stop.clone() };
-        let mut checker = StopChecker::new(&rules);
-        let stop = checker.push(text, std::time::Duration::ZERO).or_else(|| checker.finish());
-        let kept = &text[..stop.map_or(text.len(), |(_, keep)| keep)];
-        let reason = stop.map_or(stop_reason, |(reason, _)| reason);
-        let broken_off = match reason {
-            StopReason::MaxTokens => kept.contains('\n'),
-            // Whole lines that repeat leave whole lines; a line that runs in circles is worth nothing.
-            StopReason::Repetition => !text[kept.len()..].starts_with(['\n', '\r']) && !kept.is_empty(),
-            _ => false,
-        };
-        if broken_off { &kept[..kept.rfind('\n').unwrap_or(0)] } else { kept }
-    }
+/// Drops the last line where the text breaks off within it: it ran out of tokens, or in circles.
+fn whole_lines(text: &str, stop_reason: StopReason) -> &str {
+    let broken_off = match stop_reason {
+        // One line that is cut is still a line's beginning.
+        StopReason::MaxTokens => text.contains('\n'),
+        StopReason::RepeatedText => true,
+        _ => false,
+    };
+    if broken_off { &text[..text.rfind('\n').unwrap_or(0)] } else { text }
 }
 
 /// Takes away what a chat model wraps around code: role tags, fences, sentences before and after.

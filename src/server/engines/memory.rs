@@ -1,7 +1,7 @@
 //! What the models of a session may take of the memory, each beside the other.
 
 use crate::config::{Machine, MemoryBudget, Needs, Role, Settings};
-use crate::engine;
+use crate::engine::embedded;
 
 /// Checks that the assistant's model fits into memory beside the completion model. What is not installed or not known is no
 /// obstacle here.
@@ -39,7 +39,7 @@ fn needs(role: Role, settings: &Settings) -> Option<Needs> {
         Role::Completion => &settings.completion.model,
         Role::Assistant => &settings.assistant.model,
     };
-    engine::load::needs(model, role, settings)
+    embedded::load::needs(model, role, settings)
 }
 
 /// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.

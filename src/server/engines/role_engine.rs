@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::memory::kv_budget_bytes;
 use crate::config::{KvCacheType, Role, Settings};
-use crate::engine::{Engine, EngineError, EngineEvent, EngineOptions, Gate, Job};
+use crate::engine::embedded::{self, EngineOptions};
+use crate::engine::{Engine, EngineError, EngineEvent, Gate, Job};
 use crate::server::event::{Event, SessionSender};
 use crate::server::options::ModelLoader;
 use crate::server::outgoing::{ClientSender, Outgoing};
@@ -153,7 +154,7 @@ impl RoleEngine {
             gate: self.common.gate.clone(),
         };
         let (role, engine, session) = (self.role, self.number, self.common.session.clone());
-        Engine::start(loader, options, Box::new(move |event| session.send(Event::Engine { role, engine, event })))
+        embedded::start(loader, options, Box::new(move |event| session.send(Event::Engine { role, engine, event })))
     }
 
     /// Gives the memory back.

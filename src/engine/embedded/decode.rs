@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::draft::{BatchCost, Drafter};
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
-use super::stop::StopChecker;
-use super::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
+use crate::engine::growing_text::GrowingText;
+use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Sequence, Tokenizer};
 
@@ -37,10 +37,7 @@ struct Lane {
     sampler: Sampler,
     healing: Healing,
     decoder: StreamDecoder,
-    /// Holds the text, and knows where it ends.
-    stop: StopChecker,
-    /// Bytes of the text the job's owner has heard.
-    streamed: usize,
+    text: GrowingText,
     /// Chosen, not yet forwarded.
     next_token: u32,
     max_new_tokens: usize,
@@ -192,11 +189,8 @@ impl Run {
 
     /// Tells the job's owner what the first candidate has written for certain.
     fn stream(&mut self, job: &mut Job) {
-        let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) else { return };
-        let certain = lane.stop.releasable();
-        if certain > lane.streamed {
-            on_text(&lane.stop.text()[lane.streamed..certain]);
-            lane.streamed = certain;
+        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) {
+            lane.text.tell(on_text);
         }
     }
 
@@ -238,8 +232,7 @@ impl Lane {
             sampler: Sampler::for_candidate(&params.sampling, candidate, params.candidates),
             healing,
             decoder: StreamDecoder::default(),
-            stop: StopChecker::new(&params.stop),
-            streamed: 0,
+            text: GrowingText::new(&params.stop),
             next_token: 0,
             max_new_tokens: params.max_new_tokens,
             generated: 0,
@@ -316,7 +309,7 @@ impl Lane {
         let bytes = tokenizer.bytes(token);
         let new_bytes = self.healing.advance(bytes);
         let text = self.decoder.push(&bytes[bytes.len() - new_bytes..]);
-        if let Some((reason, _)) = self.stop.push(&text, elapsed) {
+        if let Some(reason) = self.text.push(&text, elapsed) {
             return Some(reason);
         }
         if self.generated >= self.max_new_tokens {
@@ -328,13 +321,12 @@ impl Lane {
     /// Ends the text with whatever bytes were held back, which may itself meet a stop rule.
     fn finish(&mut self, reason: StopReason, elapsed: Duration) -> Option<StopReason> {
         let rest = self.decoder.finish();
-        let stopped = self.stop.push(&rest, elapsed).or_else(|| self.stop.finish());
-        Some(stopped.map_or(reason, |(stopped_by, _)| stopped_by))
+        Some(self.text.push(&rest, elapsed).unwrap_or_else(|| self.text.finish(reason)))
     }
 
     fn candidate(&self) -> Candidate {
         Candidate {
-            text: self.stop.text()[..self.stop.releasable()].to_owned(),
+            text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
             mean_logprob: self.logprob_sum / self.logprob_count.max(1) as f32,
         }

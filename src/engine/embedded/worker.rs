@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::decode::{Progress, Run, Scratch};
 use super::prefix_cache::PrefixCache;
-use super::queue::{Entry, Queue};
-use super::{EngineError, EngineEvent, EngineOptions, Generation, Loader, Message, Priority, Submitted};
+use super::{EngineOptions, Loader};
+use crate::engine::queue::{Entry, Queue};
+use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Priority, Submitted};
 use crate::model::LoadedModel;
 
 /// A model that failed to load is tried again after this long, since the person may have mended it meanwhile.
@@ -23,11 +24,11 @@ const GATE_POLL: Duration = Duration::from_millis(20);
 pub(super) struct Worker {
     loader: Loader,
     options: EngineOptions,
-    on_event: Box<dyn Fn(EngineEvent) + Send>,
+    on_event: OnEvent,
     receiver: Receiver<Message>,
     loaded: Option<Resident>,
     load_failure: Option<LoadFailure>,
-    queue: Queue,
+    queue: Queue<Run>,
     /// The gate is held closed by this engine.
     holds_gate: bool,
     busy: bool,
@@ -53,7 +54,7 @@ impl Worker {
     pub(super) fn new(
         loader: Loader,
         options: EngineOptions,
-        on_event: Box<dyn Fn(EngineEvent) + Send>,
+        on_event: OnEvent,
         receiver: Receiver<Message>,
         ended: Arc<AtomicBool>,
     ) -> Self {
@@ -146,7 +147,7 @@ impl Worker {
         match catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident))) {
             Ok(Ok(Progress::More)) => self.queue.put_back(entry),
             Ok(Ok(Progress::Done)) => {
-                let generation = entry.run.as_ref().map(Run::generation);
+                let generation = entry.work.as_ref().map(Run::generation);
                 self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never began".to_owned())));
             }
             Ok(Err(error)) => self.finish(entry, Err(error)),
@@ -155,20 +156,20 @@ impl Worker {
     }
 
     /// Answers the job and keeps its caches.
-    fn finish(&mut self, mut entry: Entry, outcome: Result<Generation, EngineError>) {
-        if let (Some(run), Some(resident)) = (entry.run.take(), self.loaded.as_mut()) {
+    fn finish(&mut self, mut entry: Entry<Run>, outcome: Result<Generation, EngineError>) {
+        if let (Some(run), Some(resident)) = (entry.work.take(), self.loaded.as_mut()) {
             run.leave_caches(&mut resident.prefixes);
         }
         (entry.submitted.job.on_done)(outcome);
     }
 
     /// After a panic nothing the job touched can be trusted: the model is loaded anew, other jobs begin again.
-    fn recover(&mut self, mut entry: Entry, message: &str) {
+    fn recover(&mut self, mut entry: Entry<Run>, message: &str) {
         tracing::error!(message, "a job panicked; the model is loaded anew");
         self.loaded = None;
         self.queue.restart_all();
         (self.on_event)(EngineEvent::Failed(format!("the engine failed and starts again: {message}")));
-        entry.run = None;
+        entry.work = None;
         self.finish(entry, Err(EngineError::Failed(message.to_owned())));
     }
 
@@ -239,11 +240,11 @@ impl Worker {
 }
 
 /// Begins the job if it has not begun, else takes it one step further.
-fn step(entry: &mut Entry, resident: &mut Resident) -> Result<Progress, EngineError> {
+fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
     let Submitted { job, at } = entry.submitted.as_mut();
-    let run = match &mut entry.run {
+    let run = match &mut entry.work {
         Some(run) => run,
-        None => entry.run.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),
+        None => entry.work.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),
     };
     run.step(job, &mut resident.model, &mut resident.scratch).map_err(|error| EngineError::Failed(error.to_string()))
 }

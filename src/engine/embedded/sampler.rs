@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
 
-use super::Sampling;
+use crate::engine::Sampling;
 use crate::kernels::ops::log_sum_exp;
 use crate::model::{ModelError, argmax};
 

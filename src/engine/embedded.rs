@@ -1,0 +1,42 @@
+//! The engine in the process: one OS thread that owns a model and its caches and works on jobs step by step.
+//!
+//! It sees prompts, token ids and the model; never a document or a request.
+
+mod decode;
+mod draft;
+pub mod load;
+mod prefix_cache;
+mod sampler;
+pub mod tuning;
+mod worker;
+
+use std::time::Duration;
+
+pub use decode::PREFILL_CHUNK;
+
+use super::{Engine, Gate, OnEvent};
+
+/// Loads the model, on the engine's thread, and calls the callback with the fraction done.
+pub type Loader =
+    Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
+
+/// How an engine behaves when it has nothing to do, and what it may hold.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Load at once instead of at the first job.
+    pub load_at_start: bool,
+    /// Give the memory back after this long without a job; `None` keeps the model.
+    pub idle_unload: Option<Duration>,
+    /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
+    pub kv_budget_bytes: usize,
+    /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
+    pub gate: Gate,
+}
+
+/// Starts an engine that loads its model by `loader`.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(loader: Loader, options: EngineOptions, on_event: OnEvent) -> std::io::Result<Engine> {
+    Engine::spawn(move |receiver, ended| worker::Worker::new(loader, options, on_event, receiver, ended).run())
+}
