@@ -76,10 +76,18 @@ export async function writeCommitMessage(
   });
 }
 
+async function openRepositories(): Promise<Repository[]> {
+  const git = await vscode.extensions.getExtension<GitExtension>("vscode.git")?.activate();
+  try {
+    return git?.getAPI(1).repositories ?? [];
+  } catch {
+    // VS Code's setting `git.enabled` is off.
+    return [];
+  }
+}
+
 async function chosenRepository(pressed: vscode.SourceControl | undefined): Promise<Repository | undefined> {
-  const extension = vscode.extensions.getExtension<GitExtension>("vscode.git");
-  const git = await extension?.activate();
-  const repositories = git?.getAPI(1).repositories ?? [];
+  const repositories = await openRepositories();
   const root = pressed?.rootUri?.toString();
   const found = repositories.find(({ rootUri }) => rootUri.toString() === root);
   if (found !== undefined || repositories.length < 2) {
