@@ -1,5 +1,5 @@
 //! phi-ls: a language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on the person's own
-//! machine, from GGUF files, in one process.
+//! machine, from GGUF files that one process holds for all windows.
 //!
 //! # Layers
 //!
@@ -33,6 +33,16 @@
 //! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
 //! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
 //!
+//! # One engine for all windows
+//!
+//! Every window of an editor has a server of its own; the models are in one process, `phi-ls engine`, that they share
+//! ([`engine::shared`]). A server's [`engine::Engine`] is then a handle to a thread that sends jobs there as values, over a local
+//! socket in a folder of this person's, and tells their owners what comes back. The first server starts the process, in a session
+//! of its own; it leaves `engine.lingerMinutes` after the last. What must match (version, build, models, threads, kernels, budget,
+//! [`engine::shared::Setup`]) is in the socket's name; jobs may differ in everything else. There, each role has an embedded engine,
+//! and both one gate and one pool; a document is a client's document; a client's end cancels its jobs. A process that dies
+//! is said once and started again, and a job of which nothing was told yet is sent again, once.
+//!
 //! # Who owns what
 //!
 //! - The session thread owns documents, settings and pending requests. Others get values: a rope or a tree clones in
@@ -58,7 +68,7 @@
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
-//! - Nothing but [`hub`] opens a socket.
+//! - Nothing but [`hub`] reaches another machine. [`engine::shared`] opens a local socket, which nobody but this person can join.
 //!
 //! # Where to add
 //!

@@ -113,6 +113,7 @@ impl Session {
             outgoing: outgoing.clone(),
             gate: gate.clone(),
             minute: options.minute,
+            engine_program: options.engine_program,
         };
         let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {

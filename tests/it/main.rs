@@ -36,6 +36,7 @@ mod resident_memory;
 mod reuse;
 mod settings;
 mod shaping;
+mod shared;
 mod stdio;
 mod support;
 mod text;

@@ -1,8 +1,9 @@
 //! The assistant's engine: a second model beside the resident one, loaded at the first question and given back when idle.
 
 use super::Event;
-use super::engine_slot::{EngineSlot, Residence, Wiring, needs, needs_beside};
+use super::engine_slot::{EngineSlot, Residence, Wiring};
 use crate::config::{Machine, MemoryBudget, Role, Settings, WhenItDoesNotFit};
+use crate::engine::embedded::load::{needs, needs_beside};
 use crate::engine::{EngineError, EngineEvent, Job};
 
 /// Which model works on a question.

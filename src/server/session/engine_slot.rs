@@ -1,14 +1,15 @@
 //! One engine as the session has it: made from the settings, started when it is needed, replaced when they change, and
 //! what it has said about itself. What a person is told of that is up to whoever owns the slot.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::{Event, SessionSender};
-use crate::config::{KvCacheType, Machine, MemoryBudget, Needs, Role, Settings};
-use crate::engine::embedded::{self, EngineOptions};
-use crate::engine::{Engine, EngineEvent, Gate};
+use crate::config::{KvCacheType, Role, Settings};
+use crate::engine::shared::{Setup, Sharing};
+use crate::engine::{self, Engine, EngineEvent, Gate, StartOptions};
 use crate::server::ModelLoader;
 use crate::server::outgoing::Outgoing;
 
@@ -22,6 +23,8 @@ pub(super) struct Wiring {
     pub gate: Gate,
     /// How long what the settings call a minute is.
     pub minute: Duration,
+    /// What becomes the engine process for all windows.
+    pub engine_program: Option<PathBuf>,
 }
 
 /// What settings count in.
@@ -43,6 +46,8 @@ struct Made {
     threads: usize,
     memory_budget_mib: u64,
     kv_cache_type: KvCacheType,
+    /// Which engine process it is in.
+    setup: Option<Setup>,
 }
 
 /// The place of one engine.
@@ -60,6 +65,8 @@ pub(super) struct EngineSlot {
     number: u64,
     /// The model's own name, once it is loaded.
     pub loaded: Option<String>,
+    /// Who shares it.
+    pub sharing: Option<Sharing>,
     /// How far a load is; dropped at its end.
     load: Option<watch::Sender<f32>>,
 }
@@ -76,19 +83,30 @@ impl EngineSlot {
             engine: None,
             number: 0,
             loaded: None,
+            sharing: None,
             load: None,
         }
     }
 
     /// Takes over new settings; true if they stop an engine that was made from others.
     pub(super) fn configure(&mut self, settings: &Settings, residence: Residence) -> bool {
-        let stops = made(&self.settings, &self.residence) != made(settings, &residence);
+        let stops = self.made(&self.settings, &self.residence) != self.made(settings, &residence);
         if stops {
             self.stop();
         }
         self.settings = settings.clone();
         self.residence = residence;
         stops
+    }
+
+    fn made(&self, settings: &Settings, residence: &Residence) -> Made {
+        Made {
+            residence: residence.clone(),
+            threads: settings.threads,
+            memory_budget_mib: settings.memory_budget_mib,
+            kv_cache_type: settings.kv_cache_type,
+            setup: engine::setup_of(settings, self.wiring.engine_program.as_deref()),
+        }
     }
 
     /// The engine, if it is running.
@@ -115,23 +133,27 @@ impl EngineSlot {
     fn started(&mut self) -> std::io::Result<Engine> {
         self.number += 1;
         let (number, news, session) = (self.number, self.news, self.wiring.session.clone());
-        let loader = (self.wiring.loader)(&self.residence.model, &self.settings);
         let minutes = self.wiring.minute.div_duration_f64(MINUTE);
-        let options = EngineOptions {
+        let options = StartOptions {
             load_at_start: self.residence.load_at_start,
             idle_unload: self.residence.idle_unload.map(|idle| idle.mul_f64(minutes)),
-            kv_budget_bytes: kv_budget_bytes(self.role, &self.settings),
+            minute: self.wiring.minute,
             gate: self.wiring.gate.clone(),
+            program: self.wiring.engine_program.clone(),
         };
+        let loader = || (self.wiring.loader)(&self.residence.model, &self.settings);
         let on_event = move |event| session.send(news(number, event));
-        embedded::start(loader, options, Box::new(on_event))
+        engine::start_for(self.role, &self.settings, options, loader, Box::new(on_event))
     }
 
     /// Gives the memory back.
     pub(super) fn stop(&mut self) {
         self.loaded = None;
         self.load = None;
+        self.sharing = None;
         if let Some(engine) = self.engine.take() {
+            // Of a model that others use, too, only this handle goes.
+            engine.unload_after(Some(Duration::ZERO));
             drop_elsewhere(engine);
         }
     }
@@ -151,6 +173,7 @@ impl EngineSlot {
                 self.load = None;
                 self.loaded = None;
             }
+            EngineEvent::Shared(sharing) => self.sharing = Some(sharing.clone()),
             EngineEvent::Busy | EngineEvent::Idle => {}
         }
         true
@@ -176,47 +199,10 @@ impl EngineSlot {
     }
 }
 
-fn made(settings: &Settings, residence: &Residence) -> Made {
-    Made {
-        residence: residence.clone(),
-        threads: settings.threads,
-        memory_budget_mib: settings.memory_budget_mib,
-        kv_cache_type: settings.kv_cache_type,
-    }
-}
-
 /// Drops `engine` on a thread of its own: the last handle waits for the engine's, which may be in the middle of a load.
 fn drop_elsewhere(engine: Engine) {
     let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
     if let Err(error) = spawned {
         tracing::warn!("no thread to stop the engine on: {error}");
     }
-}
-
-/// What the model of `role` needs, if it is installed.
-pub(super) fn needs(role: Role, settings: &Settings) -> Option<Needs> {
-    let model = match role {
-        Role::Completion => &settings.completion.model,
-        Role::Assistant => &settings.assistant.model,
-    };
-    embedded::load::needs(model, role, settings)
-}
-
-/// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
-pub(super) fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
-    let (completion, assistant) = (&settings.completion, &settings.assistant);
-    match role {
-        _ if completion.model == assistant.model => None,
-        Role::Completion => needs(Role::Assistant, settings),
-        // While completions are off, their model is not in memory.
-        Role::Assistant => needs(Role::Completion, settings).filter(|_| completion.enabled),
-    }
-}
-
-/// Bytes of keys and values that the model of `role` may hold.
-fn kv_budget_bytes(role: Role, settings: &Settings) -> usize {
-    // Of a model that is not installed nothing is known; loading it fails.
-    let own = needs(role, settings).unwrap_or_default();
-    let budget = MemoryBudget::new(settings, &Machine::read());
-    usize::try_from(budget.kv_bytes(own, needs_beside(role, settings))).unwrap_or(usize::MAX)
 }

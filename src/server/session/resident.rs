@@ -6,7 +6,7 @@ use super::Event;
 use super::engine_slot::{EngineSlot, Residence, Wiring};
 use crate::config::{Role, Settings};
 use crate::engine::{EngineError, EngineEvent, Job};
-use crate::lsp::status::{State, StatusParams};
+use crate::lsp::status::{State, StatusParams, StatusSharing};
 use crate::server::outgoing::Outgoing;
 
 /// Steps in which the progress of a load is told.
@@ -22,12 +22,15 @@ pub(super) struct Resident {
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
+    /// What the client was told last.
+    told: Option<StatusParams>,
 }
 
 impl Resident {
     pub(super) fn new(wiring: Wiring) -> Self {
         let slot = EngineSlot::new(wiring, Role::Completion, |engine, event| Event::Engine { engine, event });
-        let mut resident = Self { slot, model: String::new(), away: false, failure: None, told_fraction: 0.0 };
+        let mut resident =
+            Self { slot, model: String::new(), away: false, failure: None, told_fraction: 0.0, told: None };
         resident.configure(&Settings::default());
         resident
     }
@@ -112,6 +115,7 @@ impl Resident {
             EngineEvent::Busy if is_loaded => self.tell(State::Busy, "completing".to_owned(), None),
             EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
             EngineEvent::Busy | EngineEvent::Idle => {}
+            EngineEvent::Shared(_) => self.tell_again(),
             EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
         }
     }
@@ -129,8 +133,18 @@ impl Resident {
         self.failure = Some(reason);
     }
 
-    fn tell(&self, state: State, message: String, fraction: Option<f32>) {
+    fn tell(&mut self, state: State, message: String, fraction: Option<f32>) {
         let model = self.slot.loaded.clone().unwrap_or_else(|| self.model.clone());
-        self.slot.tell(Outgoing::Status(StatusParams { state, message, model, fraction }));
+        let sharing = self.slot.sharing.clone().map(StatusSharing::from);
+        let status = StatusParams { state, message, model, fraction, sharing };
+        self.slot.tell(Outgoing::Status(status.clone()));
+        self.told = Some(status);
+    }
+
+    /// Who shares the engine has changed, and nothing else.
+    fn tell_again(&mut self) {
+        if let Some(StatusParams { state, message, fraction, .. }) = self.told.take() {
+            self.tell(state, message, fraction);
+        }
     }
 }
