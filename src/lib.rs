@@ -80,6 +80,7 @@
 //! - a chat format: a row in `model/chat.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
 //!   each instruction set there, beside the portable product that tests them
+//! - a kind of engine: a folder of `engine/` and a place in `engine/start.rs`
 //! - a setting: a row in `config/keys.rs`
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 

@@ -110,9 +110,7 @@ impl Client {
     ) -> Self {
         let (sender, incoming) = mpsc::channel();
         let pass_on = sender.clone();
-        // Ends when the last handle of the engine is gone, or with this client.
-        let passing_on =
-            move || while receiver.recv().is_ok_and(|message| pass_on.send(Incoming::Message(message)).is_ok()) {};
+        let passing_on = move || pass_on_messages(&receiver, &pass_on);
         if let Err(error) = std::thread::Builder::new().name("engine-jobs".to_owned()).spawn(passing_on) {
             tracing::error!("no thread for the engine's jobs: {error}");
         }
@@ -250,7 +248,7 @@ impl Client {
     fn start_process(&self) -> std::io::Result<()> {
         let setup = serde_json::to_string(&self.setup)?;
         let status = Command::new(&self.program)
-            .args(["engine", "--detach", "--setup", &setup, "--kernels", &self.setup.kernels, "--folder"])
+            .args(["engine", "-v", "--detach", "--setup", &setup, "--kernels", &self.setup.kernels, "--folder"])
             .arg(self.place.folder())
             .env("PHI_LS_MODELS", &self.setup.models_folder)
             .stdin(Stdio::null())
@@ -434,6 +432,15 @@ impl Client {
 
 fn has_id(entry: &Entry<Sent>, id: u64) -> bool {
     entry.work.as_ref().is_some_and(|sent| sent.id == id)
+}
+
+/// Passes on what comes from the engine's handles until the last one is gone.
+fn pass_on_messages(receiver: &Receiver<Message>, sender: &Sender<Incoming>) {
+    while let Ok(message) = receiver.recv() {
+        if let Err(mpsc::SendError(Incoming::Message(Message::Job(submitted)))) = sender.send(Incoming::Message(message)) {
+            (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
+        }
+    }
 }
 
 /// Passes on what comes from the process until it ends.
