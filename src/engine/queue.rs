@@ -1,10 +1,9 @@
 //! The engine's jobs in hand: who is next, and who is no longer wanted.
 //!
-//! Where several clients share an engine, completions are worked on one after the other, and no client has two turns while
-//! another one waits; warm-ups of the client that last asked for a completion go first, since somebody types there; and
-//! questions, which take long, take turns step by step.
+//! Where several clients share an engine, the one that last asked for a completion goes first with its completions and
+//! warm-ups, since somebody types there; the others' wait and are not lost. Questions, which take long, take turns step by
+//! step.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::{Priority, Submitted};
@@ -74,13 +73,11 @@ impl<Work> Queue<Work> {
     }
 
     /// What the client of `entry` has to say for it beside others of the same priority; the greatest goes first.
-    fn claim(&self, entry: &Entry<Work>) -> (bool, Reverse<u64>) {
+    fn claim(&self, entry: &Entry<Work>) -> u64 {
         let of = |times: &HashMap<u64, u64>| times.get(&entry.submitted.client).copied().unwrap_or_default();
         match entry.submitted.job.priority {
-            // What has begun is finished first.
-            Priority::Interactive => (entry.work.is_some(), Reverse(of(&self.turns))),
-            Priority::WarmUp => (false, Reverse(u64::MAX - of(&self.asked))),
-            Priority::Background => (false, Reverse(of(&self.turns))),
+            Priority::Interactive | Priority::WarmUp => of(&self.asked),
+            Priority::Background => u64::MAX - of(&self.turns),
         }
     }
 
@@ -185,18 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn documents_of_different_clients_are_different_documents() {
-        assert_eq!(
-            steps(&[(1, Interactive, 5), (2, Interactive, 5)], 6),
-            [(1, 5), (1, 5), (1, 5), (2, 5), (2, 5), (2, 5)]
-        );
-    }
-
-    #[test]
-    fn no_client_has_two_completions_while_another_one_waits() {
-        let jobs = [(1, Interactive, 1), (1, Interactive, 2), (1, Interactive, 3), (2, Interactive, 1)];
-        let whose: Vec<_> = steps(&jobs, 12).into_iter().step_by(3).collect();
-        assert_eq!(whose, [(1, 1), (2, 1), (1, 2), (1, 3)]);
+    fn documents_of_different_clients_are_different_documents_and_the_one_typed_in_last_is_first() {
+        let jobs = [(1, Interactive, 5), (1, Interactive, 6), (2, Interactive, 5)];
+        let whose: Vec<_> = steps(&jobs, 9).into_iter().step_by(3).collect();
+        assert_eq!(whose, [(2, 5), (1, 5), (1, 6)]);
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Client {
     }
 
     fn submit(&self, work: Work) -> Submitted {
+        self.submit_given(work, 100)
+    }
+
+    /// Hands in a job that writes `token` again and again.
+    fn submit_given(&self, work: Work, token: u32) -> Submitted {
         let (sender, outcome) = mpsc::channel();
         let (text_sender, text) = mpsc::channel();
         let cancel = CancelFlag::default();
@@ -152,7 +157,7 @@ impl Client {
             prompt: Prompt { prefill: work.prompt, ..Prompt::default() },
             params: GenerationParams {
                 max_new_tokens: work.tokens,
-                sampling: Sampling::Given(vec![300; work.tokens]),
+                sampling: Sampling::Given(vec![token; work.tokens]),
                 ..GenerationParams::default()
             },
             cancel: cancel.clone(),
@@ -413,7 +418,7 @@ fn documents_of_different_clients_never_supersede_each_other_and_a_clients_own_d
     let (first, second) = (machine.client(wishes()), machine.client(wishes()));
     let long = first.submit(Work { tokens: LONG, wants_text: true, ..Work::default() });
     long.begun();
-    // The same number of document, and answered while the other one goes on.
+    // The same number of document, and answered while the other one waits: somebody types there now.
     second.run().unwrap();
     assert!(long.outcome.try_recv().is_err(), "it has ended");
     let newer = first.submit(Work::default());
@@ -463,6 +468,16 @@ fn a_job_that_no_server_sends_is_refused() {
     });
     let error = outcome.recv_timeout(PATIENCE).unwrap().unwrap_err().to_string();
     assert!(error.contains("expected 1 to 16 candidates, found 1000000000"), "{error}");
+}
+
+#[test]
+fn a_token_that_no_model_has_fails_its_job_and_no_model() {
+    let machine = Machine::new();
+    let client = machine.client(wishes());
+    let error = client.submit_given(Work::default(), 1_000_000).outcome().unwrap_err().to_string();
+    assert!(error.contains("found token 1000000"), "{error}");
+    client.run().unwrap();
+    assert_eq!(machine.logged("Ready"), 1);
 }
 
 #[test]
@@ -626,7 +641,7 @@ impl Raw {
     fn job(&mut self, id: u64, tokens: usize) {
         let params = GenerationParams {
             max_new_tokens: tokens,
-            sampling: Sampling::Given(vec![300; tokens]),
+            sampling: Sampling::Given(vec![100; tokens]),
             ..GenerationParams::default()
         };
         let prompt = Prompt { prefill: "let".to_owned(), ..Prompt::default() };

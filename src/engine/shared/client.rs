@@ -437,7 +437,9 @@ fn has_id(entry: &Entry<Sent>, id: u64) -> bool {
 /// Passes on what comes from the engine's handles until the last one is gone.
 fn pass_on_messages(receiver: &Receiver<Message>, sender: &Sender<Incoming>) {
     while let Ok(message) = receiver.recv() {
-        if let Err(mpsc::SendError(Incoming::Message(Message::Job(submitted)))) = sender.send(Incoming::Message(message)) {
+        if let Err(mpsc::SendError(Incoming::Message(Message::Job(submitted)))) =
+            sender.send(Incoming::Message(message))
+        {
             (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
         }
     }
