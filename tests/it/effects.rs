@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::actions::{TEXT, capabilities, choose};
 use crate::pull::{phi_ls, run};
+use crate::shared::{is_alive, kill, until};
 use crate::stdio::Server;
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
@@ -263,20 +264,17 @@ const SETTINGS: &[(&str, fn())] = &[
         assert_eq!(doctor("engine.shared = false")["engine"]["shared"], false);
     }),
     ("engine.lingerMinutes", || {
-        let stays = |minutes: u64| {
-            let settings = format!("engine.lingerMinutes = {minutes}");
-            let pid = engine_process(&settings).expect("an engine process");
-            let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-            let is_alive = || rustix::process::test_kill_process(pid).is_ok();
-            // A minute is longer than this waits.
-            let stays = (0..20).all(|_| {
-                std::thread::sleep(Duration::from_millis(100));
-                is_alive()
-            });
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            stays
+        let left_by = |minutes: u64| {
+            let pid = engine_process(&format!("engine.lingerMinutes = {minutes}")).expect("an engine process");
+            u32::try_from(pid).expect("a process")
         };
-        assert!(stays(1) && !stays(0));
+        let pid = left_by(0);
+        until("the process leaves", || !is_alive(pid));
+        // A minute is longer than this waits.
+        let pid = left_by(1);
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(is_alive(pid));
+        kill(pid);
     }),
     ("threads", || {
         assert_eq!(doctor("threads = 3")["threads"], 3);

@@ -209,7 +209,7 @@ impl Submitted {
 }
 
 /// Waits until `happens`.
-fn until(what: &str, mut happens: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut happens: impl FnMut() -> bool) {
     let began = Instant::now();
     while !happens() {
         assert!(began.elapsed() < PATIENCE, "{what}");
@@ -217,14 +217,16 @@ fn until(what: &str, mut happens: impl FnMut() -> bool) {
     }
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
+    // One that has ended is there until its parent, the system's first process, looks.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::test_kill_process(pid).is_ok()
+    rustix::process::test_kill_process(pid).is_ok() && !stat.contains(") Z")
 }
 
 #[test]
@@ -486,7 +488,8 @@ fn models_that_do_not_fit_together_are_in_memory_one_at_a_time() {
     let wishes = |role| Wishes { role, fits_beside_the_other: false, linger: PATIENCE, ..wishes() };
     let (completing, asking) = (machine.client(wishes(Role::Completion)), machine.client(wishes(Role::Assistant)));
     completing.run().unwrap();
-    let question = Work { priority: Priority::Background, tokens: LONG, wants_text: true, ..Work::default() };
+    // Its model takes 4096 tokens.
+    let question = Work { priority: Priority::Background, tokens: 4000, wants_text: true, ..Work::default() };
     let question = asking.submit(question);
     question.begun();
     completing.event(|event| matches!(event, EngineEvent::Unloaded).then_some(()));
