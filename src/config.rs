@@ -38,6 +38,7 @@ pub const MAX_THREADS: u64 = 1024;
 pub struct Settings {
     pub completion: CompletionSettings,
     pub assistant: AssistantSettings,
+    pub engine: EngineSettings,
     /// Threads of the shared pool; 0: from the machine.
     pub threads: usize,
     /// MiB that models and caches may use together; 0: from the machine.
@@ -87,6 +88,16 @@ pub struct AssistantSettings {
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
     pub when_it_does_not_fit: WhenItDoesNotFit,
+}
+
+/// Where models are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineSettings {
+    /// In a process of their own that all windows use; else in each server.
+    pub shared: bool,
+    /// How long that process stays after the last window.
+    pub linger_minutes: u64,
 }
 
 /// Whether a language gets completions.
@@ -196,6 +207,12 @@ impl Default for CompletionSettings {
             prepare_next: true,
             idle_unload: None,
         }
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { shared: true, linger_minutes: 15 }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
 //!
 //! - [`embedded`]: a model in this process.
+//! - [`shared`]: a model in a process of its own, which the servers of all windows use.
 //!
 //! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
 //! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
@@ -12,6 +13,8 @@ pub mod embedded;
 mod gate;
 mod growing_text;
 mod queue;
+pub mod shared;
+mod start;
 mod stop;
 
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
+pub use start::{StartOptions, setup_of, start_for};
 
 use crate::model::Prompt;
 
@@ -154,7 +158,13 @@ pub struct Candidate {
     pub text: String,
     pub stop_reason: StopReason,
     /// Mean log-probability of the generated tokens: the confidence.
+    #[serde(deserialize_with = "number_or_nan")]
     pub mean_logprob: f32,
+}
+
+/// JSON has no NaN and no infinity; what is written in their place is read as NaN.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
 /// What a job came to.
@@ -207,18 +217,23 @@ pub enum EngineEvent {
     Busy,
     Idle,
     Unloaded,
+    /// Who shares the process that the model is in; told whenever that changes.
+    Shared(shared::Sharing),
 }
 
 /// What an engine's thread receives.
 enum Message {
     Job(Box<Submitted>),
+    /// From now on the model may go after this long without a job.
+    UnloadAfter(Option<Duration>),
     Stop,
 }
 
-/// A job and when it came in: latencies count from there.
+/// A job, when it came in (latencies count from there), and for whom.
 struct Submitted {
     job: Job,
     at: Instant,
+    client: u64,
 }
 
 /// A handle to a running engine; clones talk to the same thread. When the last one is dropped, what runs is cancelled
@@ -226,6 +241,8 @@ struct Submitted {
 #[derive(Clone)]
 pub struct Engine {
     sender: mpsc::Sender<Message>,
+    /// Whose handle it is, where several share the engine.
+    client: u64,
     _thread: Arc<EngineThread>,
 }
 
@@ -261,12 +278,24 @@ impl Engine {
         let flag = Arc::clone(&ended);
         let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || work(receiver, flag))?;
         let thread = EngineThread { sender: sender.clone(), ended, handle: Some(handle) };
-        Ok(Self { sender, _thread: Arc::new(thread) })
+        Ok(Self { sender, client: 0, _thread: Arc::new(thread) })
+    }
+
+    /// The handle of another client: documents of different clients are different documents.
+    fn for_client(&self, client: u64) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    /// From now on the model may go after `limit` without a job; at once if that is zero, never where there is none. Where
+    /// others use it, the most patient counts.
+    pub fn unload_after(&self, limit: Option<Duration>) {
+        // An engine that has ended holds no model.
+        let _ = self.sender.send(Message::UnloadAfter(limit));
     }
 
     /// Hands in a job; never blocks. `on_done` is called whatever happens.
     pub fn submit(&self, job: Job) {
-        let submitted = Box::new(Submitted { job, at: Instant::now() });
+        let submitted = Box::new(Submitted { job, at: Instant::now(), client: self.client });
         if let Err(mpsc::SendError(Message::Job(submitted))) = self.sender.send(Message::Job(submitted)) {
             (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
         }

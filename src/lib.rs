@@ -1,5 +1,5 @@
 //! phi-ls: a language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on the person's own
-//! machine, from GGUF files, in one process.
+//! machine, from GGUF files that one process holds for all windows.
 //!
 //! # Layers
 //!
@@ -51,6 +51,16 @@
 //! A question whose answer is an edit goes the same way; at 7 the edit is checked, moved to where its code is now
 //! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more.
 //!
+//! # One engine for all windows
+//!
+//! Every window of an editor has a server of its own; the models are in one process, `phi-ls engine`, that they share
+//! ([`engine::shared`]). A server's [`engine::Engine`] is then a handle to a thread that sends jobs there as values, over a local
+//! socket in a folder of this person's, and tells their owners what comes back. The first server starts the process, in a session
+//! of its own; it leaves `engine.lingerMinutes` after the last. What must match (version, build, models, threads, kernels, budget,
+//! [`engine::shared::Setup`]) is in the socket's name; jobs may differ in everything else. There, each role has an embedded engine,
+//! and both one gate and one pool; a document is a client's document; a client's end cancels its jobs. A process that dies
+//! is said once and started again, and a job of which nothing was told yet is sent again, once.
+//!
 //! # Who owns what
 //!
 //! - The session thread owns all state of a session, each piece in one place: `Session` the documents and the settings,
@@ -78,7 +88,7 @@
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
-//! - Nothing but [`hub`] opens a socket.
+//! - Nothing but [`hub`] reaches another machine. [`engine::shared`] opens a local socket, which nobody but this person can join.
 //!
 //! # Where to add
 //!
@@ -90,6 +100,7 @@
 //! - a chat format: a row in `model/chat.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
 //!   each instruction set there, beside the portable product that tests them
+//! - a kind of engine: a folder of `engine/` and a place in `engine/start.rs`
 //! - a setting: a row in `config/keys.rs`
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 

@@ -70,7 +70,7 @@ pub(super) fn start_engine_with(reference: ModelRef, role: Role, settings: &Sett
     let on_event = move |event| match event {
         EngineEvent::Loading(fraction) => bar.set_position((fraction * 1000.0) as u64),
         EngineEvent::Ready { .. } | EngineEvent::Failed(_) => bar.finish_and_clear(),
-        EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded => {}
+        EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded | EngineEvent::Shared(_) => {}
     };
     embedded::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
 }

@@ -1,5 +1,6 @@
 //! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits; or what applies to a file.
 
+mod engines;
 mod file;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::config::{self, Machine, MemoryBudget, Settings, Source};
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 use crate::kernels::level::Level;
+use engines::Engines;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -69,6 +71,7 @@ struct Findings {
     installed: Vec<PathBuf>,
     roles: Vec<RoleModel>,
     fits: Vec<Fit>,
+    engines: Engines,
     problems: Vec<String>,
 }
 
@@ -104,6 +107,7 @@ impl Findings {
             installed: installed.into_iter().map(|model| model.file.path).collect(),
             roles: roles.map(|(role, model)| find(role, model, &models_folder)).into(),
             fits: fits(&settings, budget),
+            engines: Engines::look(&settings, &models_folder),
             free_space: hub::free_space(&models_folder),
             tuning: tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine))),
             machine,
@@ -153,6 +157,7 @@ impl Findings {
             "installed": self.installed,
             "fits": self.fits.iter().map(fit).collect::<Vec<_>>(),
             "both_fit": self.both_fit(),
+            "engine": self.engines.to_json(),
         })
     }
 
@@ -182,6 +187,7 @@ impl Findings {
             println!("  settings          {}{state}", file.display());
         }
         self.print_models();
+        self.engines.print();
         self.print_advice();
     }
 
@@ -312,6 +318,7 @@ mod tests {
         Findings {
             tuning: None,
             fits: fits(&settings, budget),
+            engines: Engines::default(),
             installed: Vec::new(),
             machine,
             settings,

@@ -42,6 +42,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         observer,
         settings: vec![(Source::File, file), (Source::Flags, args.settings())],
         problems,
+        engine_program: std::env::current_exe().ok(),
         ..ServerOptions::new(Arc::new(loader()))
     };
     match server::run_stdio(options).context("cannot start the server")? {

@@ -102,6 +102,16 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["fallback", "swap", "refuse"]),
         "without memory for both models: the resident one answers, makes room, or the action is refused",
     ),
+    key(
+        "engine.shared",
+        Kind::Bool,
+        "one process holds the models for all windows and editors; `false`: each language server loads them itself",
+    ),
+    key(
+        "engine.lingerMinutes",
+        Kind::Integer(0, 10_080),
+        "minutes that this process stays after the last window, for one that opens again",
+    ),
     key("threads", Kind::Integer(0, super::MAX_THREADS), "threads that compute; 0: from the machine"),
     key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
     key("kvCacheType", Kind::OneOf(&["f16", "q8_0"]), "number format of cached keys and values"),

@@ -37,6 +37,7 @@ mod resident_memory;
 mod reuse;
 mod settings;
 mod shaping;
+mod shared;
 mod stdio;
 mod support;
 mod text;

@@ -26,6 +26,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("gix_index", &["workspace"]),
     ("tower_lsp_server", &["lsp", "server"]),
     ("ureq", &["hub"]),
+    ("interprocess", &["engine"]),
     ("std::net", &["hub"]),
     ("TcpStream", &["hub"]),
     ("println!", &["cli"]),

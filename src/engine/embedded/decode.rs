@@ -85,6 +85,12 @@ impl Run {
         if encoded.tokens.is_empty() {
             return Err(EngineError::Failed("the prompt is empty: expected at least one token".to_owned()));
         }
+        if let Sampling::Given(tokens) = &job.params.sampling
+            && let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size)
+        {
+            let most = config.vocab_size;
+            return Err(EngineError::Failed(format!("expected tokens below {most}, found token {token}")));
+        }
         let factors = config.rope_factors(needed);
         let prompt_tokens = encoded.tokens.len();
         let mut tokens = encoded.tokens;

@@ -97,6 +97,7 @@ impl Worker {
         if self.queue.is_empty() {
             match self.wait() {
                 Some(Message::Job(submitted)) => self.admit(submitted),
+                Some(Message::UnloadAfter(limit)) => self.options.idle_unload = limit,
                 Some(Message::Stop) => return false,
                 None => {}
             }
@@ -104,6 +105,7 @@ impl Worker {
         loop {
             match self.receiver.try_recv() {
                 Ok(Message::Job(submitted)) => self.admit(submitted),
+                Ok(Message::UnloadAfter(limit)) => self.options.idle_unload = limit,
                 Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
@@ -241,7 +243,7 @@ impl Worker {
 
 /// Begins the job if it has not begun, else takes it one step further.
 fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
-    let Submitted { job, at } = entry.submitted.as_mut();
+    let Submitted { job, at, .. } = entry.submitted.as_mut();
     let run = match &mut entry.work {
         Some(run) => run,
         None => entry.work.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),

@@ -33,8 +33,11 @@ if ! [ -e "$venv/complete" ]; then
     touch "$venv/complete"
 fi
 
-# A settings file of the person who runs this must not matter.
+# A settings file of the person who runs this must not matter; the engine process ends with its last server.
 XDG_CONFIG_HOME=$(mktemp -d)
+mkdir "$XDG_CONFIG_HOME/phi-ls" "$XDG_CONFIG_HOME/run"
+echo 'engine.lingerMinutes = 0' > "$XDG_CONFIG_HOME/phi-ls/config.toml"
+export XDG_RUNTIME_DIR=$XDG_CONFIG_HOME/run
 trap 'rm -rf "$XDG_CONFIG_HOME"' EXIT
 export XDG_CONFIG_HOME PYTHONDONTWRITEBYTECODE=1
 "$venv/bin/pytest" --rootdir "$here" -p no:cacheprovider -W error::pytest_lsp.LspSpecificationWarning \
