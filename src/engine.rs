@@ -2,16 +2,19 @@
 //!
 //! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
 //!
-//! - [`embedded`]: a model in this process.
+//! - [`embedded`]: a model in this process;
+//! - [`remote`]: a server that speaks OpenAI's protocol.
 //!
 //! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
 //! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
+mod announcer;
 pub mod embedded;
 mod gate;
 mod growing_text;
 mod queue;
+pub mod remote;
 mod stop;
 
 use std::sync::Arc;
@@ -26,19 +29,37 @@ pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
 
+use crate::config::{Backend, Role, Settings, WhenItFails};
 use crate::model::Prompt;
 
-/// Set by whoever no longer wants a job; the engine looks at it at every token and every prefill chunk.
+/// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
+/// waits is woken.
 #[derive(Debug, Clone, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Cancellation>);
+
+#[derive(Debug, Default)]
+struct Cancellation {
+    is_set: AtomicBool,
+    waiting: tokio::sync::Notify,
+}
 
 impl CancelFlag {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_set.store(true, Ordering::SeqCst);
+        self.0.waiting.notify_waiters();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is set.
+    async fn cancelled(&self) {
+        // Whoever sets it from here on wakes this, looked at or not.
+        let woken = self.0.waiting.notified();
+        if !self.is_cancelled() {
+            woken.await;
+        }
     }
 }
 
@@ -153,8 +174,16 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// Mean log-probability of the generated tokens: the confidence.
-    pub mean_logprob: f32,
+    /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
+    pub mean_logprob: Option<f32>,
+}
+
+impl Candidate {
+    /// The more confident first; one that says nothing of it comes last.
+    fn by_confidence(left: &Self, right: &Self) -> std::cmp::Ordering {
+        let confidence = |candidate: &Self| candidate.mean_logprob.unwrap_or(f32::NEG_INFINITY);
+        confidence(right).total_cmp(&confidence(left))
+    }
 }
 
 /// What a job came to.
@@ -207,6 +236,29 @@ pub enum EngineEvent {
     Busy,
     Idle,
     Unloaded,
+}
+
+/// Starts the engine that `settings` want for `role`. A model of this machine is loaded by what `loader` makes, as `options`
+/// say, for an engine in this process or to stand in for a server.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(
+    role: Role,
+    settings: &Settings,
+    loader: embedded::MakeLoader,
+    options: embedded::EngineOptions,
+    on_event: OnEvent,
+) -> std::io::Result<Engine> {
+    match settings.backend(role) {
+        Backend::Embedded => embedded::start(loader(), options, on_event),
+        Backend::OpenAi(server) => {
+            let gate = options.gate.clone();
+            let stands_in = server.when_it_fails == WhenItFails::Embedded;
+            let stand_in = stands_in.then(|| remote::StandIn::new(loader, options));
+            remote::start(server.clone(), remote::Patience::default(), gate, stand_in, on_event)
+        }
+    }
 }
 
 /// What an engine's thread receives.

@@ -17,9 +17,15 @@ pub(crate) struct Server {
 impl Server {
     /// The binary with `arguments`, away from the settings and models of whoever runs the tests.
     pub(crate) fn start(arguments: &[&str], models: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
+        command.args(arguments);
+        Self::run(command, models)
+    }
+
+    /// What `command` runs, likewise.
+    pub(crate) fn run(mut command: Command, models: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_phi-ls"))
-            .args(arguments)
+        let mut process = command
             .env("HOME", home.path())
             .env("XDG_CONFIG_HOME", home.path())
             .env("PHI_LS_MODELS", models)
@@ -48,7 +54,7 @@ impl Server {
     }
 
     /// The next message for which `wanted` holds; `None` at the end of the output.
-    fn read_until(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+    pub(crate) fn read_until(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         loop {
             let mut header = String::new();
             if self.output.read_line(&mut header).unwrap() == 0 {
@@ -72,14 +78,19 @@ impl Server {
     }
 
     fn open_with_a_hole(&mut self) {
-        self.call(1, "initialize", json!({"capabilities": {}}));
+        self.open_with_settings(Value::Null);
+    }
+
+    /// Opens a document with a hole, the editor's settings being `settings`.
+    pub(crate) fn open_with_settings(&mut self, settings: Value) {
+        self.call(1, "initialize", json!({"capabilities": {}, "initializationOptions": settings}));
         self.notify("initialized", json!({}));
         let text = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
         let document = json!({"uri": "file:///tmp/a.py", "languageId": "python", "version": 1, "text": text});
         self.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
 
-    fn complete(&mut self, id: i64) -> Value {
+    pub(crate) fn complete(&mut self, id: i64) -> Value {
         let params = json!({
             "textDocument": {"uri": "file:///tmp/a.py"},
             "position": {"line": 1, "character": 11},

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::memory::kv_budget_bytes;
-use crate::config::{KvCacheType, Role, Settings};
-use crate::engine::embedded::{self, EngineOptions};
-use crate::engine::{Engine, EngineError, EngineEvent, Gate, Job};
+use crate::config::{Backend, KvCacheType, Role, Settings};
+use crate::engine::embedded::EngineOptions;
+use crate::engine::{self, Engine, EngineError, EngineEvent, Gate, Job};
 use crate::server::event::{Event, SessionSender};
 use crate::server::options::ModelLoader;
 use crate::server::outgoing::{ClientSender, Outgoing};
@@ -32,6 +32,7 @@ pub(in crate::server) struct Common {
 /// What an engine is made from; another one is made when any of it changes.
 #[derive(Debug, Clone, PartialEq)]
 struct EngineConfig {
+    backend: Backend,
     model: String,
     load_at_start: bool,
     /// The model is given back after this long without a job; `None` keeps it.
@@ -51,6 +52,7 @@ impl EngineConfig {
             Role::Assistant => (&assistant.model, assistant.idle_unload),
         };
         Self {
+            backend: settings.backend(role).clone(),
             model: model.clone(),
             load_at_start: role == Role::Completion,
             idle_unload,
@@ -114,9 +116,9 @@ impl RoleEngine {
         self.load.is_some()
     }
 
-    /// The model as the settings name it.
+    /// The model, or the server that has it, as the settings name it.
     pub(super) fn model(&self) -> &str {
-        &self.config.model
+        self.config.backend.server().map_or(&self.config.model, |server| &server.base_url)
     }
 
     /// Starts the engine if it is not running.
@@ -145,7 +147,9 @@ impl RoleEngine {
 
     /// An engine for the role as the settings say.
     fn new_engine(&self) -> std::io::Result<Engine> {
-        let loader = (self.common.loader)(&self.config.model, &self.settings);
+        let (make, model) = (self.common.loader.clone(), self.config.model.clone());
+        let settings = self.settings.clone();
+        let loader = Box::new(move || make(&model, &settings));
         let minutes = self.common.minute.div_duration_f64(MINUTE);
         let options = EngineOptions {
             load_at_start: self.config.load_at_start,
@@ -154,7 +158,8 @@ impl RoleEngine {
             gate: self.common.gate.clone(),
         };
         let (role, engine, session) = (self.role, self.number, self.common.session.clone());
-        embedded::start(loader, options, Box::new(move |event| session.send(Event::Engine { role, engine, event })))
+        let on_event = Box::new(move |event| session.send(Event::Engine { role, engine, event }));
+        engine::start(role, &self.settings, loader, options, on_event)
     }
 
     /// Gives the memory back.
