@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{self, Machine, MemoryBudget, Role, Settings, Source};
+use crate::config::{self, Backend, Machine, MemoryBudget, Role, Settings, Source};
 use crate::engine::embedded;
 use crate::hub::{Alias, HubError, ModelRef};
 use crate::kernels::level::Level;
@@ -215,6 +215,11 @@ impl ModelArgs {
     /// said.
     fn settings(&self) -> Settings {
         let mut settings = user_settings();
+        // Who names a model wants that one, and not a server's.
+        if self.model.is_some() {
+            settings.completion.backend = Backend::Embedded;
+            settings.assistant.backend = Backend::Embedded;
+        }
         if self.threads > 0 {
             settings.threads = self.threads;
         }

@@ -5,6 +5,7 @@
 //! Every key is one row of the table in [`keys`]; the fields below only say where its value is kept. Which files stay
 //! out of prompts is decided in [`exclude`].
 
+mod backend;
 pub mod exclude;
 pub mod keys;
 pub mod machine;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use backend::{Backend, Protocol, RemoteServer, WhenItFails};
 pub use exclude::{ExcludeMatcher, Exclusion};
 pub use keys::KeyDescription;
 pub use machine::Machine;
@@ -58,6 +60,8 @@ pub struct CompletionSettings {
     pub languages: BTreeMap<String, Enabled>,
     /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
     pub model: String,
+    /// What makes the text.
+    pub backend: Backend,
     /// Tokens of the prompt.
     pub context_tokens: usize,
     /// Tokens of one answer.
@@ -82,6 +86,8 @@ pub struct CompletionSettings {
 pub struct AssistantSettings {
     /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
     pub model: String,
+    /// What makes the text.
+    pub backend: Backend,
     pub context_tokens: usize,
     pub max_tokens: usize,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
@@ -198,6 +204,7 @@ impl Default for CompletionSettings {
             enabled: true,
             languages: BTreeMap::new(),
             model: "phi-3.5-mini".to_owned(),
+            backend: Backend::default(),
             context_tokens: 1536,
             max_tokens: 96,
             multiline: Multiline::default(),
@@ -230,6 +237,7 @@ impl Default for AssistantSettings {
     fn default() -> Self {
         Self {
             model: "phi-4-mini".to_owned(),
+            backend: Backend::default(),
             context_tokens: 3072,
             max_tokens: 1024,
             idle_unload: Some(Duration::from_secs(10 * 60)),
@@ -412,6 +420,21 @@ impl Merge<'_> {
 }
 
 impl Settings {
+    /// What makes the text of `role`.
+    pub fn backend(&self, role: Role) -> &Backend {
+        match role {
+            Role::Completion => &self.completion.backend,
+            Role::Assistant => &self.assistant.backend,
+        }
+    }
+
+    /// Whether completions and answers are to come from the same model, so that one engine makes both.
+    pub fn has_one_engine(&self) -> bool {
+        let (completion, assistant) = (&self.completion, &self.assistant);
+        let is_same_model = completion.model == assistant.model || !completion.backend.may_load_a_model();
+        completion.backend == assistant.backend && is_same_model
+    }
+
     /// Why the token budgets of completions do not go together, if they do not.
     fn budget_problem(&self) -> Option<String> {
         let CompletionSettings { context_tokens, max_tokens, .. } = self.completion;

@@ -2,17 +2,20 @@
 //!
 //! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
 //!
-//! - [`embedded`]: a model in this process.
-//! - [`shared`]: a model in a process of its own, which the servers of all windows use.
+//! - [`embedded`]: a model in this process;
+//! - [`shared`]: a model in a process of its own, which the servers of all windows use;
+//! - [`remote`]: a server that speaks OpenAI's protocol.
 //!
 //! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
 //! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
+mod announcer;
 pub mod embedded;
 mod gate;
 mod growing_text;
 mod queue;
+pub mod remote;
 pub mod shared;
 mod start;
 mod stop;
@@ -32,17 +35,34 @@ pub use start::{StartOptions, setup_of, start_for};
 
 use crate::model::Prompt;
 
-/// Set by whoever no longer wants a job; the engine looks at it at every token and every prefill chunk.
+/// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
+/// waits is woken.
 #[derive(Debug, Clone, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Cancellation>);
+
+#[derive(Debug, Default)]
+struct Cancellation {
+    is_set: AtomicBool,
+    waiting: tokio::sync::Notify,
+}
 
 impl CancelFlag {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_set.store(true, Ordering::SeqCst);
+        self.0.waiting.notify_waiters();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is set.
+    async fn cancelled(&self) {
+        // Whoever sets it from here on wakes this, looked at or not.
+        let woken = self.0.waiting.notified();
+        if !self.is_cancelled() {
+            woken.await;
+        }
     }
 }
 
@@ -157,14 +177,16 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// Mean log-probability of the generated tokens: the confidence.
-    #[serde(deserialize_with = "number_or_nan")]
-    pub mean_logprob: f32,
+    /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
+    pub mean_logprob: Option<f32>,
 }
 
-/// JSON has no NaN and no infinity; what is written in their place is read as NaN.
-fn number_or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
+impl Candidate {
+    /// The more confident first; one that says nothing of it comes last.
+    fn by_confidence(left: &Self, right: &Self) -> std::cmp::Ordering {
+        let confidence = |candidate: &Self| candidate.mean_logprob.unwrap_or(f32::NEG_INFINITY);
+        confidence(right).total_cmp(&confidence(left))
+    }
 }
 
 /// What a job came to.

@@ -10,16 +10,16 @@
 //!  4  server                      tower-lsp-server, tokio, channels to editors, request ids
 //!  3  lsp -> features             lsp: protocol types only     features: pure plan() and finish()
 //!  2  prompt -> context           pure text, no protocol types, no tensors
-//!     engine                      threads, scheduling, decode loop; sees token ids and the model, never documents
+//!     engine                      threads, scheduling, decode loop, servers that are asked instead; never documents
 //!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
-//!     model  hub                  candle only here (and engine) | network only in hub
+//!     model  hub                  candle only here (and engine) | network only in hub (and engine::remote)
 //!  0  text                        ropes, positions, edits
 //!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory:
 //!                                 `unsafe` only here (and in the file map)
 //! ```
 //!
 //! Inside a row, arrows are the only imports; beside those drawn, engine -> hub (a model's name becomes a file when it is
-//! loaded).
+//! loaded; which certificates are trusted).
 //!
 //! # One inline completion
 //!
@@ -88,7 +88,8 @@
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
-//! - Nothing but [`hub`] reaches another machine. [`engine::shared`] opens a local socket, which nobody but this person can join.
+//! - Nothing reaches another machine but [`hub`], to download, and [`engine::remote`], where the settings name a server.
+//!   [`engine::shared`] opens a local socket, which nobody but this person can join.
 //!
 //! # Where to add
 //!

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::embedded::{self, EngineOptions, Loader};
+use super::embedded::{self, EngineOptions, MakeLoader};
+use super::remote::{self, Patience, StandIn};
 use super::shared::{self, Place, Setup, Wishes};
 use super::{Engine, Gate, OnEvent};
-use crate::config::{Machine, MemoryBudget, Role, Settings};
+use crate::config::{Backend, Machine, MemoryBudget, Role, Settings, WhenItFails};
+
+/// A model that stood in for a server and has nothing to do since the server is back keeps its memory for this long.
+const STAND_IN_UNLOAD: Duration = Duration::from_secs(5 * 60);
 
 /// What an engine is started with beside the settings.
 pub struct StartOptions {
@@ -14,6 +18,8 @@ pub struct StartOptions {
     pub load_at_start: bool,
     /// Give the memory back after this long without a job; `None` keeps the model.
     pub idle_unload: Option<Duration>,
+    /// Bytes of keys and values that the model may hold.
+    pub kv_budget_bytes: usize,
     /// How long what the settings call a minute is.
     pub minute: Duration,
     /// Shared with the other engines of this process.
@@ -22,7 +28,8 @@ pub struct StartOptions {
     pub program: Option<PathBuf>,
 }
 
-/// Starts the engine of `role` as `settings` say; `loader` makes what loads a model into this process.
+/// Starts the engine of `role` as `settings` say; `loader` makes what loads a model into this process, should one be loaded
+/// there.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -30,11 +37,37 @@ pub fn start_for(
     role: Role,
     settings: &Settings,
     options: StartOptions,
-    loader: impl FnOnce() -> Loader,
+    loader: MakeLoader,
     on_event: OnEvent,
 ) -> std::io::Result<Engine> {
-    let kv_budget_bytes = embedded::load::kv_budget_bytes(role, settings);
-    let StartOptions { load_at_start, idle_unload, minute, gate, program } = options;
+    match settings.backend(role) {
+        Backend::Embedded => start_local(role, settings, options, loader, on_event),
+        Backend::OpenAi(server) => {
+            let gate = options.gate.clone();
+            let stands_in = server.when_it_fails == WhenItFails::Embedded;
+            let stand_in = stands_in.then(|| stand_in(role, settings, options, loader));
+            remote::start(server.clone(), Patience::default(), gate, stand_in, on_event)
+        }
+    }
+}
+
+/// The model of this machine that answers while a server does not: loaded when it is needed and not kept for long.
+fn stand_in(role: Role, settings: &Settings, options: StartOptions, loader: MakeLoader) -> StandIn {
+    let idle_unload = Some(options.idle_unload.unwrap_or(STAND_IN_UNLOAD).min(STAND_IN_UNLOAD));
+    let options = StartOptions { load_at_start: false, idle_unload, ..options };
+    let settings = settings.clone();
+    StandIn::new(Box::new(move |on_event| start_local(role, &settings, options, loader, on_event)))
+}
+
+/// An engine whose model is on this machine: in the process that all windows share, or in this one.
+fn start_local(
+    role: Role,
+    settings: &Settings,
+    options: StartOptions,
+    loader: MakeLoader,
+    on_event: OnEvent,
+) -> std::io::Result<Engine> {
+    let StartOptions { load_at_start, idle_unload, kv_budget_bytes, minute, gate, program } = options;
     if let (Some(setup), Some(program)) = (setup_of(settings, program.as_deref()), program) {
         match Place::of(&setup) {
             Ok(place) => {

@@ -15,6 +15,7 @@ use crate::actions::{TEXT, capabilities, choose};
 use crate::pull::{phi_ls, run};
 use crate::shared::{is_alive, kill, until};
 use crate::stdio::Server;
+use crate::support::model_server::{ModelServer, writing};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 use crate::support::tiny_gguf::TinyModel;
@@ -135,6 +136,12 @@ const SETTINGS: &[(&str, fn())] = &[
         assert_eq!(observed.seen.lock().unwrap().loads[0].0, "another");
         observed.server.finish();
     }),
+    ("completion.backend", || {
+        let model_server = ModelServer::start(writing(&[" from(", "there)"]));
+        let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+        assert_eq!(completion(json!({"completion.backend": backend}), "here(1)", "x = \n", 0), ["from(there)"]);
+        assert_eq!(completion(json!({"completion.backend": "embedded"}), "here(1)", "x = \n", 0), ["here(1)"]);
+    }),
     ("completion.contextTokens", || {
         let read = |tokens: usize| {
             let text = format!("{}x = \n", LONG.repeat(100));
@@ -195,6 +202,14 @@ const SETTINGS: &[(&str, fn())] = &[
         let id = choose(&mut observed.server, "Explain this function");
         assert_eq!(observed.server.result(id)["text"], "It multiplies.");
         assert!(observed.seen.lock().unwrap().loads.iter().any(|(name, _)| name == "another"));
+        observed.server.finish();
+    }),
+    ("assistant.backend", || {
+        let model_server = ModelServer::start(writing(&["It comes ", "from there."]));
+        let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+        let mut observed = observed(&json!({"assistant.backend": backend}), "It multiplies.", TEXT);
+        let id = choose(&mut observed.server, "Explain this function");
+        assert_eq!(observed.server.result(id)["text"], "It comes from there.");
         observed.server.finish();
     }),
     ("assistant.contextTokens", || {

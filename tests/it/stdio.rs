@@ -6,6 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+/// Settings with which an engine process ends with its server.
+const LEAVE_AT_ONCE: &str = "engine.lingerMinutes = 0\n";
+
 /// A server in a process of its own.
 pub(crate) struct Server {
     process: Child,
@@ -18,7 +21,7 @@ impl Server {
     /// The binary with `arguments`, away from the settings and models of whoever runs the tests. Its engine process ends with
     /// it.
     pub(crate) fn start(arguments: &[&str], models: &Path) -> Self {
-        Self::start_with("engine.lingerMinutes = 0\n", arguments, models)
+        Self::start_with(LEAVE_AT_ONCE, arguments, models)
     }
 
     /// The same with `settings` as the user's file.
@@ -30,11 +33,23 @@ impl Server {
 
     /// The same with `home` as the person's folder, where several servers find each other.
     pub(crate) fn start_in(home: &Path, settings: &str, arguments: &[&str], models: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
+        command.args(arguments);
+        Self::run_in(home, settings, command, models)
+    }
+
+    /// What `command` runs, as [`Server::start`] does.
+    pub(crate) fn run(command: Command, models: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let server = Self::run_in(home.path(), LEAVE_AT_ONCE, command, models);
+        Self { _home: Some(home), ..server }
+    }
+
+    fn run_in(home: &Path, settings: &str, mut command: Command, models: &Path) -> Self {
         std::fs::create_dir_all(home.join("phi-ls")).unwrap();
         std::fs::create_dir_all(home.join("run")).unwrap();
         std::fs::write(home.join("phi-ls/config.toml"), settings).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_phi-ls"))
-            .args(arguments)
+        let mut process = command
             .env("HOME", home)
             .env("XDG_CONFIG_HOME", home)
             .env("XDG_RUNTIME_DIR", home.join("run"))
@@ -88,7 +103,12 @@ impl Server {
     }
 
     pub(crate) fn open_with_a_hole(&mut self) {
-        self.call(1, "initialize", json!({"capabilities": {}}));
+        self.open_with_settings(Value::Null);
+    }
+
+    /// Opens a document with a hole, the editor's settings being `settings`.
+    pub(crate) fn open_with_settings(&mut self, settings: Value) {
+        self.call(1, "initialize", json!({"capabilities": {}, "initializationOptions": settings}));
         self.notify("initialized", json!({}));
         let text = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
         let document = json!({"uri": "file:///tmp/a.py", "languageId": "python", "version": 1, "text": text});

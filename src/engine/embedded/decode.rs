@@ -205,7 +205,7 @@ impl Run {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
         // The first is the model's best guess step by step and stays first; the others follow by confidence.
         if let Some((_, drawn)) = candidates.split_first_mut() {
-            drawn.sort_by(|a, b| b.mean_logprob.total_cmp(&a.mean_logprob));
+            drawn.sort_by(Candidate::by_confidence);
         }
         let now = Instant::now();
         Generation {
@@ -334,7 +334,7 @@ impl Lane {
         Candidate {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
-            mean_logprob: self.logprob_sum / self.logprob_count.max(1) as f32,
+            mean_logprob: Some(self.logprob_sum / self.logprob_count.max(1) as f32),
         }
     }
 }

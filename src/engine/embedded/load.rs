@@ -25,8 +25,11 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     Ok(loaded)
 }
 
-/// What the model of `role` needs, if it is installed.
+/// What the model of `role` needs, if it is installed and may be loaded: for a server it may have to stand in.
 pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
+    if !settings.backend(role).may_load_a_model() {
+        return None;
+    }
     let model = match role {
         Role::Completion => &settings.completion.model,
         Role::Assistant => &settings.assistant.model,
@@ -36,12 +39,11 @@ pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
 
 /// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
 pub fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
-    let (completion, assistant) = (&settings.completion, &settings.assistant);
     match role {
-        _ if completion.model == assistant.model => None,
+        _ if settings.has_one_engine() => None,
         Role::Completion => needs(Role::Assistant, settings),
         // While completions are off, their model is not in memory.
-        Role::Assistant => needs(Role::Completion, settings).filter(|_| completion.enabled),
+        Role::Assistant => needs(Role::Completion, settings).filter(|_| settings.completion.enabled),
     }
 }
 

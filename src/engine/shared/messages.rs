@@ -168,7 +168,11 @@ mod tests {
     use crate::engine::{Candidate, StopReason};
 
     fn generation(mean_logprob: f32) -> Generation {
-        let candidate = Candidate { text: "a\u{0}é".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob };
+        let candidate = Candidate {
+            text: "a\u{0}é".to_owned(),
+            stop_reason: StopReason::EndOfTurn,
+            mean_logprob: Some(mean_logprob),
+        };
         Generation {
             candidates: vec![candidate],
             prompt_tokens: 1,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{KvCacheType, Role, Settings};
+use crate::config::{Backend, KvCacheType, Role, Settings};
+use crate::engine::embedded::load::kv_budget_bytes;
 use crate::engine::shared::{Setup, Sharing};
 use crate::engine::{self, Engine, EngineError, EngineEvent, Gate, Job, StartOptions};
 use crate::server::event::{Event, SessionSender};
@@ -34,6 +35,7 @@ pub(in crate::server) struct Common {
 /// What an engine is made from; another one is made when any of it changes.
 #[derive(Debug, Clone, PartialEq)]
 struct EngineConfig {
+    backend: Backend,
     model: String,
     load_at_start: bool,
     /// The model is given back after this long without a job; `None` keeps it.
@@ -55,6 +57,7 @@ impl EngineConfig {
             Role::Assistant => (&assistant.model, assistant.idle_unload),
         };
         Self {
+            backend: settings.backend(role).clone(),
             model: model.clone(),
             load_at_start: role == Role::Completion,
             idle_unload,
@@ -123,9 +126,9 @@ impl RoleEngine {
         self.load.is_some()
     }
 
-    /// The model as the settings name it.
+    /// The model, or the server that has it, as the settings name it.
     pub(super) fn model(&self) -> &str {
-        &self.config.model
+        self.config.backend.server().map_or(&self.config.model, |server| &server.base_url)
     }
 
     /// Starts the engine if it is not running.
@@ -158,11 +161,14 @@ impl RoleEngine {
         let options = StartOptions {
             load_at_start: self.config.load_at_start,
             idle_unload: self.config.idle_unload.map(|idle| idle.mul_f64(minutes)),
+            kv_budget_bytes: kv_budget_bytes(self.role, &self.settings),
             minute: self.common.minute,
             gate: self.common.gate.clone(),
             program: self.common.engine_program.clone(),
         };
-        let loader = || (self.common.loader)(&self.config.model, &self.settings);
+        let (make, model) = (self.common.loader.clone(), self.config.model.clone());
+        let settings = self.settings.clone();
+        let loader = Box::new(move || make(&model, &settings));
         let (role, number, session) = (self.role, self.number, self.common.session.clone());
         let on_event = move |event| session.send(Event::Engine { role, engine: number, event });
         engine::start_for(role, &self.settings, options, loader, Box::new(on_event))

@@ -4,7 +4,7 @@
 #   tests/editors/lsp/run.sh [OPTION...]     options are pytest's
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
-# PHI_LS_TEST_CACHE (where the Python packages are kept).
+# PHI_LS_TEST_CACHE (where the Python packages are kept), PHI_LS_TEST_BACKEND (the URL of a model server to ask instead).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
