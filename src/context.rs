@@ -17,6 +17,7 @@ mod item;
 mod outline;
 mod surroundings;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,6 +49,14 @@ pub struct Snapshot {
     pub cells: Arc<OtherCells>,
 }
 
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, language_id, path, .. } = self;
+        let mut shown = f.debug_struct("Snapshot");
+        shown.field("version", version).field("language_id", language_id).field("path", path).finish_non_exhaustive()
+    }
+}
+
 impl Snapshot {
     /// The language's name as it stands after a code fence; empty if nobody said.
     pub fn fence_name(&self) -> &str {
@@ -61,6 +70,6 @@ impl Snapshot {
 
     /// What starts a comment that ends with its line, where the language is known to have such.
     pub fn line_comment(&self) -> Option<&'static str> {
-        self.language.map(|language| language.line_comment).filter(|comment| !comment.is_empty())
+        self.language.and_then(Language::line_comment)
     }
 }

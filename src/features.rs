@@ -3,6 +3,7 @@
 
 pub mod answering;
 pub mod code_actions;
+pub mod commit;
 pub mod completability;
 pub mod conversation;
 pub mod edit;

@@ -25,13 +25,31 @@
 //!
 //! 1. [`server`]: the protocol library polls the handler, which at its first poll sends an event to the session thread
 //!    and then only waits. Messages keep their order, and no lock is ever held.
-//! 2. The session finds the document and its tree and calls [`features::inline_completion::plan`]: the gate (is there
-//!    anything to ask?), the [`context`] around the cursor, the [`prompt`].
+//! 2. The session finds the document and its tree and lends them to `server/completions`, which answers from memory, waits
+//!    for what runs already, or calls [`features::inline_completion::plan`]: the gate (is there anything to ask?), the
+//!    [`context`] around the cursor, the [`prompt`].
 //! 3. [`engine::Engine::submit`]: the newest job of a document wins. The embedded engine's thread encodes the prompt,
 //!    starts from the longest cached prefix, backs up over a split word (token healing), prefills in chunks, and decodes
 //!    with guesses taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
 //! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
 //! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
+//!
+//! # One explanation
+//!
+//! 1. [`server`]: a code action is offered at once and without a model (`server/questions/offers.rs`); it carries a command.
+//!    The command's handler sends an event and waits, as any other.
+//! 2. The session looks whether the document may be read, and lends it to `server/questions` with what other files may
+//!    contribute: the open documents and the index.
+//! 3. `Questions::ask` plans: [`features::answering::Plan`] is the code in question with its [`context`], and the [`prompt`].
+//! 4. `Questions::begin` chooses whose model answers (the assistant's; the completion model where that does not fit into
+//!    memory) and tells the client that it begins; `Questions::submit` hands the job over.
+//! 5. The engine's thread loads the model if need be, waits at its gate while somebody waits for a completion, and generates.
+//! 6. `Questions::goes_on` shows the answer as it grows, in whichever way the client can (`server/questions/display.rs`).
+//! 7. `Questions::done`: the conversation is kept for questions that follow, [`features::answering::Plan::outcome`] makes of
+//!    the model's text what it comes to, and `Questions::end` shows that and answers the request.
+//!
+//! A question whose answer is an edit goes the same way; at 7 the edit is checked, moved to where its code is now
+//! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more.
 //!
 //! # One engine for all windows
 //!
@@ -45,8 +63,10 @@
 //!
 //! # Who owns what
 //!
-//! - The session thread owns documents, settings and pending requests. Others get values: a rope or a tree clones in
-//!   constant time.
+//! - The session thread owns all state of a session, each piece in one place: `Session` the documents and the settings,
+//!   `Completions` what is known and under way for each document, `Questions` those under way, conversations and answers,
+//!   `Engines` the two engines. They lend each other values for the time of one event. A rope or a tree clones in constant
+//!   time.
 //! - Each embedded engine's thread owns one model and its caches. A [`model::KvCache`] belongs to a sequence, never to a
 //!   layer; sequences share pages of common beginnings.
 //! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the

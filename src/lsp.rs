@@ -18,6 +18,9 @@ pub const ASK_COMMAND: &str = "phi-ls.ask";
 /// The command that goes on with a conversation; see [`ask::FollowUpArguments`].
 pub const FOLLOW_UP_COMMAND: &str = "phi-ls.followUp";
 
+/// The command that writes the message of a commit of what is staged; see [`ask::CommitArguments`].
+pub const COMMIT_COMMAND: &str = "phi-ls.commitMessage";
+
 /// The scheme of answers that are documents: `phi-ls-answer:/NUMBER/TITLE.md`.
 pub const ANSWER_SCHEME: &str = "phi-ls-answer";
 

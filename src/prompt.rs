@@ -4,9 +4,11 @@
 //! model's cache of one prompt serves the next.
 
 mod ask;
+mod commit;
 mod completion;
 
 pub use ask::{document_prompt, explain_prompt, fix_prompt, follow_up, refactor_prompt, retry_prompt, tests_prompt};
+pub use commit::{CommitMaterial, commit_prompt};
 pub use completion::{Layout, completion_fence, completion_prompt};
 
 use crate::context::longest_fence;

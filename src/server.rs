@@ -8,28 +8,43 @@
 //!
 //! Handlers send one event at their first poll and then only wait, so messages keep their order; no handler waits for
 //! the client.
+//!
+//! On the session's thread, each piece of state has one owner, and who needs it gets it as an argument:
+//!
+//! ```text
+//!  session      dispatches; owns the documents and the settings
+//!  completions  what is known and under way for each document   questions  those under way, conversations, answers
+//!  documents    texts and trees          engines  one for completions, one for questions          index  other files
+//!  event  outgoing  options              what comes in, what goes out, what a server is started with
+//! ```
+//!
+//! Imports point down.
 
 mod client_process;
+mod completions;
+mod documents;
+mod engines;
+mod event;
 mod handlers;
+mod index;
+mod options;
 mod outgoing;
+mod questions;
 mod session;
 mod transport;
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tower_lsp_server::{LspService, Server};
 
-use crate::config::{Problem, Settings, Source};
-use crate::engine::Generation;
-use crate::engine::embedded::Loader;
 use crate::lsp::switch::SET_COMPLETIONS;
+use event::{Event, SessionSender};
 use handlers::Backend;
-use session::{Event, Session, SessionSender};
+pub use options::{ModelLoader, Observer, ServerOptions};
+use outgoing::ClientSender;
+use session::Session;
 
 /// Requests that may be in flight at once. Handlers only wait, so this costs nothing; at the library's default of 4
 /// a cancellation would wait behind four slow requests.
@@ -40,48 +55,6 @@ const PIPE_BYTES: usize = 64 * 1024;
 
 /// How long to wait for the last answers once the client's side is closed.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
-
-/// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
-pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
-
-/// Hears what goes on, to record or to measure it. Must not block.
-pub trait Observer: Send + Sync {
-    /// A well-formed message of the client, as it came.
-    fn message(&self, _body: &[u8]) {}
-
-    /// A completion was generated, whether or not it is shown.
-    fn completion(&self, _generation: &Generation) {}
-}
-
-/// What a server is started with.
-#[derive(Clone)]
-pub struct ServerOptions {
-    pub loader: ModelLoader,
-    /// The settings of `config.toml` and of the command line; the editor's come between them.
-    pub settings: Vec<(Source, Value)>,
-    /// What went wrong when they were read; told to the person like any other problem with settings.
-    pub problems: Vec<Problem>,
-    /// How long what the settings call a minute is; tests have less time.
-    pub minute: Duration,
-    pub observer: Option<Arc<dyn Observer>>,
-    /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
-    /// this process, and come from `loader`.
-    pub engine_program: Option<PathBuf>,
-}
-
-impl ServerOptions {
-    /// A server as people use it, with the settings' defaults.
-    pub fn new(loader: ModelLoader) -> Self {
-        Self {
-            loader,
-            settings: Vec::new(),
-            problems: Vec::new(),
-            minute: Duration::from_secs(60),
-            observer: None,
-            engine_program: None,
-        }
-    }
-}
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,14 +86,14 @@ pub async fn run(
     output: impl AsyncWrite + Unpin,
     options: ServerOptions,
 ) -> std::io::Result<Ended> {
-    let (outgoing, outgoing_queue) = mpsc::unbounded_channel();
+    let (to_client, outgoing) = ClientSender::new();
     let (process, process_id) = oneshot::channel();
     let observer = options.observer.clone();
-    let session = Session::spawn(options, outgoing, process)?;
+    let session = Session::spawn(options, to_client, process)?;
     let backend = Backend::new(session.clone());
     let shutdown = backend.shutdown_flag();
     let (service, socket) = LspService::build(|client| {
-        tokio::spawn(outgoing::deliver(client, outgoing_queue));
+        tokio::spawn(outgoing::deliver(client, outgoing));
         backend
     })
     .custom_method(SET_COMPLETIONS, Backend::set_completions)

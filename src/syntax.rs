@@ -15,7 +15,7 @@ mod tree;
 
 pub use following::Following;
 pub use items::{Item, ItemKind, Reference, ReferenceKind};
-pub use language::{LANGUAGES, Language, Quotes, TestPlace, language_for, names_of};
+pub use language::{LANGUAGES, Language, Quotes, TestModules, TestPlace, UNKNOWN, language_for, names_of};
 pub use modules::Module;
 pub use queries::{Capture, QueryKind};
 pub use structure::Region;

@@ -7,6 +7,7 @@
 mod git;
 mod ignore_files;
 mod root;
+mod staged;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::config::{ExcludeMatcher, Exclusion};
 use git::TrackedFiles;
 use ignore_files::IgnoreFiles;
 use root::{project_root, real_path};
+pub use staged::{NotStaged, Staged, StagedFile};
 
 /// Names of ignore files.
 pub const IGNORE_FILES: [&str; 2] = [".gitignore", ".phi-lsignore"];

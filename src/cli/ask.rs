@@ -1,5 +1,7 @@
 //! `phi-ls ask`: a question about code without an editor, streamed to the terminal.
 
+mod commit;
+
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,8 +34,8 @@ const INDEXING_TIME: Duration = Duration::from_secs(2);
 pub(super) struct AskArgs {
     /// What to ask
     kind: Kind,
-    /// Which code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines
-    lines: Lines,
+    /// Which code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines; none for commit
+    lines: Option<Lines>,
     #[command(flatten)]
     model: ModelArgs,
     /// What to do, for a refactoring
@@ -54,9 +56,30 @@ pub(super) struct AskArgs {
 enum Kind {
     Explain,
     Fix,
+    /// Better code, or with --instruction any other
     Refactor,
     Document,
     Tests,
+    /// The message of a commit of what is staged in the repository around the current folder
+    Commit,
+}
+
+impl Kind {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// What is asked about code; a commit is not about code in a file.
+    fn action(self) -> Option<Action> {
+        Some(match self {
+            Self::Explain => Action::ExplainCode,
+            Self::Fix => Action::FixProblem,
+            Self::Refactor => Action::Refactor,
+            Self::Document => Action::Document,
+            Self::Tests => Action::WriteTests,
+            Self::Commit => return None,
+        })
+    }
 }
 
 /// `FILE:LINE` or `FILE:LINE-LINE`, counted from 1.
@@ -91,34 +114,47 @@ impl FromStr for Lines {
 
 /// Refuses flags that would have no effect.
 fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
-    if args.apply && args.kind == Kind::Explain {
-        bail!("expected a question that changes code with --apply, found explain");
+    let kind = args.kind.name();
+    if args.apply && matches!(args.kind, Kind::Explain | Kind::Commit) {
+        bail!("expected a question that changes code with --apply, found {kind}");
     }
     if args.instruction.is_some() && args.kind != Kind::Refactor {
-        let kind = format!("{:?}", args.kind).to_lowercase();
         bail!("expected --instruction with refactor, found it with {kind}; --follow-up asks more about an answer");
+    }
+    if !args.follow_up.is_empty() && args.kind == Kind::Commit {
+        bail!("expected --follow-up with a question about code, found it with commit");
     }
     Ok(())
 }
 
 pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
     check_flags(args)?;
-    let snapshot = read_snapshot(&args.lines.path)?;
-    let question = question(args, &snapshot)?;
+    match (&args.lines, args.kind.action()) {
+        (None, None) => commit::commit(args),
+        (Some(lines), Some(action)) => ask_about(args, lines, action),
+        (Some(_), None) => bail!("expected no place with commit: it is about what is staged in this repository"),
+        (None, Some(_)) => bail!("expected FILE:LINE or FILE:LINE-LINE after {}", args.kind.name()),
+    }
+}
+
+/// Asks about the code at `lines`.
+fn ask_about(args: &AskArgs, lines: &Lines, action: Action) -> anyhow::Result<()> {
+    let snapshot = read_snapshot(&lines.path)?;
+    let question = question(args, lines, action, &snapshot)?;
     let settings = args.model.settings();
-    let workspaces = workspaces_around(&args.lines.path, &settings.exclude);
-    let options = AssistantOptions::new(&settings.assistant, workspaces.refusal(&args.lines.path));
-    let plan = Plan::new(&snapshot, &surroundings(workspaces, &args.lines.path), &question, &options)?;
+    let workspaces = workspaces_around(&lines.path, &settings.exclude);
+    let options = AssistantOptions::new(&settings.assistant, workspaces.refusal(&lines.path));
+    let plan = Plan::new(&snapshot, &surroundings(workspaces, &lines.path), &question, &options)?;
     let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
     let engine = start_engine_with(reference, Role::Assistant, &settings)?;
-    let (plan, outcome, generation) = answered(args, &engine, plan, &snapshot)?;
+    let (plan, outcome, generation) = answered(args, &engine, plan)?;
     let report = match outcome {
         Outcome::Text(text) => {
             print_timing(args, &generation);
             report(&text, None, &generation)
         }
         Outcome::Change(change) => {
-            let diff = show_change(args, &snapshot, &change, &generation)?;
+            let diff = show_change(args, &lines.path, &snapshot, &change, &generation)?;
             report(text_of(&generation), Some(&diff), &generation)
         }
         Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing is changed: {reason}"),
@@ -166,22 +202,15 @@ fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings {
 }
 
 /// The question the arguments ask, about lines of `snapshot`.
-fn question(args: &AskArgs, snapshot: &Snapshot) -> anyhow::Result<Question> {
-    let lines = snapshot.text.len_lines();
-    if args.lines.last > lines {
-        bail!("{} has {lines} lines; line {} was asked for", args.lines.path.display(), args.lines.last);
+fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
+    let count = snapshot.text.len_lines();
+    if lines.last > count {
+        bail!("{} has {count} lines; line {} was asked for", lines.path.display(), lines.last);
     }
-    let action = match args.kind {
-        Kind::Explain => Action::ExplainCode,
-        Kind::Fix => Action::FixProblem,
-        Kind::Refactor => Action::Refactor,
-        Kind::Document => Action::Document,
-        Kind::Tests => Action::WriteTests,
-    };
     Ok(Question {
         action,
-        target: line_range(&snapshot.text, args.lines.first, args.lines.last),
-        exact: args.lines.exact,
+        target: line_range(&snapshot.text, lines.first, lines.last),
+        exact: lines.exact,
         problem: None,
         instruction: args.instruction.clone(),
     })
@@ -196,15 +225,10 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
 }
 
 /// Asks, and once more where that can help; what was asked last, what came of it and how.
-fn answered(
-    args: &AskArgs,
-    engine: &Engine,
-    mut plan: Plan,
-    snapshot: &Snapshot,
-) -> anyhow::Result<(Plan, Outcome, Generation)> {
+fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(Plan, Outcome, Generation)> {
     loop {
         let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
-        match plan.outcome(snapshot, &generation) {
+        match plan.outcome(&generation) {
             Outcome::AskAgain(again, reason) => {
                 eprintln!("phi-ls: {reason}; asking once more");
                 plan = *again;
@@ -246,15 +270,16 @@ fn print_timing(args: &AskArgs, generation: &Generation) {
 /// Shows what would change, and writes it where that was asked for; the difference.
 fn show_change(
     args: &AskArgs,
+    source: &Path,
     snapshot: &Snapshot,
     change: &Change,
     generation: &Generation,
 ) -> anyhow::Result<String> {
     let before = snapshot.text.to_string();
     let (path, old, new) = match change {
-        Change::Edits(edits) => (args.lines.path.clone(), before, apply(&snapshot.text, edits)),
+        Change::Edits(edits) => (source.to_owned(), before, apply(&snapshot.text, edits)),
         Change::OtherFile { path, before, edits } => (path.clone(), before.to_string(), apply(before, edits)),
-        Change::NewFile { path, text } => (args.lines.path.with_file_name(path), String::new(), text.clone()),
+        Change::NewFile { path, text } => (source.with_file_name(path), String::new(), text.clone()),
     };
     let name = path.display().to_string();
     let diff = similar::TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string();
@@ -263,7 +288,7 @@ fn show_change(
     }
     print_timing(args, generation);
     if args.apply {
-        write_change(&args.lines.path, snapshot, change)?;
+        write_change(source, snapshot, change)?;
     }
     Ok(diff)
 }

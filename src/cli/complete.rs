@@ -94,7 +94,7 @@ pub(super) fn complete_with(
     let plan = inline_completion::plan(snapshot, request, options, &mut Anchor::default())
         .map_err(|skip| anyhow::anyhow!("nothing to complete here: {skip}"))?;
     let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
-    let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, snapshot, best));
+    let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, best));
     Ok(Completed { item, generation })
 }
 

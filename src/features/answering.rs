@@ -6,6 +6,7 @@ use crate::engine::{Candidate, Generation, GenerationParams, StopReason};
 use crate::model::Prompt;
 use crate::prompt::fence;
 
+use super::commit::{self, CommitPlan};
 use super::edit::{self, Change, EditPlan, Rejection};
 use super::explain::{self, ExplainPlan};
 use super::question::{AssistantOptions, NotAsked, Question};
@@ -15,8 +16,10 @@ use super::question::{AssistantOptions, NotAsked, Question};
 pub enum Plan {
     /// The answer is read.
     Explain(ExplainPlan),
-    /// The answer becomes an edit.
-    Edit(EditPlan),
+    /// The answer becomes an edit of the document it was asked about.
+    Edit(EditPlan, Snapshot),
+    /// The answer is the message of a commit.
+    Commit(CommitPlan),
 }
 
 /// What an answer comes to.
@@ -45,7 +48,10 @@ impl Plan {
         options: &AssistantOptions,
     ) -> Result<Self, NotAsked> {
         match question.action.is_edit() {
-            true => edit::plan(snapshot, surroundings, question, options).map(Self::Edit),
+            true => {
+                let plan = edit::plan(snapshot, surroundings, question, options)?;
+                Ok(Self::Edit(plan, snapshot.clone()))
+            }
             false => explain::plan(snapshot, surroundings, question, options).map(Self::Explain),
         }
     }
@@ -53,36 +59,41 @@ impl Plan {
     pub fn prompt(&self) -> &Prompt {
         match self {
             Self::Explain(plan) => &plan.prompt,
-            Self::Edit(plan) => &plan.prompt,
+            Self::Edit(plan, _) => &plan.prompt,
+            Self::Commit(plan) => &plan.prompt,
         }
     }
 
     pub fn params(&self) -> &GenerationParams {
         match self {
             Self::Explain(plan) => &plan.params,
-            Self::Edit(plan) => &plan.params,
+            Self::Edit(plan, _) => &plan.params,
+            Self::Commit(plan) => &plan.params,
         }
     }
 
-    /// What `generation`, made for this plan, comes to in `snapshot`, the document it was asked about. What is asked
-    /// again is asked once.
-    pub fn outcome(&self, snapshot: &Snapshot, generation: &Generation) -> Outcome {
+    /// What `generation`, made for this plan, comes to. What is asked again is asked once.
+    pub fn outcome(&self, generation: &Generation) -> Outcome {
         let answer = generation.candidates.first().filter(|answer| !answer.text.trim().is_empty());
         let Some(answer) = answer else { return Outcome::NoAnswer };
         match self {
             Self::Explain(_) => Outcome::Text(self.readable(answer)),
-            Self::Edit(plan) => match edit::finish(plan, snapshot, answer) {
+            Self::Commit(_) => match self.readable(answer) {
+                message if message.is_empty() => Outcome::NoAnswer,
+                message => Outcome::Text(message),
+            },
+            Self::Edit(plan, snapshot) => match edit::finish(plan, snapshot, answer) {
                 Ok(change) => Outcome::Change(change),
                 Err(reason) if reason.is_retryable() && !plan.is_retry => {
                     let again = edit::retry(plan, &answer.text, &reason);
-                    Outcome::AskAgain(Box::new(Self::Edit(again)), reason)
+                    Outcome::AskAgain(Box::new(Self::Edit(again, snapshot.clone())), reason)
                 }
                 Err(reason) => Outcome::Rejected(reason),
             },
         }
     }
 
-    /// `answer` as Markdown to read, with what a person has to know of it.
+    /// `answer` to read, as Markdown with what a person has to know of it; the message of a commit is plain text.
     pub fn readable(&self, answer: &Candidate) -> String {
         match self {
             Self::Explain(plan) => {
@@ -90,9 +101,10 @@ impl Plan {
                 text.push_str(&notes(plan, answer));
                 text
             }
-            Self::Edit(plan) if plan.fence.is_empty() => explain::finish(&answer.text),
+            Self::Edit(plan, _) if plan.fence.is_empty() => explain::finish(&answer.text),
+            Self::Commit(_) => commit::finish(&answer.text),
             // The prompt has opened the block that the answer goes on in.
-            Self::Edit(_) => {
+            Self::Edit(..) => {
                 let fence = fence("", &answer.text);
                 format!("{fence}\n{}\n{fence}", answer.text.trim_end())
             }

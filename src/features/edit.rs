@@ -15,7 +15,7 @@ use crate::features::indentation::{IndentStyle, reindent};
 use crate::features::question::{AssistantOptions, NotAsked, Question, check_room, context_of};
 use crate::model::Prompt;
 use crate::prompt::{document_prompt, fence, fix_prompt, refactor_prompt, retry_prompt, tests_prompt};
-use crate::syntax::{Capture, Parsed, QueryKind};
+use crate::syntax::{Capture, Parsed, QueryKind, UNKNOWN};
 use crate::text::{Edit, Rope, with_line_feeds};
 
 pub use rebase::rebased;
@@ -147,7 +147,7 @@ pub fn finish(plan: &EditPlan, snapshot: &Snapshot, candidate: &Candidate) -> Re
         NoCode::Prose => Rejection::NoCode,
         NoCode::CutOff => Rejection::CutOff,
     })?;
-    if let Some(line) = elided_line(code, &original, snapshot.line_comment()) {
+    if let Some(line) = elided_line(code, &original, snapshot.language.unwrap_or(&UNKNOWN)) {
         let text = code.lines().nth(line - 1).unwrap_or("").trim().to_owned();
         return Err(Rejection::LeftOut { line, text });
     }

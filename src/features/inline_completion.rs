@@ -114,6 +114,9 @@ pub struct Plan {
     pub offset: usize,
     pub trigger: Trigger,
     pub selected: Option<(Range<usize>, String)>,
+    /// The document it was planned for, with the selected item in it as if it were accepted, and the place in that.
+    snapshot: Snapshot,
+    place: Place,
 }
 
 /// What to show. `range` lies on one line and begins at the cursor (with a selected item: where that begins); what it covers
@@ -136,33 +139,32 @@ pub fn plan(
     anchor: &mut Anchor,
 ) -> Result<Plan, Skip> {
     let InlineRequest { offset, trigger, selected } = request;
-    let (accepted, cursor) = with_selected(snapshot, offset, selected.as_ref());
-    let place = Place::at(&accepted, cursor);
+    let (snapshot, cursor) = with_selected(snapshot, offset, selected.as_ref());
+    let place = Place::at(&snapshot, cursor);
     gate::gate(&place, trigger, options)?;
-    if is_binary_around(&accepted.text, place.offset..place.offset) {
+    if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
     let limits = Limits::for_tokens(options.context_tokens);
     let context = match selected {
-        None => completion_context(&accepted, place.offset, limits, anchor),
+        None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
-        Some(_) => completion_context(&accepted, place.offset, limits, &mut anchor.clone()),
+        Some(_) => completion_context(&snapshot, place.offset, limits, &mut anchor.clone()),
     };
     let fence = completion_fence(&context);
-    let params = generation::generation_params(&place, &accepted, trigger, options, &fence);
-    Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected })
+    let params = generation::generation_params(&place, &snapshot, trigger, options, &fence);
+    Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected, snapshot, place })
 }
 
-/// Shapes what the model wrote at the plan's place in `snapshot`, the one it was planned for; `None` when nothing useful is
-/// left, or when the model was guessing and nobody asked.
-pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option<InlineItem> {
+/// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when the model was guessing and
+/// nobody asked.
+pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     if plan.trigger == Trigger::Automatic && candidate.mean_logprob < MIN_MEAN_LOGPROB {
         return None;
     }
-    let (snapshot, offset) = with_selected(snapshot, plan.offset, plan.selected.as_ref());
-    let place = Place::at(&snapshot, offset);
-    let cut_at_syntax = |text: &str| statement_end(&snapshot, &place, text);
-    let shaping = Shaping { place: &place, cut_at_syntax: &cut_at_syntax };
+    let place = &plan.place;
+    let cut_at_syntax = |text: &str| statement_end(&plan.snapshot, place, text);
+    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax };
     let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
     Some(match &plan.selected {
         Some((range, selected)) => {
@@ -173,9 +175,9 @@ pub fn finish(plan: &Plan, snapshot: &Snapshot, candidate: &Candidate) -> Option
 }
 
 /// The items of several candidates, best first, without those that come to the same.
-pub fn finish_all(plan: &Plan, snapshot: &Snapshot, candidates: &[Candidate]) -> Vec<InlineItem> {
+pub fn finish_all(plan: &Plan, candidates: &[Candidate]) -> Vec<InlineItem> {
     let mut items = Vec::new();
-    for item in candidates.iter().filter_map(|candidate| finish(plan, snapshot, candidate)) {
+    for item in candidates.iter().filter_map(|candidate| finish(plan, candidate)) {
         if !items.contains(&item) {
             items.push(item);
         }

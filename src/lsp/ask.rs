@@ -41,6 +41,14 @@ pub struct FollowUpArguments {
     pub question: String,
 }
 
+/// What a commit's message is written for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitArguments {
+    /// A folder or file in the repository, or the file that git takes the message from.
+    pub uri: lsp::Uri,
+}
+
 /// The parameters of `phi-ls/answer`: a piece of an answer, or its end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 //! What an editor says, in this project's own types: positions, edits, paths, capabilities.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -161,6 +162,12 @@ pub fn language_id(kind: lsp::LanguageKind) -> String {
 /// A place in `text` as a byte offset.
 pub fn offset(text: &Rope, position: lsp::Position, encoding: PositionEncoding) -> usize {
     offset_at(text, Position { line: position.line, character: position.character }, encoding)
+}
+
+/// A range of `text` in bytes; one that ends before it begins is empty.
+pub fn range(text: &Rope, range: &lsp::Range, encoding: PositionEncoding) -> Range<usize> {
+    let start = offset(text, range.start, encoding);
+    start..offset(text, range.end, encoding).max(start)
 }
 
 /// The line ending a change brings, if all the line breaks of the document are its own: in a text that had none, or when

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::from_proto::Client;
-use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, FOLLOW_UP_COMMAND};
+use super::{ACCEPTED_COMMAND, ANSWER_SCHEME, ASK_COMMAND, COMMIT_COMMAND, FOLLOW_UP_COMMAND};
 use crate::features::inline_completion::InlineItem;
 use crate::syntax::Language;
 use crate::text::{LineEnding, PositionEncoding, Rope, position_at};
@@ -50,7 +50,7 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             ..lsp::CodeActionOptions::default()
         })),
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
-            commands: [ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND].map(str::to_owned).to_vec(),
+            commands: [ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, COMMIT_COMMAND].map(str::to_owned).to_vec(),
             ..lsp::ExecuteCommandOptions::default()
         }),
         workspace: Some(lsp::WorkspaceOptions {

@@ -5,7 +5,7 @@ use super::{block, fence};
 use crate::context::{Caller, Excerpt, ItemContext, Marked};
 use crate::model::{Prompt, Role, Turn};
 
-const INSTRUCTIONS: &str = "You are an experienced programmer who helps a colleague with the code in front of them. You \
+pub(super) const INSTRUCTIONS: &str = "You are an experienced programmer who helps a colleague with the code in front of them. You \
     are accurate, concrete and brief. You say so when the code you are shown does not settle a question.";
 
 /// What the code does; with a marked problem: what that problem is and how to solve it. Short Markdown.

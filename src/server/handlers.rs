@@ -13,7 +13,7 @@ use tower_lsp_server::LanguageServer;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::session::{Answer, CommandRequest, CompletionRequest, Event, NotebookEvent, SessionSender};
+use super::event::{Answer, CommandRequest, CompletionRequest, Event, NotebookEvent, SessionSender};
 use crate::engine::CancelFlag;
 use crate::features::inline_completion::Trigger;
 use crate::lsp::from_proto;

@@ -1,5 +1,5 @@
-//! What the server says without being asked: status, messages, progress. The session puts it on a queue; a task of its
-//! own sends it, so that nothing ever waits for the client.
+//! What the server says without being asked: status, messages, progress. The session's parts put it on a queue; a task of
+//! its own sends it, so that nothing ever waits for the client.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use tower_lsp_server::gen_lsp_types::{
     ProgressParams, ProgressToken, Registration, ShowDocumentParams, Uri, WorkspaceEdit,
 };
 
-use super::session::{Event, SessionSender};
+use super::event::{Event, QuestionEvent, SessionSender};
 use crate::lsp::ask::{AnswerNotification, AnswerParams};
 use crate::lsp::status::{DocumentStatusNotification, DocumentStatusParams, StatusNotification, StatusParams};
 use crate::lsp::to_proto;
@@ -47,13 +47,35 @@ pub(super) enum Outgoing {
     /// Opens the document of an answer, whose text the client fetches; that it does not becomes an event.
     OpenAnswer {
         uri: Uri,
-        ask: u64,
+        question: u64,
         session: SessionSender,
     },
     /// There is more of an answer to fetch.
     RefreshAnswer(Uri),
     /// Asks for the settings; the answer becomes an event.
     PullConfiguration(SessionSender),
+}
+
+/// The way into the queue of what the client is told.
+#[derive(Debug, Clone)]
+pub(super) struct ClientSender(mpsc::UnboundedSender<Outgoing>);
+
+impl ClientSender {
+    /// A sender, and the queue of what is sent.
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Outgoing>) {
+        let (sender, queue) = mpsc::unbounded_channel();
+        (Self(sender), queue)
+    }
+
+    /// Never blocks. A queue that is closed belongs to a client that is gone.
+    pub(super) fn send(&self, outgoing: Outgoing) {
+        let _ = self.0.send(outgoing);
+    }
+
+    /// Shows the person `text`.
+    pub(super) fn message(&self, kind: MessageType, text: &str) {
+        self.send(Outgoing::Message(kind, format!("phi-ls: {text}")));
+    }
 }
 
 /// Sends everything on `queue` until the session ends.
@@ -82,8 +104,8 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
             Outgoing::Register(registration) => {
                 tokio::spawn(register(client.clone(), registration));
             }
-            Outgoing::OpenAnswer { uri, ask, session } => {
-                tokio::spawn(open_answer(client.clone(), uri, ask, session));
+            Outgoing::OpenAnswer { uri, question, session } => {
+                tokio::spawn(open_answer(client.clone(), uri, question, session));
             }
             Outgoing::RefreshAnswer(uri) => {
                 tokio::spawn(refresh_answer(client.clone(), uri));
@@ -148,9 +170,9 @@ async fn show_text(client: Client, file: Option<PathBuf>, message: String) {
     }
 }
 
-async fn open_answer(client: Client, uri: Uri, ask: u64, session: SessionSender) {
+async fn open_answer(client: Client, uri: Uri, question: u64, session: SessionSender) {
     if !show_document(&client, uri).await {
-        session.send(Event::AnswerRefused { ask });
+        session.send(Event::Question { number: question, event: QuestionEvent::NotOpened });
     }
 }
 

@@ -1,68 +1,35 @@
-//! The session: one thread that owns documents, settings, the engine and everything pending. Events come in over one
-//! channel and are handled one after the other; what takes long happens on the engine's thread and comes back as an
-//! event.
+//! The session: one thread that owns documents and settings, and hands what happens to whom it concerns, completions or
+//! questions, with what they need. Events come in over one channel and are handled one after the other; what takes long
+//! happens on the engines' threads and comes back as an event.
 
-mod answers;
-mod asks;
-mod assistant;
-mod base;
-mod completions;
 mod configuration;
-mod conversations;
 mod documents;
-mod endings;
-mod engine_slot;
-mod event;
-mod indexing;
-mod next;
-mod notebooks;
-mod offers;
-mod planning;
-mod recall;
-mod refusals;
-mod resident;
-mod workspaces;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::Error;
 
-use super::outgoing::Outgoing;
-use super::{Observer, ServerOptions};
-use crate::config::Settings;
+use super::completions::Completions;
+use super::documents::Documents;
+use super::engines::{Common, Engines};
+use super::event::{CommandRequest, CompletionRequest, Event, SessionSender};
+use super::index::Indexer;
+use super::options::ServerOptions;
+use super::outgoing::ClientSender;
+use super::questions::{Questions, offers};
+use crate::config::{Enabled, Settings};
 use crate::engine::Gate;
-use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
+use crate::features::inline_completion::Trigger;
+use crate::lsp::ask::{AskArguments, CommitArguments};
+use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, COMMIT_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
 use crate::workspace::Workspaces;
-use answers::AnswerDocuments;
-use asks::Ask;
-use assistant::Assistant;
 use configuration::Configuration;
-use conversations::Conversations;
-use documents::Document;
-use engine_slot::Wiring;
-pub(super) use event::{Answer, CommandRequest, CompletionRequest, Event, SessionSender};
-use indexing::Indexer;
-use next::ShownInVain;
-pub(super) use notebooks::NotebookEvent;
-use notebooks::Notebooks;
-use resident::Resident;
-
-/// Numbers documents, jobs and completions.
-#[derive(Debug, Default)]
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 += 1;
-        self.0
-    }
-}
 
 /// All state of one client's session.
 pub(super) struct Session {
@@ -70,30 +37,20 @@ pub(super) struct Session {
     sender: SessionSender,
     /// Received, not yet handled: a request can be seen to be superseded before any work is done for it.
     backlog: VecDeque<Event>,
-    outgoing: mpsc::UnboundedSender<Outgoing>,
+    to_client: ClientSender,
     /// Takes the id of the client's process once.
     client_process: Option<oneshot::Sender<u32>>,
     client: from_proto::Client,
-    workspaces: Arc<Workspaces>,
     configuration: Configuration,
     settings: Settings,
-    documents: HashMap<lsp::Uri, Document>,
-    notebooks: Notebooks,
-    resident: Resident,
-    assistant: Assistant,
+    workspaces: Arc<Workspaces>,
+    documents: Documents,
+    indexer: Option<Indexer>,
     /// Closed while a completion is pending.
     gate: Gate,
-    indexer: Option<Indexer>,
-    /// The questions under way, by the number of their request.
-    asks: HashMap<u64, Ask>,
-    conversations: Conversations,
-    answers: AnswerDocuments,
-    /// Why the completion model answered, as the person was told last.
-    fallback_told: Option<String>,
-    numbers: Numbers,
-    accepted: u64,
-    shown_in_vain: ShownInVain,
-    observer: Option<Arc<dyn Observer>>,
+    engines: Engines,
+    completions: Completions,
+    questions: Questions,
     /// A failure of our own has been told to the person.
     failure_told: bool,
 }
@@ -102,44 +59,35 @@ impl Session {
     /// Starts the session's thread.
     pub(super) fn spawn(
         options: ServerOptions,
-        outgoing: mpsc::UnboundedSender<Outgoing>,
+        to_client: ClientSender,
         client_process: oneshot::Sender<u32>,
     ) -> std::io::Result<SessionSender> {
         let (sender, events) = SessionSender::new();
         let gate = Gate::default();
-        let wiring = Wiring {
+        let common = Common {
             loader: options.loader,
             session: sender.clone(),
-            outgoing: outgoing.clone(),
+            to_client: to_client.clone(),
             gate: gate.clone(),
             minute: options.minute,
             engine_program: options.engine_program,
         };
-        let configuration = Configuration::new(options.settings, options.problems);
         let session = Self {
             events,
             sender: sender.clone(),
             backlog: VecDeque::new(),
-            outgoing,
             client_process: Some(client_process),
             client: from_proto::Client::default(),
-            workspaces: Arc::default(),
-            configuration,
+            configuration: Configuration::new(options.settings, options.problems),
             settings: Settings::default(),
-            documents: HashMap::new(),
-            notebooks: Notebooks::default(),
-            resident: Resident::new(wiring.clone()),
-            assistant: Assistant::new(wiring),
-            gate,
+            workspaces: Arc::default(),
+            documents: Documents::default(),
             indexer: None,
-            asks: HashMap::new(),
-            conversations: Conversations::default(),
-            answers: AnswerDocuments::default(),
-            fallback_told: None,
-            numbers: Numbers::default(),
-            accepted: 0,
-            shown_in_vain: ShownInVain::default(),
-            observer: options.observer,
+            gate,
+            engines: Engines::new(common),
+            completions: Completions::new(sender.clone(), to_client.clone(), options.observer),
+            questions: Questions::new(sender.clone(), to_client.clone()),
+            to_client,
             failure_told: false,
         };
         std::thread::Builder::new().name("session".to_owned()).spawn(move || session.run())?;
@@ -189,31 +137,33 @@ impl Session {
             Event::Open(item) => self.open(item),
             Event::Change(params) => self.change(params),
             Event::Close(uri) => self.close(&uri),
-            Event::Notebook(event) => self.notebook(event),
-            Event::SetCompletions(params) => self.set_completions(&params),
+            Event::Notebook(event) => self.documents.notebook(event),
             Event::FilesChanged(uris) => self.files_changed(&uris),
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),
+            Event::SetCompletions(params) => self.set_completions(&params),
             Event::Complete(request) => self.complete(*request),
-            Event::Abandoned(request) => {
-                self.abandon(request);
-                self.abandon_ask(request);
+            Event::Completion { document, event } => {
+                let document = self.documents.numbered(document);
+                self.completions.on_event(event, document, &mut self.engines.completion);
             }
-            Event::CodeActions { params, reply } => {
-                self.code_actions(&params, reply);
-                self.index_workspace();
-            }
+            Event::CodeActions { params, reply } => self.code_actions(&params, reply),
             Event::ExecuteCommand(request) => self.execute_command(*request),
-            Event::AssistantEngine { engine, event } => self.assistant.hear(engine, &event),
-            Event::AskText { ask, text } => self.ask_text(ask, &text),
-            Event::AskDone { ask, outcome } => self.ask_done(ask, outcome),
-            Event::AnswerRefused { ask } => self.answer_refused(ask),
-            Event::AnswerText { uri, reply } => self.answer_text(&uri, reply),
-            Event::Engine { engine, event } => self.resident.hear(engine, event),
-            Event::JobText { document, job, text } => self.job_text(document, job, &text),
-            Event::JobDone { document, job, outcome } => self.job_done(document, job, outcome),
-            Event::Prepared { document, job, outcome } => self.prepared(document, job, outcome),
-            Event::Shutdown | Event::InputClosed => self.end(),
+            Event::Question { number, event } => {
+                self.questions.on_event(number, event, &self.documents, &mut self.engines);
+                self.after_questions();
+            }
+            Event::AnswerText { uri, reply } => self.questions.answer_text(&uri, reply),
+            Event::Engine { role, engine, event } => self.engines.on_event(role, engine, event),
+            Event::Abandoned(request) => {
+                self.completions.abandon(request);
+                self.questions.abandon(request, &self.engines);
+                self.after_questions();
+            }
+            Event::Shutdown | Event::InputClosed => {
+                self.completions.end();
+                self.questions.end_all();
+            }
             Event::Stop => {}
         }
     }
@@ -221,8 +171,9 @@ impl Session {
     fn initialize(&mut self, params: &lsp::InitializeParams, reply: oneshot::Sender<lsp::InitializeResult>) {
         self.client = from_proto::client(params);
         self.workspaces = Arc::new(Workspaces::new(&from_proto::workspace_roots(params), &self.settings.exclude));
-        self.resident.slot.show_progress = self.client.work_done_progress;
-        self.assistant.slot.show_progress = self.client.work_done_progress;
+        self.engines.show_progress(self.client.work_done_progress);
+        self.completions.set_client(self.client);
+        self.questions.set_client(self.client);
         self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());
         self.apply_settings();
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
@@ -243,30 +194,121 @@ impl Session {
         let _ = reply.send(result);
     }
 
-    fn execute_command(&mut self, request: CommandRequest) {
+    fn complete(&mut self, request: CompletionRequest) {
+        if request.cancel.is_cancelled() {
+            return;
+        }
+        let superseded = self.is_superseded(&request.uri);
+        if request.trigger == Trigger::Invoked {
+            // Who asks by hand may just have changed what keeps the file out.
+            self.look_at(&request.uri);
+        }
+        self.documents.update_cells(&request.uri);
+        let Some(document) = self.documents.get(&request.uri) else {
+            tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
+            return request.answer.nothing();
+        };
+        self.completions.complete(request, document, superseded, &mut self.engines.completion);
+    }
+
+    /// Whether a message that has already come makes an answer for `uri` pointless: a newer request or an edit.
+    fn is_superseded(&self, uri: &lsp::Uri) -> bool {
+        self.backlog.iter().any(|event| match event {
+            Event::Complete(newer) => newer.uri == *uri,
+            Event::Change(change) => change.text_document.text_document_identifier.uri == *uri,
+            Event::Close(closed) => closed == uri,
+            _ => false,
+        })
+    }
+
+    /// Answers with the actions for a range, at once, and begins to index the workspaces: somebody may ask about their code.
+    fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
+        let document = self.documents.get(&params.text_document.uri);
+        let offered = document.map(|document| offers(document, params, self.client));
+        // Cancelled meanwhile if nobody takes it.
+        let _ = reply.send(offered.unwrap_or_default());
+        self.index_workspaces();
+    }
+
+    fn execute_command(&mut self, mut request: CommandRequest) {
         match request.params.command.as_str() {
             ACCEPTED_COMMAND => {
-                self.accepted += 1;
-                self.shown_in_vain.accepted();
-                tracing::debug!(accepted = self.accepted, "a completion was accepted");
+                self.completions.accepted();
                 request.answer(Ok(None));
             }
-            ASK_COMMAND => self.ask(request),
-            FOLLOW_UP_COMMAND => self.follow_up(request),
+            ASK_COMMAND => match request.argument("a question") {
+                Ok(arguments) => self.ask(request, arguments),
+                Err(error) => request.answer(Err(error)),
+            },
+            FOLLOW_UP_COMMAND => match request.argument("a question that follows an answer") {
+                Ok(arguments) => {
+                    self.questions.follow_up(request, &arguments, &self.documents, &mut self.engines);
+                    self.after_questions();
+                }
+                Err(error) => request.answer(Err(error)),
+            },
+            COMMIT_COMMAND => match request.argument("a folder of a repository") {
+                Ok(arguments) => self.write_commit(request, &arguments),
+                Err(error) => request.answer(Err(error)),
+            },
             other => {
-                let known = [ASK_COMMAND, FOLLOW_UP_COMMAND, ACCEPTED_COMMAND].join("`, `");
+                let known = [ASK_COMMAND, FOLLOW_UP_COMMAND, COMMIT_COMMAND, ACCEPTED_COMMAND].join("`, `");
                 let message = format!("expected one of the commands `{known}`, found `{other}`");
                 request.answer(Err(Error::invalid_params(message)));
             }
         }
     }
 
-    /// The client asks for nothing any more: what runs is cancelled, what waits is answered.
-    fn end(&mut self) {
-        for document in self.documents.values_mut() {
-            document.cancel_jobs();
+    fn ask(&mut self, request: CommandRequest, arguments: AskArguments) {
+        // Who asks may just have changed what keeps the file out.
+        self.look_at(&arguments.uri);
+        let surroundings = self.documents.surroundings(&arguments.uri, self.indexer.as_ref().map(Indexer::index));
+        let document = self.documents.get(&arguments.uri);
+        self.questions.ask(request, arguments, document, &surroundings, &mut self.engines);
+        if let Some(indexer) = &self.indexer {
+            indexer.refresh_stale();
         }
-        self.end_asks();
+        self.after_questions();
+    }
+
+    fn write_commit(&mut self, request: CommandRequest, arguments: &CommitArguments) {
+        match from_proto::file_path(&arguments.uri) {
+            Some(path) => self.questions.write_commit(request, path, Arc::clone(&self.workspaces)),
+            None => {
+                let message =
+                    format!("expected the URI of a file or folder on this machine, found {}", arguments.uri.0);
+                request.answer(Err(Error::invalid_params(message)));
+            }
+        }
+    }
+
+    /// After the last question, a completion model that has made room takes its place again.
+    fn after_questions(&mut self) {
+        if !self.questions.any_pending() && self.engines.swap_back() {
+            self.load_if_wanted();
+        }
+    }
+
+    /// Starts the engine once a document is open that can have completions.
+    fn load_if_wanted(&mut self) {
+        if self.wants_completions() {
+            self.engines.completion.start();
+        }
+    }
+
+    /// Whether a document is open that can have completions.
+    fn wants_completions(&self) -> bool {
+        self.documents.iter().any(|document| self.completions.enabled(document) != Enabled::Off)
+    }
+
+    /// When [`Session::handle_due`] has something to do next.
+    fn next_deadline(&self) -> Option<Instant> {
+        self.documents.next_deadline().into_iter().chain(self.completions.next_deadline()).min()
+    }
+
+    fn handle_due(&mut self, now: Instant) {
+        self.documents.parse_due(now);
+        self.completions.handle_due(now, self.documents.iter(), &mut self.engines.completion);
     }
 
     /// Tells the person once that something in this program is broken; the log has the rest.
@@ -275,13 +317,8 @@ impl Session {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
         tracing::error!("a fault in phi-ls: {text}");
         if !std::mem::replace(&mut self.failure_told, true) {
-            let message = format!("phi-ls: something went wrong inside and was put aside; please report it: {text}");
-            self.tell(Outgoing::Message(lsp::MessageType::Error, message));
+            let message = format!("something went wrong inside and was put aside; please report it: {text}");
+            self.to_client.message(lsp::MessageType::Error, &message);
         }
-    }
-
-    fn tell(&self, outgoing: Outgoing) {
-        // A queue that is closed belongs to a client that is gone.
-        let _ = self.outgoing.send(outgoing);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::grammar::Grammar;
 
-pub use table::LANGUAGES;
+pub use table::{LANGUAGES, UNKNOWN};
 
 /// One row of the language table.
 #[derive(Clone, Copy)]
@@ -23,15 +23,27 @@ pub struct Language {
     pub extensions: &'static [&'static str],
     /// What begins a comment that ends with its line; empty where there is none.
     pub line_comment: &'static str,
+    /// What begins a comment that may go over lines.
+    pub block_comments: &'static [&'static str],
     /// English is written in it rather than code.
     pub is_prose: bool,
     /// Its texts hold fenced code, so fences around them have to be longer.
     pub has_fences: bool,
-    /// A `:` at the end of a line opens a block.
-    pub colon_opens_block: bool,
+    /// What opens a block at the end of a line.
+    pub block_openers: &'static [&'static str],
     pub quotes: Quotes,
+    /// A line of three dots is code, not the mark of code that was left out.
+    pub dots_are_code: bool,
     /// Functions that differ only in their parameters may share a name.
     pub has_overloads: bool,
+    /// A file holds one class and is called as that is.
+    pub file_is_class: bool,
+    /// Imports stand in groups: what is imported in any of them is known.
+    pub groups_imports: bool,
+    /// Blank lines between two functions at the left margin.
+    pub blank_lines: usize,
+    /// How the lines begin that run a file as a program, at its end.
+    pub program_start: Option<&'static str>,
     pub tests: TestPlace,
     /// `None`: known by name only.
     pub(super) grammar: Option<&'static Grammar>,
@@ -49,12 +61,27 @@ pub struct Quotes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestPlace {
     /// In a module at its end, or in the file which that module names.
-    Module,
+    Module(&'static TestModules),
     /// In a file of their own, the first of these that exists. A new one is made as the first says; where `layout` names two
     /// folders (`src/main`, `src/test`) and the file is below the one, in the other.
     ///
     /// Names are relative to the file's folder; `{stem}` and `{ext}` stand for the file's own.
     File { names: &'static [&'static str], layout: Option<(&'static str, &'static str)> },
+}
+
+/// How a language keeps tests in modules.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TestModules {
+    /// What such a module is called; the first is what a new one is called.
+    pub names: &'static [&'static str],
+    /// The files of a module that is declared without a body, below the folder of the file that declares it.
+    pub files: &'static [&'static str],
+    /// Files, by their stems, and folders of files whose modules stand beside them instead of in a folder of their name.
+    pub root_files: &'static [&'static str],
+    pub root_folders: &'static [&'static str],
+    /// Files of tests, by how their stems end, and folders of such.
+    pub test_file_ending: &'static str,
+    pub test_folder: &'static str,
 }
 
 impl Language {
@@ -73,6 +100,22 @@ impl Language {
     /// The rows that have a grammar: what can be parsed.
     pub fn parsed() -> impl Iterator<Item = &'static Language> {
         LANGUAGES.iter().filter(|language| language.grammar.is_some())
+    }
+
+    /// What begins a comment that ends with its line, where there is such.
+    pub fn line_comment(&self) -> Option<&'static str> {
+        Some(self.line_comment).filter(|comment| !comment.is_empty())
+    }
+
+    /// What begins a comment of either kind.
+    pub fn comments(&self) -> impl Iterator<Item = &'static str> {
+        self.line_comment().into_iter().chain(self.block_comments.iter().copied())
+    }
+
+    /// Whether `line` ends by opening a block: its body belongs on the next line.
+    pub fn opens_block(&self, line: &str) -> bool {
+        let line = line.trim_end();
+        self.block_openers.iter().any(|opener| line.ends_with(opener))
     }
 
     pub fn has_grammar(&self) -> bool {

@@ -266,3 +266,60 @@ fn no_link_leads_around_a_refusal() {
     assert!(refused("a/id.key"));
     assert!(!refused("a/c.py") && !refused("other/b.py"));
 }
+
+/// Names of the staged files with their counts of lines, and the refused ones.
+fn staged(folder: &Folder, path: &str) -> Result<(Vec<String>, Vec<String>), NotStaged> {
+    let staged = Workspaces::new(&[], &[]).staged(&folder.join(path))?;
+    let shown = |file: &StagedFile| match file.lines {
+        Some((added, removed)) => format!("{} +{added} -{removed}", file.name),
+        None => format!("{} binary", file.name),
+    };
+    let refused = staged.refused.into_iter().map(|(name, _)| name).collect();
+    Ok((staged.files.iter().map(shown).collect(), refused))
+}
+
+#[test]
+fn what_is_staged_is_told_file_by_file() {
+    let lines = |range: std::ops::Range<usize>| range.map(|line| format!("line {line}\n")).collect::<String>();
+    let folder = Folder::new(&[("old name.txt", &lines(0..9)), ("gone.txt", "x\n"), ("a.txt", "x\n")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "."]);
+    folder.git("", &["commit", "-qm", "Begin"]);
+    assert_eq!(staged(&folder, ""), Err(NotStaged::Nothing));
+    folder.git("", &["mv", "old name.txt", "new\u{e9}.txt"]);
+    folder.write("new\u{e9}.txt", &lines(0..10));
+    folder.git("", &["rm", "-q", "gone.txt"]);
+    folder.write("a.txt", "y\n");
+    folder.write("sub/b.bin", "\0\u{1}");
+    folder.write("sub/id_rsa", "key\n");
+    folder.git("", &["add", "."]);
+    folder.write("a.txt", "z\n");
+    let files =
+        ["a.txt +1 -1", "gone.txt +0 -1", "new\u{e9}.txt +1 -0", "sub/b.bin binary"].map(str::to_owned).to_vec();
+    assert_eq!(staged(&folder, "sub"), Ok((files, vec!["sub/id_rsa".to_owned()])));
+    let staged = Workspaces::new(&[], &[]).staged(&folder.path).expect("much is staged");
+    assert_eq!(staged.earlier, ["Begin"]);
+    assert!(staged.files[0].diff.ends_with("-x\n+y\n"), "{}", staged.files[0].diff);
+    assert!(staged.files[2].diff.contains("rename from old name.txt\n"), "{}", staged.files[2].diff);
+    assert!(staged.files[2].diff.ends_with("+line 9\n"), "{}", staged.files[2].diff);
+    assert_eq!(staged.files[3].diff, "");
+}
+
+#[test]
+fn what_git_is_configured_to_run_is_not_run() {
+    let folder = Folder::new(&[("a.txt", "x\n"), (".gitattributes", "*.txt diff=own\n")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "."]);
+    let mark = |name: &str| format!("touch {}; cat", folder.join(name).display());
+    for (key, name) in
+        [("diff.external", "external"), ("diff.own.textconv", "textconv"), ("core.fsmonitor", "fsmonitor")]
+    {
+        folder.git("", &["config", key, &mark(name)]);
+    }
+    folder.git("", &["config", "diff.own.command", &mark("command")]);
+    let (files, _) = staged(&folder, "").expect("two files are staged");
+    assert_eq!(files, [".gitattributes +1 -0", "a.txt +1 -0"]);
+    for name in ["external", "textconv", "fsmonitor", "command"] {
+        assert!(!folder.join(name).exists(), "{name}");
+    }
+}

@@ -393,6 +393,18 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let place = format!("{}:2", bench.path("code/area.py"));
         let report = bench.json(&["ask", "explain", &place, "--model", &bench.path("tiny.gguf"), "--json"]);
         assert!(report["generated_tokens"].as_u64() > Some(0), "{report}");
+        // Staged changes are read, and the answer has all of standard output.
+        let git = |arguments: &[&str]| {
+            let output = Command::new("git").current_dir(bench.path("code")).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{arguments:?}");
+        };
+        git(&["init", "-q"]);
+        git(&["add", "area.py"]);
+        let mut command = bench.command(&["ask", "commit", "--model", &bench.path("tiny.gguf"), "--json"]);
+        let (output, stdout, stderr) = run(command.current_dir(bench.path("code")));
+        assert!(output.status.success(), "{stderr}");
+        let report: Value = serde_json::from_str(&stdout).unwrap();
+        assert!(report["prompt_tokens"].as_u64() > Some(0) && report["answer"] != "", "{report}");
     }),
     ("pull", |bench| {
         let (output, _, stderr) = run(&mut bench.command(&["pull", "hf:owner/repo/m.gguf"]));

@@ -5,6 +5,7 @@ mod answer_documents;
 mod bad_questions;
 mod cancellation;
 mod command_line;
+mod commit;
 mod config;
 mod context;
 mod describe;

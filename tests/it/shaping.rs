@@ -83,7 +83,7 @@ fn any_text_at_any_place_fits_or_is_not_shown() {
                     let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
                     let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
                     let candidate = Candidate { text: raw.clone(), stop_reason, mean_logprob: -0.1 };
-                    if let Some(item) = finish(&plan, &snapshot, &candidate) {
+                    if let Some(item) = finish(&plan, &candidate) {
                         shown += 1;
                         check_fits(&snapshot, offset, &raw, &item);
                     }
@@ -106,7 +106,7 @@ fn the_rest_of_a_line_restores_the_document() {
             let snapshot = document(language_id, &cut);
             let Some(plan) = plan_at(&snapshot, offset, Trigger::Automatic) else { continue };
             let candidate = Candidate { text: rest.to_owned(), stop_reason: StopReason::LineEnd, mean_logprob: -0.1 };
-            let Some(item) = finish(&plan, &snapshot, &candidate) else { continue };
+            let Some(item) = finish(&plan, &candidate) else { continue };
             let mut accepted = cut.clone();
             accepted.replace_range(item.range.clone(), &item.insert_text);
             restored += 1;

@@ -6,10 +6,11 @@ end
 vim.g.loaded_phi_ls = true
 
 vim.api.nvim_create_user_command('PhiLs', function(args)
-  require('phi-ls.command').run(args.fargs)
+  require('phi-ls.command').run(args.fargs, args.range > 0 and { args.line1, args.line2 } or nil)
 end, {
   nargs = '*',
-  desc = 'phi-ls: status, restart, log, enable, disable, toggle, snooze',
+  range = true,
+  desc = 'phi-ls: status, restart, log, enable, disable, toggle, snooze, edit, commit',
   complete = function(lead, line)
     return require('phi-ls.command').complete(lead, line)
   end,

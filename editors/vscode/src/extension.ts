@@ -12,6 +12,7 @@ import {
   type StaticFeature,
 } from "vscode-languageclient/node";
 import { AnswerPanel, type AnswerParams } from "./answer";
+import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
 import { Gate } from "./gate";
 import { showMenu } from "./menu";
@@ -58,6 +59,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
+    vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
+    vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
+      writeCommitMessage(client, pressed),
+    ),
     vscode.workspace.onDidChangeConfiguration(onConfiguration),
     vscode.workspace.onDidGrantWorkspaceTrust(sendSettings),
     // What the switches say may depend on the languages of what is open.

@@ -1,5 +1,7 @@
 //! Finding the code in an answer that may also talk.
 
+use crate::syntax::Language;
+
 /// Why an answer has no code to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoCode {
@@ -74,7 +76,7 @@ fn trim_line_break(code: &str) -> &str {
 
 /// The first line of `code` that says code was left out instead of writing it, counted from 1; lines that `original` has are
 /// not meant.
-pub(super) fn elided_line(code: &str, original: &str, line_comment: Option<&str>) -> Option<usize> {
+pub(super) fn elided_line(code: &str, original: &str, language: &Language) -> Option<usize> {
     const WORDS: [&str; 8] = [
         "rest of",
         "existing code",
@@ -87,12 +89,11 @@ pub(super) fn elided_line(code: &str, original: &str, line_comment: Option<&str>
     ];
     let is_elision = |line: &str| {
         let line = line.trim();
-        let comment = line_comment
-            .and_then(|marker| line.strip_prefix(marker))
-            .or_else(|| line.strip_prefix("/*"))
-            .or_else(|| line.strip_prefix("//"));
-        let Some(comment) = comment else { return line == "..." && line_comment != Some("#") };
-        let comment = comment.trim().trim_end_matches("*/").trim().to_lowercase();
+        // A model writes `//` wherever it is not thinking of the language.
+        let comment = language.comments().chain(["//"]).find_map(|marker| line.strip_prefix(marker));
+        let Some(comment) = comment else { return line == "..." && !language.dots_are_code };
+        let comment = comment.trim().trim_end_matches('}').trim_end_matches("*/").trim_end_matches("-->");
+        let comment = comment.trim().to_lowercase();
         let dots = comment.starts_with("...") || comment.ends_with("...") || comment.contains('…');
         comment == "..." || (dots && WORDS.iter().any(|word| comment.contains(word)))
     };
@@ -102,6 +103,10 @@ pub(super) fn elided_line(code: &str, original: &str, line_comment: Option<&str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn language(id: &str) -> &'static Language {
+        Language::by_id(id).expect("a known language")
+    }
 
     #[test]
     fn the_code_is_found_among_words() {
@@ -131,14 +136,14 @@ mod tests {
 
     #[test]
     fn left_out_code_is_noticed() {
-        let check = |code: &str, original: &str| elided_line(code, original, Some("//"));
+        let check = |code: &str, original: &str| elided_line(code, original, language("rust"));
         assert_eq!(check("a();\n// ... existing code ...\nb();", ""), Some(2));
         assert_eq!(check("a();\n    /* ... rest of the function ... */", ""), Some(2));
         assert_eq!(check("// ...", ""), Some(1));
         assert_eq!(check("// ...", "a();\n// ...\n"), None);
         assert_eq!(check("// the rest of the list is sorted", ""), None);
         assert_eq!(check("let a = b[..];", ""), None);
-        assert_eq!(elided_line("def f():\n    ...", "", Some("#")), None);
-        assert_eq!(elided_line("def f():\n    # ... rest of the code", "", Some("#")), Some(2));
+        assert_eq!(elided_line("def f():\n    ...", "", language("python")), None);
+        assert_eq!(elided_line("def f():\n    # ... rest of the code", "", language("python")), Some(2));
     }
 }

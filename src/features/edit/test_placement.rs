@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::context::{Snapshot, Surroundings};
 use crate::features::indentation::{IndentStyle, reindent};
-use crate::syntax::{Item, ItemKind, Module, Parsed, TestPlace};
+use crate::syntax::{Item, ItemKind, Module, Parsed, TestModules, TestPlace, UNKNOWN};
 use crate::text::{Edit, Rope, apply_edit};
 
 use super::{Change, Rejection};
@@ -24,20 +24,13 @@ pub(super) enum TestTarget {
     Nowhere(String),
 }
 
-/// Files in which Rust declares modules that stand beside them.
-const RUST_ROOTS: [&str; 4] = ["lib", "main", "mod", "build"];
-/// Folders whose files are crates of their own.
-const RUST_ROOT_FOLDERS: [&str; 4] = ["bin", "tests", "examples", "benches"];
-
 /// Where tests of the code at `asked` belong.
 pub(super) fn test_target(snapshot: &Snapshot, surroundings: &Surroundings, asked: &Range<usize>) -> TestTarget {
     let path = surroundings.file.as_deref().or(snapshot.path.as_deref()).unwrap_or(Path::new("untitled"));
-    let place =
-        snapshot.language.map_or(TestPlace::File { names: &["test_{stem}{ext}"], layout: None }, |row| row.tests);
-    let candidates = match place {
-        TestPlace::Module => match declared_test_module(snapshot, path, asked) {
+    let candidates = match snapshot.language.unwrap_or(&UNKNOWN).tests {
+        TestPlace::Module(habits) => match declared_test_module(snapshot, path, asked, habits) {
             Some(candidates) => candidates,
-            None if is_rust_test_file(path) => return TestTarget::Document,
+            None if is_test_file(path, habits) => return TestTarget::Document,
             None => return TestTarget::Module,
         },
         TestPlace::File { names, .. } if names.iter().any(|name| is_named(path, name)) => return TestTarget::Document,
@@ -59,21 +52,26 @@ pub(super) fn test_target(snapshot: &Snapshot, surroundings: &Surroundings, aske
 }
 
 /// The files that may hold the test module of the code at `asked`, if the document says that it is in one.
-fn declared_test_module(snapshot: &Snapshot, path: &Path, asked: &Range<usize>) -> Option<Vec<PathBuf>> {
+fn declared_test_module(
+    snapshot: &Snapshot,
+    path: &Path,
+    asked: &Range<usize>,
+    habits: &TestModules,
+) -> Option<Vec<PathBuf>> {
     let modules = snapshot.parsed.as_ref()?.modules();
     let scope = scope_of(&modules, asked);
-    let module = test_module(&modules, scope).filter(|module| module.body.is_none())?;
+    let module = test_module(&modules, scope, habits.names).filter(|module| module.body.is_none())?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-    let in_root_folder = folder.file_name().is_some_and(|name| RUST_ROOT_FOLDERS.iter().any(|root| name == *root));
-    let is_root = RUST_ROOTS.contains(&stem.as_ref()) || in_root_folder;
+    let in_root_folder = folder.file_name().is_some_and(|name| habits.root_folders.iter().any(|root| name == *root));
+    let is_root = habits.root_files.contains(&stem.as_ref()) || in_root_folder;
     let own = if is_root { folder.to_owned() } else { folder.join(stem.as_ref()) };
     let names: Vec<_> = around(&modules, scope).into_iter().map(|module| module.name.as_str()).collect();
     let inside = own.join(names.join("/"));
     Some(match &module.path {
         Some(path) if names.is_empty() => vec![normal(&folder.join(path))],
         Some(path) => vec![normal(&inside.join(path))],
-        None => vec![inside.join(format!("{}.rs", module.name)), inside.join(&module.name).join("mod.rs")],
+        None => habits.files.iter().map(|file| inside.join(file.replace("{module}", &module.name))).collect(),
     })
 }
 
@@ -92,9 +90,9 @@ fn around(modules: &[Module], scope: Option<usize>) -> Vec<&Module> {
     around
 }
 
-/// The module in which `scope` keeps its tests; the scope itself if it is one.
-fn test_module(modules: &[Module], scope: Option<usize>) -> Option<&Module> {
-    let is_named_test = |module: &&Module| matches!(module.name.as_str(), "tests" | "test");
+/// The module in which `scope` keeps its tests, which is called one of `names` as a rule; the scope itself if it is one.
+fn test_module<'a>(modules: &'a [Module], scope: Option<usize>, names: &[&str]) -> Option<&'a Module> {
+    let is_named_test = |module: &&Module| names.contains(&module.name.as_str());
     if let Some(own) = scope.map(|at| &modules[at]).filter(is_named_test) {
         return Some(own);
     }
@@ -103,11 +101,21 @@ fn test_module(modules: &[Module], scope: Option<usize>) -> Option<&Module> {
     inside().find(is_named_test).or_else(|| inside().find(by_attribute))
 }
 
+/// What modules of tests are called in the language of `parsed`.
+fn test_module_names(parsed: &Parsed) -> &'static [&'static str] {
+    match parsed.language.tests {
+        TestPlace::Module(habits) => habits.names,
+        TestPlace::File { .. } => &[],
+    }
+}
+
 /// Whether `path` is a file of tests rather than of code: their module is the file.
-fn is_rust_test_file(path: &Path) -> bool {
+fn is_test_file(path: &Path, habits: &TestModules) -> bool {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     let folder = path.parent().and_then(Path::file_name);
-    matches!(stem.as_ref(), "tests" | "test") || stem.ends_with("_tests") || folder.is_some_and(|name| name == "tests")
+    habits.names.contains(&stem.as_ref())
+        || stem.ends_with(habits.test_file_ending)
+        || folder.is_some_and(|name| name == habits.test_folder)
 }
 
 /// The paths that `names` make of `path`, the one for a new file first.
@@ -228,12 +236,11 @@ fn new_file(snapshot: &Snapshot, path: &Path, answer: Option<Parsed>, code: &str
     if let Some(answer) = answer {
         let answer = unwrapped(answer)?;
         text = with_package(snapshot, &answer);
-        if answer.language.tests == TestPlace::Module && !text.contains("use super::") {
+        if matches!(answer.language.tests, TestPlace::Module(_)) && !text.contains("use super::") {
             text = format!("use super::*;\n\n{text}");
         }
-        // Java's files are called as their class is.
-        if let Some(class) = class_of(&answer).filter(|_| answer.language.id == "java") {
-            path.set_file_name(format!("{}.java", answer.slice(class.name)));
+        if let Some(class) = class_of(&answer).filter(|_| answer.language.file_is_class) {
+            path.set_file_name(format!("{}.{}", answer.slice(class.name), answer.language.extensions[0]));
         }
         let parsed = Parsed::parse(answer.language, &Rope::from_str(&text)).ok_or(Rejection::DoesNotParse)?;
         if let Some(name) = parsed.duplicate_names().into_iter().next() {
@@ -283,7 +290,7 @@ fn unwrapped(answer: Parsed) -> Result<Parsed, Rejection> {
 /// The inside of the one module that `answer` is, moved to the left margin.
 fn module_body(answer: &Parsed) -> Option<String> {
     let modules = answer.modules();
-    let module = test_module(&modules, None)?;
+    let module = test_module(&modules, None, test_module_names(answer))?;
     Some(at_margin(&inside(answer, module.body.clone()?)))
 }
 
@@ -321,7 +328,8 @@ fn into_module(document: &Parsed, asked: &Range<usize>, answer: &Parsed, style: 
     let tests = module_body(answer).unwrap_or_else(|| answer.text().to_string());
     let modules = document.modules();
     let scope = scope_of(&modules, asked);
-    if let Some(body) = test_module(&modules, scope).and_then(|module| module.body.clone()) {
+    let names = test_module_names(document);
+    if let Some(body) = test_module(&modules, scope, names).and_then(|module| module.body.clone()) {
         return at_end_of(document, body, &tests, style);
     }
     let import = if tests.contains("use super::") { "" } else { "use super::*;\n\n" };
@@ -430,7 +438,7 @@ fn add_imports(file: &Parsed, answer: &Parsed, imports: &[Range<usize>]) -> Opti
             .any(|range| words(&file.slice(range.clone())).contains(&words(import.trim_start_matches("import "))))
     };
     let same = |import: &String| existing.iter().any(|range| words(&file.slice(range.clone())) == words(import));
-    let is_new = |import: &String| if answer.language.id == "go" { !known(import) } else { !same(import) };
+    let is_new = |import: &String| if answer.language.groups_imports { !known(import) } else { !same(import) };
     let imports = imports.iter().flat_map(|range| single_imports(&answer.slice(range.clone())));
     let new: Vec<_> = imports.filter(|import| !is_package(import)).filter(is_new).collect();
     if new.is_empty() {
@@ -465,13 +473,13 @@ fn single_imports(import: &str) -> Vec<String> {
     }
 }
 
-/// The body of the container of `file` that `item` of `answer` goes on with: the one of the same name; in Java, where a file
-/// is one class, that class.
+/// The body of the container of `file` that `item` of `answer` goes on with: the one of the same name; where a file is one
+/// class, that class.
 fn container_like(file: &Parsed, answer: &Parsed, item: &Item) -> Option<Range<usize>> {
     let name = answer.slice(item.name.clone());
     let containers = file.top_level_items().into_iter().filter(|other| other.kind == item.kind);
     let same = containers.into_iter().find(|other| file.slice(other.name.clone()) == name);
-    let only = || class_of(file).filter(|_| answer.language.id == "java" && item.kind == ItemKind::Class);
+    let only = || class_of(file).filter(|_| answer.language.file_is_class && item.kind == ItemKind::Class);
     same.or_else(only)?.body
 }
 
@@ -533,21 +541,22 @@ fn without(text: &str, mut taken: Vec<Range<usize>>) -> String {
     kept.trim_matches(['\n', '\r']).trim_end().to_owned()
 }
 
-/// Adds `rest` after the last of `file`; in Python before the lines that run it as a program.
+/// Adds `rest` after the last of `file`, before the lines that run it as a program.
 fn append(file: &Parsed, rest: &str) -> Option<Edit> {
-    const RUN: &str = "if __name__ ";
     let text = file.text().to_string();
-    let is_run =
-        |text: &str| if text.starts_with(RUN) { Some(0) } else { text.find(&format!("\n{RUN}")).map(|at| at + 1) };
-    let runs = is_run(&text).filter(|_| file.language.colon_opens_block);
-    let rest = match (runs, is_run(rest)) {
+    let program = |text: &str| {
+        let start = file.language.program_start?;
+        if text.starts_with(start) { Some(0) } else { text.find(&format!("\n{start}")).map(|at| at + 1) }
+    };
+    let runs = program(&text);
+    let rest = match (runs, program(rest)) {
         (Some(_), Some(again)) => rest[..again].trim_end(),
         _ => rest,
     };
     if rest.is_empty() {
         return None;
     }
-    let gap = if file.language.colon_opens_block { "\n\n" } else { "\n" };
+    let gap = "\n".repeat(file.language.blank_lines);
     Some(match runs {
         Some(at) => Edit { range: at..at, new_text: format!("{rest}\n\n{gap}").replace("\n\n\n\n", "\n\n\n") },
         None => {
@@ -1028,7 +1037,7 @@ mod tests {
         for language in Language::parsed() {
             let path = PathBuf::from(format!("/p/src/a.{}", language.extensions[0]));
             match language.tests {
-                TestPlace::Module => assert_eq!(language.id, "rust", "only Rust has modules of tests"),
+                TestPlace::Module(_) => assert_eq!(language.id, "rust", "only Rust has modules of tests"),
                 TestPlace::File { names, layout } => {
                     for file in test_files(&path, names, layout) {
                         assert_ne!(file, path, "{}", language.id);

@@ -1,36 +1,48 @@
 //! What follows the cursor on its line, from the text alone: for languages without a grammar, and where a tree is broken.
 
-use crate::syntax::{Following, Region};
+use crate::syntax::{Following, Language, Region};
 
+use super::brackets::Brackets;
 use super::closers::closing_tag;
-use super::place::Place;
 
 /// What ends a part of a template.
 const TEMPLATE_CLOSERS: [&str; 5] = ["%>", "?>", "%}", "-->", "*/"];
 
-/// What follows the cursor of `place`.
-pub(super) fn following_in_text(place: &Place) -> Following {
-    let rest = place.line_suffix.trim();
-    let comments = place.line_comment.into_iter().chain(["/*", "<!--", "{/*"]);
-    let quote = place.open.in_string();
+/// The cursor's line, and what is known of where on it the cursor stands.
+pub(super) struct CursorLine<'a> {
+    /// Left and right of the cursor.
+    pub prefix: &'a str,
+    pub suffix: &'a str,
+    /// What brackets and strings are open at the cursor.
+    pub open: &'a Brackets,
+    pub language: &'static Language,
+    pub region: Option<Region>,
+    /// Whether English is to be expected here.
+    pub prose: bool,
+}
+
+/// What follows the cursor on `line`.
+pub(super) fn following_in_text(line: &CursorLine<'_>) -> Following {
+    let rest = line.suffix.trim();
+    let quote = line.open.in_string();
     if rest.is_empty() {
         Following::Nothing
-    } else if place.prose || place.region == Some(Region::Comment) {
+    } else if line.prose || line.region == Some(Region::Comment) {
         // Sentences go on however they are punctuated, but for what stands in brackets.
         if closes_only(rest) || rest.starts_with([')', ']', '}']) { Following::Closer } else { Following::Code }
     } else if quote.is_some_and(|quote| rest.contains(quote)) {
         Following::String
-    } else if comments.into_iter().any(|comment| rest.starts_with(comment)) {
+    } else if line.language.comments().any(|comment| rest.starts_with(comment)) {
         Following::Comment
     } else if closing_tag(rest).is_some() {
         Following::Tag
     } else if rest.starts_with([')', ']', '}']) || TEMPLATE_CLOSERS.iter().any(|closer| rest.starts_with(closer)) {
         Following::Closer
     } else if rest.starts_with('>') || rest.starts_with("/>") {
-        if has_open_angle(&place.line_prefix) { Following::Closer } else { Following::Code }
+        if has_open_angle(line.prefix) { Following::Closer } else { Following::Code }
     } else if rest.starts_with([',', ';']) {
         Following::Separator
-    } else if matches!(rest, "{" | ":") && !place.is_line_start() && !place.line_prefix.trim_end().ends_with('=') {
+    } else if matches!(rest, "{" | ":") && !line.prefix.trim().is_empty() && !line.prefix.trim_end().ends_with('=') {
         Following::Body
     } else if closes_only(rest) {
         Following::Closer

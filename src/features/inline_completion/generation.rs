@@ -8,7 +8,7 @@ use crate::syntax::Following;
 use crate::text::indent_columns;
 
 use super::following::closes_only;
-use super::place::{Place, opens_block};
+use super::place::Place;
 use super::{CompletionOptions, Trigger};
 
 /// Alternatives somebody who asks gets to choose from, and how far they stray from the likeliest text. The seed is fixed: the
@@ -70,13 +70,13 @@ fn block_begins(place: &Place) -> bool {
         Some(above) if place.is_blank_line() => (above.as_str(), indent_columns(above)),
         _ => (place.line_prefix.as_str(), place.indent()),
     };
-    opens_block(opener, place.colon_opens_block)
-        && place.below.first().is_none_or(|below| indent_columns(below) <= indent)
+    place.language.opens_block(opener) && place.below.first().is_none_or(|below| indent_columns(below) <= indent)
 }
 
 /// On a blank line under a comment: the comment says what the next lines do.
 fn follows_comment(place: &Place) -> bool {
-    let comment = |line: &String| place.line_comment.is_some_and(|comment| line.trim_start().starts_with(comment));
+    let comment =
+        |line: &String| place.language.line_comment().is_some_and(|comment| line.trim_start().starts_with(comment));
     place.is_blank_line() && !place.line_prefix.is_empty() && place.above.first().is_some_and(comment)
 }
 
@@ -95,14 +95,14 @@ fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOptions, fenc
 /// Columns a later line has to be indented by to belong to what the cursor is in.
 fn min_indent(place: &Place) -> usize {
     if !place.is_blank_line() {
-        let opens = !place.open.due.is_empty() || opens_block(&place.line_prefix, place.colon_opens_block);
+        let opens = !place.open.due.is_empty() || place.language.opens_block(&place.line_prefix);
         return place.indent() + usize::from(opens);
     }
     if !place.line_prefix.is_empty() {
         return place.indent();
     }
     match (place.above.first(), place.below.first()) {
-        (Some(above), _) if opens_block(above, place.colon_opens_block) => indent_columns(above) + 1,
+        (Some(above), _) if place.language.opens_block(above) => indent_columns(above) + 1,
         (Some(above), Some(below)) => indent_columns(above).min(indent_columns(below)),
         _ => 0,
     }

@@ -8,9 +8,9 @@ use crate::text::indent_columns;
 use crate::text::{Rope, floor_char_boundary, line_content};
 
 use super::brackets::Brackets;
-use super::following::{closes_only, following_in_text};
+use super::following::{CursorLine, closes_only, following_in_text};
 use crate::features::indentation::IndentStyle;
-use crate::syntax::{Following, Quotes, Region};
+use crate::syntax::{Following, Language, Region, UNKNOWN};
 
 /// Lines with content looked at above and below the cursor.
 const LINES_AROUND: usize = 8;
@@ -34,17 +34,15 @@ pub(super) struct Place {
     pub above: Vec<String>,
     pub below: Vec<String>,
     pub indent_style: IndentStyle,
-    pub quotes: Quotes,
+    pub language: &'static Language,
     /// What brackets and strings the line has open at the cursor.
     pub open: Brackets,
-    pub line_comment: Option<&'static str>,
     /// The comment or string the cursor is in, in code.
     pub region: Option<Region>,
     /// Whether English is to be expected here: a text document, a comment, a string.
     pub prose: bool,
     /// What stands right of the cursor.
     pub following: Following,
-    pub colon_opens_block: bool,
 }
 
 impl Place {
@@ -62,22 +60,27 @@ impl Place {
         let below = || line + 1..text.len_lines().min(line + 1 + LINES_SEARCHED);
         let around = above().chain(below()).map(|line| line_start(text, line));
         let indent_style = IndentStyle::of_lines(std::iter::once(Cow::from(line_prefix.as_str())).chain(around));
-        let (language, line_comment) = (snapshot.language, snapshot.line_comment());
-        let quotes = language.map_or(Quotes::default(), |language| language.quotes);
+        let language = snapshot.language.unwrap_or(&UNKNOWN);
         // Code in a string has brackets of its own.
         let interpolation = snapshot.parsed.as_ref().and_then(|parsed| parsed.interpolation_at(offset));
         let code_start = interpolation.and_then(|code| line_prefix.len().checked_sub(offset - code.start)).unwrap_or(0);
-        let open = Brackets::scan(&line_prefix[code_start..], None, quotes, line_comment);
-        let is_text = language.is_some_and(|language| language.is_prose);
+        let open = Brackets::scan(&line_prefix[code_start..], None, language.quotes, language.line_comment());
+        let is_text = language.is_prose;
         let region = match &snapshot.parsed {
             _ if is_text => None,
             Some(parsed) => parsed.region_at(offset).map(|(region, _)| region),
-            None if is_comment(&line_prefix, line_comment) => Some(Region::Comment),
+            None if is_comment(&line_prefix, language) => Some(Region::Comment),
             None => open.in_string().map(|_| Region::String),
         };
         // Without a tree a quote may be an apostrophe.
         let prose = is_text || region == Some(Region::Comment) || (region.is_some() && snapshot.parsed.is_some());
-        let mut place = Self {
+        let (prefix, suffix) = (line_prefix.as_str(), line_suffix.as_str());
+        let by_text = following_in_text(&CursorLine { prefix, suffix, open: &open, language, region, prose });
+        let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
+        // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
+        let is_told = |following: &Following| *following != Following::Code || !closes_only(suffix);
+        let following = by_syntax.filter(is_told).unwrap_or(by_text);
+        Self {
             offset,
             open,
             line_prefix,
@@ -85,19 +88,11 @@ impl Place {
             above: with_content(text, above()),
             below: with_content(text, below()),
             indent_style,
-            quotes,
-            line_comment,
+            language,
             region,
             prose,
-            following: Following::Nothing,
-            colon_opens_block: language.is_some_and(|language| language.colon_opens_block),
-        };
-        let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
-        let by_text = following_in_text(&place);
-        // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
-        let is_told = |following: &Following| *following != Following::Code || !closes_only(&place.line_suffix);
-        place.following = by_syntax.filter(is_told).unwrap_or(by_text);
-        place
+            following,
+        }
     }
 
     /// Whether nothing but white space stands left of the cursor.
@@ -137,16 +132,8 @@ fn line_start(text: &Rope, line: usize) -> Cow<'_, str> {
     text.byte_slice(start..floor_char_boundary(text, end.min(start + INDENT_BYTES))).into()
 }
 
-fn is_comment(line_prefix: &str, line_comment: Option<&str>) -> bool {
+fn is_comment(line_prefix: &str, language: &Language) -> bool {
     let line = line_prefix.trim_start();
-    line_comment.is_some_and(|comment| line.starts_with(comment)) || line.starts_with("/*") || line.starts_with("* ")
-}
-
-/// Whether `line` ends by opening a block: its body belongs on the next line.
-pub(super) fn opens_block(line: &str, colon_opens_block: bool) -> bool {
-    let line = line.trim_end();
-    line.ends_with(['{', '(', '['])
-        || line.ends_with("=>")
-        || line.ends_with("->")
-        || (colon_opens_block && line.ends_with(':'))
+    let goes_on = line.starts_with("* ") && language.block_comments.contains(&"/*");
+    goes_on || language.comments().any(|comment| line.starts_with(comment))
 }

@@ -7,7 +7,7 @@ use crate::engine::StopReason;
 
 use super::brackets::{Brackets, Unopened};
 use super::closers::{closing_tag, unopened_angle, unopened_tags};
-use super::place::{Place, opens_block};
+use super::place::Place;
 use crate::features::indentation::normalize_later_lines;
 use crate::syntax::Following;
 use crate::text::indent_columns;
@@ -223,8 +223,7 @@ fn strip_leading_space<'t>(text: &'t str, place: &Place) -> &'t str {
 /// Columns a new line at the cursor would be indented by.
 fn expected_indent(place: &Place) -> usize {
     let Some(above) = place.above.first() else { return 0 };
-    indent_columns(above)
-        + if opens_block(above, place.colon_opens_block) { place.indent_style.level_columns() } else { 0 }
+    indent_columns(above) + if place.language.opens_block(above) { place.indent_style.level_columns() } else { 0 }
 }
 
 fn is_telling(line: &str) -> bool {
@@ -269,7 +268,9 @@ fn drop_lines_below<'t>(text: &'t str, place: &Place) -> &'t str {
 fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
     let text = text.trim_end();
     let suffix = place.line_suffix.trim_end();
-    let scan = |text: &str| Brackets::scan(text, place.open.in_string(), place.quotes, place.line_comment).unopened;
+    let scan = |text: &str| {
+        Brackets::scan(text, place.open.in_string(), place.language.quotes, place.language.line_comment()).unopened
+    };
     let closers = |unopened: &[Unopened]| unopened.iter().map(|unopened| unopened.closer).collect::<Vec<_>>();
     let whole = suffix.trim_start();
     if !whole.is_empty() && text.ends_with(whole) {
@@ -292,15 +293,17 @@ fn meet_line_suffix<'t>(text: &'t str, place: &Place) -> (&'t str, usize) {
 
 /// `text` up to where it writes again what ends the gap: the separator, the body's opener, the comment, the tag that follows.
 fn within_gap<'t>(text: &'t str, place: &Place) -> &'t str {
-    let first_outside = |mark| Brackets::first_outside(text, mark, place.quotes, place.line_comment);
+    let first_outside =
+        |mark| Brackets::first_outside(text, mark, place.language.quotes, place.language.line_comment());
     let rest = place.line_suffix.trim_start();
     let end = match (place.following, rest.chars().next()) {
         (Following::Separator | Following::Body, Some(mark)) => first_outside(mark),
         (Following::Comment, _) => {
-            let markers = place.line_comment.into_iter().chain(["/*", "<!--"]);
+            let markers = place.language.comments();
             let outside = |marker: &str| {
-                let in_string =
-                    |end: &usize| Brackets::scan(&text[..*end], None, place.quotes, None).in_string().is_some();
+                let in_string = |end: &usize| {
+                    Brackets::scan(&text[..*end], None, place.language.quotes, None).in_string().is_some()
+                };
                 text.match_indices(marker).map(|(start, _)| start).find(|start| !in_string(start))
             };
             markers.filter_map(outside).min()
@@ -363,7 +366,11 @@ fn meet_closers<'t>(
     }
     // No statement ends in parentheses.
     let in_parentheses = expected.peek().is_some_and(|due| matches!(due.closer, ')' | ']')) && !place.prose;
-    let end = if in_parentheses { Brackets::first_outside(tail, ';', place.quotes, place.line_comment) } else { None };
+    let end = if in_parentheses {
+        Brackets::first_outside(tail, ';', place.language.quotes, place.language.line_comment())
+    } else {
+        None
+    };
     (end.map_or(text, |end| &text[..text_from + end]), replaced)
 }
 

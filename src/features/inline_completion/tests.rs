@@ -36,7 +36,7 @@ fn shown(snapshot: &Snapshot, item: Option<InlineItem>) -> String {
 fn check_as(trigger: Trigger, stop: StopReason, language_id: &str, marked: &str, raw: &str, expect: &Expect) {
     let (snapshot, offset) = fixture(language_id, marked);
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
-    expect.assert_eq(&shown(&snapshot, finish(&plan, &snapshot, &candidate(&plan, raw, stop))));
+    expect.assert_eq(&shown(&snapshot, finish(&plan, &candidate(&plan, raw, stop))));
 }
 
 /// While typing.
@@ -340,24 +340,24 @@ fn prose_fences_and_role_tags_are_never_shown() {
     );
     check("python", "def f(a, b):\n    return $0\n", "a + b```", expect!["    return ⟦a + b⟧"]);
     check("python", "def f(a, b):\n    return $0\n", "a + b<|end|>\n<|user|>", expect!["    return ⟦a + b⟧"]);
-    check(
+    check_invoked(
         "python",
-        "def f(a, b):\n    return $0\n",
-        "```python\ndef f(a, b):\n    return a + b\n```",
-        expect!["    return ⟦a + b⟧"],
+        "def f(a, b):\n    $0\n",
+        "```python\n    return a + b\n```",
+        expect!["    ⟦return a + b⟧"],
     );
-    check(
+    check_invoked(
         "python",
-        "import os\n\ndef f(a, b):\n    c = a\n    $0\n",
-        "def f(a, b):\n    c = a\n    return c\n",
-        expect!["    ⟦return c⟧"],
+        "import os\n\ndef f(a, b):\n    count = a\n    $0\n",
+        "    count = a\n    return count\n",
+        expect!["    ⟦return count⟧"],
     );
     check("python", "def f(a, b):\n    return $0\n", "    return a + b\n", expect!["    return ⟦a + b⟧"]);
     check_invoked(
         "python",
         "def f(a, b):\n    $0\n",
         "Sure, here is the completed code:\n```python\n    return a + b\n```\nIt adds.",
-        expect!["    ⟦return a + b⟧"],
+        expect!["nothing"],
     );
     check_invoked(
         "python",
@@ -419,7 +419,7 @@ fn a_guess_is_shown_only_to_who_asks() {
         let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
         let sure = candidate(&plan, "b + c;", StopReason::EndOfTurn);
         let guess = Candidate { mean_logprob: MIN_MEAN_LOGPROB - 0.1, ..sure };
-        assert_eq!(finish(&plan, &snapshot, &guess).is_some(), is_shown, "{trigger:?}");
+        assert_eq!(finish(&plan, &guess).is_some(), is_shown, "{trigger:?}");
     }
 }
 
@@ -428,7 +428,7 @@ fn a_completion_extends_the_selected_item() {
     let (snapshot, offset) = fixture("rust", "fn f() {\n    foo.pu$0)\n}\n");
     let selected = Some((offset - 2..offset, "push_str(".to_owned()));
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Automatic, selected });
-    let item = finish(&plan, &snapshot, &candidate(&plan, "\"a\");", StopReason::EndOfTurn));
+    let item = finish(&plan, &candidate(&plan, "\"a\");", StopReason::EndOfTurn));
     expect![[r#"    foo.⟦push_str("a");⟧"#]].assert_eq(&shown(&snapshot, item));
 }
 
@@ -437,7 +437,7 @@ fn alternatives_that_come_to_the_same_are_one() {
     let (snapshot, offset) = fixture("rust", "let a = $0");
     let plan = plan_at(&snapshot, InlineRequest { offset, trigger: Trigger::Invoked, selected: None });
     let candidates = ["b + c;", "b + c;  ", "", "d + e;"].map(|text| candidate(&plan, text, StopReason::EndOfTurn));
-    let texts: Vec<_> = finish_all(&plan, &snapshot, &candidates).into_iter().map(|item| item.insert_text).collect();
+    let texts: Vec<_> = finish_all(&plan, &candidates).into_iter().map(|item| item.insert_text).collect();
     assert_eq!(texts, ["b + c;", "d + e;"]);
 }
 

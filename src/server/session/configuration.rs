@@ -53,7 +53,7 @@ impl Session {
     /// A client that has nothing to say with the notification wants to be asked.
     pub(super) fn configuration_changed(&mut self, settings: Value) {
         if settings.is_null() && self.client.configuration {
-            self.tell(Outgoing::PullConfiguration(self.sender.clone()));
+            self.to_client.send(Outgoing::PullConfiguration(self.sender.clone()));
         } else {
             self.configure(settings);
         }
@@ -66,30 +66,26 @@ impl Session {
         self.tell_problems();
     }
 
-    /// Reads all layers anew and brings everything in line with them.
+    /// Reads all layers again and brings everything in line with them.
     pub(super) fn apply_settings(&mut self) {
         let settings = self.configuration.settings();
         if settings == self.settings {
             return;
         }
         if settings.exclude != self.settings.exclude {
-            // What it holds was let pass by other globs; it is made anew when it is wanted.
+            // What it holds was let pass by other globs; it is made again when it is wanted.
             self.indexer = None;
             Arc::make_mut(&mut self.workspaces).set_exclude(&settings.exclude);
         }
         self.settings = settings;
-        for document in self.documents.values_mut() {
-            // Other settings, other completions.
-            document.cancel_jobs();
-            document.recall.clear();
-        }
+        self.completions.configure(&self.settings.completion);
+        self.questions.configure(&self.settings.assistant);
         self.look_at_documents();
-        let has_documents = !self.documents.is_empty();
+        let has_documents = self.documents.iter().next().is_some();
         if !self.settings.completion.enabled || (has_documents && !self.wants_completions()) {
-            self.resident.turn_off();
+            self.engines.completion.turn_off();
         }
-        self.resident.configure(&self.settings);
-        self.assistant.configure(&self.settings);
+        self.engines.configure(&self.settings);
         self.load_if_wanted();
     }
 
@@ -98,7 +94,7 @@ impl Session {
         let problems = std::mem::take(&mut self.configuration.untold);
         for problem in &problems {
             tracing::warn!("{problem}");
-            self.tell(Outgoing::Message(MessageType::Warning, format!("phi-ls: {problem}")));
+            self.to_client.message(MessageType::Warning, &problem.to_string());
         }
         self.configuration.told.extend(problems);
     }

@@ -1,209 +1,17 @@
-//! Open documents: text, syntax tree and what is known and running for each.
+//! What happens to documents, files and workspaces, and who has to know: which workspace a document belongs to and whether it
+//! may be read is looked at when it opens, when folders, settings or ignore files change, when it is saved, and when
+//! somebody asks by hand.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::Session;
-use super::completions::Running;
-use super::next::Next;
-use super::recall::{Recall, likely_cursors};
-use crate::config::{CompletionSettings, Enabled};
-use crate::context::{Anchor, Snapshot};
-use crate::engine::CancelFlag;
-use crate::lsp::from_proto;
 use crate::lsp::switch::SetCompletionsParams;
-use crate::syntax::{MAX_PARSE_BYTES, Parsed, language_for, names_of};
-use crate::text::{Edit, LineEnding, PositionEncoding, Rope, apply_edit, clamped_range, with_line_feeds};
-use crate::workspace::{Place, Refusal};
-
-/// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
-/// that ask at every key do it within about 50 ms.
-const WARM_UP_AFTER: Duration = Duration::from_millis(80);
-
-/// How long nobody may have typed before a document whose parse took too long is parsed again, and how long at most it is
-/// left alone when that keeps taking too long.
-const PARSE_LATER: Duration = Duration::from_millis(300);
-const PARSE_LATER_AT_MOST: Duration = Duration::from_secs(120);
-
-/// One open document.
-pub(super) struct Document {
-    /// Names it to the engine.
-    pub number: u64,
-    pub snapshot: Snapshot,
-    /// What its lines end with for the client; in the snapshot it is `\n`.
-    pub line_ending: LineEnding,
-    /// The file behind it, `None` for a text that is no file.
-    pub file: Option<PathBuf>,
-    /// Where that file is.
-    pub place: Option<Place>,
-    /// Why nothing of it enters a prompt, if nothing may.
-    pub refusal: Option<Refusal>,
-    /// The person has turned completions off in it.
-    pub off: bool,
-    /// What the client was told last of why nothing is completed.
-    pub status: Option<String>,
-    /// The last reason the person was told when they asked for a completion by hand.
-    pub told: Option<String>,
-    /// Where its prompts begin, so that one edit does not move them.
-    pub anchor: Anchor,
-    pub recall: Recall,
-    pub running: Option<Running>,
-    /// Cancels the prefill nobody has asked for yet.
-    pub warm_up: Option<CancelFlag>,
-    /// When to begin one, and where.
-    pub warm_up_at: Option<(Instant, usize)>,
-    /// The completion that is prepared for the case that the one on screen is accepted.
-    pub next: Option<Next>,
-    pub parse_later: ParseLater,
-}
-
-/// When to parse a document again whose last parse took too long: at a pause, and each time it takes too long again after
-/// a longer one. The machine may have been busy, and what was hard to parse is edited away some day.
-#[derive(Debug, Default)]
-pub(super) struct ParseLater {
-    at: Option<Instant>,
-    /// Times in a row it took too long at a pause.
-    failures: u32,
-}
-
-impl ParseLater {
-    pub(super) fn due_at(&self) -> Option<Instant> {
-        self.at
-    }
-
-    /// The document has no tree and was opened or edited at `now`.
-    fn schedule(&mut self, now: Instant) {
-        let wait = PARSE_LATER.saturating_mul(4_u32.saturating_pow(self.failures)).min(PARSE_LATER_AT_MOST);
-        self.at = Some(now + wait);
-    }
-
-    /// A parse at a pause has ended at `now`, with a tree or without.
-    fn parsed(&mut self, has_tree: bool, now: Instant) {
-        *self = Self { at: None, failures: if has_tree { 0 } else { self.failures + 1 } };
-        if !has_tree {
-            self.schedule(now);
-        }
-    }
-}
-
-impl Document {
-    fn open(number: u64, item: lsp::TextDocumentItem) -> Self {
-        let file = from_proto::file_path(&item.uri);
-        let language_id = from_proto::language_id(item.language_id);
-        let language = language_for(&language_id, file.as_deref());
-        let line_ending = LineEnding::of(&item.text);
-        let text = Rope::from_str(&with_line_feeds(item.text));
-        let parsed = language.and_then(|language| Parsed::parse(language, &text));
-        let cells = Arc::default();
-        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path: None, cells };
-        let mut document = Self {
-            number,
-            snapshot,
-            line_ending,
-            file,
-            place: None,
-            refusal: None,
-            off: false,
-            status: None,
-            told: None,
-            anchor: Anchor::default(),
-            recall: Recall::default(),
-            running: None,
-            warm_up: None,
-            warm_up_at: None,
-            next: None,
-            parse_later: ParseLater::default(),
-        };
-        document.parse_later_without_tree();
-        document
-    }
-
-    /// Whether nothing of it may enter a prompt.
-    pub(super) fn is_excluded(&self) -> bool {
-        self.refusal.is_some()
-    }
-
-    /// Whether it gets completions.
-    pub(super) fn completions(&self, settings: &CompletionSettings) -> Enabled {
-        if self.is_excluded() || self.off {
-            Enabled::Off
-        } else {
-            settings.language(names_of(&self.snapshot.language_id))
-        }
-    }
-
-    /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted.
-    fn apply(
-        &mut self,
-        version: i32,
-        changes: Vec<lsp::TextDocumentContentChangeEvent>,
-        encoding: PositionEncoding,
-    ) -> Option<(usize, usize)> {
-        let mut edits: Vec<Edit> = Vec::with_capacity(changes.len());
-        for change in changes {
-            if let Some(line_ending) = from_proto::line_ending(&self.snapshot.text, &change) {
-                self.line_ending = line_ending;
-            }
-            let edit = from_proto::edit(&self.snapshot.text, change, encoding);
-            self.note_edit(&edit);
-            apply_edit(&mut self.snapshot.text, &edit);
-            edits.push(edit);
-        }
-        self.snapshot.version = version;
-        let last = edits.last().map(|edit| (edit.range.start + edit.new_text.len(), edit.new_text.len()));
-        // Taken out first: if parsing panics, no tree is better than one of another text.
-        self.snapshot.parsed = self.snapshot.parsed.take().and_then(|parsed| parsed.edit(&edits, &self.snapshot.text));
-        self.parse_later_without_tree();
-        last
-    }
-
-    /// Tells what was made for the document as it was that `edit` is about to change it.
-    fn note_edit(&mut self, edit: &Edit) {
-        let (range, len) = (clamped_range(&self.snapshot.text, edit), self.snapshot.text.len_bytes());
-        self.recall.edited(&range, len);
-        let running = self.running.as_mut().map(|running| &mut running.base);
-        let next = self.next.as_mut().map(|next| &mut next.base);
-        running.into_iter().chain(next).for_each(|base| base.edited(&range, len));
-    }
-
-    /// Has it parsed at a pause if it has no tree and could have one.
-    fn parse_later_without_tree(&mut self) {
-        let Snapshot { text, parsed, language, .. } = &self.snapshot;
-        self.parse_later.at = None;
-        if parsed.is_none() && language.is_some() && text.len_bytes() <= MAX_PARSE_BYTES {
-            self.parse_later.schedule(Instant::now());
-        }
-    }
-
-    /// Parses it if its time for that has come.
-    pub(super) fn parse_if_due(&mut self, now: Instant) {
-        let Some(language) = self.snapshot.language.filter(|_| self.parse_later.at.is_some_and(|at| at <= now)) else {
-            return;
-        };
-        self.parse_later.at = None;
-        let parsed = Parsed::parse(language, &self.snapshot.text);
-        tracing::debug!(language = language.id, has_tree = parsed.is_some(), "parsed at a pause");
-        self.parse_later.parsed(parsed.is_some(), Instant::now());
-        self.snapshot.parsed = parsed;
-    }
-
-    /// Cancels whatever runs for it; who waits is answered with an empty list.
-    pub(super) fn cancel_jobs(&mut self) {
-        self.warm_up_at = None;
-        if let Some(warm_up) = self.warm_up.take() {
-            warm_up.cancel();
-        }
-        if let Some(next) = self.next.take() {
-            next.cancel.cancel();
-        }
-        if let Some(running) = self.running.take() {
-            running.give_up();
-        }
-    }
-}
+use crate::lsp::{from_proto, to_proto};
+use crate::server::index::Indexer;
+use crate::server::outgoing::Outgoing;
+use crate::workspace::IGNORE_FILES;
 
 impl Session {
     pub(super) fn open(&mut self, item: lsp::TextDocumentItem) {
@@ -211,145 +19,133 @@ impl Session {
         if from_proto::answer_number(&uri).is_some() {
             return tracing::debug!(uri = uri.0, "an answer of ours is open");
         }
-        let document = Document::open(self.numbers.next(), item);
-        tracing::debug!(uri = uri.0, language = document.snapshot.language_id, "opened");
-        if let Some(mut replaced) = self.documents.insert(uri.clone(), document) {
-            replaced.cancel_jobs();
-            self.end_pointless_asks();
+        if let Some(replaced) = self.documents.open(item) {
+            self.gone(replaced);
         }
         self.add_workspace_around(&uri);
         self.look_at(&uri);
         self.load_if_wanted();
     }
 
-    /// Whether a document is open that can have completions.
-    pub(super) fn wants_completions(&self) -> bool {
-        self.documents.values().any(|document| document.completions(&self.settings.completion) != Enabled::Off)
-    }
-
-    /// Starts the engine once a document is open that can have completions.
-    pub(super) fn load_if_wanted(&mut self) {
-        if self.wants_completions() {
-            self.resident.start();
-        }
-    }
-
     pub(super) fn change(&mut self, params: lsp::DidChangeTextDocumentParams) {
         let uri = params.text_document.text_document_identifier.uri;
         let Some(document) = self.documents.get_mut(&uri) else {
-            tracing::debug!(uri = uri.0, "a change of a document that is not open");
-            return;
+            return tracing::debug!(uri = uri.0, "a change of a document that is not open");
         };
-        let edited = document.apply(params.text_document.version, params.content_changes, self.client.encoding);
+        let (number, version, completions) = (document.number, params.text_document.version, &mut self.completions);
+        let edited = document.apply(version, params.content_changes, self.client.encoding, |range, len| {
+            completions.note_edit(number, range, len);
+        });
         let Some((end, inserted)) = edited else { return };
-        let cursors = likely_cursors(&document.snapshot.text, end, inserted);
-        if inserted > 0 {
-            let is_gone = document.recall.note_inserted(&document.snapshot.text, &cursors, inserted);
-            if let Some(next) = document.next.take_if(|_| is_gone) {
-                next.cancel.cancel();
-            }
-            // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
-            if inserted > 1 && document.recall.knows(&document.snapshot.text, cursors[0]) {
-                self.shown_in_vain.accepted();
-            }
-            // Where nothing is offered unasked, nothing is computed unasked.
-            if document.completions(&self.settings.completion) == Enabled::On {
-                document.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
-            }
-        }
-        document.running_after_edit(&cursors);
-        self.update_cells(&uri);
-    }
-
-    /// Turns completions in one document off or on: where they are off, nothing is computed.
-    pub(super) fn set_completions(&mut self, params: &SetCompletionsParams) {
-        let Some(document) = self.documents.get_mut(&params.uri) else {
-            return tracing::debug!(uri = params.uri.0, "completions are set for a document that is not open");
-        };
-        document.off = !params.enabled;
-        if document.off {
-            document.cancel_jobs();
-        }
-        self.load_if_wanted();
+        completions.edited(document, end, inserted);
+        self.documents.update_cells(&uri);
     }
 
     pub(super) fn close(&mut self, uri: &lsp::Uri) {
-        match self.documents.remove(uri) {
-            Some(mut document) => document.cancel_jobs(),
+        match self.documents.close(uri) {
+            Some(closed) => self.gone(closed),
             None => tracing::debug!(uri = uri.0, "a document was closed that is not open"),
         }
-        self.end_pointless_asks();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn open(text: &str) -> Document {
-        let item = json!({"uri": "file:///a.rs", "languageId": "rust", "version": 1, "text": text});
-        Document::open(1, serde_json::from_value(item).expect("a document"))
     }
 
-    fn changed(document: &mut Document, json: serde_json::Value) {
-        let changes = serde_json::from_value(json).expect("changes");
-        document.apply(2, changes, PositionEncoding::Utf16);
+    /// The document of this number is not open any more.
+    fn gone(&mut self, document: u64) {
+        self.completions.close(document);
+        self.questions.end_pointless(&self.documents, &self.engines);
+        self.after_questions();
     }
 
-    #[test]
-    fn a_tree_that_was_lost_comes_back_at_a_pause() {
-        let mut document = open("fn f() {}\n");
-        assert_eq!(document.parse_later.due_at(), None);
-        // As if the last edit had taken too long to parse.
-        document.snapshot.parsed = None;
-        changed(
-            &mut document,
-            json!([{"range": {"start": {"line": 0, "character": 8}, "end": {"line": 0, "character": 8}}, "text": "\n"}]),
-        );
-        let due = document.parse_later.due_at().expect("it is to be parsed later");
-        document.parse_if_due(due - Duration::from_millis(1));
-        assert!(document.snapshot.parsed.is_none(), "while somebody types");
-        document.parse_if_due(due);
-        let parsed = document.snapshot.parsed.as_ref().expect("it is parsed");
-        assert_eq!(*parsed.text(), document.snapshot.text);
-        assert_eq!(document.parse_later.due_at(), None);
+    /// Turns completions in one document off or on.
+    pub(super) fn set_completions(&mut self, params: &SetCompletionsParams) {
+        let Some(document) = self.documents.get(&params.uri) else {
+            return tracing::debug!(uri = params.uri.0, "completions are set for a document that is not open");
+        };
+        self.completions.set_enabled(document, params.enabled);
+        self.load_if_wanted();
     }
 
-    #[test]
-    fn what_always_takes_too_long_is_tried_less_and_less() {
-        let (mut later, mut now) = (ParseLater::default(), Instant::now());
-        later.schedule(now);
-        let mut waits = Vec::new();
-        for _ in 0..7 {
-            let due = later.due_at().expect("it is to be parsed later");
-            waits.push((due - now).as_millis());
-            now = due;
-            later.parsed(false, now);
+    /// Finds out where the document `uri` is now and whether it may be read, and says what is new about that.
+    pub(super) fn look_at(&mut self, uri: &lsp::Uri) {
+        let Some(document) = self.documents.get_mut(uri) else { return };
+        let refusal = match from_proto::file_behind(uri) {
+            Some(file) => self.workspaces.refusal(&file),
+            None => self.workspaces.refusal_of_name(&from_proto::path_in(uri)),
+        };
+        document.place = document.file.as_ref().map(|file| self.workspaces.place_of(file));
+        document.snapshot.path = document.place.as_ref().map(|place| place.shown.clone());
+        if document.refusal != refusal {
+            tracing::debug!(uri = uri.0, refusal = refusal.as_ref().map(ToString::to_string), "may it be read?");
+            document.refusal = refusal;
+            self.completions.refusal_changed(document);
+            self.questions.end_pointless(&self.documents, &self.engines);
+            self.after_questions();
+            self.load_if_wanted();
         }
-        assert_eq!(waits, [300, 1200, 4800, 19_200, 76_800, 120_000, 120_000]);
-        later.parsed(true, now);
-        assert_eq!(later.due_at(), None);
-        later.schedule(now);
-        assert_eq!(later.due_at(), Some(now + PARSE_LATER));
+        if let Some(document) = self.documents.get(uri) {
+            self.completions.tell_status(document);
+        }
     }
 
-    #[test]
-    fn a_document_keeps_the_line_ending_of_its_client() {
-        let mut document = open("a\r\nb\r\n");
-        assert_eq!((document.snapshot.text.to_string().as_str(), document.line_ending), ("a\nb\n", LineEnding::CrLf));
-        let at = |line: u32, character: u32| json!({"line": line, "character": character});
-        changed(&mut document, json!([{"range": {"start": at(1, 1), "end": at(1, 1)}, "text": "\n"}]));
-        assert_eq!(document.line_ending, LineEnding::CrLf, "one line says nothing");
-        changed(&mut document, json!([{"range": {"start": at(0, 0), "end": at(3, 0)}, "text": "a\nb\n"}]));
-        assert_eq!((document.snapshot.text.to_string().as_str(), document.line_ending), ("a\nb\n", LineEnding::Lf));
+    pub(super) fn look_at_documents(&mut self) {
+        let uris: Vec<_> = self.documents.iter().map(|document| document.uri.clone()).collect();
+        uris.iter().for_each(|uri| self.look_at(uri));
+    }
 
-        let mut document = open("");
-        assert_eq!(document.line_ending, LineEnding::Lf);
-        changed(&mut document, json!([{"range": {"start": at(0, 0), "end": at(0, 0)}, "text": "x\r\n"}]));
-        assert_eq!((document.snapshot.text.to_string().as_str(), document.line_ending), ("x\n", LineEnding::CrLf));
-        changed(&mut document, json!([{"text": "a\rb\r"}]));
-        assert_eq!((document.snapshot.text.to_string().as_str(), document.line_ending), ("a\nb\n", LineEnding::Cr));
+    /// `workspace/didChangeWorkspaceFolders`.
+    pub(super) fn folders_changed(&mut self, event: &lsp::WorkspaceFoldersChangeEvent) {
+        let workspaces = Arc::make_mut(&mut self.workspaces);
+        let paths = |folders: &[lsp::WorkspaceFolder]| -> Vec<_> {
+            folders.iter().filter_map(|folder| from_proto::file_path(&folder.uri)).collect()
+        };
+        paths(&event.removed).iter().for_each(|folder| workspaces.remove(folder));
+        paths(&event.added).iter().for_each(|folder| workspaces.add(folder));
+        self.workspaces_changed();
+        self.look_at_documents();
+    }
+
+    /// Makes the project around the document `uri` a workspace if it is in none.
+    fn add_workspace_around(&mut self, uri: &lsp::Uri) {
+        let Some(file) = from_proto::file_path(uri) else { return };
+        if self.workspaces.refusal(&file).is_none() && Arc::make_mut(&mut self.workspaces).add_around(&file) {
+            self.workspaces_changed();
+        }
+    }
+
+    fn workspaces_changed(&self) {
+        if let Some(indexer) = &self.indexer {
+            indexer.set_workspaces(Arc::clone(&self.workspaces));
+        }
+    }
+
+    /// Files were saved, or the client has seen them change.
+    pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
+        let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
+        if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
+            // What the index holds was let pass by other rules; it is made again when it is wanted.
+            self.indexer = None;
+            return self.look_at_documents();
+        }
+        uris.iter().for_each(|uri| self.look_at(uri));
+        if let Some(indexer) = &self.indexer {
+            files.into_iter().for_each(|path| indexer.refresh(path));
+        }
+    }
+
+    /// Begins to index the workspaces, once somebody may ask about their code.
+    pub(super) fn index_workspaces(&mut self) {
+        if self.indexer.is_some() || self.workspaces.roots().next().is_none() {
+            return;
+        }
+        match Indexer::start(Arc::clone(&self.workspaces), self.gate.clone()) {
+            Ok(indexer) => self.indexer = Some(indexer),
+            Err(error) => tracing::warn!("the system gives no thread for the index: {error}"),
+        }
+    }
+
+    /// Asks the client to tell of changes that happen outside of it.
+    pub(super) fn watch_files(&self) {
+        if self.client.watched_files {
+            self.to_client.send(Outgoing::Register(to_proto::watch_sources()));
+        }
     }
 }

@@ -1,12 +1,29 @@
 //! The table of languages: a row each. A language that is only to be known by its names needs nothing else.
 
-use super::{Language, Quotes, TestPlace};
+use super::{Language, Quotes, TestModules, TestPlace};
 use crate::syntax::grammar;
 
 /// Strings in `"` and `'`.
 const SINGLE: Quotes = Quotes { single: true, backtick: false };
 /// Strings in `"`, `'` and `` ` ``.
 const SCRIPT: Quotes = Quotes { single: true, backtick: true };
+
+/// What opens a block nearly everywhere.
+const BRACKETS: &[&str] = &["{", "(", "[", "=>", "->"];
+/// Where a colon does too.
+const BRACKETS_OR_COLON: &[&str] = &["{", "(", "[", "=>", "->", ":"];
+
+/// What begins a comment that may go over lines, where nothing else is said: a language may be embedded in another one.
+const ANY_COMMENT: &[&str] = &["/*", "<!--", "{/*"];
+
+const RUST_TESTS: TestPlace = TestPlace::Module(&TestModules {
+    names: &["tests", "test"],
+    files: &["{module}.rs", "{module}/mod.rs"],
+    root_files: &["lib", "main", "mod", "build"],
+    root_folders: &["bin", "tests", "examples", "benches"],
+    test_file_ending: "_tests",
+    test_folder: "tests",
+});
 
 /// Tests beside the code, in a file whose name begins with `test_`.
 const TEST_FILE: TestPlace =
@@ -98,11 +115,17 @@ const fn code(
         family: id,
         extensions,
         line_comment,
+        block_comments: ANY_COMMENT,
         is_prose: false,
         has_fences: false,
-        colon_opens_block: false,
+        block_openers: BRACKETS,
         quotes: Quotes { single: false, backtick: false },
+        dots_are_code: false,
         has_overloads: false,
+        file_is_class: false,
+        groups_imports: false,
+        blank_lines: 1,
+        program_start: None,
         tests: TEST_FILE,
         grammar: None,
     }
@@ -118,12 +141,24 @@ const fn markdown(id: &'static str, aliases: &'static [&'static str], extensions
     Language { name: "markdown", has_fences: true, ..prose(id, aliases, extensions) }
 }
 
+/// What is assumed of a language that has no row.
+pub static UNKNOWN: Language = code("", &[], &[], "");
+
 /// Every language phi-ls knows by name; those with a grammar first.
 pub static LANGUAGES: &[Language] = &[
-    Language { tests: TestPlace::Module, grammar: Some(&grammar::RUST), ..code("rust", &["rs"], &["rs"], "//") },
     Language {
+        block_comments: &["/*"],
+        tests: RUST_TESTS,
+        grammar: Some(&grammar::RUST),
+        ..code("rust", &["rs"], &["rs"], "//")
+    },
+    Language {
+        block_comments: &[],
         quotes: SINGLE,
-        colon_opens_block: true,
+        block_openers: BRACKETS_OR_COLON,
+        dots_are_code: true,
+        blank_lines: 2,
+        program_start: Some("if __name__ "),
         tests: PYTHON_TESTS,
         grammar: Some(&grammar::PYTHON),
         ..code("python", &["py", "python3"], &["py", "pyi", "pyw"], "#")
@@ -160,14 +195,23 @@ pub static LANGUAGES: &[Language] = &[
         ..code("typescriptreact", &["tsx", "typescript.tsx"], &["tsx"], "//")
     },
     Language {
+        block_comments: &["/*"],
         quotes: Quotes { single: false, backtick: true },
+        groups_imports: true,
         tests: TestPlace::File { names: &["{stem}_test.go"], layout: None },
         grammar: Some(&grammar::GO),
         ..code("go", &["golang"], &["go"], "//")
     },
     // Macros of test frameworks look like functions that share a name.
-    Language { has_overloads: true, tests: C_TESTS, grammar: Some(&grammar::C), ..code("c", &[], &["c", "h"], "//") },
     Language {
+        block_comments: &["/*"],
+        has_overloads: true,
+        tests: C_TESTS,
+        grammar: Some(&grammar::C),
+        ..code("c", &[], &["c", "h"], "//")
+    },
+    Language {
+        block_comments: &["/*"],
         family: "c",
         has_overloads: true,
         tests: CPP_TESTS,
@@ -175,7 +219,9 @@ pub static LANGUAGES: &[Language] = &[
         ..code("cpp", &["c++"], &["cpp", "cc", "cxx", "hpp", "hh", "hxx", "ipp"], "//")
     },
     Language {
+        block_comments: &["/*"],
         has_overloads: true,
+        file_is_class: true,
         tests: JAVA_TESTS,
         grammar: Some(&grammar::JAVA),
         ..code("java", &[], &["java"], "//")
@@ -232,7 +278,8 @@ pub static LANGUAGES: &[Language] = &[
     code("jsonl", &["ndjson"], &["jsonl", "ndjson"], ""),
     Language {
         quotes: SINGLE,
-        colon_opens_block: true,
+        block_openers: BRACKETS_OR_COLON,
+        dots_are_code: true,
         ..code("yaml", &["yml", "dockercompose", "github-actions-workflow"], &["yaml", "yml"], "#")
     },
     Language { quotes: SINGLE, ..code("toml", &[], &["toml"], "#") },
@@ -258,7 +305,11 @@ pub static LANGUAGES: &[Language] = &[
     Language { quotes: SINGLE, ..code("meson", &[], &[], "#") },
     code("terraform", &["terraform-vars", "tf", "opentofu"], &["tf", "tfvars"], "#"),
     code("hcl", &[], &["hcl"], "#"),
-    Language { quotes: SINGLE, colon_opens_block: true, ..code("starlark", &["bzl", "bazel"], &["bzl", "star"], "#") },
+    Language {
+        quotes: SINGLE,
+        block_openers: BRACKETS_OR_COLON,
+        ..code("starlark", &["bzl", "bazel"], &["bzl", "star"], "#")
+    },
     Language { quotes: SINGLE, ..code("nix", &[], &["nix"], "#") },
     Language { quotes: SINGLE, ..code("sql", &["mysql", "plsql", "pgsql", "postgres", "sqlite"], &["sql"], "--") },
     Language { quotes: SINGLE, ..code("graphql", &["gql"], &["graphql", "gql"], "#") },
@@ -271,8 +322,8 @@ pub static LANGUAGES: &[Language] = &[
     Language { quotes: SINGLE, ..code("crystal", &[], &["cr"], "#") },
     Language { quotes: SINGLE, ..code("php", &[], &["php"], "//") },
     Language { quotes: SINGLE, ..code("hack", &[], &["hack"], "//") },
-    Language { quotes: SINGLE, ..code("perl", &["perl5"], &["pl", "pm"], "#") },
-    Language { quotes: SINGLE, ..code("raku", &["perl6"], &["raku"], "#") },
+    Language { quotes: SINGLE, dots_are_code: true, ..code("perl", &["perl5"], &["pl", "pm"], "#") },
+    Language { quotes: SINGLE, dots_are_code: true, ..code("raku", &["perl6"], &["raku"], "#") },
     Language { quotes: SINGLE, ..code("lua", &["luau"], &["lua", "luau"], "--") },
     Language { quotes: SINGLE, ..code("r", &["rlang"], &["r", "R"], "#") },
     code("julia", &["jl"], &["jl"], "#"),
@@ -305,9 +356,14 @@ pub static LANGUAGES: &[Language] = &[
     code("emacs-lisp", &["elisp"], &["el"], ";"),
     code("scheme", &[], &["scm", "ss"], ";"),
     code("racket", &[], &["rkt"], ";"),
-    Language { quotes: SINGLE, colon_opens_block: true, ..code("gdscript", &["gd"], &["gd"], "#") },
-    Language { quotes: SINGLE, colon_opens_block: true, ..code("nim", &[], &["nim"], "#") },
-    Language { quotes: SINGLE, colon_opens_block: true, ..code("cython", &["pyrex"], &["pyx", "pxd"], "#") },
+    Language { quotes: SINGLE, block_openers: BRACKETS_OR_COLON, ..code("gdscript", &["gd"], &["gd"], "#") },
+    Language { quotes: SINGLE, block_openers: BRACKETS_OR_COLON, ..code("nim", &[], &["nim"], "#") },
+    Language {
+        quotes: SINGLE,
+        block_openers: BRACKETS_OR_COLON,
+        dots_are_code: true,
+        ..code("cython", &["pyrex"], &["pyx", "pxd"], "#")
+    },
     Language { quotes: SINGLE, ..code("coffeescript", &["coffee"], &["coffee"], "#") },
     Language { quotes: SINGLE, ..code("solidity", &["sol"], &["sol"], "//") },
     code("glsl", &[], &["glsl", "vert", "frag"], "//"),

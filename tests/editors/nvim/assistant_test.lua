@@ -20,11 +20,15 @@ local function with(file, body, options)
     options = options or {}
     local setup = {
       cmd = harness.scripted_server,
-      settings = { encoding = options.encoding, heldCommands = { 'phi-ls.ask', 'phi-ls.followUp' } },
+      settings = {
+        encoding = options.encoding,
+        heldCommands = { 'phi-ls.ask', 'phi-ls.followUp', 'phi-ls.commitMessage' },
+      },
       ui = 'extmarks',
       confirm_edits = options.confirm_edits,
     }
-    local contents = type(file) == 'string' and { name = FILE, bytes = file } or { name = FILE, lines = file }
+    local name = options.name or FILE
+    local contents = type(file) == 'string' and { name = name, bytes = file } or { name = name, lines = file }
     local child = harness.start(setup, contents, options.before)
     local ok, err = xpcall(body, debug.traceback, child)
     child:quit()
@@ -478,6 +482,102 @@ test('an action is asked for with the problems of its line, whoever reports them
       source = 'lint',
     },
   })
+end))
+
+--- The arguments of the command the server is asked to run.
+local function asked(child)
+  local command
+  child:wait('the server is asked', function()
+    command = child:received('workspace/executeCommand')[1]
+    return command ~= nil
+  end)
+  return command.params.command, command.params.arguments[1], command.id
+end
+
+test('an edit in a person\'s words is of the lines before the command', with({ 'a = "😀"', 'b = 2', 'c = 3' }, function(child)
+  child:press(':1,2PhiLs edit use  single quotes<CR>')
+  local command, question = asked(child)
+  equal(command, 'phi-ls.ask')
+  equal(question, {
+    uri = child:lua('return vim.uri_from_bufnr(0)'),
+    action = 'refactor',
+    title = 'Edit: use single quotes',
+    instruction = 'use single quotes',
+    exact = true,
+    range = { start = { line = 0, character = 0 }, ['end'] = { line = 1, character = 5 } },
+  })
+end))
+
+test('without words a line is there to type them, and the item around the cursor is meant', with(LINES, function(child)
+  child:press('4G6l:PhiLs edit<CR>')
+  child:wait_screen('Edit:')
+  child:press('add all of them<CR>')
+  local _, question = asked(child)
+  equal(question.instruction, 'add all of them')
+  equal(question.exact, false)
+  equal(question.range, { start = { line = 3, character = 6 }, ['end'] = { line = 3, character = 6 } })
+end))
+
+test('an edit without any words is not asked for', with(LINES, function(child)
+  child:press(':PhiLs edit<CR>')
+  child:wait_screen('Edit:')
+  child:press('  <CR>')
+  child:press(':PhiLs edit<CR>')
+  child:wait_screen('Edit:')
+  child:press('<Esc>')
+  child:wait('it is back', function()
+    return child:lua('return vim.api.nvim_get_mode().mode') == 'n'
+  end)
+  equal(#child:received('workspace/executeCommand'), 0)
+end))
+
+-- As git leaves it.
+local MESSAGE_FILE = { name = 'COMMIT_EDITMSG' }
+local MESSAGE_LINES = { '', '# Please enter the commit message for your changes.' }
+
+local function wait_message(child, expected)
+  child:wait('the message is there', function()
+    return child:text() == expected
+  end)
+end
+
+test('the message of a commit goes to the top of git\'s buffer, in one step of undo', with(MESSAGE_LINES, function(child)
+  child:press(':PhiLs commit<CR>')
+  local command, question = asked(child)
+  equal(command, 'phi-ls.commitMessage')
+  equal(question, { uri = child:lua('return vim.uri_from_bufnr(0)') })
+  child:wait_screen('phi-ls: writing the message of the commit')
+  child:tell('test/release', { applied = false, text = 'Add a mean\n\nIt divides.' })
+  wait_message(child, 'Add a mean\n\nIt divides.\n\n' .. MESSAGE_LINES[2])
+  child:press('u')
+  wait_message(child, table.concat(MESSAGE_LINES, '\n'))
+end, MESSAGE_FILE))
+
+test('what is in git\'s buffer already stays, and no answer changes nothing', with({ 'Mine', '# Please' }, function(child)
+  child:press(':PhiLs commit<CR>')
+  asked(child)
+  child:tell('test/release', { applied = false, reason = 'nothing is staged' })
+  child:press(':PhiLs commit<CR>')
+  child:wait('it is asked again', function()
+    return #child:received('workspace/executeCommand') == 2
+  end)
+  equal(child:text(), 'Mine\n# Please')
+  child:tell('test/release', { applied = false, text = 'Add a mean' })
+  wait_message(child, 'Add a mean\n\nMine\n# Please')
+end, MESSAGE_FILE))
+
+test('a message for a buffer that is gone is not written', with(MESSAGE_LINES, function(child)
+  child:press(':PhiLs commit<CR>')
+  local _, _, request = asked(child)
+  child:press(':enew<CR>:bwipeout! #<CR>')
+  cancelled(child, request)
+end, MESSAGE_FILE))
+
+test('elsewhere there is no message to write', with(LINES, function(child)
+  child:press(':PhiLs commit<CR>')
+  child:wait_screen("phi-ls: commit: expected the buffer of a commit's message (filetype gitcommit)")
+  child:press(':2PhiLs status<CR>')
+  child:wait_screen('phi-ls: status: expected no range of lines')
 end))
 
 test('a long message makes nobody press a key', with(LINES, function(child)

@@ -231,6 +231,26 @@ test("another server's problem is fixed", function()
   end)()
 end)
 
+test('the message of a commit is what the model says of what is staged', function()
+  local child = start(LINES, 256)
+  local function run(command)
+    local done = vim.system(command, { cwd = child.folder, text = true }):wait()
+    assert(done.code == 0, done.stderr)
+    return done.stdout
+  end
+  run({ 'git', 'init', '-q' })
+  run({ 'git', 'add', FILE })
+  local said = run({ vim.env.PHI_LS_BIN, 'ask', 'commit', '--model', 'starter', '--json' })
+  child:press(':edit .git/COMMIT_EDITMSG<CR>')
+  child:press('i# Please enter the commit message<Esc>')
+  child:press(':PhiLs commit<CR>')
+  local expected = vim.json.decode(said).answer .. '\n\n# Please enter the commit message'
+  child:wait('the message is there', function()
+    return child:text() == expected
+  end)
+  child:quit()
+end)
+
 --- Whether the process runs; one that has ended and that nobody has asked about yet does not.
 ---@param pid integer
 local function runs(pid)

@@ -2,7 +2,8 @@
 // as the model said them and are applied as shown.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, rmSync } from "node:fs";
 import {
   choose,
   closeTab,
@@ -12,11 +13,14 @@ import {
   open,
   page,
   picture,
+  run,
   saved,
   until,
   useServer,
+  useSettings,
   workspace,
 } from "./editor.mjs";
+import { Record } from "./record.mjs";
 
 const SCRIPTED = "table.py";
 const EXPLAIN = "Explain this function";
@@ -178,6 +182,25 @@ export const tests = {
     await saved(file, (text) => text !== files[file]);
     await undo(file, files[file]);
   },
+  async "the message of a commit is what the model says of what is staged"() {
+    const git = (...args) => execFileSync("git", args, { cwd: workspace });
+    git("init", "-q");
+    git("add", "mean.py");
+    const { answer } = fromTheCommandLine(["ask", "commit"]);
+    useSettings({ "git.enabled": true });
+    await page.keyboard.press("Control+Shift+g");
+    const button = page.locator('.sidebar .action-label[aria-label*="Write Commit Message"]').first();
+    await until("the button is there", async () => {
+      await page.hover(".scm-view");
+      return button.isVisible();
+    });
+    await button.click();
+    const box = () => page.$$eval(".scm-editor .view-line", (lines) => lines.map((line) => line.textContent).join("\n"));
+    await until("the message is in the box", async () => words(await box()) === words(answer));
+    rmSync(`${workspace}/.git`, { recursive: true });
+    useSettings({});
+    await page.keyboard.press("Control+Shift+e");
+  },
   // From here on with another server: a small model writes these edits only by luck.
   async "an edit that wants confirmation is applied by VS Code's own preview"() {
     await useServer(process.env.SCRIPTED_SERVER);
@@ -191,6 +214,23 @@ export const tests = {
     await page.click(".monaco-editor .view-line >> nth=0");
     await changed();
     await saved(SCRIPTED, `# rewritten\n${files[SCRIPTED]}`);
+    await undo(SCRIPTED, files[SCRIPTED]);
+  },
+  async "an edit in a person's own words is of what is selected, and shown in the diff editor"() {
+    const title = "Edit: count from two";
+    await page.keyboard.press("Control+Home");
+    await page.keyboard.press("Shift+End");
+    await run("phi-ls: Edit with Instruction");
+    await page.keyboard.type("count from two");
+    await page.keyboard.press("Enter");
+    assert.deepEqual(await diffShown(title), ["x = 2", ""]);
+    const { arguments: asked } = new Record().update().all("workspace/executeCommand").at(-1);
+    const { action, exact, instruction, range } = asked[0];
+    assert.deepEqual({ action, exact, instruction }, { action: "refactor", exact: true, instruction: "count from two" });
+    assert.deepEqual(range, { start: { line: 0, character: 0 }, end: { line: 0, character: 5 } });
+    await decide(title, "Apply");
+    await changed();
+    await saved(SCRIPTED, "x = 2\n");
     await undo(SCRIPTED, files[SCRIPTED]);
   },
   async "a new file is shown in the diff editor, then made"() {

@@ -169,9 +169,9 @@ export async function askForGhostText() {
   });
 }
 
-/** What the model says about a place in the saved file, asked on the command line from the project's root. */
-export function fromTheCommandLine(command, place) {
-  const out = execFileSync(process.env.PHI_LS_BIN, [...command, "--model", "starter", "--json", place], {
+/** What the model says, about a place in the saved file if there is one, asked on the command line from the project's root. */
+export function fromTheCommandLine(command, ...place) {
+  const out = execFileSync(process.env.PHI_LS_BIN, [...command, "--model", "starter", "--json", ...place], {
     cwd: workspace,
   });
   return JSON.parse(out.toString());

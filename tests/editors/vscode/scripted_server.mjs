@@ -24,6 +24,14 @@ const edits = {
     ],
     changeAnnotations: { large: { label: "Rewrite everything", needsConfirmation: true } },
   }),
+  "Edit: count from two": (uri) => ({
+    documentChanges: [
+      {
+        textDocument: { uri, version: null },
+        edits: [{ range: { start: { line: 0, character: 4 }, end: { line: 0, character: 5 } }, newText: "2" }],
+      },
+    ],
+  }),
   "Write tests": (uri) => {
     const file = uri.replace(/[^/]*$/, "test_$&");
     return {
@@ -52,7 +60,8 @@ const requests = {
       },
     };
   },
-  "textDocument/codeAction": ({ textDocument: { uri } }) => Object.keys(edits).map((title) => offer(title, uri)),
+  "textDocument/codeAction": ({ textDocument: { uri } }) =>
+    Object.keys(edits).filter((title) => !title.startsWith("Edit:")).map((title) => offer(title, uri)),
   "textDocument/inlineCompletion": ({ textDocument: { uri }, position }) => ({
     items: [{ insertText: `in_${uri.slice(0, uri.indexOf(":")).replaceAll("-", "_")}`, range: { start: position, end: position } }],
   }),

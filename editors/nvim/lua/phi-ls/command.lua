@@ -2,7 +2,13 @@
 
 local M = {}
 
-local subcommands = {} ---@type table<string, fun(argument: string?): string?> each returns what is wrong
+---@alias phi-ls.Lines integer[] the first line and the last one
+
+-- Each gets its words and the lines before the command, and returns what is wrong.
+local subcommands = {} ---@type table<string, fun(words: string[], lines: phi-ls.Lines?): string?>
+
+-- Those that are about lines.
+local TAKES_LINES = { 'edit' }
 
 -- Where the switch may be turned, beside everywhere.
 local SCOPES = { 'buffer', 'filetype' }
@@ -66,25 +72,26 @@ local function switch(scope, turned)
   end
 end
 
-function subcommands.enable(scope)
-  return switch(scope, function()
+function subcommands.enable(words)
+  return switch(words[1], function()
     return true
   end)
 end
 
-function subcommands.disable(scope)
-  return switch(scope, function()
+function subcommands.disable(words)
+  return switch(words[1], function()
     return false
   end)
 end
 
-function subcommands.toggle(scope)
-  return switch(scope, function(is_on)
+function subcommands.toggle(words)
+  return switch(words[1], function(is_on)
     return not is_on
   end)
 end
 
-function subcommands.snooze(minutes)
+function subcommands.snooze(words)
+  local minutes = words[1]
   local count = tonumber(minutes or SNOOZE_MINUTES)
   if not (count and require('phi-ls.switch').can_snooze(count)) then
     return ("expected a number of minutes, a day (1440) at most, found '%s'"):format(minutes)
@@ -92,8 +99,17 @@ function subcommands.snooze(minutes)
   require('phi-ls').snooze(count)
 end
 
+function subcommands.edit(words, lines)
+  return require('phi-ls').edit(#words > 0 and table.concat(words, ' ') or nil, lines)
+end
+
+function subcommands.commit()
+  return require('phi-ls').commit()
+end
+
 ---@param words string[]
-function M.run(words)
+---@param lines phi-ls.Lines?
+function M.run(words, lines)
   local name = words[1] or 'status'
   if not subcommands[name] then
     local known = table.concat(M.complete('', 'PhiLs '), ', ')
@@ -101,7 +117,10 @@ function M.run(words)
   elseif not require('phi-ls').config then
     return say_error("not set up: call require('phi-ls').setup() first")
   end
-  local wrong = subcommands[name](words[2])
+  if lines and not vim.list_contains(TAKES_LINES, name) then
+    return say_error(name .. ': expected no range of lines')
+  end
+  local wrong = subcommands[name](vim.list_slice(words, 2), lines)
   if wrong then
     say_error(name .. ': ' .. wrong)
   end

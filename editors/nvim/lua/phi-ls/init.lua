@@ -169,6 +169,25 @@ function M.trigger()
   ui().trigger()
 end
 
+--- Asks for an edit in a person's own words; without any, a line is there to type them. Returns why it cannot.
+---@param instruction string?
+---@param lines integer[]? the first one and the last one it is about; nil: the item around the cursor
+---@return string?
+function M.edit(instruction, lines)
+  local buf = api.nvim_get_current_buf()
+  local reason = why_not_asked(buf)
+  if not reason then
+    require('phi-ls.ask').edit(buf, instruction, lines)
+  end
+  return reason
+end
+
+--- Writes the message of a commit at the top of the current buffer, which is the one git takes it from. Returns why it cannot.
+---@return string?
+function M.commit()
+  return require('phi-ls.ask').commit(api.nvim_get_current_buf())
+end
+
 function M.next()
   ui().cycle(1)
 end

@@ -1,28 +1,35 @@
 //! Plans for a document: the settings as options, and the prefill of what is likely to be asked.
 
-use super::documents::Document;
+use super::document_state::DocumentState;
 use crate::config::CompletionSettings;
-use crate::context::Snapshot;
+use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Job, Priority};
 use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
+use crate::server::documents::Document;
 
 /// What to ask the model for `request`, or why nothing.
 pub(super) fn plan(
-    document: &mut Document,
+    document: &Document,
+    anchor: &mut Anchor,
     request: InlineRequest,
     settings: &CompletionSettings,
 ) -> Result<Plan, Skip> {
     let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
-    inline_completion::plan(&document.snapshot, request, &options, &mut document.anchor)
+    inline_completion::plan(&document.snapshot, request, &options, anchor)
 }
 
 /// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing.
-pub(super) fn warm_up(document: &mut Document, cursor: usize, settings: &CompletionSettings) -> Option<Job> {
+pub(super) fn warm_up(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    settings: &CompletionSettings,
+) -> Option<Job> {
     let request = InlineRequest { offset: cursor, trigger: Trigger::Automatic, selected: None };
-    let mut plan = plan(document, request, settings).ok()?;
+    let mut plan = plan(document, &mut state.anchor, request, settings).ok()?;
     plan.params.max_new_tokens = 0;
     let cancel = CancelFlag::default();
-    document.warm_up = Some(cancel.clone());
+    state.warm_up = Some(cancel.clone());
     Some(Job {
         priority: Priority::WarmUp,
         document: document.number,
@@ -40,6 +47,7 @@ pub(super) fn warm_up(document: &mut Document, cursor: usize, settings: &Complet
 /// What to ask for at `offset` of `snapshot`, which `document` would be if a completion were accepted.
 pub(super) fn plan_accepted(
     document: &Document,
+    anchor: &Anchor,
     snapshot: &Snapshot,
     offset: usize,
     settings: &CompletionSettings,
@@ -47,5 +55,5 @@ pub(super) fn plan_accepted(
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
     let options = CompletionOptions::new(settings, &snapshot.language_id, document.is_excluded());
     // It may never come to that: the document's own prompts begin where they did.
-    inline_completion::plan(snapshot, request, &options, &mut document.anchor.clone()).ok()
+    inline_completion::plan(snapshot, request, &options, &mut anchor.clone()).ok()
 }

@@ -8,14 +8,15 @@ use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
-use super::NotebookEvent;
+use crate::config::Role;
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
 use crate::features::inline_completion::Trigger;
 use crate::lsp::switch::SetCompletionsParams;
+use crate::workspace::{NotStaged, Staged};
 
 /// Everything that can happen to a session.
 #[derive(Debug)]
-pub(in crate::server) enum Event {
+pub(super) enum Event {
     Initialize {
         params: Box<lsp::InitializeParams>,
         reply: oneshot::Sender<lsp::InitializeResult>,
@@ -42,59 +43,81 @@ pub(in crate::server) enum Event {
         reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
     },
     ExecuteCommand(Box<CommandRequest>),
-    /// News of the assistant's engine that was started as number `engine`.
-    AssistantEngine {
+    /// News of the engine of `role` that was started as number `engine`.
+    Engine {
+        role: Role,
         engine: u64,
         event: EngineEvent,
     },
-    /// The answer to question `ask` grows.
-    AskText {
-        ask: u64,
-        text: String,
+    /// What becomes of a completion for the document of this number.
+    Completion {
+        document: u64,
+        event: CompletionEvent,
     },
-    AskDone {
-        ask: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
-    /// The client did not open the document of question `ask`.
-    AnswerRefused {
-        ask: u64,
+    /// What becomes of the question that was asked by the request of this number.
+    Question {
+        number: u64,
+        event: QuestionEvent,
     },
     /// The client fetches an answer.
     AnswerText {
         uri: lsp::Uri,
         reply: oneshot::Sender<Result<String>>,
     },
-    /// News of the engine that was started as number `engine`.
-    Engine {
-        engine: u64,
-        event: EngineEvent,
-    },
-    /// A running job of `document` has written more.
-    JobText {
-        document: u64,
-        job: u64,
-        text: String,
-    },
-    JobDone {
-        document: u64,
-        job: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
-    /// The completion that was prepared for the case that the one on screen is accepted.
-    Prepared {
-        document: u64,
-        job: u64,
-        outcome: std::result::Result<Generation, EngineError>,
-    },
     Shutdown,
     InputClosed,
     Stop,
 }
 
+/// What happens to a notebook; what happens to the texts of its cells is told as of any document.
+#[derive(Debug)]
+pub(super) enum NotebookEvent {
+    Open(lsp::NotebookDocument),
+    /// Cells came, went or changed places.
+    Rearrange {
+        notebook: lsp::Uri,
+        change: lsp::NotebookCellArrayChange,
+    },
+    Close(lsp::Uri),
+}
+
+/// What the engine reports of a completion's job.
+#[derive(Debug)]
+pub(super) enum CompletionEvent {
+    /// The generation goes on.
+    Text {
+        job: u64,
+        text: String,
+    },
+    Done {
+        job: u64,
+        outcome: Outcome,
+    },
+    /// The completion that was prepared for the case that the one on screen is accepted.
+    Prepared {
+        job: u64,
+        outcome: Outcome,
+    },
+}
+
+/// What the engine reports of a question's job, the client of its answer, and git of what it is about.
+#[derive(Debug)]
+pub(super) enum QuestionEvent {
+    /// What the commit would hold whose message was asked for.
+    Staged(std::result::Result<Staged, NotStaged>),
+    /// The answer goes on.
+    Text(String),
+    Done(Outcome),
+    /// The client did not open the document of the answer.
+    NotOpened,
+}
+
+/// How a job ended.
+pub(super) type Outcome = std::result::Result<Generation, EngineError>;
+
 /// A request for a completion, inline or in a popup.
 #[derive(Debug)]
-pub(in crate::server) struct CompletionRequest {
+pub(super) struct CompletionRequest {
     pub number: u64,
     pub uri: lsp::Uri,
     pub position: lsp::Position,
@@ -107,7 +130,7 @@ pub(in crate::server) struct CompletionRequest {
 
 /// A request to run a command.
 #[derive(Debug)]
-pub(in crate::server) struct CommandRequest {
+pub(super) struct CommandRequest {
     pub number: u64,
     pub params: lsp::ExecuteCommandParams,
     /// Set when the client has cancelled it.
@@ -131,7 +154,7 @@ impl CommandRequest {
 
 /// Where a completion's answer goes.
 #[derive(Debug)]
-pub(in crate::server) enum Answer {
+pub(super) enum Answer {
     Inline(oneshot::Sender<Vec<lsp::InlineCompletionItem>>),
     Popup(oneshot::Sender<lsp::CompletionList>),
 }
@@ -151,7 +174,7 @@ impl Answer {
 
 /// The way into a session's channel.
 #[derive(Debug, Clone)]
-pub(in crate::server) struct SessionSender(Sender<Event>);
+pub(super) struct SessionSender(Sender<Event>);
 
 impl SessionSender {
     /// A sender, and where its events arrive.
@@ -161,7 +184,7 @@ impl SessionSender {
     }
 
     /// Never blocks. Once the session has ended, events go nowhere.
-    pub(in crate::server) fn send(&self, event: Event) {
+    pub(super) fn send(&self, event: Event) {
         let _ = self.0.send(event);
     }
 }

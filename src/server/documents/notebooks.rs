@@ -1,24 +1,10 @@
 //! Notebooks: which documents are the cells of one, and in which order. The cells' texts are documents like any other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
-use super::Session;
-use crate::context::{Cell, OtherCells};
-
-/// What happens to a notebook; what happens to the texts of its cells is told as of any document.
-#[derive(Debug)]
-pub(in crate::server) enum NotebookEvent {
-    Open(lsp::NotebookDocument),
-    /// Cells came, went or changed places.
-    Rearrange {
-        notebook: lsp::Uri,
-        change: lsp::NotebookCellArrayChange,
-    },
-    Close(lsp::Uri),
-}
+use crate::server::event::NotebookEvent;
 
 /// The cells of each open notebook, in order.
 #[derive(Debug, Default)]
@@ -27,7 +13,7 @@ pub(super) struct Notebooks {
 }
 
 impl Notebooks {
-    fn apply(&mut self, event: NotebookEvent) {
+    pub(super) fn apply(&mut self, event: NotebookEvent) {
         match event {
             NotebookEvent::Open(notebook) => {
                 let cells = notebook.cells.into_iter().map(|cell| cell.document).collect();
@@ -47,36 +33,11 @@ impl Notebooks {
     }
 
     /// The other cells of the notebook that `cell` is in: those before it, those after it.
-    fn around(&self, cell: &lsp::Uri) -> Option<(&[lsp::Uri], &[lsp::Uri])> {
+    pub(super) fn around(&self, cell: &lsp::Uri) -> Option<(&[lsp::Uri], &[lsp::Uri])> {
         self.cells.values().find_map(|cells| {
             let index = cells.iter().position(|uri| uri == cell)?;
             Some((&cells[..index], &cells[index + 1..]))
         })
-    }
-}
-
-impl Session {
-    pub(super) fn notebook(&mut self, event: NotebookEvent) {
-        self.notebooks.apply(event);
-    }
-
-    /// Shows the document `uri` the other cells of its notebook as they are now.
-    pub(super) fn update_cells(&mut self, uri: &lsp::Uri) {
-        let Some(language_id) = self.documents.get(uri).map(|document| &document.snapshot.language_id) else { return };
-        let Some((before, after)) = self.notebooks.around(uri) else { return };
-        let cells = |uris: &[lsp::Uri]| {
-            let open = uris.iter().filter_map(|uri| self.documents.get(uri));
-            let fit = open.filter(|other| !other.is_excluded() && other.snapshot.language_id == *language_id);
-            let cell = |snapshot: &crate::context::Snapshot| Cell {
-                text: snapshot.text.clone(),
-                parsed: snapshot.parsed.clone(),
-            };
-            fit.map(|other| cell(&other.snapshot)).collect()
-        };
-        let cells = Arc::new(OtherCells { before: cells(before), after: cells(after) });
-        if let Some(document) = self.documents.get_mut(uri) {
-            document.snapshot.cells = cells;
-        }
     }
 }
 

@@ -1,0 +1,33 @@
+//! `phi-ls ask commit`: the message of a commit of what is staged here, alone on standard output.
+
+use anyhow::{Context as _, bail};
+
+use super::{AskArgs, print_timing, report, stream};
+use crate::cli::complete::start_engine_with;
+use crate::config::Role;
+use crate::features::commit;
+use crate::features::question::AssistantOptions;
+use crate::workspace::Workspaces;
+
+pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
+    let settings = args.model.settings();
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let staged = Workspaces::new(&[], &settings.exclude).staged(&here)?;
+    let plan = commit::plan(&staged, &AssistantOptions::new(&settings.assistant, None));
+    if let Some(left_out) = &plan.left_out {
+        eprintln!("phi-ls: {left_out}");
+    }
+    let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
+    let engine = start_engine_with(reference, Role::Assistant, &settings)?;
+    let generation = stream(&engine, &plan.prompt, &plan.params, true)?;
+    let message = generation.candidates.first().map(|answer| commit::finish(&answer.text)).unwrap_or_default();
+    if message.is_empty() {
+        bail!("the model gave no answer");
+    }
+    match args.json {
+        true => println!("{}", report(&message, None, &generation)),
+        false => println!("{message}"),
+    }
+    print_timing(args, &generation);
+    Ok(())
+}

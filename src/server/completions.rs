@@ -1,0 +1,453 @@
+//! Completion requests from arrival to answer. A document has at most one generation running and at most one request
+//! waiting for it; whatever an edit or a newer request makes pointless is answered with an empty list at once.
+
+mod base;
+mod document_state;
+mod next;
+mod planning;
+mod recall;
+mod running;
+mod status;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::documents::Document;
+use super::engines::CompletionEngine;
+use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, SessionSender};
+use super::options::Observer;
+use super::outgoing::{ClientSender, Outgoing};
+use crate::config::{CompletionSettings, Enabled};
+use crate::context::Snapshot;
+use crate::engine::{CancelFlag, Generation, Job, Priority};
+use crate::features::inline_completion::{InlineItem, InlineRequest, Trigger, finish_all};
+use crate::lsp::from_proto::{self, Client};
+use crate::lsp::to_proto;
+use crate::syntax::names_of;
+use crate::text::LineEnding;
+use base::Base;
+use document_state::DocumentState;
+use next::{Next, ShownInVain};
+use recall::{Completion, Recalled, likely_cursors};
+use running::Running;
+
+/// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
+/// that ask at every key do it within about 50 ms.
+const WARM_UP_AFTER: Duration = Duration::from_millis(80);
+
+/// All completions of a session.
+pub(super) struct Completions {
+    /// Where the engine reports to.
+    session: SessionSender,
+    to_client: ClientSender,
+    observer: Option<Arc<dyn Observer>>,
+    client: Client,
+    settings: CompletionSettings,
+    /// By the numbers of open documents.
+    states: HashMap<u64, DocumentState>,
+    /// The last number that a job or a completion got.
+    last_number: u64,
+    accepted: u64,
+    shown_in_vain: ShownInVain,
+}
+
+impl Completions {
+    pub(super) fn new(session: SessionSender, to_client: ClientSender, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self {
+            session,
+            to_client,
+            observer,
+            client: Client::default(),
+            settings: CompletionSettings::default(),
+            states: HashMap::new(),
+            last_number: 0,
+            accepted: 0,
+            shown_in_vain: ShownInVain::default(),
+        }
+    }
+
+    pub(super) fn set_client(&mut self, client: Client) {
+        self.client = client;
+    }
+
+    /// Takes over new settings: with others, other completions.
+    pub(super) fn configure(&mut self, settings: &CompletionSettings) {
+        self.settings = settings.clone();
+        self.states.values_mut().for_each(|state| {
+            state.cancel_jobs();
+            state.recall.clear();
+        });
+    }
+
+    /// Whether `document` gets completions.
+    pub(super) fn enabled(&self, document: &Document) -> Enabled {
+        let is_off = self.states.get(&document.number).is_some_and(|state| state.off);
+        enabled(document, is_off, &self.settings)
+    }
+
+    /// Turns completions off or on in `document`: where they are off, nothing is computed.
+    pub(super) fn set_enabled(&mut self, document: &Document, enabled: bool) {
+        let state = self.states.entry(document.number).or_default();
+        state.off = !enabled;
+        if !enabled {
+            state.cancel_jobs();
+        }
+    }
+
+    /// Whether `document` may enter a prompt is another answer than before.
+    pub(super) fn refusal_changed(&mut self, document: &Document) {
+        let state = self.states.entry(document.number).or_default();
+        state.cancel_jobs();
+        state.recall.clear();
+    }
+
+    /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
+    pub(super) fn tell_status(&mut self, document: &Document) {
+        let state = self.states.entry(document.number).or_default();
+        let status = state.new_status(document, &self.settings).filter(|_| self.client.document_status);
+        if let Some(status) = status {
+            self.to_client.send(Outgoing::DocumentStatus(status));
+        }
+    }
+
+    /// The document of this number, `len` bytes long until then, is edited at `range`.
+    pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize) {
+        if let Some(state) = self.states.get_mut(&document) {
+            state.edited(range, len);
+        }
+    }
+
+    /// `document` was edited; the last of the edits put `inserted` bytes before `end`.
+    pub(super) fn edited(&mut self, document: &Document, end: usize, inserted: usize) {
+        let text = &document.snapshot.text;
+        let state = self.states.entry(document.number).or_default();
+        let cursors = likely_cursors(text, end, inserted);
+        if inserted > 0 {
+            if state.recall.note_inserted(text, &cursors, inserted) {
+                state.cancel_next();
+            }
+            // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
+            if inserted > 1 && state.recall.knows(text, cursors[0]) {
+                self.shown_in_vain.accepted();
+            }
+            // Where nothing is offered unasked, nothing is computed unasked.
+            if enabled(document, state.off, &self.settings) == Enabled::On {
+                state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
+            }
+        }
+        state.keep_running_if_fit(text, &cursors);
+    }
+
+    /// The document of this number is closed.
+    pub(super) fn close(&mut self, document: u64) {
+        if let Some(mut closed) = self.states.remove(&document) {
+            closed.cancel_jobs();
+        }
+    }
+
+    /// Answers a request for `document` from memory, lets it wait for the generation that runs, or begins one. It is
+    /// `superseded` if a message that has already come makes its answer pointless.
+    pub(super) fn complete(
+        &mut self,
+        request: CompletionRequest,
+        document: &Document,
+        superseded: bool,
+        engine: &mut CompletionEngine,
+    ) {
+        let text = &document.snapshot.text;
+        let state = self.states.entry(document.number).or_default();
+        if state.off {
+            tracing::debug!(uri = request.uri.0, "a completion was asked where they are off");
+            return request.answer.nothing();
+        }
+        state.warm_up_at = None;
+        // The older request is answered before the newer one can be.
+        if let Some(running) = &mut state.running {
+            running.dismiss();
+        }
+        if superseded {
+            return request.answer.nothing();
+        }
+        let cursor = from_proto::offset(text, request.position, self.client.encoding);
+        if request.selected.is_none() {
+            match state.recall.recall(text, cursor, request.trigger) {
+                Recalled::Items { id, items } => return self.answer(request, document, cursor, id, &items, engine),
+                Recalled::Nothing => return request.answer.nothing(),
+                Recalled::Unknown => {}
+            }
+        }
+        let mut running = state.running.take();
+        let serves = |running: &mut Running| running.serves(&request) && running.fits(text, cursor);
+        let serves = running.as_mut().is_some_and(serves);
+        match running {
+            Some(mut running) if serves => {
+                running.cursor = cursor;
+                running.kept_until = None;
+                running.waiting = Some(request);
+                state.running = Some(running);
+            }
+            unfit => {
+                if let Some(running) = unfit {
+                    running.give_up();
+                }
+                self.begin(request, document, cursor, engine);
+            }
+        }
+    }
+
+    /// Begins a generation for `request` at `cursor`. No other runs for the document.
+    fn begin(&mut self, request: CompletionRequest, document: &Document, cursor: usize, engine: &mut CompletionEngine) {
+        let Snapshot { text, version, .. } = &document.snapshot;
+        let state = self.states.entry(document.number).or_default();
+        let selected = request
+            .selected
+            .as_ref()
+            .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
+        let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
+        let plan = match planning::plan(document, &mut state.anchor, inline, &self.settings) {
+            Ok(plan) => plan,
+            Err(skip) => {
+                tracing::debug!(?skip, "nothing to complete");
+                if request.trigger == Trigger::Invoked {
+                    state.tell_skip(skip, &self.to_client);
+                }
+                return request.answer.nothing();
+            }
+        };
+        self.last_number += 1;
+        let (job, cancel) = (self.last_number, CancelFlag::default());
+        state.running = Some(Running {
+            job,
+            cancel: cancel.clone(),
+            plan: plan.clone(),
+            version: *version,
+            base: Base::new(text.clone()),
+            trigger: request.trigger,
+            produced: String::new(),
+            cursor,
+            waiting: Some(request),
+            kept_until: None,
+        });
+        let document = document.number;
+        let (text_sender, done_sender) = (self.session.clone(), self.session.clone());
+        engine.submit(Job {
+            priority: Priority::Interactive,
+            document,
+            prompt: plan.prompt,
+            params: plan.params,
+            cancel,
+            on_text: Some(Box::new(move |text| {
+                let event = CompletionEvent::Text { job, text: text.to_owned() };
+                text_sender.send(Event::Completion { document, event });
+            })),
+            on_done: Box::new(move |outcome| {
+                done_sender.send(Event::Completion { document, event: CompletionEvent::Done { job, outcome } });
+            }),
+        });
+    }
+
+    /// The engine reports of a job for `document`, which is `None` if it was closed meanwhile.
+    pub(super) fn on_event(
+        &mut self,
+        event: CompletionEvent,
+        document: Option<&Document>,
+        engine: &mut CompletionEngine,
+    ) {
+        if let (CompletionEvent::Done { outcome: Ok(generation), .. }, Some(observer)) = (&event, &self.observer) {
+            observer.completion(generation);
+        }
+        let Some(document) = document else { return };
+        match event {
+            CompletionEvent::Text { job, text } => self.goes_on(job, &text, document, engine),
+            CompletionEvent::Done { job, outcome } => self.done(job, outcome, document, engine),
+            CompletionEvent::Prepared { job, outcome } => self.prepared(job, outcome, document),
+        }
+    }
+
+    /// A generation goes on; if it now disagrees with what was typed meanwhile, it ends and a new one begins.
+    fn goes_on(&mut self, job: u64, text: &str, document: &Document, engine: &mut CompletionEngine) {
+        let state = self.states.entry(document.number).or_default();
+        let Some(mut running) = state.take_running(job) else { return };
+        running.produced.push_str(text);
+        if running.fits(&document.snapshot.text, running.cursor) {
+            state.running = Some(running);
+            return;
+        }
+        let (waiting, cursor) = (running.waiting.take(), running.cursor);
+        running.give_up();
+        if let Some(request) = waiting {
+            self.begin(request, document, cursor, engine);
+        }
+    }
+
+    fn done(&mut self, job: u64, outcome: Outcome, document: &Document, engine: &mut CompletionEngine) {
+        let Snapshot { text, version, .. } = &document.snapshot;
+        let state = self.states.entry(document.number).or_default();
+        let Some(mut running) = state.take_running(job) else { return };
+        let generation = match outcome {
+            Ok(generation) => generation,
+            Err(error) => {
+                tracing::debug!("no completion: {error}");
+                return running.dismiss();
+            }
+        };
+        let items = finish_all(&running.plan, &generation.candidates);
+        log_completion(&generation, items.len());
+        self.last_number += 1;
+        let (id, waiting, offset) = (self.last_number, running.waiting.take(), running.plan.offset);
+        let at_base = running.cursor == offset && *version == running.version;
+        let (base, trigger) = (running.base, running.trigger);
+        state.recall.remember(Completion { id, base, offset, trigger, items: items.clone() });
+        let Some(request) = waiting else { return };
+        if at_base {
+            state.recall.mark_shown(id);
+            return self.answer(request, document, offset, id, &items, engine);
+        }
+        match state.recall.recall(text, running.cursor, request.trigger) {
+            Recalled::Items { id, items } => self.answer(request, document, running.cursor, id, &items, engine),
+            Recalled::Nothing => request.answer.nothing(),
+            // Everything it says is typed already.
+            Recalled::Unknown => self.begin(request, document, running.cursor, engine),
+        }
+    }
+
+    /// Answers `request` with the `items` of completion `id`, made for `cursor` of the document as it is now.
+    fn answer(
+        &mut self,
+        request: CompletionRequest,
+        document: &Document,
+        cursor: usize,
+        id: u64,
+        items: &[InlineItem],
+        engine: &mut CompletionEngine,
+    ) {
+        let Snapshot { text, language_id, .. } = &document.snapshot;
+        let (encoding, own) = (self.client.encoding, document.line_ending);
+        let taken = match request.answer {
+            Answer::Inline(reply) => {
+                let line_ending = if self.client.keeps_carriage_returns { LineEnding::Lf } else { own };
+                reply.send(to_proto::inline_items(text, items, id, encoding, line_ending)).is_ok()
+            }
+            Answer::Popup(reply) => {
+                reply.send(to_proto::completion_list(text, cursor, items, id, encoding, own, language_id)).is_ok()
+            }
+        };
+        // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
+        if let (true, Some(item)) = (taken, items.first())
+            && self.shown_in_vain.shown(id)
+        {
+            self.prepare_next(document, item, engine);
+        }
+    }
+
+    /// A completion was accepted.
+    pub(super) fn accepted(&mut self) {
+        self.accepted += 1;
+        self.shown_in_vain.accepted();
+        tracing::debug!(accepted = self.accepted, "a completion was accepted");
+    }
+
+    /// Begins to prepare what follows `item`, which is on screen for `document`, unless that is known or under way.
+    fn prepare_next(&mut self, document: &Document, item: &InlineItem, engine: &mut CompletionEngine) {
+        let (settings, number) = (&self.settings, document.number);
+        let state = self.states.entry(number).or_default();
+        // The engine keeps one job per document: what somebody waits for is not to be replaced.
+        let is_wanted = settings.prepare_next && enabled(document, state.off, settings) == Enabled::On;
+        if !is_wanted || state.running.is_some() {
+            return;
+        }
+        let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
+        let Some((snapshot, base, offset)) = accepted else { return };
+        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, settings);
+        let Some(plan) = plan else { return };
+        self.last_number += 1;
+        let (job, cancel) = (self.last_number, CancelFlag::default());
+        state.cancel_next();
+        state.next = Some(Next { job, cancel: cancel.clone(), plan: plan.clone(), base });
+        let session = self.session.clone();
+        engine.submit(Job {
+            priority: Priority::WarmUp,
+            document: number,
+            prompt: plan.prompt,
+            params: plan.params,
+            cancel,
+            on_text: None,
+            on_done: Box::new(move |outcome| {
+                let event = CompletionEvent::Prepared { job, outcome };
+                session.send(Event::Completion { document: number, event });
+            }),
+        });
+    }
+
+    /// Keeps what was prepared for when the person gets there.
+    fn prepared(&mut self, job: u64, outcome: Outcome, document: &Document) {
+        let state = self.states.entry(document.number).or_default();
+        let Some(next) = state.next.take_if(|next| next.job == job) else { return };
+        let Ok(generation) = outcome else { return };
+        let items = finish_all(&next.plan, &generation.candidates);
+        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        self.last_number += 1;
+        let (id, base, offset) = (self.last_number, next.base, next.plan.offset);
+        state.recall.remember(Completion { id, base, offset, trigger: Trigger::Automatic, items });
+    }
+
+    /// The client has cancelled a request, which the library has answered.
+    pub(super) fn abandon(&mut self, request: u64) {
+        self.states.values_mut().for_each(|state| state.abandon(request));
+    }
+
+    /// Cancels whatever runs; who waits is answered with an empty list.
+    pub(super) fn end(&mut self) {
+        self.states.values_mut().for_each(DocumentState::cancel_jobs);
+    }
+
+    /// When [`Completions::handle_due`] has something to do next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.states.values().filter_map(DocumentState::due_at).min()
+    }
+
+    /// Gives up generations nobody came back for, and begins prefills nobody has asked for yet.
+    pub(super) fn handle_due<'a>(
+        &mut self,
+        now: Instant,
+        documents: impl Iterator<Item = &'a Document>,
+        engine: &mut CompletionEngine,
+    ) {
+        for document in documents {
+            let Some(state) = self.states.get_mut(&document.number) else { continue };
+            let is_due = |running: &mut Running| running.kept_until.is_some_and(|at| at <= now);
+            if let Some(running) = state.running.take_if(is_due) {
+                running.give_up();
+            }
+            if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
+                && state.running.is_none()
+                && !state.recall.knows(&document.snapshot.text, cursor)
+                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings)
+            {
+                engine.submit(job);
+            }
+        }
+    }
+}
+
+/// Whether `document`, in which the person has turned completions off or not, gets any.
+fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> Enabled {
+    match is_off || document.is_excluded() {
+        true => Enabled::Off,
+        false => settings.language(names_of(&document.snapshot.language_id)),
+    }
+}
+
+fn log_completion(generation: &Generation, items: usize) {
+    tracing::debug!(
+        items,
+        prompt_tokens = generation.prompt_tokens,
+        cached_tokens = generation.cached_tokens,
+        generated_tokens = generation.generated_tokens,
+        ttft_ms = generation.time_to_first_token.as_millis() as u64,
+        total_ms = generation.total.as_millis() as u64,
+        "completion done"
+    );
+}

@@ -1,0 +1,104 @@
+//! What is known and under way for one document: at most one generation, at most one prefill nobody has asked for yet, and
+//! the completions it has had.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::next::Next;
+use super::recall::Recall;
+use super::running::Running;
+use crate::context::Anchor;
+use crate::engine::CancelFlag;
+use crate::text::Rope;
+
+/// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
+const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
+
+/// How long a generation goes on that the typed text agrees with, until somebody asks again; clients wait up to 200 ms
+/// after a key.
+const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
+
+/// The completions of one document.
+#[derive(Default)]
+pub(super) struct DocumentState {
+    /// The person has turned them off.
+    pub off: bool,
+    /// What the client was told last of why nothing is completed.
+    pub status: Option<String>,
+    /// The last reason the person was told when they asked for a completion by hand.
+    pub told: Option<String>,
+    /// Where the prompts begin, so that one edit does not move them.
+    pub anchor: Anchor,
+    pub recall: Recall,
+    pub running: Option<Running>,
+    /// Cancels the prefill nobody has asked for yet.
+    pub warm_up: Option<CancelFlag>,
+    /// When to begin one, and where.
+    pub warm_up_at: Option<(Instant, usize)>,
+    /// The completion that is prepared for the case that the one on screen is accepted.
+    pub next: Option<Next>,
+}
+
+impl DocumentState {
+    /// Notes that the document, `len` bytes long until then, is edited at `range`.
+    pub(super) fn edited(&mut self, range: &Range<usize>, len: usize) {
+        self.recall.edited(range, len);
+        let running = self.running.as_mut().map(|running| &mut running.base);
+        let next = self.next.as_mut().map(|next| &mut next.base);
+        running.into_iter().chain(next).for_each(|base| base.edited(range, len));
+    }
+
+    /// After an edit that left the cursor at one of `cursors` in `text`: who waits asked about an older text, and the
+    /// generation is kept only while what was typed agrees with it.
+    pub(super) fn keep_running_if_fit(&mut self, text: &Rope, cursors: &[usize]) {
+        let Some(mut running) = self.running.take() else { return };
+        running.dismiss();
+        match cursors.iter().find(|cursor| running.fits(text, **cursor)) {
+            Some(&cursor) => {
+                running.cursor = cursor;
+                running.kept_until = Some(Instant::now() + KEPT_AFTER_EDIT);
+                self.running = Some(running);
+            }
+            None => running.give_up(),
+        }
+    }
+
+    /// The client has cancelled `request`, which the library has answered.
+    pub(super) fn abandon(&mut self, request: u64) {
+        let waits = |running: &&mut Running| running.waiting.as_ref().is_some_and(|waiting| waiting.number == request);
+        if let Some(running) = self.running.as_mut().filter(waits) {
+            running.waiting = None;
+            running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
+        }
+    }
+
+    /// What runs as `job`, if that is still wanted.
+    pub(super) fn take_running(&mut self, job: u64) -> Option<Running> {
+        self.running.take_if(|running| running.job == job)
+    }
+
+    pub(super) fn cancel_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.cancel.cancel();
+        }
+    }
+
+    /// Cancels whatever runs; who waits is answered with an empty list.
+    pub(super) fn cancel_jobs(&mut self) {
+        self.warm_up_at = None;
+        if let Some(warm_up) = self.warm_up.take() {
+            warm_up.cancel();
+        }
+        self.cancel_next();
+        if let Some(running) = self.running.take() {
+            running.give_up();
+        }
+    }
+
+    /// When something is due: the end of a generation that nobody came back for, a prefill.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let kept = self.running.as_ref().and_then(|running| running.kept_until);
+        let warm_up = self.warm_up_at.map(|(at, _)| at);
+        kept.into_iter().chain(warm_up).min()
+    }
+}

@@ -1,0 +1,104 @@
+//! The next completion, prepared while one is on screen as if that were accepted: a person who accepts several in a row
+//! does not wait.
+
+use super::base::Base;
+use super::recall::Recall;
+use crate::context::Snapshot;
+use crate::engine::CancelFlag;
+use crate::features::inline_completion::{InlineItem, Plan};
+use crate::text::{Edit, apply_edit, line_content};
+
+/// After so many completions in a row that were shown and not accepted, no next one is prepared until one is accepted: it would
+/// keep the processors busy for nobody.
+const MOST_IN_VAIN: usize = 3;
+
+/// The completions shown since one was accepted.
+#[derive(Default)]
+pub(super) struct ShownInVain {
+    last: u64,
+    count: usize,
+}
+
+impl ShownInVain {
+    /// Completion `id` is on screen (again, as a person types along); true if it is worth while to prepare what follows it.
+    pub(super) fn shown(&mut self, id: u64) -> bool {
+        if id != self.last {
+            self.count += 1;
+        }
+        self.last = id;
+        self.count <= MOST_IN_VAIN
+    }
+
+    pub(super) fn accepted(&mut self) {
+        self.count = 0;
+    }
+}
+
+/// A completion in preparation.
+pub(super) struct Next {
+    pub job: u64,
+    pub cancel: CancelFlag,
+    pub plan: Plan,
+    /// The text it is planned for beside the document as it is.
+    pub base: Base,
+}
+
+/// The document, which is `snapshot`, with `item` accepted, that text beside the document as it is, and the cursor in it;
+/// `None` if what follows is known already or under way. A line that is complete then is ended too, as the person would before asking on; `None`
+/// where the next line's indent is a guess.
+pub(super) fn accepted(
+    snapshot: &Snapshot,
+    item: &InlineItem,
+    under_way: Option<&Next>,
+    recall: &Recall,
+) -> Option<(Snapshot, Base, usize)> {
+    let mut text = snapshot.text.clone();
+    let len = text.len_bytes();
+    let mut edit = Edit { range: item.range.clone(), new_text: item.insert_text.clone() };
+    let mut offset = edit.range.start + edit.new_text.len();
+    apply_edit(&mut text, &edit);
+    let line = line_content(&text, text.byte_to_line(offset));
+    if line.end == offset {
+        let line_so_far = text.get_byte_slice(line)?;
+        let last = line_so_far.chars_at(line_so_far.len_chars()).prev();
+        if last.is_some_and(|last| matches!(last, ':' | '{' | '(' | '[' | ',' | '\\')) {
+            return None;
+        }
+        let indent = line_so_far.chars().take_while(|c| c.is_whitespace());
+        let break_and_indent: String = std::iter::once('\n').chain(indent).collect();
+        apply_edit(&mut text, &Edit { range: offset..offset, new_text: break_and_indent.clone() });
+        offset += break_and_indent.len();
+        edit.new_text.push_str(&break_and_indent);
+    }
+    // Both are compared with the document, which has the item not yet.
+    let with_item = |base: &Base| {
+        let mut base = base.clone();
+        base.edited(&edit.range, len);
+        base
+    };
+    let cursor = offset..offset;
+    let is_under_way = under_way.is_some_and(|next| with_item(&next.base).is_same_but(&cursor, &text, &cursor));
+    let mut recall = recall.clone();
+    recall.edited(&edit.range, len);
+    if is_under_way || recall.knows(&text, offset) {
+        return None;
+    }
+    let base = Base::with_edit(text.clone(), &edit.range, len);
+    let parsed = snapshot.parsed.as_ref().and_then(|parsed| parsed.edit(&[edit], &text));
+    Some((Snapshot { text, parsed, ..snapshot.clone() }, base, offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_accepts_is_followed_by_nothing_for_a_while() {
+        let mut shown = ShownInVain::default();
+        // Typing along shows the same one again.
+        let worth: Vec<bool> = [1, 1, 1, 1, 2, 3, 4, 5].map(|id| shown.shown(id)).into();
+        assert_eq!(worth, [true, true, true, true, true, true, false, false]);
+        shown.accepted();
+        assert_eq!([6, 7, 8, 9].map(|id| shown.shown(id)), [true, true, true, false]);
+    }
+}

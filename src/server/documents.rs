@@ -1,0 +1,99 @@
+//! The open documents: by their names and numbers, as cells of notebooks, as what questions may take code from.
+
+mod document;
+mod notebooks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tower_lsp_server::gen_lsp_types as lsp;
+
+use super::event::NotebookEvent;
+use crate::context::{Cell, OpenFile, OtherCells, Surroundings, WorkspaceIndex};
+pub(super) use document::Document;
+use notebooks::Notebooks;
+
+/// The documents the client has open.
+#[derive(Default)]
+pub(super) struct Documents {
+    open: HashMap<lsp::Uri, Document>,
+    notebooks: Notebooks,
+    /// How many have been opened, which numbers them.
+    opened: u64,
+}
+
+impl Documents {
+    pub(super) fn get(&self, uri: &lsp::Uri) -> Option<&Document> {
+        self.open.get(uri)
+    }
+
+    pub(super) fn get_mut(&mut self, uri: &lsp::Uri) -> Option<&mut Document> {
+        self.open.get_mut(uri)
+    }
+
+    /// The document of this number, if it is still open.
+    pub(super) fn numbered(&self, number: u64) -> Option<&Document> {
+        self.iter().find(|document| document.number == number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Document> {
+        self.open.values()
+    }
+
+    /// Opens `item`; returns the number of the document it replaces, if the client has not closed that.
+    pub(super) fn open(&mut self, item: lsp::TextDocumentItem) -> Option<u64> {
+        self.opened += 1;
+        let document = Document::open(self.opened, item);
+        tracing::debug!(uri = document.uri.0, language = document.snapshot.language_id, "opened");
+        self.open.insert(document.uri.clone(), document).map(|replaced| replaced.number)
+    }
+
+    /// Closes the document `uri`; returns its number.
+    pub(super) fn close(&mut self, uri: &lsp::Uri) -> Option<u64> {
+        self.open.remove(uri).map(|closed| closed.number)
+    }
+
+    pub(super) fn notebook(&mut self, event: NotebookEvent) {
+        self.notebooks.apply(event);
+    }
+
+    /// Shows the document `uri` the other cells of its notebook as they are now.
+    pub(super) fn update_cells(&mut self, uri: &lsp::Uri) {
+        let Some(language_id) = self.open.get(uri).map(|document| &document.snapshot.language_id) else { return };
+        let Some((before, after)) = self.notebooks.around(uri) else { return };
+        let cells = |uris: &[lsp::Uri]| {
+            let open = uris.iter().filter_map(|uri| self.open.get(uri));
+            let fit = open.filter(|other| !other.is_excluded() && other.snapshot.language_id == *language_id);
+            let cell =
+                |other: &Document| Cell { text: other.snapshot.text.clone(), parsed: other.snapshot.parsed.clone() };
+            fit.map(cell).collect()
+        };
+        let cells = Arc::new(OtherCells { before: cells(before), after: cells(after) });
+        if let Some(document) = self.open.get_mut(uri) {
+            document.snapshot.cells = cells;
+        }
+    }
+
+    /// What a question about the document `uri` may take from other files: from those that are open, and from `index`.
+    pub(super) fn surroundings(&self, uri: &lsp::Uri, index: Option<Arc<WorkspaceIndex>>) -> Surroundings {
+        let mut others: Vec<_> =
+            self.iter().filter(|document| document.uri != *uri && !document.is_excluded()).collect();
+        // The newest first; the same every time.
+        others.sort_by_key(|document| std::cmp::Reverse(document.number));
+        // The index knows files by their names without symbolic links.
+        let file = |document: &Document| document.place.as_ref().map(|place| place.file.clone());
+        let open = |document: &Document| OpenFile { file: file(document), snapshot: document.snapshot.clone() };
+        Surroundings { file: self.get(uri).and_then(file), open: others.into_iter().map(open).collect(), index }
+    }
+
+    /// When [`Documents::parse_due`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.iter().filter_map(Document::parse_due_at).min()
+    }
+
+    /// Parses what was too much to parse at a key.
+    pub(super) fn parse_due(&mut self, now: Instant) {
+        self.open.values_mut().for_each(|document| document.parse_if_due(now));
+    }
+}

@@ -1,0 +1,138 @@
+//! The engine of completions: when it starts, when it makes room for the assistant's model, and what the client is told
+//! about it.
+
+use tower_lsp_server::gen_lsp_types::MessageType;
+
+use super::role_engine::{Common, RoleEngine};
+use crate::config::{Role, Settings};
+use crate::engine::{EngineError, EngineEvent, Job};
+use crate::lsp::status::{State, StatusParams, StatusSharing};
+use crate::server::outgoing::{ClientSender, Outgoing};
+
+/// Steps in which the progress of a load is told.
+const FRACTION_STEP: f32 = 0.02;
+
+/// The engine of completions, started when there is something to complete.
+pub(in crate::server) struct CompletionEngine {
+    pub(super) engine: RoleEngine,
+    to_client: ClientSender,
+    /// It has made room for the assistant's model and stays away until [`CompletionEngine::come_back`].
+    is_away: bool,
+    /// Why there is no model.
+    failure: Option<String>,
+    told_fraction: f32,
+    /// What the client was told last.
+    told: Option<StatusParams>,
+}
+
+impl CompletionEngine {
+    pub(super) fn new(common: Common) -> Self {
+        let to_client = common.to_client.clone();
+        let engine = RoleEngine::new(common, Role::Completion);
+        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told: None }
+    }
+
+    /// Takes over new settings; an engine they do not fit is stopped.
+    pub(super) fn configure(&mut self, settings: &Settings) {
+        if self.engine.configure(settings) {
+            self.failure = None;
+        }
+    }
+
+    /// Starts the engine if it is not running.
+    pub(in crate::server) fn start(&mut self) {
+        if self.is_away {
+            return;
+        }
+        if let Err(reason) = self.engine.start().map(drop) {
+            self.fail(reason);
+        }
+    }
+
+    /// Hands `job` to the engine, starting it if need be.
+    pub(in crate::server) fn submit(&mut self, job: Job) {
+        self.start();
+        if self.engine.is_running() {
+            return self.engine.submit(job);
+        }
+        let away = "the completion model has made room for the assistant's; ask again when that has answered";
+        let reason = self.failure.clone().unwrap_or_else(|| away.to_owned());
+        (job.on_done)(Err(EngineError::Unavailable(reason)));
+    }
+
+    /// Gives the memory back because nobody wants completions.
+    pub(in crate::server) fn turn_off(&mut self) {
+        if self.engine.is_running() {
+            self.stop();
+            self.tell(State::Ready, "completions are off".to_owned(), None);
+        }
+    }
+
+    /// Gives the memory to the assistant's model; until it comes back, nothing is completed.
+    pub(super) fn make_room(&mut self) {
+        self.stop();
+        self.is_away = true;
+        self.tell(State::Ready, "makes room for the assistant's model".to_owned(), None);
+    }
+
+    /// The opposite of [`CompletionEngine::make_room`]; true if it was away.
+    pub(super) fn come_back(&mut self) -> bool {
+        std::mem::take(&mut self.is_away)
+    }
+
+    fn stop(&mut self) {
+        self.failure = None;
+        self.engine.stop();
+    }
+
+    /// Tells the client what engine number `engine` says about itself.
+    pub(super) fn on_event(&mut self, engine: u64, event: EngineEvent) {
+        let begins = !self.engine.is_loading();
+        if !self.engine.on_event(engine, &event) {
+            return;
+        }
+        let is_loaded = self.engine.loaded.is_some();
+        match event {
+            EngineEvent::Loading(fraction) => self.loading(fraction, begins),
+            EngineEvent::Ready { model } => {
+                self.failure = None;
+                self.tell(State::Ready, format!("{model} is ready"), None);
+            }
+            EngineEvent::Failed(reason) => self.fail(reason),
+            // Without a model, being busy means failing at every job: what failed stays on show.
+            EngineEvent::Busy if is_loaded => self.tell(State::Busy, "completing".to_owned(), None),
+            EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
+            EngineEvent::Busy | EngineEvent::Idle => {}
+            EngineEvent::Shared(_) => self.tell_again(),
+            EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
+        }
+    }
+
+    fn loading(&mut self, fraction: f32, begins: bool) {
+        if begins || fraction >= self.told_fraction + FRACTION_STEP {
+            self.told_fraction = fraction;
+            self.tell(State::Loading, format!("loading {}", self.engine.model()), Some(fraction));
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.to_client.message(MessageType::Error, &reason);
+        self.tell(State::Error, reason.clone(), None);
+        self.failure = Some(reason);
+    }
+
+    fn tell(&mut self, state: State, message: String, fraction: Option<f32>) {
+        let model = self.engine.loaded.as_deref().unwrap_or(self.engine.model()).to_owned();
+        let sharing = self.engine.sharing.clone().map(StatusSharing::from);
+        let status = StatusParams { state, message, model, fraction, sharing };
+        self.to_client.send(Outgoing::Status(status.clone()));
+        self.told = Some(status);
+    }
+
+    /// Who shares the engine has changed, and nothing else.
+    fn tell_again(&mut self) {
+        if let Some(StatusParams { state, message, fraction, .. }) = self.told.take() {
+            self.tell(state, message, fraction);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Whether the models of a session fit into the memory, one beside the other.
+
+use crate::config::{Machine, MemoryBudget, Role, Settings};
+use crate::engine::embedded::load::{needs, needs_beside};
+
+/// Checks that the assistant's model fits into memory beside the completion model. What is not installed or not known is no
+/// obstacle here.
+///
+/// # Errors
+/// The sentence a person needs.
+pub(super) fn check_assistant_fits(settings: &Settings) -> Result<(), String> {
+    let (Some(own), Some(other)) = (needs(Role::Assistant, settings), needs_beside(Role::Assistant, settings)) else {
+        return Ok(());
+    };
+    let budget = MemoryBudget::new(settings, &Machine::read());
+    match (budget.bytes(), budget.fits(&[own, other])) {
+        (Some(bytes), Some(false)) => Err(format!(
+            "{} does not fit into memory beside {} ({} MiB of {}); see `phi-ls doctor`",
+            settings.assistant.model,
+            settings.completion.model,
+            (own.total() + other.total()) >> 20,
+            bytes >> 20
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,224 @@
+//! The engine of one role as a session has it: made from the settings, started when it is needed, replaced when they change,
+//! and what it has said about itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::{KvCacheType, Role, Settings};
+use crate::engine::shared::{Setup, Sharing};
+use crate::engine::{self, Engine, EngineError, EngineEvent, Gate, Job, StartOptions};
+use crate::server::event::{Event, SessionSender};
+use crate::server::options::ModelLoader;
+use crate::server::outgoing::{ClientSender, Outgoing};
+
+/// What settings count in.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the engines of a session have in common.
+#[derive(Clone)]
+pub(in crate::server) struct Common {
+    pub loader: ModelLoader,
+    /// Where they report to.
+    pub session: SessionSender,
+    pub to_client: ClientSender,
+    /// Completions of one engine hold up the questions of all.
+    pub gate: Gate,
+    /// How long what the settings call a minute is.
+    pub minute: Duration,
+    /// What becomes the engine process for all windows.
+    pub engine_program: Option<PathBuf>,
+}
+
+/// What an engine is made from; another one is made when any of it changes.
+#[derive(Debug, Clone, PartialEq)]
+struct EngineConfig {
+    model: String,
+    load_at_start: bool,
+    /// The model is given back after this long without a job; `None` keeps it.
+    idle_unload: Option<Duration>,
+    threads: usize,
+    memory_budget_mib: u64,
+    kv_cache_type: KvCacheType,
+    /// Which engine process it is in.
+    setup: Option<Setup>,
+}
+
+impl EngineConfig {
+    fn new(common: &Common, role: Role, settings: &Settings) -> Self {
+        let Settings { completion, assistant, .. } = settings;
+        let (model, idle_unload) = match role {
+            Role::Completion if completion.enabled => (&completion.model, completion.idle_unload),
+            // With completions off it only answers questions in the assistant's place, and goes as that would.
+            Role::Completion => (&completion.model, assistant.idle_unload),
+            Role::Assistant => (&assistant.model, assistant.idle_unload),
+        };
+        Self {
+            model: model.clone(),
+            load_at_start: role == Role::Completion,
+            idle_unload,
+            threads: settings.threads,
+            memory_budget_mib: settings.memory_budget_mib,
+            kv_cache_type: settings.kv_cache_type,
+            setup: engine::setup_of(settings, common.engine_program.as_deref()),
+        }
+    }
+}
+
+/// The engine of one role, or the place for it.
+pub(super) struct RoleEngine {
+    common: Common,
+    role: Role,
+    /// The client shows progress.
+    pub show_progress: bool,
+    settings: Settings,
+    config: EngineConfig,
+    engine: Option<Engine>,
+    /// Numbers engines, so that the last words of a replaced one are not taken for the new one's.
+    number: u64,
+    /// The model's own name, once it is loaded.
+    pub loaded: Option<String>,
+    /// Who shares it.
+    pub sharing: Option<Sharing>,
+    /// How far a load is; dropped at its end.
+    load: Option<watch::Sender<f32>>,
+}
+
+impl RoleEngine {
+    pub(super) fn new(common: Common, role: Role) -> Self {
+        let settings = Settings::default();
+        Self {
+            config: EngineConfig::new(&common, role, &settings),
+            common,
+            role,
+            show_progress: false,
+            settings,
+            engine: None,
+            number: 0,
+            loaded: None,
+            sharing: None,
+            load: None,
+        }
+    }
+
+    /// Takes over new settings; true if they stop an engine that was made from others.
+    pub(super) fn configure(&mut self, settings: &Settings) -> bool {
+        let config = EngineConfig::new(&self.common, self.role, settings);
+        let stops = config != self.config;
+        if stops {
+            self.stop();
+        }
+        self.settings = settings.clone();
+        self.config = config;
+        stops
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    pub(super) fn is_loading(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// The model as the settings name it.
+    pub(super) fn model(&self) -> &str {
+        &self.config.model
+    }
+
+    /// Starts the engine if it is not running.
+    ///
+    /// # Errors
+    /// The sentence a person needs.
+    pub(super) fn start(&mut self) -> Result<&Engine, String> {
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => {
+                self.number += 1;
+                let no_thread = |error| format!("the system gives no thread for the model: {error}");
+                self.new_engine().map_err(no_thread)?
+            }
+        };
+        Ok(self.engine.insert(engine))
+    }
+
+    /// Hands `job` to the engine, starting it if need be.
+    pub(super) fn submit(&mut self, job: Job) {
+        match self.start() {
+            Ok(engine) => engine.submit(job),
+            Err(reason) => (job.on_done)(Err(EngineError::Unavailable(reason))),
+        }
+    }
+
+    /// An engine for the role as the settings say.
+    fn new_engine(&self) -> std::io::Result<Engine> {
+        let minutes = self.common.minute.div_duration_f64(MINUTE);
+        let options = StartOptions {
+            load_at_start: self.config.load_at_start,
+            idle_unload: self.config.idle_unload.map(|idle| idle.mul_f64(minutes)),
+            minute: self.common.minute,
+            gate: self.common.gate.clone(),
+            program: self.common.engine_program.clone(),
+        };
+        let loader = || (self.common.loader)(&self.config.model, &self.settings);
+        let (role, engine, session) = (self.role, self.number, self.common.session.clone());
+        let on_event = move |event| session.send(Event::Engine { role, engine, event });
+        engine::start_for(role, &self.settings, options, loader, Box::new(on_event))
+    }
+
+    /// Gives the memory back.
+    pub(super) fn stop(&mut self) {
+        self.loaded = None;
+        self.load = None;
+        self.sharing = None;
+        if let Some(engine) = self.engine.take() {
+            // Of a model that others use, too, only this handle goes.
+            engine.unload_after(Some(Duration::ZERO));
+            drop_elsewhere(engine);
+        }
+    }
+
+    /// Takes note of what engine number `engine` says; false if that engine has been replaced.
+    pub(super) fn on_event(&mut self, engine: u64, event: &EngineEvent) -> bool {
+        if engine != self.number || self.engine.is_none() {
+            return false;
+        }
+        match event {
+            EngineEvent::Loading(fraction) => self.loading(*fraction),
+            EngineEvent::Ready { model } => {
+                self.load = None;
+                self.loaded = Some(model.clone());
+            }
+            EngineEvent::Failed(_) | EngineEvent::Unloaded => {
+                self.load = None;
+                self.loaded = None;
+            }
+            EngineEvent::Shared(sharing) => self.sharing = Some(sharing.clone()),
+            EngineEvent::Busy | EngineEvent::Idle => {}
+        }
+        true
+    }
+
+    fn loading(&mut self, fraction: f32) {
+        self.loaded = None;
+        if let Some(load) = &self.load {
+            load.send_replace(fraction);
+            return;
+        }
+        let (load, progress) = watch::channel(fraction);
+        self.load = Some(load);
+        if self.show_progress {
+            let title = format!("phi-ls: loading {}", self.config.model);
+            self.common.to_client.send(Outgoing::Progress { title, fraction: progress });
+        }
+    }
+}
+
+/// Drops `engine` on a thread of its own: the last handle waits for the engine's, which may be in the middle of a load.
+fn drop_elsewhere(engine: Engine) {
+    let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
+    if let Err(error) = spawned {
+        tracing::warn!("no thread to stop the engine on: {error}");
+    }
+}

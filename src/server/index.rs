@@ -1,0 +1,114 @@
+//! The index of the workspaces, from which questions take code of other files: a thread of its own keeps it, behind
+//! everything a person waits for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use crate::context::{Bounds, WorkspaceIndex};
+use crate::engine::{CancelFlag, Gate};
+use crate::workspace::Workspaces;
+
+/// After this much work the indexing thread rests as long: the models' threads and the person's compiler come first.
+const WORK_AT_ONCE: Duration = Duration::from_millis(5);
+/// How often a thread that waits for the models looks whether it is still wanted.
+const LOOK_AROUND_EVERY: Duration = Duration::from_millis(200);
+
+/// What the thread of an index has to do after its first walk.
+enum Work {
+    /// A file may have changed.
+    Refresh(PathBuf),
+    /// The workspace at this root is new.
+    Walk(PathBuf),
+}
+
+/// The index of the workspaces and the thread that fills it. Dropping it ends the thread.
+pub(super) struct Indexer {
+    index: Arc<WorkspaceIndex>,
+    work: Sender<Work>,
+    stop: CancelFlag,
+}
+
+impl Indexer {
+    /// Begins to index `workspaces`; waits at `gate`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(workspaces: Arc<Workspaces>, gate: Gate) -> std::io::Result<Self> {
+        let index = Arc::new(WorkspaceIndex::new(workspaces, Bounds::default()));
+        let (work, pending) = channel::<Work>();
+        let stop = CancelFlag::default();
+        let mut pace = Pace { gate, stop: stop.clone(), since: Instant::now() };
+        let shared = Arc::clone(&index);
+        std::thread::Builder::new().name("index".to_owned()).spawn(move || {
+            let begun = Instant::now();
+            shared.walk(&mut || pace.go_on());
+            let (files, items) = shared.size();
+            tracing::debug!(files, items, ms = begun.elapsed().as_millis(), "the workspaces are indexed");
+            while let Ok(work) = pending.recv() {
+                if !pace.go_on() {
+                    return;
+                }
+                match work {
+                    Work::Refresh(path) => shared.refresh(&path),
+                    Work::Walk(root) => shared.walk_root(&root, &mut || pace.go_on()),
+                }
+            }
+        })?;
+        Ok(Self { index, work, stop })
+    }
+
+    pub(super) fn index(&self) -> Arc<WorkspaceIndex> {
+        Arc::clone(&self.index)
+    }
+
+    /// The file at `path` may have changed.
+    pub(super) fn refresh(&self, path: PathBuf) {
+        self.give(Work::Refresh(path));
+    }
+
+    /// Reads again what a question found to be out of date.
+    pub(super) fn refresh_stale(&self) {
+        self.index.take_stale().into_iter().for_each(|path| self.refresh(path));
+    }
+
+    /// Brings the index in line with workspaces that have come or gone.
+    pub(super) fn set_workspaces(&self, workspaces: Arc<Workspaces>) {
+        for root in self.index.set_workspaces(workspaces) {
+            self.give(Work::Walk(root));
+        }
+    }
+
+    fn give(&self, work: Work) {
+        // A thread that has ended has said why in the log.
+        let _ = self.work.send(work);
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Holds background work back.
+struct Pace {
+    gate: Gate,
+    stop: CancelFlag,
+    /// The end of the last rest.
+    since: Instant,
+}
+
+impl Pace {
+    /// Waits while a completion is pending and after every stretch of work; false if the work is no longer wanted.
+    fn go_on(&mut self) -> bool {
+        while !self.stop.is_cancelled() && !self.gate.wait_open(LOOK_AROUND_EVERY) {}
+        let worked = self.since.elapsed();
+        if worked > WORK_AT_ONCE {
+            std::thread::sleep(worked.min(LOOK_AROUND_EVERY));
+            self.since = Instant::now();
+        }
+        !self.stop.is_cancelled()
+    }
+}

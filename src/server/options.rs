@@ -1,0 +1,53 @@
+//! What a server is started with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::{Problem, Settings, Source};
+use crate::engine::Generation;
+use crate::engine::embedded::Loader;
+
+/// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
+pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
+
+/// Hears what goes on, to record or to measure it. Must not block.
+pub trait Observer: Send + Sync {
+    /// A well-formed message of the client, as it came.
+    fn message(&self, _body: &[u8]) {}
+
+    /// A completion was generated, whether or not it is shown.
+    fn completion(&self, _generation: &Generation) {}
+}
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct ServerOptions {
+    pub loader: ModelLoader,
+    /// The settings of `config.toml` and of the command line; the editor's come between them.
+    pub settings: Vec<(Source, Value)>,
+    /// What went wrong when they were read; told to the person like any other problem with settings.
+    pub problems: Vec<Problem>,
+    /// How long what the settings call a minute is; tests have less time.
+    pub minute: Duration,
+    pub observer: Option<Arc<dyn Observer>>,
+    /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
+    /// this process, and come from `loader`.
+    pub engine_program: Option<PathBuf>,
+}
+
+impl ServerOptions {
+    /// A server as people use it, with the settings' defaults.
+    pub fn new(loader: ModelLoader) -> Self {
+        Self {
+            loader,
+            settings: Vec::new(),
+            problems: Vec::new(),
+            minute: Duration::from_secs(60),
+            observer: None,
+            engine_program: None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Conversations that may go on: the last answers by their ids.
+
+use std::collections::VecDeque;
+
+use super::pending::{About, Pending};
+use crate::config::Role;
+use crate::engine::Generation;
+use crate::features::conversation::Conversation;
+use crate::server::documents::{Document, Documents};
+
+/// How many can be gone on with: about what an engine's prefix cache holds.
+const KEPT: usize = 8;
+
+/// The last conversations, oldest first.
+#[derive(Default)]
+pub(super) struct Conversations {
+    kept: VecDeque<Kept>,
+}
+
+/// A conversation that may go on.
+pub(super) struct Kept {
+    /// The `id` of the answer it ends with.
+    pub answer: u64,
+    about: About,
+    /// Whose cache holds it.
+    pub by: Role,
+    pub conversation: Conversation,
+}
+
+impl Kept {
+    /// The document it is about, if that is still open and may be read: a conversation goes with its document.
+    pub(super) fn document<'a>(&self, documents: &'a Documents) -> Option<&'a Document> {
+        self.about.document(documents).filter(|document| !document.is_excluded())
+    }
+}
+
+impl Conversations {
+    /// Keeps `question` with its answer, if it has one and is about a document.
+    pub(super) fn keep(&mut self, question: &Pending, generation: &Generation) {
+        let Some(about) = question.about.clone() else { return };
+        let Some(conversation) = Conversation::new(question.plan.prompt().clone(), generation) else { return };
+        let (answer, by) = (question.number, question.by);
+        // A question that was asked once more has another answer.
+        self.kept.retain(|kept| kept.answer != answer);
+        self.kept.push_back(Kept { answer, about, by, conversation });
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
+    }
+
+    /// The conversation that ends with `answer`.
+    pub(super) fn find(&self, answer: u64) -> Option<&Kept> {
+        self.kept.iter().find(|kept| kept.answer == answer)
+    }
+
+    /// Forgets the conversations about documents that are closed or have become excluded.
+    pub(super) fn forget_pointless(&mut self, documents: &Documents) {
+        self.kept.retain(|kept| kept.document(documents).is_some());
+    }
+}

@@ -1,0 +1,217 @@
+//! What is staged for the next commit of a repository, file by file, asked of git itself. Files that must not enter a
+//! prompt are left out before their changes are read.
+//!
+//! Git is run so that nothing a repository configures is run by it (no external diffs, text conversions or file system
+//! monitors) and nothing is fetched or written.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{Refusal, Workspaces};
+
+/// Bytes of one file's changes that are read; more never fits into a prompt.
+const MAX_CHANGES_BYTES: usize = 64 << 10;
+
+/// Files whose changes are read.
+const MAX_FILES: usize = 100;
+
+/// Subjects of earlier commits that are read.
+const EARLIER: usize = 5;
+
+/// Variables of git that say which repository is meant. A program started by git has those of another one, maybe.
+const REPOSITORY_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
+
+/// What a commit would change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Staged {
+    pub files: Vec<StagedFile>,
+    /// Names of files that must not enter a prompt, and why.
+    pub refused: Vec<(String, Refusal)>,
+    /// The first lines of the last commits, newest first.
+    pub earlier: Vec<String>,
+}
+
+/// One file a commit would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// From the repository's root, with forward slashes.
+    pub name: String,
+    /// Lines added and removed; `None` for binary data.
+    pub lines: Option<(usize, usize)>,
+    /// The change as git shows it, or its beginning; empty for what is not text.
+    pub diff: String,
+}
+
+/// Why nothing can be said about what is staged: the sentence a person needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotStaged {
+    #[error("expected the program git on the PATH: {0}")]
+    NoGit(String),
+    #[error("expected a folder in a repository of git, found {}", .0.display())]
+    NoRepository(PathBuf),
+    #[error("nothing is staged: `git add` what the commit is to hold")]
+    Nothing,
+    #[error("everything that is staged is excluded from prompts: {0}")]
+    Refused(String),
+    #[error("git does not say what is staged: {0}")]
+    Failed(String),
+}
+
+impl Workspaces {
+    /// What is staged in the repository around `path`: a folder or file in it, or the file git takes a commit's message from.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    pub fn staged(&self, path: &Path) -> Result<Staged, NotStaged> {
+        let git = Git::around(path)?;
+        let mut staged = Staged { earlier: git.earlier(), ..Staged::default() };
+        for entry in git.changed_files()? {
+            let refusal = entry.names().find_map(|name| self.refusal(&git.root.join(name)));
+            match refusal {
+                Some(refusal) => staged.refused.push((entry.name, refusal)),
+                None => {
+                    let is_read = entry.lines.is_some() && staged.files.len() < MAX_FILES;
+                    let diff = if is_read { git.diff(&entry)? } else { String::new() };
+                    staged.files.push(StagedFile { name: entry.name, lines: entry.lines, diff });
+                }
+            }
+        }
+        match (staged.files.is_empty(), staged.refused.first()) {
+            (true, None) => Err(NotStaged::Nothing),
+            (true, Some((name, refusal))) => Err(NotStaged::Refused(format!("{name}: {refusal}"))),
+            (false, _) => Ok(staged),
+        }
+    }
+}
+
+/// A file that differs between the last commit and the index.
+struct Entry {
+    name: String,
+    /// What it was called before.
+    old_name: Option<String>,
+    lines: Option<(usize, usize)>,
+}
+
+impl Entry {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.old_name.iter().chain([&self.name]).map(String::as_str)
+    }
+}
+
+/// Git, in one repository.
+struct Git {
+    /// The root of the work tree.
+    root: PathBuf,
+    /// An index that stands for the repository's own while a commit is made.
+    index: Option<OsString>,
+}
+
+impl Git {
+    fn around(path: &Path) -> Result<Self, NotStaged> {
+        let is_folder = path.is_dir();
+        let folder = if is_folder { path } else { path.parent().unwrap_or(path) };
+        let is_git_dir = |folder: &&Path| {
+            folder.join("HEAD").is_file() && ["refs", "commondir"].iter().any(|name| folder.join(name).exists())
+        };
+        let git_dir = folder.ancestors().find(is_git_dir);
+        let from = match git_dir {
+            Some(git_dir) => work_tree_of(git_dir).ok_or_else(|| NotStaged::NoRepository(path.to_owned()))?,
+            None => folder.to_owned(),
+        };
+        let anywhere = Self { root: from, index: None };
+        let top = anywhere.run(["rev-parse", "--show-toplevel"], MAX_CHANGES_BYTES);
+        let top = top.map_err(|error| match error {
+            NotStaged::Failed(_) => NotStaged::NoRepository(folder.to_owned()),
+            other => other,
+        })?;
+        let root = PathBuf::from(top.trim_end_matches(['\n', '\r']));
+        let index = git_dir.and_then(|git_dir| index_of_commit(git_dir, &root));
+        Ok(Self { root, index })
+    }
+
+    /// The files that differ between the last commit and the index.
+    fn changed_files(&self) -> Result<Vec<Entry>, NotStaged> {
+        let listed = self.run(["diff", "--cached", "--numstat", "-z", "-M", "--diff-filter=ACDMRT"], usize::MAX)?;
+        let mut fields = listed.split('\0');
+        let mut entries = Vec::new();
+        while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
+            let mut parts = field.splitn(3, '\t');
+            let mut count = || parts.next().and_then(|count| count.parse().ok());
+            let lines = count().zip(count());
+            // The names of a file that was renamed follow as fields of their own.
+            let (old_name, name) = match parts.next().filter(|name| !name.is_empty()) {
+                Some(name) => (None, Some(name)),
+                None => (fields.next().map(str::to_owned), fields.next()),
+            };
+            let unexpected =
+                || NotStaged::Failed(format!("expected the counts and the name of a file, found {field:?}"));
+            entries.push(Entry { name: name.ok_or_else(unexpected)?.to_owned(), old_name, lines });
+        }
+        Ok(entries)
+    }
+
+    /// How one file changes.
+    fn diff(&self, entry: &Entry) -> Result<String, NotStaged> {
+        let fixed = ["diff", "--cached", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--"];
+        self.run(fixed.into_iter().chain(entry.names()), MAX_CHANGES_BYTES)
+    }
+
+    /// The first lines of the last commits; none where there is none yet.
+    fn earlier(&self) -> Vec<String> {
+        let count = format!("-{EARLIER}");
+        let log = self.run(["log", &count, "--format=%s", "--no-show-signature"], MAX_CHANGES_BYTES);
+        log.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// What git answers to `arguments`, or the first `limit` bytes of it.
+    fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>, limit: usize) -> Result<String, NotStaged> {
+        let mut git = Command::new("git");
+        for variable in REPOSITORY_VARIABLES {
+            git.env_remove(variable);
+        }
+        if let Some(index) = &self.index {
+            git.env("GIT_INDEX_FILE", index);
+        }
+        git.args(["--no-pager", "--literal-pathspecs", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false"])
+            .args(["-c", "protocol.allow=never", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"])
+            .args(arguments)
+            .current_dir(&self.root)
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = git.spawn().map_err(|error| NotStaged::NoGit(error.to_string()))?;
+        let mut answer = Vec::new();
+        let read = running.stdout.take().map(|out| out.take(limit as u64).read_to_end(&mut answer)).transpose();
+        read.map_err(|error| NotStaged::Failed(error.to_string()))?;
+        // What is over the limit is not waited for: git ends when nobody reads on.
+        let output = running.wait_with_output().map_err(|error| NotStaged::Failed(error.to_string()))?;
+        if !output.status.success() && answer.len() < limit {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            return Err(NotStaged::Failed(reason.lines().next().unwrap_or("no reason is given").to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+/// The work tree that the folder `git_dir` of git belongs to.
+fn work_tree_of(git_dir: &Path) -> Option<PathBuf> {
+    if git_dir.file_name() == Some(OsStr::new(".git")) {
+        return git_dir.parent().map(Path::to_owned);
+    }
+    // That of a linked work tree names the file `.git` in it.
+    let linked = std::fs::read_to_string(git_dir.join("gitdir")).ok()?;
+    Path::new(linked.trim()).parent().map(Path::to_owned)
+}
+
+/// The index that git has made for the commit whose message is being written, if this program was started for that.
+fn index_of_commit(git_dir: &Path, root: &Path) -> Option<OsString> {
+    let index = std::env::var_os("GIT_INDEX_FILE")?;
+    let is_of_this = root.join(&index).canonicalize().ok()?.starts_with(git_dir.canonicalize().ok()?);
+    is_of_this.then(|| root.join(index).into_os_string())
+}
