@@ -28,7 +28,7 @@ pub use messages::{ClientReport, ModelReport, ModelState, Report};
 pub use place::Place;
 pub use setup::Setup;
 
-use super::{Engine, OnEvent};
+use super::{Engine, Gate, OnEvent};
 use crate::config::Role;
 
 /// What one client wants of the process.
@@ -58,7 +58,8 @@ pub struct Sharing {
     pub models: Vec<String>,
 }
 
-/// Starts an engine whose text is made by the process at `place`, which `program` becomes if nobody is there.
+/// Starts an engine whose text is made by the process at `place`, which `program` becomes if nobody is there. `gate` is closed
+/// while completions of this client are pending.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -67,7 +68,8 @@ pub fn start(
     setup: Setup,
     wishes: Wishes,
     program: PathBuf,
+    gate: Gate,
     on_event: OnEvent,
 ) -> std::io::Result<Engine> {
-    Engine::spawn(move |receiver, _| client::Client::new(place, setup, wishes, program, on_event, receiver).run())
+    Engine::spawn(move |receiver, _| client::Client::new(place, setup, wishes, program, gate, on_event, receiver).run())
 }

@@ -75,7 +75,7 @@ fn start_local(
                 let fits_beside_the_other = fits_beside_the_other(role, settings);
                 let wishes =
                     Wishes { role, load_at_start, idle_unload, kv_budget_bytes, fits_beside_the_other, linger };
-                return shared::start(place, setup, wishes, program, on_event);
+                return shared::start(place, setup, wishes, program, gate, on_event);
             }
             // A model for this window alone is better than none.
             Err(reason) => tracing::warn!("the engine is not shared with other windows: {reason}"),

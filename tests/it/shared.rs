@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use phi_ls::config::{KvCacheType, Role};
 use phi_ls::engine::shared::{self, ModelState, Place, Report, Setup, Sharing, Wishes, process};
 use phi_ls::engine::{
-    CancelFlag, Engine, EngineError, EngineEvent, Generation, GenerationParams, Job, Priority, Sampling,
+    CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
 };
 use phi_ls::model::Prompt;
 use serde_json::{Value, json};
@@ -29,12 +29,13 @@ fn program() -> PathBuf {
 /// A folder with a miniature, and one for sockets.
 struct Machine {
     folder: tempfile::TempDir,
+    gate: Gate,
 }
 
 impl Machine {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let machine = Self { folder };
+        let machine = Self { folder, gate: Gate::default() };
         std::fs::create_dir(machine.path("models")).unwrap();
         std::fs::write(machine.path("models/tiny.gguf"), TinyModel::phi3().bytes()).unwrap();
         std::fs::write(machine.path("models/other.gguf"), TinyModel::llama().bytes()).unwrap();
@@ -78,7 +79,7 @@ impl Machine {
         let (sender, events) = mpsc::channel();
         // A test that is over hears nothing.
         let on_event = Box::new(move |event| drop(sender.send(event)));
-        let engine = shared::start(self.place(&setup), setup, wishes, program(), on_event).unwrap();
+        let engine = shared::start(self.place(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
         Client { engine, events }
     }
 }

@@ -13,7 +13,7 @@ use interprocess::local_socket::prelude::*;
 use super::messages::{self, Join, Reply, Request, SentJob};
 use super::{Place, Setup, Wishes, log, place};
 use crate::engine::queue::{Entry, Queue};
-use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Submitted};
+use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
 
 /// How soon the process hears that nobody waits for a job any more.
 const CANCEL_POLL: Duration = Duration::from_millis(5);
@@ -96,6 +96,10 @@ pub(super) struct Client {
     deaths: u32,
     /// Why there is no process, as it was told last.
     told: Option<String>,
+    /// Other work of this process waits at it while a completion is pending.
+    gate: Gate,
+    /// The gate is held closed by this engine.
+    holds_gate: bool,
     busy: bool,
 }
 
@@ -105,6 +109,7 @@ impl Client {
         setup: Setup,
         wishes: Wishes,
         program: PathBuf,
+        gate: Gate,
         on_event: OnEvent,
         receiver: Receiver<Message>,
     ) -> Self {
@@ -127,6 +132,8 @@ impl Client {
             last_number: 0,
             deaths: 0,
             told: None,
+            gate,
+            holds_gate: false,
             busy: false,
         }
     }
@@ -420,8 +427,15 @@ impl Client {
         self.told = Some(kind);
     }
 
-    /// Keeps the busy state in step with the jobs.
+    /// Keeps the gate and the busy state in step with the jobs.
     fn announce(&mut self) {
+        let interactive = self.jobs.has_interactive();
+        if interactive && !self.holds_gate {
+            self.gate.close();
+        } else if !interactive && self.holds_gate {
+            self.gate.open();
+        }
+        self.holds_gate = interactive;
         let busy = !self.jobs.is_empty();
         if busy != self.busy {
             (self.on_event)(if busy { EngineEvent::Busy } else { EngineEvent::Idle });

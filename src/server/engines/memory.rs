@@ -1,4 +1,4 @@
-//! What the models of a session may take of the memory, each beside the other.
+//! Whether the models of a session fit into the memory, one beside the other.
 
 use crate::config::{Machine, MemoryBudget, Role, Settings};
 use crate::engine::embedded::load::{needs, needs_beside};
