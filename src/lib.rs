@@ -49,7 +49,8 @@
 //!    the model's text what it comes to, and `Questions::end` shows that and answers the request.
 //!
 //! A question whose answer is an edit goes the same way; at 7 the edit is checked, moved to where its code is now
-//! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more.
+//! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more. The message of a commit is a
+//! question about no document: at 2 a thread of its own asks git what is staged ([`workspace::Workspaces::staged`]).
 //!
 //! # Who owns what
 //!
@@ -78,7 +79,7 @@
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
-//! - Nothing but [`hub`] opens a socket.
+//! - Nothing but [`hub`] opens a socket. Git is run with its transports off, and runs no program a repository configures.
 //!
 //! # Where to add
 //!

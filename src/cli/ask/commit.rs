@@ -20,7 +20,7 @@ pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
     let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
     let engine = start_engine_with(reference, Role::Assistant, &settings)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, true)?;
-    let message = generation.candidates.first().map(|answer| commit::finish(&answer.text)).unwrap_or_default();
+    let message = generation.candidates.first().map(commit::finish).unwrap_or_default();
     if message.is_empty() {
         bail!("the model gave no answer");
     }
