@@ -193,8 +193,9 @@ impl Findings {
         };
         let bandwidth = read_bandwidth * 1e-9;
         format!(
-            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead (measured; --retune repeats it)",
-            tuning.fetch_ahead
+            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead, and threads wait {} us for work (measured; \
+             --retune repeats it)",
+            tuning.fetch_ahead, tuning.spin_micros
         )
     }
 

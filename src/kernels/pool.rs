@@ -7,15 +7,22 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crew::{Crew, Experience};
 
-/// How long threads spin unless told otherwise. Longer than the serial stretches between two matrix products of a decode
-/// step, shorter than anything a person or a compiler would notice.
+/// How long threads spin unless told otherwise, and at least: longer than the serial stretches between two matrix products
+/// of a decode step.
 pub const DEFAULT_SPIN: Duration = Duration::from_micros(60);
+
+/// How long threads spin at most: shorter than anything a person or a compiler would notice.
+const LONGEST_SPIN: Duration = Duration::from_micros(300);
+
+/// Wake-ups that are timed, and how long one may take.
+const WAKES: usize = 7;
+const LONGEST_WAKE: Duration = Duration::from_millis(2);
 
 /// `gate` bit 0: the region is open to workers. Bits 1..16: workers inside. From bit 16: the region's number.
 const OPEN: u64 = 1;
@@ -35,8 +42,8 @@ struct Region {
 }
 
 struct Shared {
-    /// How long a thread spins for the next region, or for the end of one, before it parks.
-    spin: Duration,
+    /// How long a thread spins for the next region, or for the end of one, before it parks; in nanoseconds.
+    spin: AtomicU64,
     gate: AtomicU64,
     /// How many workers the region is for: those whose index is not above.
     workers: AtomicUsize,
@@ -74,13 +81,8 @@ pub struct ThreadPool {
 impl ThreadPool {
     /// `threads` counts the calling thread; at least 1. Starts fewer if the system refuses more.
     pub fn new(threads: usize) -> Self {
-        Self::with_spin(threads, DEFAULT_SPIN)
-    }
-
-    /// As [`ThreadPool::new`], with threads that spin for so long before they park.
-    pub fn with_spin(threads: usize, spin: Duration) -> Self {
         let shared = Arc::new(Shared {
-            spin,
+            spin: AtomicU64::new(DEFAULT_SPIN.as_nanos() as u64),
             gate: AtomicU64::new(0),
             workers: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
@@ -100,6 +102,39 @@ impl ThreadPool {
     /// Threads that take part in a region, the caller included, unless other programs keep the processors busy.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// How long threads should spin before they park, on this machine: as long as it takes to wake one that has parked, so
+    /// that neither costs more than the other. Takes a few milliseconds.
+    pub fn measure_spin(&self) -> Duration {
+        let mut wakes: Vec<Duration> = (0..WAKES).map(|_| self.wake_time()).collect();
+        wakes.sort();
+        wakes[WAKES / 2].clamp(DEFAULT_SPIN, LONGEST_SPIN)
+    }
+
+    /// From opening a region to a parked worker's first task in it.
+    fn wake_time(&self) -> Duration {
+        if self.workers.is_empty() {
+            return Duration::ZERO;
+        }
+        std::thread::sleep(LONGEST_SPIN + Duration::from_micros(500));
+        let (caller, woken) = (std::thread::current().id(), OnceLock::new());
+        let started = Instant::now();
+        self.run(2, &|_| {
+            if std::thread::current().id() != caller {
+                let _ = woken.set(started.elapsed());
+            }
+            // Whoever is first leaves the other task to the other thread.
+            while woken.get().is_none() && started.elapsed() < LONGEST_WAKE {
+                std::hint::spin_loop();
+            }
+        });
+        woken.into_inner().unwrap_or(LONGEST_WAKE)
+    }
+
+    /// Has threads spin for so long before they park.
+    pub fn set_spin(&self, spin: Duration) {
+        self.shared.spin.store(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Runs `task(0..tasks)`, each index exactly once, spread over the threads; returns when all are done.
@@ -186,6 +221,10 @@ fn start_worker(index: usize, shared: &Arc<Shared>) -> std::io::Result<Worker> {
 }
 
 impl Shared {
+    fn spin(&self) -> Duration {
+        Duration::from_nanos(self.spin.load(Ordering::Relaxed))
+    }
+
     /// Waits for an open region later than `seen` that is for worker `index`; `None` at shutdown.
     fn next_region(&self, index: usize, seen: u64, parked: &AtomicBool) -> Option<u64> {
         let ready = || {
@@ -195,7 +234,7 @@ impl Shared {
         };
         loop {
             if let Some(region) =
-                spin(self.spin, || self.shutdown.load(Ordering::Relaxed).then_some(u64::MAX).or_else(ready))
+                spin(self.spin(), || self.shutdown.load(Ordering::Relaxed).then_some(u64::MAX).or_else(ready))
             {
                 return (region != u64::MAX).then_some(region);
             }
@@ -259,7 +298,7 @@ impl Shared {
     fn close_and_wait(&self) {
         self.gate.fetch_and(!OPEN, Ordering::AcqRel);
         let empty = || (self.gate.load(Ordering::SeqCst) & INSIDE_MASK == 0).then_some(());
-        if spin(self.spin, empty).is_some() {
+        if spin(self.spin(), empty).is_some() {
             return;
         }
         *self.waiter.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
@@ -325,6 +364,17 @@ mod tests {
                 scope.spawn(|| (0..300).for_each(|_| check_each_index_once(&pool, 17)));
             }
         });
+    }
+
+    #[test]
+    fn a_measured_spin_is_within_bounds() {
+        for threads in [1, 3] {
+            let pool = ThreadPool::new(threads);
+            let spin = pool.measure_spin();
+            assert!((DEFAULT_SPIN..=LONGEST_SPIN).contains(&spin), "{spin:?}");
+            pool.set_spin(spin);
+            check_each_index_once(&pool, 50);
+        }
     }
 
     #[test]

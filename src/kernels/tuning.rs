@@ -1,11 +1,12 @@
 //! What differs between processors of one instruction set: how far ahead to fetch, when unpacking once pays, how finely to
-//! divide work. Defaults suit a common processor; [`Tuning::set`] takes what was measured on the one at hand (see
-//! [`measure_tuning`](super::matmul::measure_tuning)).
+//! divide work, how long to wait for more of it. Defaults suit a common processor; [`Tuning::set`] takes what was measured
+//! on the one at hand (see [`measure_tuning`](super::matmul::measure_tuning)).
 
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::pool::DEFAULT_SPIN;
 #[cfg(target_arch = "x86_64")]
 use super::quant::QuantType;
 
@@ -20,11 +21,19 @@ pub struct Tuning {
     pub packed_rows: usize,
     /// Tasks for each thread in a product with few rows: enough to end together, few enough to stream.
     pub tasks_per_thread: usize,
+    /// How long threads of the pool wait for work before they sleep, in microseconds.
+    pub spin_micros: u64,
 }
 
 impl Tuning {
     /// Choices that are good on most processors.
-    pub const DEFAULT: Self = Self { fetch_ahead: 6912, packed_rows_4_bit: 8, packed_rows: 8, tasks_per_thread: 8 };
+    pub const DEFAULT: Self = Self {
+        fetch_ahead: 6912,
+        packed_rows_4_bit: 8,
+        packed_rows: 8,
+        tasks_per_thread: 8,
+        spin_micros: DEFAULT_SPIN.as_micros() as u64,
+    };
 
     /// The choices of this process.
     pub fn in_use() -> &'static Self {

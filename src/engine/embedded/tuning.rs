@@ -1,6 +1,7 @@
 //! What was measured on this processor, kept in a file: the first model that is loaded measures, later ones read.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,15 +67,20 @@ pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>
     let Some(file) = file else { return };
     let enough = TRIAL_BYTES.min(usize::try_from(loaded.weight_bytes).unwrap_or(usize::MAX)) / 10 * 9;
     if let Some(stored) = StoredTuning::read(file, pool.threads()).filter(|stored| stored.bytes >= enough) {
-        return stored.tuning.set();
+        return use_tuning(stored.tuning, pool);
     }
     let Some(measured) = loaded.model.measure_tuning() else { return };
-    measured.tuning.set();
+    use_tuning(measured.tuning, pool);
     let stored = StoredTuning::new(pool.threads(), measured);
     tracing::debug!(?stored, "measured what suits this processor");
     if let Err(error) = stored.write(file) {
         tracing::debug!("the measurement is not kept: {}: {error}", file.display());
     }
+}
+
+fn use_tuning(tuning: Tuning, pool: &ThreadPool) {
+    tuning.set();
+    pool.set_spin(Duration::from_micros(tuning.spin_micros));
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const BETTER: f64 = 0.97;
 pub fn measure_tuning(matrices: &[&PackedMatrix], pool: &ThreadPool) -> Measured {
     let started = Instant::now();
     let matrices = of_bytes(matrices, TRIAL_BYTES);
-    let mut best = Tuning::DEFAULT;
+    let spin_micros = u64::try_from(pool.measure_spin().as_micros()).unwrap_or(u64::MAX);
+    let mut best = Tuning { spin_micros, ..Tuning::DEFAULT };
     let bytes: usize = matrices.iter().map(|matrix| matrix.memory_bytes()).sum();
     let read = (0..2).map(|_| read_time(&matrices, pool)).min().unwrap_or(Duration::MAX);
     let read_bandwidth = bytes as f64 / read.as_secs_f64().max(1e-9);
@@ -171,7 +172,13 @@ mod tests {
                     matrix.matmul_with(level, tuning, &pool, &input, &mut out);
                     out
                 };
-                let other = Tuning { fetch_ahead: 0, packed_rows_4_bit: 0, packed_rows: 0, tasks_per_thread: 1 };
+                let other = Tuning {
+                    fetch_ahead: 0,
+                    packed_rows_4_bit: 0,
+                    packed_rows: 0,
+                    tasks_per_thread: 1,
+                    ..Tuning::DEFAULT
+                };
                 for level in Level::supported().filter(|level| *level != Level::Portable) {
                     let expected = product(level, &Tuning::DEFAULT);
                     assert_eq!(product(level, &other), expected, "{quant:?}, {rows} rows, {level:?}");
