@@ -49,7 +49,8 @@
 //!    the model's text what it comes to, and `Questions::end` shows that and answers the request.
 //!
 //! A question whose answer is an edit goes the same way; at 7 the edit is checked, moved to where its code is now
-//! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more.
+//! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more. The message of a commit is a
+//! question about no document: at 2 a thread of its own asks git what is staged ([`workspace::Workspaces::staged`]).
 //!
 //! # One engine for all windows
 //!
@@ -90,6 +91,7 @@
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
 //! - Nothing reaches another machine but [`hub`], to download, and [`engine::remote`], where the settings name a server.
 //!   [`engine::shared`] opens a local socket, which nobody but this person can join.
+//!   Git is run with its transports off, and runs no program that a repository configures.
 //!
 //! # Where to add
 //!

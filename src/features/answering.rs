@@ -102,7 +102,7 @@ impl Plan {
                 text
             }
             Self::Edit(plan, _) if plan.fence.is_empty() => explain::finish(&answer.text),
-            Self::Commit(_) => commit::finish(&answer.text),
+            Self::Commit(_) => commit::finish(answer),
             // The prompt has opened the block that the answer goes on in.
             Self::Edit(..) => {
                 let fence = fence("", &answer.text);

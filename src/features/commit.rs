@@ -1,7 +1,7 @@
 //! The message of a commit, from what is staged.
 
 use crate::context::{Limits, cost};
-use crate::engine::GenerationParams;
+use crate::engine::{Candidate, GenerationParams, StopReason};
 use crate::model::Prompt;
 use crate::prompt::{CommitMaterial, commit_prompt};
 use crate::workspace::{Staged, StagedFile};
@@ -94,9 +94,14 @@ fn left_out(cut: &[(&StagedFile, &'static str)], staged: &Staged) -> Option<Stri
     (!all.is_empty()).then(|| format!("the model was not shown {named}{more}"))
 }
 
-/// The message in `answer`, ready for git: without what a chat model puts around it, its subject apart from the rest.
-pub fn finish(answer: &str) -> String {
-    let text = unfenced(answer.trim());
+/// The message in `answer`, ready for git: without what a chat model puts around it, its subject apart from the rest, and
+/// without a sentence that breaks off.
+pub fn finish(answer: &Candidate) -> String {
+    let text = match answer.stop_reason {
+        StopReason::MaxTokens | StopReason::RepeatedText => whole_sentences(&answer.text),
+        _ => &answer.text,
+    };
+    let text = unfenced(text.trim());
     let mut lines = text.lines().map(str::trim_end);
     let is_heading = |line: &&str| line.is_empty() || (line.ends_with(':') && line.to_lowercase().contains("message"));
     let subject = lines.find(|line| !is_heading(line)).map(unmarked).unwrap_or_default();
@@ -113,6 +118,13 @@ pub fn finish(answer: &str) -> String {
         blank = false;
     }
     message
+}
+
+/// `text` up to the end of its last whole sentence or line; all of it where it is only one.
+fn whole_sentences(text: &str) -> &str {
+    let ends =
+        text.match_indices(['\n', '.']).filter(|(at, end)| *end == "\n" || text[at + 1..].starts_with([' ', '\n']));
+    ends.last().map_or(text, |(at, end)| &text[..at + usize::from(end == ".")])
 }
 
 /// The inside of the code block that `text` is, or begins with.
@@ -193,7 +205,11 @@ mod tests {
 
     #[test]
     fn a_message_is_made_ready_for_git() {
-        let check = |answer: &str, expected: &str| assert_eq!(finish(answer), expected, "{answer:?}");
+        let finished =
+            |answer: &str, stop_reason| finish(&Candidate { text: answer.to_owned(), stop_reason, mean_logprob: 0.0 });
+        let check = |answer: &str, expected: &str| {
+            assert_eq!(finished(answer, StopReason::EndOfTurn), expected, "{answer:?}");
+        };
         check("Add a parser", "Add a parser");
         check(" \"Add a parser\"\n", "Add a parser");
         check("```\nAdd a parser\n\nIt reads.\n```\nI hope this helps!", "Add a parser\n\nIt reads.");
@@ -203,5 +219,10 @@ mod tests {
         check("Add `parse` and `print`", "Add `parse` and `print`");
         check("# Add a parser\n\n# Why\nIt reads.", "Add a parser\n\nWhy\nIt reads.");
         check("", "");
+        let cut =
+            |answer: &str, expected: &str| assert_eq!(finished(answer, StopReason::MaxTokens), expected, "{answer:?}");
+        cut("Add a parser\n\nIt reads v1.2 files. It also", "Add a parser\n\nIt reads v1.2 files.");
+        cut("Add a parser\n\nIt also", "Add a parser");
+        cut("Add a parser that", "Add a parser that");
     }
 }

@@ -83,7 +83,7 @@ fn the_model_writes_the_message_of_what_is_staged_and_sees_no_secret() {
     let (mut server, read) = writing();
     let result = message(&mut server, &repository.path(""));
     assert_eq!(result, json!({"applied": false, "text": MESSAGE, "reason": null}));
-    assert_eq!(warning(&mut server), "phi-ls: the model was not shown .env (it looks like a secret: .env)");
+    assert_eq!(warning(&mut server), "phi-ls: the model was not shown .env (looks like a secret (`.env*`))");
     let read = read.lock().unwrap();
     let prompt = &read[0];
     assert!(prompt.contains("+def mean(values):\n") && prompt.contains("- Begin with a number\n"), "{prompt}");
@@ -128,7 +128,7 @@ fn where_there_is_nothing_to_say_the_reason_is_one_sentence() {
     repository.git(&["add", "--force", ".env"]);
     check_refused(
         &repository.path(""),
-        "everything that is staged is excluded from prompts: .env: it looks like a secret",
+        "everything that is staged is excluded from prompts: .env: looks like a secret",
     );
     let folder = tempfile::tempdir().expect("a temporary folder");
     check_refused(folder.path(), "expected a folder in a repository of git, found ");

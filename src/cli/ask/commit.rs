@@ -19,7 +19,7 @@ pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
     }
     let engine = start_engine_of(&args.model, &[Role::Assistant, Role::Completion], &settings)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, true)?;
-    let message = generation.candidates.first().map(|answer| commit::finish(&answer.text)).unwrap_or_default();
+    let message = generation.candidates.first().map(commit::finish).unwrap_or_default();
     if message.is_empty() {
         bail!("the model gave no answer");
     }
