@@ -26,7 +26,7 @@ pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
 
-use crate::model::Prompt;
+use crate::model::{Prompt, PromptForm};
 
 /// Set by whoever no longer wants a job; the engine looks at it at every token and every prefill chunk.
 #[derive(Debug, Clone, Default)]
@@ -64,12 +64,22 @@ pub struct StopRules {
     /// End before a line that equals one of these, white space at the end and the kind of indentation aside: the
     /// suffix's first line, a closing fence.
     pub stop_lines: Vec<String>,
-    /// End before text that holds one of these anywhere.
+    /// End before text that holds one of these anywhere: what a chat turn puts around code.
     pub stop_strings: Vec<String>,
     /// End when lines begin to repeat.
     pub repetition: bool,
     /// After this long, end at the next line break.
     pub time_budget: Option<Duration>,
+}
+
+impl StopRules {
+    /// The rules that hold for an answer to a prompt of `form`: a model that fills in the middle puts nothing around it.
+    pub fn of_form(&self, form: PromptForm) -> Self {
+        match form {
+            PromptForm::Chat => self.clone(),
+            PromptForm::Fim => Self { stop_strings: Vec::new(), ..self.clone() },
+        }
+    }
 }
 
 /// How the next token is chosen.
@@ -155,6 +165,8 @@ pub struct Candidate {
     pub stop_reason: StopReason,
     /// Mean log-probability of the generated tokens: the confidence.
     pub mean_logprob: f32,
+    /// The form of the prompt that the model was asked with.
+    pub form: PromptForm,
 }
 
 /// What a job came to.
