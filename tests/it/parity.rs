@@ -231,8 +231,8 @@ fn check_against_llama_cpp(name: &str) {
         eprintln!("{what}: {ours:.2e} from exact arithmetic (rms), llama.cpp {theirs:.2e}");
         assert!(ours <= ROUNDING_RATIO * theirs, "{what}: {ours:e} from exact arithmetic, llama.cpp {theirs:e}");
 
-        // Where llama.cpp is sure by more than the tolerance, the same token is best.
-        let sure = |index: &usize| case.best_gaps[*index] > QUANTIZED_TOLERANCE;
+        // Where llama.cpp is sure by more than two logits may be off, the same token is best.
+        let sure = |index: &usize| case.best_gaps[*index] > 2.0 * QUANTIZED_TOLERANCE;
         let differing = (0..best.len()).filter(|index| best[*index] != case.best[*index]).collect::<Vec<_>>();
         eprintln!("{what}: best token equal at {} of {} positions", best.len() - differing.len(), best.len());
         assert!(!differing.iter().any(sure), "{what}: another best token at one of {differing:?}");
