@@ -168,7 +168,7 @@ fn bench_attend(name: &str, pool: &ThreadPool, shape: &KvShape, num_heads: usize
     let mut next = layers.iter().cycle();
     let seconds = best(|| {
         let pages = next.next().expect("there is a layer");
-        let input = AttentionInput { pages, past_len: context, rows };
+        let input = AttentionInput { pages, past_len: context, rows, window: usize::MAX };
         attend(pool, shape, num_heads, &query, &[input], black_box(&mut out));
     });
     let gmacs = (2 * rows * num_heads * shape.head_dim * context) as f64 / seconds * 1e-9;

@@ -67,6 +67,7 @@ pub struct CompletionSettings {
     /// Tokens of one answer.
     pub max_tokens: usize,
     pub multiline: Multiline,
+    pub layout: CompletionLayout,
     /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
     pub in_comments: bool,
     pub in_strings: bool,
@@ -125,6 +126,17 @@ pub enum Multiline {
     Auto,
     Never,
     Always,
+}
+
+/// How a model is asked for completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompletionLayout {
+    /// By its tokens to fill in the middle if it has them, else by a chat turn.
+    #[default]
+    Auto,
+    Chat,
+    Fim,
 }
 
 /// What to do when the assistant's model does not fit into memory beside the resident one.
@@ -208,6 +220,7 @@ impl Default for CompletionSettings {
             context_tokens: 1536,
             max_tokens: 96,
             multiline: Multiline::default(),
+            layout: CompletionLayout::default(),
             in_comments: true,
             in_strings: true,
             time_budget: Duration::from_millis(1500),

@@ -33,7 +33,7 @@ pub use gate::Gate;
 pub(crate) use growing_text::GrowingText;
 pub use start::{StartOptions, setup_of, start_for};
 
-use crate::model::Prompt;
+use crate::model::{Prompt, PromptForm};
 
 /// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
 /// waits is woken.
@@ -88,12 +88,22 @@ pub struct StopRules {
     /// End before a line that equals one of these, white space at the end and the kind of indentation aside: the
     /// suffix's first line, a closing fence.
     pub stop_lines: Vec<String>,
-    /// End before text that holds one of these anywhere.
+    /// End before text that holds one of these anywhere: what a chat turn puts around code.
     pub stop_strings: Vec<String>,
     /// End when lines begin to repeat.
     pub repetition: bool,
     /// After this long, end at the next line break.
     pub time_budget: Option<Duration>,
+}
+
+impl StopRules {
+    /// The rules that hold for an answer to a prompt of `form`: a model that fills in the middle puts nothing around it.
+    pub fn of_form(&self, form: PromptForm) -> Self {
+        match form {
+            PromptForm::Chat => self.clone(),
+            PromptForm::Fim => Self { stop_strings: Vec::new(), ..self.clone() },
+        }
+    }
 }
 
 /// How the next token is chosen.
@@ -179,6 +189,8 @@ pub struct Candidate {
     pub stop_reason: StopReason,
     /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
     pub mean_logprob: Option<f32>,
+    /// The form of the prompt that the model was asked with.
+    pub form: PromptForm,
 }
 
 impl Candidate {

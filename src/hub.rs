@@ -19,9 +19,7 @@ pub use storage::{Installed, free_space, installed, models_folder, resolve};
 /// What can be wrong with finding or downloading a model. Every message says what to do next where something helps.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    #[error(
-        "`{0}` is no model: expected phi-3.5-mini, phi-4-mini, starter, hf:OWNER/REPO/FILE.gguf or a path to a .gguf file"
-    )]
+    #[error("`{0}` is no model: expected {names}, hf:OWNER/REPO/FILE.gguf or a path to a .gguf file", names = Alias::names())]
     BadReference(String),
     #[error("{reference} is not installed: run `phi-ls pull {reference}` (models are looked for in {})", folder.display())]
     NotInstalled { reference: String, folder: PathBuf },
@@ -212,7 +210,7 @@ impl Hub {
         let request = download::Request {
             url: self.url(known.owner, known.repo, known.revision, known.file),
             target: self.folder.join(known.file),
-            bytes: Some(known.bytes),
+            bytes: known.sha256.map(|_| known.bytes),
             sha256: known.sha256.map(str::to_owned),
         };
         download::download(self, request, on_event)

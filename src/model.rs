@@ -1,4 +1,5 @@
-//! The models: GGUF files, tokenizers, chat formats and the decoder of the `phi3` and `llama` architectures.
+//! The models: GGUF files, tokenizers, chat formats and the decoder of the architectures in
+//! [`config::ARCHITECTURES`].
 //!
 //! Knows token ids, tensors and files; never a document, a request or an editor.
 
@@ -7,6 +8,7 @@ pub mod config;
 pub mod decoder;
 pub mod describe;
 pub mod device;
+pub mod fim;
 pub mod gguf;
 pub mod kv_cache;
 pub mod rope;
@@ -16,11 +18,12 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-pub use chat::{ChatFormat, Prompt, Role, Turn};
+pub use chat::{ChatFormat, EncodedPrompt, Prompt, PromptForm, Role, Turn};
 pub use config::ModelConfig;
 pub use decoder::Decoder;
 pub use describe::{ModelReport, describe};
 pub use device::DeviceDecoder;
+pub use fim::{Fim, FimFile, FimParts};
 pub use gguf::GgufFile;
 pub use kv_cache::{KvCache, KvStore};
 pub use rope::RopeFactors;
@@ -160,9 +163,42 @@ pub struct LoadedModel {
     pub model: Box<dyn LanguageModel>,
     pub tokenizer: Arc<Tokenizer>,
     pub chat: ChatFormat,
+    /// How it fills in the middle, if it was made for that.
+    pub fim: Option<Fim>,
 }
 
 impl LoadedModel {
+    /// `prompt` as ids, in the form that suits this model.
+    ///
+    /// # Errors
+    /// The sentence a person needs, where the prompt has only a form this model does not understand.
+    pub fn encode(&self, prompt: &Prompt) -> Result<EncodedPrompt, String> {
+        match (&prompt.fim, &self.fim) {
+            (Some(parts), Some(fim)) => Ok(fim.encode(&self.tokenizer, parts)),
+            _ if prompt.is_fim_only() => Err(format!(
+                "{} has no tokens to fill in the middle with: set `completion.layout` to `auto`, or take a model made for it",
+                self.name
+            )),
+            _ => Ok(self.chat.encode(&self.tokenizer, prompt)),
+        }
+    }
+
+    /// Ids that end what is written to a prompt of `form`.
+    pub fn stop_ids(&self, form: PromptForm) -> &[u32] {
+        match (form, &self.fim) {
+            (PromptForm::Fim, Some(fim)) => fim.stop_ids(),
+            _ => self.tokenizer.stop_ids(),
+        }
+    }
+
+    /// Ids that may never be written to a prompt of `form`.
+    pub fn forbidden_ids(&self, form: PromptForm) -> &[u32] {
+        match (form, &self.fim) {
+            (PromptForm::Fim, Some(fim)) => fim.forbidden_ids(),
+            _ => self.tokenizer.forbidden_ids(),
+        }
+    }
+
     /// What decides how much memory it takes.
     pub fn size(&self) -> ModelSize {
         self.model.config().size(self.weight_bytes)
@@ -206,8 +242,10 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     let decoder = decoder.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let (weight_bytes, model) = decoder?;
     let chat = ChatFormat::recognise(&tokenizer);
+    let name = gguf.name();
     Ok(LoadedModel {
-        name: gguf.name(),
+        fim: Fim::recognise(&tokenizer, &name),
+        name,
         path: path.to_owned(),
         weight_bytes,
         model,

@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 
 use super::ModelArgs;
 use super::models::InstalledModel;
-use crate::config::{self, Backend, Machine, MemoryBudget, RemoteServer, Role, Settings, Source};
+use crate::config::{
+    self, Backend, CompletionLayout, Machine, MemoryBudget, Needs, RemoteServer, Role, Settings, Source,
+};
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::engine::remote::{self, Abilities, Patience};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 use crate::kernels::level::Level;
+use crate::model::{self, ModelReport};
 use engines::Engines;
 
 #[derive(Debug, clap::Args)]
@@ -78,11 +81,52 @@ struct Findings {
 
 /// The model of one role, as the settings name it.
 struct RoleModel {
-    role: &'static str,
+    role: Role,
     model: String,
     found: Result<PathBuf, String>,
+    /// How it is asked for completions; `None` where that is not known, or not its role.
+    layout: Option<String>,
     /// The server that is asked instead, and what it can do.
     server: Option<(RemoteServer, Result<Abilities, String>)>,
+}
+
+impl RoleModel {
+    fn name(&self) -> &'static str {
+        match self.role {
+            Role::Completion => "completion",
+            Role::Assistant => "assistant",
+        }
+    }
+
+    fn asked(&self) -> String {
+        self.layout.as_ref().map_or_else(String::new, |layout| format!(" (asked {layout})"))
+    }
+
+    /// What it needs, of the file that is installed or of the one that `pull` would bring.
+    fn needs(&self, settings: &Settings) -> Option<Needs> {
+        if !self.may_be_loaded() {
+            return None;
+        }
+        let size = match (&self.found, self.model.parse()) {
+            (Ok(path), _) => model::size(path).ok()?,
+            (Err(_), Ok(ModelRef::Alias(alias))) => alias.preferred_file().size(),
+            _ => return None,
+        };
+        Some(size.needs_as(self.role, settings))
+    }
+
+    /// Whether a model of this machine is used, if only to stand in for a server.
+    fn may_be_loaded(&self) -> bool {
+        self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
+    }
+
+    /// Why there is no text for the role.
+    fn problem(&self) -> Option<&String> {
+        match &self.server {
+            Some((_, found)) => found.as_ref().err(),
+            None => self.found.as_ref().err(),
+        }
+    }
 }
 
 /// Whether one published file can run here.
@@ -102,19 +146,16 @@ impl Findings {
         problems.extend(found);
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
         let budget = MemoryBudget::new(&settings, &machine);
-        let roles = [
-            ("completion", &settings.completion.model, Role::Completion),
-            ("assistant", &settings.assistant.model, Role::Assistant),
-        ];
+        let roles = [(Role::Completion, &settings.completion.model), (Role::Assistant, &settings.assistant.model)];
         let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
         let model_problems = installed.iter().flat_map(InstalledModel::problems);
         Ok(Self {
             problems: problems.iter().map(ToString::to_string).chain(model_problems).collect(),
             installed: installed.into_iter().map(|model| model.file.path).collect(),
             roles: roles
-                .map(|(name, model, role)| RoleModel {
+                .map(|(role, model)| RoleModel {
                     server: ask(&settings, role),
-                    ..find(name, model, &models_folder)
+                    ..find(role, model, &models_folder, settings.completion.layout)
                 })
                 .into(),
             fits: fits(&settings, budget),
@@ -131,8 +172,9 @@ impl Findings {
     fn to_json(&self) -> Value {
         let role = |role: &RoleModel| {
             json!({
-                "role": role.role,
+                "role": role.name(),
                 "model": role.model,
+                "layout": role.layout,
                 "path": role.found.as_ref().ok(),
                 "problem": role.problem(),
                 "server": role.server.as_ref().map(|(server, found)| server_json(server, found)),
@@ -141,6 +183,9 @@ impl Findings {
         let fit = |fit: &Fit| {
             json!({
                 "alias": fit.known.alias.name(),
+                "role": fit.known.alias.role(),
+                "licence": fit.known.alias.licence(),
+                "tokens_per_second": self.tokens_per_second(fit.known.bytes),
                 "quantisation": fit.known.quantisation,
                 "file": fit.known.file,
                 "bytes": fit.known.bytes,
@@ -218,12 +263,13 @@ impl Findings {
     }
 
     /// A token takes one read of all weights: how many a second the memory allows.
-    fn expected_speed(&self, path: &Path) -> String {
-        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        match &self.tuning {
-            Some(tuning) if bytes > 0 => format!(" (about {:.0} tokens/s)", tuning.read_bandwidth / bytes as f64),
-            _ => String::new(),
-        }
+    fn tokens_per_second(&self, bytes: u64) -> Option<f64> {
+        let tuning = self.tuning.as_ref().filter(|_| bytes > 0)?;
+        Some((tuning.read_bandwidth / bytes as f64).round())
+    }
+
+    fn expected_speed(&self, bytes: u64) -> String {
+        self.tokens_per_second(bytes).map_or_else(String::new, |speed| format!(" (about {speed:.0} tokens/s)"))
     }
 
     fn print_models(&self) {
@@ -232,19 +278,26 @@ impl Findings {
             if let Some((server, found)) = &role.server {
                 match found {
                     Ok(found) => {
-                        println!("  {:17} {} at {server} ({}): {}", role.role, found.name(), found.software, found.way)
+                        println!(
+                            "  {:17} {} at {server} ({}): {}",
+                            role.name(),
+                            found.name(),
+                            found.software,
+                            found.way
+                        )
                     }
-                    Err(reason) => println!("  {:17} {reason}", role.role),
+                    Err(reason) => println!("  {:17} {reason}", role.name()),
                 }
             }
             match &role.found {
                 _ if !role.may_be_loaded() => {}
-                Ok(path) => println!("  {:17} {}: {}", role.role, role.model, path.display()),
-                Err(reason) => println!("  {:17} {reason}", role.role),
+                Ok(path) => println!("  {:17} {}: {}{}", role.name(), role.model, path.display(), role.asked()),
+                Err(reason) => println!("  {:17} {reason}", role.name()),
             }
         }
         for path in &self.installed {
-            println!("  installed         {}{}", path.display(), self.expected_speed(path));
+            let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+            println!("  installed         {}{}", path.display(), self.expected_speed(bytes));
         }
         println!("\nwhat fits");
         for fit in &self.fits {
@@ -254,16 +307,22 @@ impl Findings {
                 None => "memory unknown",
             };
             println!(
-                "  {:17} {:7} needs {:>10}: {verdict}",
+                "  {:20} {:10} {:7} needs {:>10}: {verdict}{}, {}",
                 fit.known.alias.name(),
+                fit.known.alias.role(),
                 fit.known.quantisation,
-                HumanBytes(fit.needed_bytes).to_string()
+                HumanBytes(fit.needed_bytes).to_string(),
+                self.expected_speed(fit.known.bytes),
+                fit.known.alias.licence()
             );
         }
+        let pair = [&self.settings.completion.model, &self.settings.assistant.model];
         match self.both_fit() {
-            Some(true) => println!("  both models fit together"),
+            Some(true) => println!("  {} and {} fit together", pair[0], pair[1]),
             Some(false) => println!(
-                "  the two models do not fit together: see the setting `assistant.whenItDoesNotFit`, now {}",
+                "  {} and {} do not fit together: see the setting `assistant.whenItDoesNotFit`, now {}",
+                pair[0],
+                pair[1],
                 serde_json::to_string(&self.settings.assistant.when_it_does_not_fit).unwrap_or_default()
             ),
             None => {}
@@ -271,7 +330,8 @@ impl Findings {
     }
 
     fn print_advice(&self) {
-        let is_missing = |role: &RoleModel| role.role == "completion" && role.server.is_none() && role.found.is_err();
+        let is_missing =
+            |role: &RoleModel| role.role == Role::Completion && role.server.is_none() && role.found.is_err();
         let resident_is_missing = self.roles.iter().any(is_missing);
         if resident_is_missing {
             println!("\nto begin, run `phi-ls {}`", self.first_pull());
@@ -292,32 +352,32 @@ impl Findings {
         }
     }
 
-    /// Whether the preferred files of both roles can be loaded at the same time.
+    /// Whether the models of both roles can be loaded at the same time.
     fn both_fit(&self) -> Option<bool> {
-        let needs = |alias: Alias| alias.preferred_file().size().needs_as(alias.main_role(), &self.settings);
-        let both = [needs(Alias::Phi35Mini), needs(Alias::Phi4Mini)];
-        MemoryBudget::new(&self.settings, &self.machine).fits(&both)
+        let needs = self.roles.iter().map(|role| role.needs(&self.settings)).collect::<Option<Vec<_>>>()?;
+        MemoryBudget::new(&self.settings, &self.machine).fits(&needs)
     }
 }
 
-impl RoleModel {
-    /// Whether a model of this machine is used, if only to stand in for a server.
-    fn may_be_loaded(&self) -> bool {
-        self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
-    }
-
-    /// Why there is no text for the role.
-    fn problem(&self) -> Option<&String> {
-        match &self.server {
-            Some((_, found)) => found.as_ref().err(),
-            None => self.found.as_ref().err(),
-        }
-    }
-}
-
-fn find(role: &'static str, model: &str, folder: &Path) -> RoleModel {
+fn find(role: Role, model: &str, folder: &Path, layout: CompletionLayout) -> RoleModel {
     let found = model.parse().and_then(|reference: ModelRef| hub::resolve(&reference, folder));
-    RoleModel { role, model: model.to_owned(), found: found.map_err(|error| error.to_string()), server: None }
+    let report = found.as_ref().ok().filter(|_| role == Role::Completion).and_then(|path| model::describe(path).ok());
+    RoleModel {
+        role,
+        model: model.to_owned(),
+        found: found.map_err(|error| error.to_string()),
+        layout: report.and_then(|report| asked(&report, layout)),
+        server: None,
+    }
+}
+
+/// How the model is asked for completions under this setting.
+fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
+    match (layout, report.fim()) {
+        (CompletionLayout::Auto | CompletionLayout::Fim, Some(fim)) => Some(format!("to fill in the middle, {fim}")),
+        (CompletionLayout::Fim, None) => Some("to fill in the middle, which it has no tokens for".to_owned()),
+        _ => Some(format!("by a chat turn, {}", report.chat()?)),
+    }
 }
 
 /// The server of `role`, where it has one, and what it says it can do.
@@ -378,7 +438,15 @@ mod tests {
             settings_file: None,
             models_folder: PathBuf::new(),
             free_space: None,
-            roles: Vec::new(),
+            roles: [(Role::Completion, Alias::Phi35Mini), (Role::Assistant, Alias::Phi4Mini)]
+                .map(|(role, alias)| RoleModel {
+                    role,
+                    model: alias.to_string(),
+                    found: Err("it is not installed".to_owned()),
+                    layout: None,
+                    server: None,
+                })
+                .into(),
             problems: Vec::new(),
         }
     }

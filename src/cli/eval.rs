@@ -35,8 +35,8 @@ pub(super) struct EvalArgs {
     /// Which holes: the same seed cuts the same ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How to ask: infill (the default layout) or plain (the file up to the cursor)
-    #[arg(long, value_parser = ["infill", "plain"], default_value = "infill")]
+    /// How to ask: as suits the model, by a chat turn, by its tokens to fill in the middle, or plainly with the file up to the cursor
+    #[arg(long, value_parser = ["auto", "chat", "fim", "plain"], default_value = "auto")]
     layout: String,
     /// One JSON object instead of lines
     #[arg(long)]
@@ -64,7 +64,12 @@ struct Outcome {
 pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let files = source_files(&args.folder)?;
     let engine = start_engine(&args.model)?;
-    let layout = if args.layout == "plain" { Layout::Plain } else { Layout::Infill };
+    let layout = match args.layout.as_str() {
+        "chat" => Layout::Chat,
+        "fim" => Layout::Fim,
+        "plain" => Layout::Plain,
+        _ => Layout::Auto,
+    };
     let mut random = Random(args.seed);
     let mut outcomes = Vec::new();
     // Files without a line to cut are passed over; a folder full of them ends the search.

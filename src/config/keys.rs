@@ -75,6 +75,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["auto", "never", "always"]),
         "more than one line: where the syntax says a block begins, never, or always",
     ),
+    key(
+        "completion.layout",
+        Kind::OneOf(&["auto", "chat", "fim"]),
+        "how the model is asked: `auto` by its tokens to fill in the middle if it has them, else by a chat turn; or always by \
+         one of the two",
+    ),
     key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
     key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
     key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),

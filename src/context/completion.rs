@@ -75,6 +75,11 @@ pub struct CompletionContext {
     pub prefix: String,
     /// Byte offset of the prefix in the document.
     pub prefix_start: usize,
+    /// Where in the prefix the text begins that grows while somebody types: at the start of the line that was the cursor's
+    /// when the window was placed, or of a later one.
+    pub typed_start: usize,
+    /// What stands right of the cursor on its line.
+    pub line_suffix: String,
     /// The longest run of backticks that has begun a line of the prefix or suffix since the window was placed.
     pub longest_fence: usize,
 }
@@ -106,12 +111,19 @@ struct Frozen {
     max_prefix: usize,
     // The following are offsets in the text of the last request.
     prefix_start: usize,
+    typed_start: usize,
     suffix_start: usize,
     text_len: usize,
 }
 
 /// Bytes of the window's beginning that must still be there.
 const HEAD_BYTES: usize = 64;
+/// What may be typed before the text that grows begins at a later line; and that many bytes while nobody types. A model that
+/// fills in the middle reads what stands behind the prefix anew then.
+const MAX_TYPED_BYTES: usize = 1024;
+const MAX_SETTLED_BYTES: usize = 256;
+/// Bytes of the cursor's line that are looked at right of it.
+const MAX_LINE_SUFFIX_BYTES: usize = 512;
 
 impl Anchor {
     /// How often the window has been placed.
@@ -133,6 +145,9 @@ impl Anchor {
         if !fits {
             self.frozen = None;
         }
+        if let Some(frozen) = &mut self.frozen {
+            frozen.typed_start = frozen.typed_start_for(text, offset, MAX_SETTLED_BYTES);
+        }
     }
 }
 
@@ -150,6 +165,7 @@ pub fn completion_context(
     let mut frozen = kept.unwrap_or_else(|| Frozen::place(snapshot, offset, limits));
     let prefix = snapshot.text.byte_slice(frozen.prefix_start..offset).to_string();
     frozen.longest_fence = frozen.longest_fence.max(longest_fence(&prefix));
+    frozen.typed_start = frozen.typed_start_for(&snapshot.text, offset, MAX_TYPED_BYTES);
     let context = CompletionContext {
         path: frozen.path.clone(),
         language: frozen.language.clone(),
@@ -161,6 +177,8 @@ pub fn completion_context(
         cells_after: frozen.cells_after.clone(),
         prefix,
         prefix_start: frozen.prefix_start,
+        typed_start: frozen.typed_start - frozen.prefix_start,
+        line_suffix: line_suffix(&snapshot.text, offset),
         longest_fence: frozen.longest_fence,
     };
     anchor.frozen = Some(frozen);
@@ -209,6 +227,7 @@ impl Frozen {
             cells_before,
             cells_after,
             prefix_start,
+            typed_start: typed_start(text, offset, prefix_start),
             suffix_start,
             text_len: text.len_bytes(),
         }
@@ -229,10 +248,21 @@ impl Frozen {
         if !in_window || !near {
             return None;
         }
+        // What was typed lies behind the window's beginning: it moved as that did.
+        self.typed_start = self.typed_start - self.prefix_start + prefix_start;
         self.prefix_start = prefix_start;
         self.suffix_start = suffix_start;
         self.text_len = text.len_bytes();
         Some(self)
+    }
+
+    /// Where the text that grows begins for a cursor at `offset`: where it did, unless the cursor has left it or it is longer
+    /// than `most`.
+    fn typed_start_for(&self, text: &Rope, offset: usize, most: usize) -> usize {
+        let is_kept = self.typed_start <= offset
+            && offset - self.typed_start <= most
+            && (self.typed_start == self.prefix_start || text.get_byte(self.typed_start - 1) == Some(b'\n'));
+        if is_kept { self.typed_start } else { typed_start(text, offset, self.prefix_start) }
     }
 
     /// Where the window begins in `text`: where it was, unless the edits were before it.
@@ -255,6 +285,17 @@ impl Frozen {
     fn moved(&self, text: &Rope, offset: usize) -> Option<usize> {
         (offset + text.len_bytes()).checked_sub(self.text_len)
     }
+}
+
+/// The start of the cursor's line, within the window.
+fn typed_start(text: &Rope, offset: usize, prefix_start: usize) -> usize {
+    line_content(text, text.byte_to_line(offset)).start.max(prefix_start)
+}
+
+/// The rest of the cursor's line.
+fn line_suffix(text: &Rope, offset: usize) -> String {
+    let end = line_content(text, text.byte_to_line(offset)).end.min(offset + MAX_LINE_SUFFIX_BYTES);
+    text.byte_slice(offset..floor_char_boundary(text, end).max(offset)).to_string()
 }
 
 /// The longest run of backticks that begins a line of `text`.

@@ -69,11 +69,15 @@ mod tests {
 
     use super::*;
     use crate::engine::{Candidate, StopReason};
-    use crate::model::{Role, Turn};
+    use crate::model::{PromptForm, Role, Turn};
 
     fn conversation(answer: &str, prompt_tokens: usize) -> Option<Conversation> {
-        let candidate =
-            Candidate { text: answer.to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: Some(0.0) };
+        let candidate = Candidate {
+            text: answer.to_owned(),
+            stop_reason: StopReason::EndOfTurn,
+            mean_logprob: Some(0.0),
+            form: PromptForm::Chat,
+        };
         let generation = Generation {
             candidates: vec![candidate],
             prompt_tokens,
@@ -85,7 +89,7 @@ mod tests {
             total: Duration::ZERO,
         };
         let turns = vec![Turn { role: Role::User, text: "What?".to_owned() }];
-        Conversation::new(Prompt { turns, prefill: String::new() }, &generation)
+        Conversation::new(Prompt { turns, ..Prompt::default() }, &generation)
     }
 
     fn options(context_tokens: usize) -> AssistantOptions {

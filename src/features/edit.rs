@@ -235,6 +235,7 @@ mod tests {
 
     use super::*;
     use crate::features::fixture::selected;
+    use crate::model::PromptForm;
     use crate::text::apply_edit;
 
     fn finished(
@@ -250,7 +251,8 @@ mod tests {
             .then(|| test_placement::test_target(&snapshot, &Surroundings::default(), &target));
         let (prompt, fence) = (Prompt::default(), String::new());
         let plan = EditPlan { action, prompt, params, target, fence, is_retry: false, tests };
-        let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: Some(-0.1) };
+        let candidate =
+            Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: Some(-0.1), form: PromptForm::Chat };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
     }
@@ -473,8 +475,12 @@ mod tests {
             is_retry: false,
             tests: None,
         };
-        let candidate =
-            Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: Some(0.0) };
+        let candidate = Candidate {
+            text: "```\na\n```".to_owned(),
+            stop_reason: StopReason::EndOfTurn,
+            mean_logprob: Some(0.0),
+            form: PromptForm::Chat,
+        };
         assert_eq!(finish(&plan, &snapshot, &candidate), Err(Rejection::Stale));
     }
 }

@@ -66,14 +66,14 @@ pub struct CompletionOptions {
 }
 
 impl CompletionOptions {
-    /// What `settings` say about a document in the language `language_id`, for a model that follows instructions.
+    /// What `settings` say about a document in the language `language_id`.
     pub fn new(settings: &CompletionSettings, language_id: &str, excluded: bool) -> Self {
         Self {
             enabled: settings.language(names_of(language_id)),
             excluded,
             in_comments: settings.in_comments,
             in_strings: settings.in_strings,
-            layout: Layout::Infill,
+            layout: settings.layout.into(),
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -166,7 +166,7 @@ pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     }
     let place = &plan.place;
     let cut_at_syntax = |text: &str| statement_end(&plan.snapshot, place, text);
-    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax };
+    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax, form: candidate.form };
     let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
     Some(match &plan.selected {
         Some((range, selected)) => {

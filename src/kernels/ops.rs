@@ -51,6 +51,22 @@ fn rms_norm_plain(hidden_states: &[f32], weight: &[f32], eps: f32, out: &mut [f3
     }
 }
 
+vectorised! {
+    /// [`rms_norm`] of every row of `weight.len()` in place: the heads of a query or a key.
+    pub fn rms_norm_in_place / rms_norm_in_place_plain (rows: &mut [f32], weight: &[f32], eps: f32)
+}
+
+#[inline(always)]
+fn rms_norm_in_place_plain(rows: &mut [f32], weight: &[f32], eps: f32) {
+    let width = weight.len();
+    for row in rows.chunks_exact_mut(width) {
+        let scale = 1.0 / (sum_of_squares(row) / width as f32 + eps).sqrt();
+        for (x, weight) in row.iter_mut().zip(weight) {
+            *x = *x * scale * weight;
+        }
+    }
+}
+
 /// In 32 partial sums: enough for vectors, and closer to the true sum than one.
 #[inline(always)]
 fn sum_of_squares(row: &[f32]) -> f32 {
@@ -67,9 +83,9 @@ fn sum_of_squares(row: &[f32]) -> f32 {
 /// Which elements a rotation pairs up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RopeStyle {
-    /// Pairs `(i, i + dim / 2)`: the `phi3` architecture.
+    /// Pairs `(i, i + dim / 2)`: `phi3`, `qwen2` and `qwen3`.
     Neox,
-    /// Pairs `(2i, 2i + 1)`: the `llama` architecture as GGUF files store it.
+    /// Pairs `(2i, 2i + 1)`: `llama` and `granite` as GGUF files store them.
     Interleaved,
 }
 
@@ -137,6 +153,16 @@ fn add_plain(residual: &mut [f32], delta: &[f32]) {
     for (residual, delta) in residual.iter_mut().zip(delta) {
         *residual += delta;
     }
+}
+
+vectorised! {
+    /// `values *= factor`.
+    pub fn scale / scale_plain (values: &mut [f32], factor: f32)
+}
+
+#[inline(always)]
+fn scale_plain(values: &mut [f32], factor: f32) {
+    values.iter_mut().for_each(|value| *value *= factor);
 }
 
 /// The natural log of the sum of `exp(logits)`, of which `max` is the greatest.

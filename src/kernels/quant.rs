@@ -17,6 +17,8 @@ pub enum QuantType {
     Q5K,
     Q6K,
     Q8K,
+    Iq4Nl,
+    Iq4Xs,
 }
 
 impl QuantType {
@@ -36,6 +38,8 @@ impl QuantType {
             13 => Self::Q5K,
             14 => Self::Q6K,
             15 => Self::Q8K,
+            20 => Self::Iq4Nl,
+            23 => Self::Iq4Xs,
             30 => Self::Bf16,
             _ => return None,
         })
@@ -45,8 +49,8 @@ impl QuantType {
     pub const fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
-            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Q8K => 256,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Iq4Nl => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Q8K | Self::Iq4Xs => 256,
         }
     }
 
@@ -55,7 +59,7 @@ impl QuantType {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
-            Self::Q4_0 => 18,
+            Self::Q4_0 | Self::Iq4Nl => 18,
             Self::Q4_1 => 20,
             Self::Q5_0 => 22,
             Self::Q5_1 => 24,
@@ -66,6 +70,7 @@ impl QuantType {
             Self::Q5K => 176,
             Self::Q6K => 210,
             Self::Q8K => 292,
+            Self::Iq4Xs => 136,
         }
     }
 }
@@ -97,6 +102,8 @@ pub fn dequantize(quant: QuantType, bytes: &[u8], out: &mut [f32]) {
         QuantType::Q5K => q5_k,
         QuantType::Q6K => q6_k,
         QuantType::Q8K => q8_k,
+        QuantType::Iq4Nl => iq4_nl,
+        QuantType::Iq4Xs => iq4_xs,
     };
     for (block, out) in bytes.chunks_exact(block_bytes).zip(out.chunks_exact_mut(block_len)) {
         dequantize_block(block, out);
@@ -269,5 +276,33 @@ fn q8_k(block: &[u8], out: &mut [f32]) {
     let d = f32_at(block, 0);
     for (out, &q) in out.iter_mut().zip(&block[4..260]) {
         *out = d * f32::from(q.cast_signed());
+    }
+}
+
+/// What the nibbles of IQ4_NL and IQ4_XS stand for: closer together near zero, where most weights are.
+pub(super) const IQ4_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// `f16 d, qs[16]`: `d * IQ4_VALUES[q]`.
+fn iq4_nl(block: &[u8], out: &mut [f32]) {
+    iq4_values(f16_at(block, 0), &block[2..], out);
+}
+
+/// `f16 d, u16 high, low[4], qs[128]`; 8 sub-blocks of 32: `d * (scale - 32) * IQ4_VALUES[q]`. Of a six-bit scale the low
+/// four bits are nibbles of `low`, the others bits 2 s and 2 s + 1 of `high`.
+fn iq4_xs(block: &[u8], out: &mut [f32]) {
+    let (d, high, low) = (f16_at(block, 0), u16::from_le_bytes([block[2], block[3]]), &block[4..8]);
+    let sub_blocks = block[8..].chunks_exact(16).zip(out.chunks_exact_mut(32));
+    for (sub_block, (qs, out)) in sub_blocks.enumerate() {
+        let low = low[sub_block / 2] >> (sub_block % 2 * 4) & 15;
+        let scale = i32::from(low) | i32::from(high >> (2 * sub_block) & 3) << 4;
+        iq4_values(d * (scale - 32) as f32, qs, out);
+    }
+}
+
+/// 32 values of `qs[16]`, in the order of the other 32-value types.
+fn iq4_values(d: f32, qs: &[u8], out: &mut [f32]) {
+    for (i, &q) in qs.iter().enumerate() {
+        out[i] = d * f32::from(IQ4_VALUES[usize::from(q & 15)]);
+        out[i + 16] = d * f32::from(IQ4_VALUES[usize::from(q >> 4)]);
     }
 }

@@ -59,6 +59,7 @@ impl Random {
         match quant {
             QuantType::F32 | QuantType::Bf16 | QuantType::Q8K => &[],
             QuantType::F16 | QuantType::Q4_0 | QuantType::Q5_0 | QuantType::Q8_0 => &[0],
+            QuantType::Iq4Nl | QuantType::Iq4Xs => &[0],
             QuantType::Q4_1 | QuantType::Q5_1 | QuantType::Q4K | QuantType::Q5K => &[0, 2],
             QuantType::Q2K => &[80, 82],
             QuantType::Q3K => &[108],

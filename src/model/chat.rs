@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tokenizer;
-use super::tokenizer::{TextStart, TokenizerKind};
+use super::fim::FimParts;
+use super::tokenizer::{END_TOKENS, TextStart, TokenizerKind};
 
 /// Who speaks in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,27 @@ pub struct Turn {
 pub struct Prompt {
     pub turns: Vec<Turn>,
     pub prefill: String,
+    /// The same for a model that fills in the middle: it is asked in this form, any other one in the form above. Who plans
+    /// a completion does not know which model will be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fim: Option<FimParts>,
+}
+
+impl Prompt {
+    /// Whether only a model that fills in the middle can be asked this.
+    pub fn is_fim_only(&self) -> bool {
+        self.fim.is_some() && self.turns.is_empty() && self.prefill.is_empty()
+    }
+}
+
+/// In which of its two forms a prompt was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PromptForm {
+    /// As turns, or as plain text.
+    #[default]
+    Chat,
+    /// As the code around the cursor.
+    Fim,
 }
 
 /// A prompt as token ids.
@@ -36,13 +58,15 @@ pub struct EncodedPrompt {
     pub tokens: Vec<u32>,
     /// Index of the first token of the prefill: healing may not back up beyond it.
     pub prefill_start: usize,
+    pub form: PromptForm,
 }
 
-/// What stands before a turn's text: a special token, then text that is encoded together with the turn's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Opening {
-    token: &'static str,
-    text: &'static str,
+/// A piece of what stands before a turn's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Token(&'static str),
+    /// Encoded together with the text that follows it.
+    Text(&'static str),
 }
 
 /// How the models of one family mark turns.
@@ -50,76 +74,126 @@ struct Opening {
 struct Layout {
     name: &'static str,
     kind: Option<TokenizerKind>,
-    system: Opening,
-    user: Opening,
-    assistant: Opening,
-    close: Opening,
+    system: &'static [Mark],
+    user: &'static [Mark],
+    assistant: &'static [Mark],
+    /// What opens the turn that the model is to write, if that is more than `assistant`.
+    answer: Option<&'static [Mark]>,
+    close: &'static [Mark],
     /// The tags swallow white space after them: the published tokenizer strips it, with it the template's line breaks.
     tags_strip: bool,
 }
 
-const LAYOUTS: [Layout; 3] = [
+use Mark::{Text, Token};
+
+const PHI: Layout = Layout {
+    name: "phi-3",
+    kind: Some(TokenizerKind::Spm),
+    system: &[Token("<|system|>")],
+    user: &[Token("<|user|>")],
+    assistant: &[Token("<|assistant|>")],
+    answer: None,
+    close: &[Token("<|end|>")],
+    tags_strip: true,
+};
+
+const CHATML: Layout = Layout {
+    name: "chatml",
+    kind: None,
+    system: &[Token("<|im_start|>"), Text("system\n")],
+    user: &[Token("<|im_start|>"), Text("user\n")],
+    assistant: &[Token("<|im_start|>"), Text("assistant\n")],
+    answer: None,
+    close: &[Token("<|im_end|>"), Text("\n")],
+    tags_strip: false,
+};
+
+const LAYOUTS: [Layout; 5] = [
+    PHI,
+    Layout { name: "phi-4-mini", kind: Some(TokenizerKind::Bpe), tags_strip: false, ..PHI },
+    // Qwen3 thinks aloud unless its thoughts are opened and closed for it.
     Layout {
-        name: "phi-3",
-        kind: Some(TokenizerKind::Spm),
-        system: Opening { token: "<|system|>", text: "" },
-        user: Opening { token: "<|user|>", text: "" },
-        assistant: Opening { token: "<|assistant|>", text: "" },
-        close: Opening { token: "<|end|>", text: "" },
-        tags_strip: true,
+        name: "qwen3",
+        answer: Some(&[
+            Token("<|im_start|>"),
+            Text("assistant\n"),
+            Token("<think>"),
+            Text("\n\n"),
+            Token("</think>"),
+            Text("\n\n"),
+        ]),
+        ..CHATML
     },
+    CHATML,
     Layout {
-        name: "phi-4-mini",
+        name: "llama-3",
         kind: Some(TokenizerKind::Bpe),
-        system: Opening { token: "<|system|>", text: "" },
-        user: Opening { token: "<|user|>", text: "" },
-        assistant: Opening { token: "<|assistant|>", text: "" },
-        close: Opening { token: "<|end|>", text: "" },
-        tags_strip: false,
-    },
-    Layout {
-        name: "chatml",
-        kind: None,
-        system: Opening { token: "<|im_start|>", text: "system\n" },
-        user: Opening { token: "<|im_start|>", text: "user\n" },
-        assistant: Opening { token: "<|im_start|>", text: "assistant\n" },
-        close: Opening { token: "<|im_end|>", text: "\n" },
+        system: &[Token("<|start_header_id|>"), Text("system"), Token("<|end_header_id|>"), Text("\n\n")],
+        user: &[Token("<|start_header_id|>"), Text("user"), Token("<|end_header_id|>"), Text("\n\n")],
+        assistant: &[Token("<|start_header_id|>"), Text("assistant"), Token("<|end_header_id|>"), Text("\n\n")],
+        answer: None,
+        close: &[Token("<|eot_id|>")],
         tags_strip: false,
     },
 ];
 
 impl Layout {
-    fn opening(&self, role: Role) -> &Opening {
+    fn opening(&self, role: Role) -> &'static [Mark] {
         match role {
-            Role::System => &self.system,
-            Role::User => &self.user,
-            Role::Assistant => &self.assistant,
+            Role::System => self.system,
+            Role::User => self.user,
+            Role::Assistant => self.assistant,
         }
     }
 
-    fn fits(&self, tokenizer: &Tokenizer) -> bool {
-        let tags = [&self.system, &self.user, &self.assistant, &self.close];
-        self.kind.is_none_or(|kind| kind == tokenizer.kind())
-            && tags.iter().all(|tag| tokenizer.special(tag.token).is_some())
+    /// The tokens that mark turns.
+    fn tags(&self) -> impl Iterator<Item = &'static str> {
+        [self.system, self.user, self.assistant, self.close].into_iter().flat_map(tokens)
     }
+
+    fn fits(&self, tokenizer: &Tokenizer) -> bool {
+        let mut needed = self.tags().chain(tokens(self.answer.unwrap_or_default()));
+        self.kind.is_none_or(|kind| kind == tokenizer.kind()) && needed.all(|token| tokenizer.special(token).is_some())
+    }
+}
+
+fn tokens(marks: &'static [Mark]) -> impl Iterator<Item = &'static str> {
+    marks.iter().filter_map(|mark| match mark {
+        Token(token) => Some(*token),
+        Text(_) => None,
+    })
+}
+
+/// Every spelling that marks a turn or ends one in some format: a model may write them as text.
+pub fn tags() -> impl Iterator<Item = &'static str> {
+    LAYOUTS.iter().flat_map(Layout::tags).chain(END_TOKENS.iter().map(|(text, _)| *text))
 }
 
 /// How a model marks turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatFormat {
-    /// `phi-3`, `phi-4-mini` or `chatml`; `plain` for a model that knows no roles and only continues text.
+    /// Such as `phi-3` or `chatml`; `plain` for a model that knows no roles and only continues text.
     pub name: &'static str,
 }
 
 impl ChatFormat {
+    /// The format of a model that knows no roles.
+    pub const PLAIN: &'static str = "plain";
+
+    /// The formats there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        LAYOUTS.iter().map(|layout| layout.name)
+    }
+
     /// The format whose role tokens `tokenizer` has.
     pub fn recognise(tokenizer: &Tokenizer) -> Self {
         let layout = LAYOUTS.iter().find(|layout| layout.fits(tokenizer));
-        Self { name: layout.map_or("plain", |layout| layout.name) }
+        Self { name: layout.map_or(Self::PLAIN, |layout| layout.name) }
     }
 
-    /// `prompt` as ids: role tags by id, turns as the model's published template writes them, then the open assistant
-    /// turn. In the `plain` format turns are paragraphs. `tokenizer` is the one this format was recognised by.
+    /// The turns and the prefill of `prompt` as ids: role tags by id, turns as the model's published template writes them,
+    /// then the open assistant turn. In the `plain` format turns are paragraphs. `tokenizer` is the one this format was
+    /// recognised by.
     pub fn encode(&self, tokenizer: &Tokenizer, prompt: &Prompt) -> EncodedPrompt {
         let mut tokens: Vec<u32> = tokenizer.bos().into_iter().collect();
         match LAYOUTS.iter().find(|layout| layout.name == self.name) {
@@ -135,20 +209,29 @@ impl ChatFormat {
         let exact = prompt.prefill.starts_with(char::is_whitespace);
         let start = if exact { TextStart::Exact } else { TextStart::Fragment };
         tokens.extend(tokenizer.encode(&prompt.prefill, start));
-        EncodedPrompt { tokens, prefill_start }
+        EncodedPrompt { tokens, prefill_start, form: PromptForm::Chat }
     }
 }
 
 fn encode_turns(layout: &Layout, tokenizer: &Tokenizer, turns: &[Turn], tokens: &mut Vec<u32>) {
     // What follows a special token up to the next one is one text to a tokenizer.
-    let mut push = |opening: &Opening, text: &str| {
-        tokens.extend(tokenizer.special(opening.token));
-        let text = if layout.tags_strip { text.trim_start() } else { text };
-        tokens.extend(tokenizer.encode(&format!("{}{text}", opening.text), TextStart::Fragment));
+    let mut push = |marks: &[Mark], text: &str| {
+        let mut pending = String::new();
+        for mark in marks {
+            match mark {
+                Token(token) => {
+                    tokens.extend(tokenizer.encode(&std::mem::take(&mut pending), TextStart::Fragment));
+                    tokens.extend(tokenizer.special(token));
+                }
+                Text(text) => pending.push_str(text),
+            }
+        }
+        pending.push_str(if layout.tags_strip { text.trim_start() } else { text });
+        tokens.extend(tokenizer.encode(&pending, TextStart::Fragment));
     };
     for turn in turns {
         push(layout.opening(turn.role), &turn.text);
-        push(&layout.close, "");
+        push(layout.close, "");
     }
-    push(&layout.assistant, "");
+    push(layout.answer.unwrap_or(layout.assistant), "");
 }

@@ -16,7 +16,7 @@ const MAX_POSITIONS: u64 = 1 << 31;
 /// Hyperparameters under their Hugging Face names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// `phi3` or `llama`.
+    /// One of [`ARCHITECTURES`].
     pub architecture: String,
     pub vocab_size: usize,
     pub hidden_size: usize,
@@ -34,37 +34,84 @@ pub struct ModelConfig {
     pub original_max_position_embeddings: usize,
     /// Scale on cos and sin (LongRoPE's attention factor), 1 without.
     pub rope_attn_factor: f32,
+    /// What positions are divided by (linear rotary scaling), 1 without.
+    pub rope_scaling_factor: f32,
+    /// How many positions a token sees, itself included; `None`: all before it.
+    pub sliding_window: Option<usize>,
+    pub multipliers: Multipliers,
 }
 
-/// What tells one supported architecture from another. Everything else is sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// `phi3`: fused projections, rotation of halves, LongRoPE.
-    Phi3,
-    /// `llama`: separate projections, rotation of neighbours (GGUF files store the query and key rows permuted).
-    Llama,
+/// Granite's scales at four places of the pass; 1 everywhere else.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Multipliers {
+    /// On the embedding.
+    pub embedding: f32,
+    /// On what each block adds to the residual stream.
+    pub residual: f32,
+    /// On the scores, beside `1 / sqrt(head_dim)`.
+    pub scores: f32,
+    /// On the logits.
+    pub logits: f32,
 }
+
+impl Default for Multipliers {
+    fn default() -> Self {
+        Self { embedding: 1.0, residual: 1.0, scores: 1.0, logits: 1.0 }
+    }
+}
+
+/// What tells one supported architecture from another. Everything else is sizes, and tensors that a layer may have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// As `general.architecture` spells it.
+    pub name: &'static str,
+    pub rope_style: RopeStyle,
+    /// Query, key and value are one matrix, and so are gate and up.
+    pub is_fused: bool,
+    /// Queries and keys are normed head by head before they are rotated.
+    pub has_head_norms: bool,
+    /// Two lists of rotary factors, the long one beyond the original context.
+    pub has_long_rope: bool,
+    /// See [`Multipliers`].
+    pub has_multipliers: bool,
+}
+
+/// Every architecture that the decoders compute.
+pub const ARCHITECTURES: [Architecture; 5] = {
+    // GGUF files of `llama` store the rows of queries and keys permuted, so that neighbours are rotated.
+    let llama = Architecture {
+        name: "llama",
+        rope_style: RopeStyle::Interleaved,
+        is_fused: false,
+        has_head_norms: false,
+        has_long_rope: false,
+        has_multipliers: false,
+    };
+    [
+        Architecture { name: "phi3", rope_style: RopeStyle::Neox, is_fused: true, has_long_rope: true, ..llama },
+        Architecture { name: "qwen2", rope_style: RopeStyle::Neox, ..llama },
+        Architecture { name: "qwen3", rope_style: RopeStyle::Neox, has_head_norms: true, ..llama },
+        Architecture { name: "granite", has_multipliers: true, ..llama },
+        llama,
+    ]
+};
 
 impl Architecture {
-    pub const SUPPORTED: &'static [(&'static str, Self)] = &[("phi3", Self::Phi3), ("llama", Self::Llama)];
-
     /// # Errors
     /// [`ModelError::Unsupported`] naming the architectures there are.
-    pub fn of(gguf: &GgufFile) -> Result<Self, ModelError> {
+    pub fn of(gguf: &GgufFile) -> Result<&'static Self, ModelError> {
         let name = gguf.string("general.architecture")?;
-        let supported = Self::SUPPORTED.iter().find(|(supported, _)| *supported == name);
-        supported.map(|(_, architecture)| *architecture).ok_or_else(|| {
-            gguf.unsupported(format!("expected a model of architecture `phi3` or `llama`, found `{name}`"))
+        ARCHITECTURES.iter().find(|architecture| architecture.name == name).ok_or_else(|| {
+            let known = ARCHITECTURES.map(|architecture| format!("`{}`", architecture.name)).join(", ");
+            gguf.unsupported(format!("expected a model of one of the architectures {known}, found `{name}`"))
         })
     }
-
-    pub fn rope_style(self) -> RopeStyle {
-        match self {
-            Self::Phi3 => RopeStyle::Neox,
-            Self::Llama => RopeStyle::Interleaved,
-        }
-    }
 }
+
+/// The window of the Phi-3 models of 4096 positions, whose earliest files leave it out.
+const PHI_3_WINDOW: (usize, u64) = (4096, 2047);
+/// The base of every Phi-3 model; the earliest files leave it out.
+const PHI_3_ROPE_THETA: f32 = 10_000.0;
 
 impl ModelConfig {
     /// The factors a sequence is rotated with that comes to `positions` in the end, generated ones included.
@@ -86,14 +133,14 @@ impl ModelConfig {
         let num_attention_heads = keys.size("attention.head_count")?;
         let head_dim = keys.optional("attention.key_length", Keys::size)?.unwrap_or(hidden_size / num_attention_heads);
         let context_length = keys.positions("context_length")?;
-        let original = match architecture {
-            Architecture::Phi3 => keys.positions("rope.scaling.original_context_length")?,
-            Architecture::Llama => context_length,
+        let original = match architecture.has_long_rope {
+            // The earliest files of Phi-3 with the original context alone do not say that it is.
+            true if context_length <= PHI_3_WINDOW.0 => {
+                keys.optional("rope.scaling.original_context_length", Keys::positions)?.unwrap_or(context_length)
+            }
+            true => keys.positions("rope.scaling.original_context_length")?,
+            false => context_length,
         };
-        // The key/value cache holds everything, while a sliding window forgets: the two agree up to the window.
-        // (Both Phi-mini files have a window beyond their context.)
-        let window = keys.optional("attention.sliding_window", Keys::unsigned)?;
-        let limit = window.filter(|window| *window > 0).map_or(usize::MAX, |window| window as usize);
         let config = Self {
             architecture: keys.prefix.to_owned(),
             vocab_size: gguf.strings("tokenizer.ggml.tokens")?.len(),
@@ -105,13 +152,20 @@ impl ModelConfig {
             num_key_value_heads: keys.optional("attention.head_count_kv", Keys::size)?.unwrap_or(num_attention_heads),
             head_dim,
             rms_norm_eps: keys.float("attention.layer_norm_rms_epsilon")?,
-            rope_theta: keys.float("rope.freq_base")?,
+            rope_theta: match keys.optional("rope.freq_base", Keys::float)? {
+                None if architecture.has_long_rope => PHI_3_ROPE_THETA,
+                None => keys.float("rope.freq_base")?,
+                Some(theta) => theta,
+            },
             rope_dim: keys.optional("rope.dimension_count", Keys::size)?.unwrap_or(head_dim),
-            max_position_embeddings: context_length.min(limit),
-            original_max_position_embeddings: original.min(context_length).min(limit),
+            max_position_embeddings: context_length,
+            original_max_position_embeddings: original.min(context_length),
             rope_attn_factor: attn_factor(&keys, architecture, context_length > original)?,
+            rope_scaling_factor: scaling_factor(&keys, architecture)?,
+            sliding_window: sliding_window(&keys, architecture, context_length)?,
+            multipliers: multipliers(&keys, architecture, head_dim)?,
         };
-        check_scaling(&keys, architecture)?;
+        refuse_experts(&keys)?;
         config.check(&keys)?;
         Ok(config)
     }
@@ -184,6 +238,7 @@ impl ModelConfig {
             ("attention.layer_norm_rms_epsilon", self.rms_norm_eps),
             ("rope.freq_base", self.rope_theta),
             ("rope.scaling.attn_factor", self.rope_attn_factor),
+            ("rope.scaling.factor", self.rope_scaling_factor),
         ];
         for (key, number) in positive {
             if !(number.is_finite() && number > 0.0) {
@@ -195,42 +250,78 @@ impl ModelConfig {
 }
 
 /// LongRoPE's factor on cos and sin. It holds for short sequences as well.
-fn attn_factor(keys: &Keys<'_>, architecture: Architecture, long_rope: bool) -> Result<f32, ModelError> {
-    match architecture {
-        Architecture::Phi3 if long_rope => keys.float("rope.scaling.attn_factor"),
-        Architecture::Phi3 => Ok(keys.optional("rope.scaling.attn_factor", Keys::float)?.unwrap_or(1.0)),
-        Architecture::Llama => Ok(1.0),
+fn attn_factor(keys: &Keys<'_>, architecture: &Architecture, long_rope: bool) -> Result<f32, ModelError> {
+    match architecture.has_long_rope {
+        true if long_rope => keys.float("rope.scaling.attn_factor"),
+        true => Ok(keys.optional("rope.scaling.attn_factor", Keys::float)?.unwrap_or(1.0)),
+        false => Ok(1.0),
     }
 }
 
-/// Refuses settings that change the arithmetic in a way the decoder does not follow.
-fn check_scaling(keys: &Keys<'_>, architecture: Architecture) -> Result<(), ModelError> {
+/// The factor of linear rotary scaling; an error for scaling that the decoders do not follow.
+fn scaling_factor(keys: &Keys<'_>, architecture: &Architecture) -> Result<f32, ModelError> {
     let key = keys.name("rope.scaling.type");
-    if let Some(Value::String(scaling)) = keys.gguf.value(&key) {
-        let known = match architecture {
-            // llama.cpp prints "linear" for the Phi files, which have no such key; LongRoPE is told by its tensors.
-            Architecture::Phi3 => matches!(scaling, "longrope" | "none"),
-            Architecture::Llama => scaling == "none",
-        };
-        if !known {
-            let reason = format!("metadata key `{key}`: there is no rotary scaling `{scaling}` for this architecture");
-            return Err(keys.gguf.unsupported(reason));
-        }
+    // llama.cpp prints "linear" for the Phi files, which have no such key; LongRoPE is told by its tensors.
+    let known = if architecture.has_long_rope { "longrope" } else { "linear" };
+    if let Some(Value::String(scaling)) = keys.gguf.value(&key)
+        && !["none", known].contains(&scaling)
+    {
+        let reason = format!(
+            "metadata key `{key}`: expected `{known}` or `none` for this architecture, found the rotary scaling `{scaling}`"
+        );
+        return Err(keys.gguf.unsupported(reason));
     }
-    for key in ["rope.scale_linear", "rope.scaling.factor"] {
-        if let Some(factor) = keys.optional(key, Keys::float)?
-            && factor != 1.0
-            && factor != 0.0
-        {
-            let reason =
-                format!("metadata key `{}`: linear rotary scaling is not supported, found {factor}", keys.name(key));
-            return Err(keys.gguf.unsupported(reason));
-        }
+    // The second is what older files call it. 0 is how some say that there is none.
+    let factor = match keys.optional("rope.scaling.factor", Keys::float)? {
+        Some(factor) => Some(factor),
+        None => keys.optional("rope.scale_linear", Keys::float)?,
+    };
+    match factor.filter(|factor| *factor != 0.0).unwrap_or(1.0) {
+        factor if factor != 1.0 && architecture.has_long_rope => Err(keys.gguf.unsupported(format!(
+            "expected a model of LongRoPE without linear rotary scaling, found a factor of {factor}"
+        ))),
+        factor => Ok(factor),
     }
-    if keys.optional("expert_count", Keys::unsigned)?.is_some_and(|count| count > 0) {
-        return Err(keys.gguf.unsupported("mixtures of experts are not supported, expected a dense model".into()));
+}
+
+fn sliding_window(
+    keys: &Keys<'_>,
+    architecture: &Architecture,
+    context_length: usize,
+) -> Result<Option<usize>, ModelError> {
+    let absent = (architecture.has_long_rope && context_length == PHI_3_WINDOW.0).then_some(PHI_3_WINDOW.1);
+    let window = keys.optional("attention.sliding_window", Keys::unsigned)?.or(absent);
+    // One as wide as the context is none.
+    Ok(window.filter(|window| (1..context_length as u64).contains(window)).map(|window| window as usize))
+}
+
+fn multipliers(keys: &Keys<'_>, architecture: &Architecture, head_dim: usize) -> Result<Multipliers, ModelError> {
+    if !architecture.has_multipliers {
+        return Ok(Multipliers::default());
     }
-    Ok(())
+    let read = |key| match keys.optional(key, Keys::float)? {
+        Some(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        Some(factor) => Err(keys.fault(key, &format!("expected a positive number, found {factor}"))),
+        None => Ok(1.0),
+    };
+    let scores = match keys.optional("attention.scale", Keys::float)? {
+        // Instead of `1 / sqrt(head_dim)`, which the kernels multiply with.
+        Some(_) => read("attention.scale")? * (head_dim as f32).sqrt(),
+        None => 1.0,
+    };
+    Ok(Multipliers {
+        embedding: read("embedding_scale")?,
+        residual: read("residual_scale")?,
+        scores,
+        logits: 1.0 / read("logit_scale")?,
+    })
+}
+
+fn refuse_experts(keys: &Keys<'_>) -> Result<(), ModelError> {
+    match keys.optional("expert_count", Keys::unsigned)? {
+        Some(1..) => Err(keys.gguf.unsupported("mixtures of experts are not supported, expected a dense model".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Metadata keys of one architecture, which all begin with its name.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use super::config::{Architecture, ModelConfig};
+use super::config::{Architecture, ModelConfig, Multipliers};
 use super::gguf::GgufFile;
 use super::kv_cache::{KvCache, KvStore};
 use super::rope::{RopeFactors, RotaryEmbedding};
@@ -17,7 +17,7 @@ use crate::kernels::matmul::{Activations, Measured, PackedMatrix, measure_tuning
 use crate::kernels::ops::{self, RopeStyle};
 use crate::kernels::pool::ThreadPool;
 
-/// A model of the `phi3` or `llama` architecture.
+/// A model of one of [`super::config::ARCHITECTURES`].
 pub struct Decoder {
     config: ModelConfig,
     rope_style: RopeStyle,
@@ -99,7 +99,7 @@ impl Decoder {
         let kv_shape =
             KvShape { num_kv_heads: config.num_key_value_heads, head_dim: config.head_dim, kv_type: options.kv_type };
         Ok(Self {
-            rope_style: Architecture::of(gguf)?.rope_style(),
+            rope_style: Architecture::of(gguf)?.rope_style,
             rotary,
             weights,
             kv_shape,
@@ -169,15 +169,19 @@ impl Decoder {
                 self.weights.embedding.dequantize_row(*token as usize, row);
             }
         }
+        scale_rows(&self.pool, &mut scratch.hidden_states, config.hidden_size, config.multipliers.embedding);
     }
 
     /// `hidden_states += attn_output(attention(attn_norm(hidden_states)))`, adding to the caches on the way.
     fn attention(&mut self, layer_idx: usize, sequences: &mut [Sequence<'_>]) {
         let Self { config, weights, pool, scratch, .. } = self;
-        let LayerWeights { attn_norm, attn_qkv, .. } = &weights.layers[layer_idx];
+        let LayerWeights { attn_norm, attn_qkv, head_norms, .. } = &weights.layers[layer_idx];
         let Scratch { hidden_states, normed, qkv, part_out, activations, .. } = scratch;
         norm_rows(pool, hidden_states, attn_norm, config.rms_norm_eps, normed);
         attn_qkv.forward(pool, normed, activations, part_out, qkv); // (m, query_size + 2 * key_value_size)
+        if let Some(head_norms) = head_norms {
+            norm_heads(pool, config, head_norms, qkv);
+        }
         self.store_rows(layer_idx, sequences);
         if self.scratch.hidden_states.is_empty() {
             return;
@@ -187,7 +191,7 @@ impl Decoder {
         let Self { config, weights, pool, scratch, .. } = self;
         let Scratch { hidden_states, attn_out, delta, part_out, activations, .. } = scratch;
         weights.layers[layer_idx].attn_output.forward(pool, attn_out, activations, part_out, delta); // (m, hidden_size)
-        add_rows(pool, hidden_states, delta, config.hidden_size);
+        add_rows(pool, hidden_states, delta, config);
     }
 
     /// Rotates queries and keys and stores keys and values. What follows the last layer's attention is needed only for
@@ -213,6 +217,7 @@ impl Decoder {
         let Scratch { qkv, query, cos, sin, new_rows, .. } = scratch;
         let rotation = Rotation { style: self.rope_style, cos, sin };
         rotate_and_store(&self.pool, &self.kv_shape, &rotation, new_rows, qkv, &mut pages, query);
+        scale_rows(&self.pool, query, config.query_size(), config.multipliers.scores);
         scratch.new_rows.clear();
         scratch.new_pages = recycle(pages);
         scratch.resize(config, m);
@@ -232,7 +237,8 @@ impl Decoder {
             rest = others;
             let kept = kept_rows(sequence, layer_idx + 1 == config.num_hidden_layers);
             let past_len = sequence.cache.tokens().len() + kept.start;
-            inputs.push(AttentionInput { pages, past_len, rows: kept.len() });
+            let window = config.sliding_window.unwrap_or(usize::MAX);
+            inputs.push(AttentionInput { pages, past_len, rows: kept.len(), window });
         }
         attend(pool, &self.kv_shape, config.num_attention_heads, &scratch.query, &inputs, &mut scratch.attn_out);
         scratch.inputs = recycle(inputs);
@@ -249,7 +255,7 @@ impl Decoder {
         let n = config.intermediate_size;
         for_row_blocks(pool, (gate_up, 2 * n), (gated, n), &|gate_up, gated| ops::silu_gate(gate_up, n, gated));
         ffn_down.forward(pool, gated, activations, part_out, delta); // (m, hidden_size)
-        add_rows(pool, hidden_states, delta, config.hidden_size);
+        add_rows(pool, hidden_states, delta, config);
     }
 
     /// Logits of the rows that are left.
@@ -263,6 +269,7 @@ impl Decoder {
             norm_rows(pool, hidden_states, &weights.output_norm, config.rms_norm_eps, normed);
             activations.quantize(pool, normed, config.hidden_size, &[weights.output()]);
             weights.output().matmul(pool, activations, &mut logits.values); // (m, vocab_size)
+            scale_rows(pool, &mut logits.values, config.vocab_size, config.multipliers.logits);
         }
     }
 }
@@ -305,9 +312,31 @@ fn norm_rows(pool: &ThreadPool, hidden_states: &[f32], weight: &[f32], eps: f32,
     for_row_blocks(pool, (hidden_states, width), (out, width), &|rows, out| ops::rms_norm(rows, weight, eps, out));
 }
 
-/// `hidden_states += delta`.
-fn add_rows(pool: &ThreadPool, hidden_states: &mut [f32], delta: &[f32], width: usize) {
+/// Norms the heads of the query and of the key in `qkv (m, query_size + 2 * key_value_size)`.
+fn norm_heads(pool: &ThreadPool, config: &ModelConfig, [query_norm, key_norm]: &[Vec<f32>; 2], qkv: &mut [f32]) {
+    let (query_size, key_value_size) = (config.query_size(), config.key_value_size());
+    let width = query_size + 2 * key_value_size;
+    for_row_blocks_in_place(pool, qkv, width, &|rows| {
+        for row in rows.chunks_exact_mut(width) {
+            let (query, rest) = row.split_at_mut(query_size);
+            ops::rms_norm_in_place(query, query_norm, config.rms_norm_eps);
+            ops::rms_norm_in_place(&mut rest[..key_value_size], key_norm, config.rms_norm_eps);
+        }
+    });
+}
+
+/// `hidden_states += delta * multiplier`; `delta` is scratch afterwards.
+fn add_rows(pool: &ThreadPool, hidden_states: &mut [f32], delta: &mut [f32], config: &ModelConfig) {
+    let (width, Multipliers { residual, .. }) = (config.hidden_size, config.multipliers);
+    scale_rows(pool, delta, width, residual);
     for_row_blocks(pool, (delta, width), (hidden_states, width), &|delta, rows| ops::add(rows, delta));
+}
+
+/// `values *= factor`, row by row; nothing at all for the factor of most models, which is 1.
+fn scale_rows(pool: &ThreadPool, values: &mut [f32], width: usize, factor: f32) {
+    if factor != 1.0 {
+        for_row_blocks_in_place(pool, values, width, &|rows| ops::scale(rows, factor));
+    }
 }
 
 /// Rows from which spreading a row-wise operation over threads is worth waking them.
@@ -331,6 +360,27 @@ fn for_row_blocks(
         let next = blocks.lock().expect("taking a block does not panic").next();
         if let Some((input, out)) = next {
             operation(input, out);
+        }
+    });
+}
+
+/// [`for_row_blocks`] for an operation that changes its input.
+fn for_row_blocks_in_place(
+    pool: &ThreadPool,
+    values: &mut [f32],
+    width: usize,
+    operation: &(dyn Fn(&mut [f32]) + Sync),
+) {
+    let m = values.len() / width;
+    if m < MIN_PARALLEL_ROWS {
+        return operation(values);
+    }
+    let block_rows = m.div_ceil(2 * pool.threads());
+    let blocks = Mutex::new(values.chunks_mut(block_rows * width));
+    pool.run(m.div_ceil(block_rows), &|_| {
+        let next = blocks.lock().expect("taking a block does not panic").next();
+        if let Some(block) = next {
+            operation(block);
         }
     });
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::{Architecture, ModelConfig};
 use super::gguf::GgufFile;
 use super::rope::RotaryEmbedding;
-use super::{ChatFormat, ModelError, Tokenizer, weights};
+use super::{ChatFormat, Fim, ModelError, Tokenizer, weights};
 use crate::kernels::quant::QuantType;
 
 /// A model file as `phi-ls models` shows it.
@@ -45,7 +45,26 @@ pub struct Check {
     pub outcome: Result<String, String>,
 }
 
+/// The check that tells how a model fills in the middle, where it does.
+const FIM_CHECK: &str = "fill in the middle";
+const CHAT_CHECK: &str = "chat roles";
+
 impl ModelReport {
+    /// The format in which it fills in the middle, if it was made for that.
+    pub fn fim(&self) -> Option<&str> {
+        self.found(FIM_CHECK)
+    }
+
+    /// How it marks turns.
+    pub fn chat(&self) -> Option<&str> {
+        self.found(CHAT_CHECK)
+    }
+
+    fn found(&self, name: &str) -> Option<&str> {
+        let check = self.checks.iter().find(|check| check.name == name)?;
+        check.outcome.as_deref().ok()
+    }
+
     /// Whether the file passes every check: it will load and chat.
     pub fn passes(&self) -> bool {
         self.checks.iter().all(|check| check.outcome.is_ok())
@@ -81,7 +100,11 @@ pub fn describe(path: &Path) -> Result<ModelReport, ModelError> {
         Err(_) => {}
     }
     match &tokenizer {
-        Ok(tokenizer) => checks.extend([chat_roles(tokenizer), stop_ids(tokenizer)]),
+        Ok(tokenizer) => {
+            let fim = Fim::recognise(tokenizer, &gguf.name());
+            checks.extend([chat_roles(tokenizer, fim.as_ref()), stop_ids(tokenizer)]);
+            checks.extend(fim.map(|fim| Check { name: FIM_CHECK, outcome: Ok(fim.name().to_owned()) }));
+        }
         Err(error) => checks.push(Check { name: "tokenizer", outcome: Err(reason(error)) }),
     }
     Ok(ModelReport {
@@ -108,15 +131,17 @@ fn rotary_factors(gguf: &GgufFile, config: &ModelConfig) -> Result<String, Model
     })
 }
 
-fn chat_roles(tokenizer: &Tokenizer) -> Check {
-    let outcome = match ChatFormat::recognise(tokenizer).name {
-        "plain" => {
-            Err("expected the role tokens of phi-3, phi-4-mini or chatml, found none; it can only continue text"
-                .to_owned())
+/// A model without roles can be asked nothing but to fill in the middle, if it was made for that.
+fn chat_roles(tokenizer: &Tokenizer, fim: Option<&Fim>) -> Check {
+    let outcome = match (ChatFormat::recognise(tokenizer).name, fim) {
+        (ChatFormat::PLAIN, Some(_)) => Ok("none: for completions, not for questions".to_owned()),
+        (ChatFormat::PLAIN, None) => {
+            let known = ChatFormat::names().collect::<Vec<_>>().join(", ");
+            Err(format!("expected the role tokens of one of {known}, found none; it can only continue text"))
         }
-        format => Ok(format.to_owned()),
+        (format, _) => Ok(format.to_owned()),
     };
-    Check { name: "chat roles", outcome }
+    Check { name: CHAT_CHECK, outcome }
 }
 
 fn stop_ids(tokenizer: &Tokenizer) -> Check {
@@ -157,5 +182,7 @@ fn quant_name(quant: QuantType) -> &'static str {
         QuantType::Q5K => "Q5_K",
         QuantType::Q6K => "Q6_K",
         QuantType::Q8K => "Q8_K",
+        QuantType::Iq4Nl => "IQ4_NL",
+        QuantType::Iq4Xs => "IQ4_XS",
     }
 }

@@ -10,7 +10,7 @@ use super::config::{Architecture, ModelConfig};
 use super::gguf::{GgufFile, TensorInfo};
 use super::kv_cache::DeviceKv;
 use super::rope::{RopeFactors, RotaryEmbedding};
-use super::weights::{LayerTensors, ModelTensors};
+use super::weights::{LayerTensors, ModelTensors, ProjectionTensors};
 use super::{KvCache, KvStore, LanguageModel, LoadOptions, LogitRows, Logits, ModelError, Sequence, check_sequence};
 use crate::kernels::attention::KvShape;
 use crate::kernels::matmul::PackedMatrix;
@@ -27,7 +27,7 @@ pub fn gpu() -> Option<Device> {
     device.map_err(|error| tracing::warn!("no GPU, the processor computes: {error}")).ok()
 }
 
-/// A model of the `phi3` or `llama` architecture on a device.
+/// A model of one of [`super::config::ARCHITECTURES`] on a device.
 pub struct DeviceDecoder {
     config: ModelConfig,
     rope_style: RopeStyle,
@@ -48,11 +48,33 @@ pub struct DeviceDecoder {
 /// One layer, shapes as in `weights::LayerWeights`.
 struct Layer {
     attn_norm: Tensor,
-    attn_qkv: Vec<QMatMul>,
-    attn_output: QMatMul,
+    attn_qkv: Projection,
+    head_norms: Option<[Tensor; 2]>,
+    attn_output: Projection,
     ffn_norm: Tensor,
-    ffn_gate_up: Vec<QMatMul>,
-    ffn_down: QMatMul,
+    ffn_gate_up: Projection,
+    ffn_down: Projection,
+}
+
+/// One or more matrices whose outputs are laid side by side, and their biases `(rows)`.
+struct Projection {
+    parts: Vec<QMatMul>,
+    bias: Option<Tensor>,
+}
+
+impl Projection {
+    /// `(m, rows)` from `input (m, cols)`.
+    fn forward(&self, input: &Tensor) -> candle_core::Result<Tensor> {
+        let outputs = self.parts.iter().map(|part| part.forward(input)).collect::<candle_core::Result<Vec<_>>>()?;
+        let output = match outputs.as_slice() {
+            [whole] => whole.clone(),
+            parts => Tensor::cat(parts, D::Minus1)?,
+        };
+        match &self.bias {
+            Some(bias) => output.broadcast_add(bias),
+            None => Ok(output),
+        }
+    }
 }
 
 impl DeviceDecoder {
@@ -67,7 +89,7 @@ impl DeviceDecoder {
     ) -> Result<Self, ModelError> {
         let rotary = RotaryEmbedding::from_gguf(gguf, &config)?;
         let tensors = ModelTensors::find(gguf, &config)?;
-        let rope_style = Architecture::of(gguf)?.rope_style();
+        let rope_style = Architecture::of(gguf)?.rope_style;
         let upload = Upload { gguf, device: &device };
         let embedding = &tensors.embedding;
         let shape = (embedding.shape[0], embedding.shape[1]);
@@ -111,12 +133,13 @@ impl DeviceDecoder {
         let eps = self.config.rms_norm_eps;
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             let normed = candle_nn::ops::rms_norm(&hidden_states, &layer.attn_norm, eps)?;
-            let qkv = project(&layer.attn_qkv, &normed)?;
+            let qkv = layer.attn_qkv.forward(&normed)?;
             let attn_out = self.attention(layer_idx, &qkv, &angles, sequences, &masks, &mut caches)?;
-            hidden_states = (hidden_states + layer.attn_output.forward(&attn_out)?)?;
+            let residual = |delta: Tensor| scaled(delta, self.config.multipliers.residual);
+            hidden_states = (hidden_states + residual(layer.attn_output.forward(&attn_out)?)?)?;
             let normed = candle_nn::ops::rms_norm(&hidden_states, &layer.ffn_norm, eps)?;
-            let gated = candle_nn::ops::swiglu(&project(&layer.ffn_gate_up, &normed)?)?;
-            hidden_states = (hidden_states + layer.ffn_down.forward(&gated)?)?;
+            let gated = candle_nn::ops::swiglu(&layer.ffn_gate_up.forward(&normed)?)?;
+            hidden_states = (hidden_states + residual(layer.ffn_down.forward(&gated)?)?)?;
         }
         self.read_logits(&hidden_states, sequences, logits)?;
         Ok(caches)
@@ -129,7 +152,7 @@ impl DeviceDecoder {
         for (token, row) in tokens.iter().zip(rows.chunks_exact_mut(width)) {
             self.embedding.dequantize_row(*token as usize, row);
         }
-        Tensor::from_vec(rows, (tokens.len(), width), &self.device)
+        scaled(Tensor::from_vec(rows, (tokens.len(), width), &self.device)?, self.config.multipliers.embedding)
     }
 
     /// cos and sin of every new token, `(m, rope_dim / 2)` each.
@@ -144,15 +167,19 @@ impl DeviceDecoder {
         Ok((table(cos)?, table(sin)?))
     }
 
-    /// What is added to the scores `(rows, positions)` of a sequence: later positions are out of sight. `None` for one
-    /// row, which sees everything.
+    /// What is added to the scores `(rows, positions)` of a sequence: later positions and those before the window are out
+    /// of sight. `None` for one row that sees everything.
     fn mask(&self, sequence: &Sequence<'_>) -> candle_core::Result<Option<Tensor>> {
         let (rows, past_len) = (sequence.tokens.len(), sequence.cache.tokens().len());
-        if rows <= 1 {
+        let window = self.config.sliding_window.unwrap_or(usize::MAX);
+        let positions = past_len + rows;
+        if rows <= 1 && positions <= window {
             return Ok(None);
         }
-        let positions = past_len + rows;
-        let visible = |index: usize| index % positions <= past_len + index / positions;
+        let visible = |index: usize| {
+            let own = past_len + index / positions;
+            (own.saturating_sub(window - 1)..=own).contains(&(index % positions))
+        };
         let values: Vec<f32> =
             (0..rows * positions).map(|index| if visible(index) { 0.0 } else { f32::NEG_INFINITY }).collect();
         Tensor::from_vec(values, (rows, positions), &self.device).map(Some)
@@ -178,8 +205,12 @@ impl DeviceDecoder {
                 .transpose(0, 1)?
                 .contiguous()
         };
-        let query = self.rotate(&heads(0, query_size)?, angles)?;
-        let key = self.rotate(&heads(query_size, key_value_size)?, angles)?;
+        let norm = |heads: Tensor, which: usize| match &self.layers[layer_idx].head_norms {
+            Some(norms) => candle_nn::ops::rms_norm(&heads, &norms[which], config.rms_norm_eps),
+            None => Ok(heads),
+        };
+        let query = self.rotate(&norm(heads(0, query_size)?, 0)?, angles)?;
+        let key = self.rotate(&norm(heads(query_size, key_value_size)?, 1)?, angles)?;
         let value = heads(query_size + key_value_size, key_value_size)?;
         let mut first = 0;
         let mut outputs = Vec::new();
@@ -223,7 +254,7 @@ impl DeviceDecoder {
         let (heads, rows, head_dim) = query.dims3()?;
         let (kv_heads, positions, _) = keys.dims3()?;
         let shared = heads / kv_heads;
-        let query = (query.contiguous()? / (head_dim as f64).sqrt())?;
+        let query = scaled((query.contiguous()? / (head_dim as f64).sqrt())?, self.config.multipliers.scores)?;
         let query = query.reshape((kv_heads, shared * rows, head_dim))?.to_dtype(self.kv_dtype)?;
         let mut scores = query.matmul(&keys.transpose(1, 2)?.contiguous()?)?.to_dtype(DType::F32)?;
         if let Some(mask) = mask {
@@ -261,7 +292,8 @@ impl DeviceDecoder {
         let count = rows.len();
         let rows = hidden_states.index_select(&Tensor::from_vec(rows, count, &self.device)?, 0)?;
         let normed = candle_nn::ops::rms_norm(&rows, &self.output_norm, self.config.rms_norm_eps)?;
-        logits.values = self.output.forward(&normed)?.flatten_all()?.to_vec1()?;
+        let output = scaled(self.output.forward(&normed)?, self.config.multipliers.logits)?;
+        logits.values = output.flatten_all()?.to_vec1()?;
         Ok(())
     }
 }
@@ -296,13 +328,9 @@ impl LanguageModel for DeviceDecoder {
     }
 }
 
-/// `input (m, cols)` times one or more matrices, their outputs side by side.
-fn project(parts: &[QMatMul], input: &Tensor) -> candle_core::Result<Tensor> {
-    let outputs = parts.iter().map(|part| part.forward(input)).collect::<candle_core::Result<Vec<_>>>()?;
-    match outputs.as_slice() {
-        [whole] => Ok(whole.clone()),
-        parts => Tensor::cat(parts, D::Minus1),
-    }
+/// `tensor * factor`; itself for the factor of most models, which is 1.
+fn scaled(tensor: Tensor, factor: f32) -> candle_core::Result<Tensor> {
+    if factor == 1.0 { Ok(tensor) } else { tensor * f64::from(factor) }
 }
 
 /// Tensors of a file on their way to a device.
@@ -315,22 +343,35 @@ impl Upload<'_> {
     fn layer(&self, layer: &LayerTensors<'_>) -> Result<Layer, ModelError> {
         Ok(Layer {
             attn_norm: self.vector(&layer.attn_norm)?,
-            attn_qkv: self.matrices(&layer.attn_qkv)?,
-            attn_output: self.matrix(&layer.attn_output)?,
+            attn_qkv: self.projection(&layer.attn_qkv)?,
+            head_norms: match &layer.head_norms {
+                Some([query, key]) => Some([self.vector(query)?, self.vector(key)?]),
+                None => None,
+            },
+            attn_output: self.projection(&layer.attn_output)?,
             ffn_norm: self.vector(&layer.ffn_norm)?,
-            ffn_gate_up: self.matrices(&layer.ffn_gate_up)?,
-            ffn_down: self.matrix(&layer.ffn_down)?,
+            ffn_gate_up: self.projection(&layer.ffn_gate_up)?,
+            ffn_down: self.projection(&layer.ffn_down)?,
         })
     }
 
-    fn matrices(&self, tensors: &[TensorInfo<'_>]) -> Result<Vec<QMatMul>, ModelError> {
-        tensors.iter().map(|tensor| self.matrix(tensor)).collect()
+    fn projection(&self, tensors: &ProjectionTensors<'_>) -> Result<Projection, ModelError> {
+        let parts = tensors.matrices.iter().map(|tensor| self.matrix(tensor)).collect::<Result<_, _>>()?;
+        let bias = tensors.bias(self.gguf)?.map(|bias| {
+            let len = bias.len();
+            Tensor::from_vec(bias, len, self.device).map_err(|error| ModelError::Compute(error.to_string()))
+        });
+        Ok(Projection { parts, bias: bias.transpose()? })
     }
 
     /// A matrix in the file's own format.
     fn matrix(&self, tensor: &TensorInfo<'_>) -> Result<QMatMul, ModelError> {
-        let bytes = Cow::Borrowed(self.gguf.tensor_bytes(tensor));
-        let matrix = QStorage::from_data(bytes, self.device, ggml_dtype(tensor.quant))
+        let bytes = self.gguf.tensor_bytes(tensor);
+        let (bytes, dtype) = match ggml_dtype(tensor.quant) {
+            Some(dtype) => (Cow::Borrowed(bytes), dtype),
+            None => (Cow::Owned(dequantized(tensor.quant, bytes)), GgmlDType::F32),
+        };
+        let matrix = QStorage::from_data(bytes, self.device, dtype)
             .and_then(|storage| QTensor::new(storage, tensor.shape.to_vec()))
             .and_then(QMatMul::from_qtensor);
         self.gguf.release(tensor);
@@ -346,9 +387,16 @@ impl Upload<'_> {
     }
 }
 
-/// candle's name of a type.
-fn ggml_dtype(quant: QuantType) -> GgmlDType {
-    match quant {
+/// The values of whole blocks, as bytes of F32.
+fn dequantized(quant: QuantType, bytes: &[u8]) -> Vec<u8> {
+    let mut values = vec![0.0; bytes.len() / quant.block_bytes() * quant.block_len()];
+    dequantize(quant, bytes, &mut values);
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// candle's name of a type that it computes with.
+fn ggml_dtype(quant: QuantType) -> Option<GgmlDType> {
+    Some(match quant {
         QuantType::F32 => GgmlDType::F32,
         QuantType::F16 => GgmlDType::F16,
         QuantType::Bf16 => GgmlDType::BF16,
@@ -363,5 +411,6 @@ fn ggml_dtype(quant: QuantType) -> GgmlDType {
         QuantType::Q5K => GgmlDType::Q5K,
         QuantType::Q6K => GgmlDType::Q6K,
         QuantType::Q8K => GgmlDType::Q8K,
-    }
+        QuantType::Iq4Nl | QuantType::Iq4Xs => return None,
+    })
 }

@@ -25,12 +25,12 @@ impl KvStore {
 
     /// The cache of a new sequence.
     pub fn new_cache(&self, factors: RopeFactors) -> KvCache {
-        KvCache { store: self.clone(), factors, tokens: Vec::new(), pages: Vec::new(), device: None }
+        KvCache { store: self.clone(), factors, tokens: Vec::new(), kind: Kind::Pages(Vec::new()) }
     }
 
     /// The cache of a new sequence whose keys and values are tensors of a device.
     pub(super) fn new_device_cache(&self, factors: RopeFactors) -> KvCache {
-        KvCache { device: Some(DeviceKv::default()), ..self.new_cache(factors) }
+        KvCache { kind: Kind::Device(DeviceKv::default()), ..self.new_cache(factors) }
     }
 }
 
@@ -40,11 +40,16 @@ pub struct KvCache {
     store: KvStore,
     factors: RopeFactors,
     tokens: Vec<u32>,
-    /// Keys and values of `PAGE_LEN` positions each: layer after layer, each `KvShape::page_layer_bytes` long. Empty where
-    /// the model is on a device.
-    pages: Vec<Arc<Page>>,
-    /// `Some` where the model is on a device.
-    device: Option<DeviceKv>,
+    kind: Kind,
+}
+
+/// Where the keys and values are.
+#[derive(Clone)]
+enum Kind {
+    /// Those of `PAGE_LEN` positions each: layer after layer, each `KvShape::page_layer_bytes` long.
+    Pages(Vec<Arc<Page>>),
+    /// With a model on a device.
+    Device(DeviceKv),
 }
 
 /// Keys and values on a device. Appending makes new tensors, so that a sequence's fork keeps the ones it has.
@@ -82,18 +87,21 @@ impl DeviceKv {
 impl KvCache {
     /// Keys and values on the device. The model that uses this has made the cache.
     pub(super) fn device_kv(&self) -> &DeviceKv {
-        self.device.as_ref().expect("`check_sequence` refuses caches of another kind")
+        match &self.kind {
+            Kind::Device(kv) => kv,
+            Kind::Pages(_) => unreachable!("`check_sequence` refuses caches of another kind"),
+        }
     }
 
     pub(super) fn set_device_kv(&mut self, kv: DeviceKv) {
-        self.device = Some(kv);
+        self.kind = Kind::Device(kv);
     }
 
     /// Whether `other` is one a model could use in place of this.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.store.shape == other.store.shape
             && self.store.num_layers == other.store.num_layers
-            && self.device.is_some() == other.device.is_some()
+            && std::mem::discriminant(&self.kind) == std::mem::discriminant(&other.kind)
     }
 
     pub fn shape(&self) -> &KvShape {
@@ -112,13 +120,17 @@ impl KvCache {
         &self.tokens
     }
 
+    /// Empty where the model is on a device.
     pub fn pages(&self) -> &[Arc<Page>] {
-        &self.pages
+        match &self.kind {
+            Kind::Pages(pages) => pages,
+            Kind::Device(_) => &[],
+        }
     }
 
     /// Where the pages of this and all other sequences of the model come from; `None` on a device.
     pub fn pool(&self) -> Option<&PagePool> {
-        self.device.is_none().then_some(&self.store.pool)
+        matches!(self.kind, Kind::Pages(_)).then_some(&self.store.pool)
     }
 
     /// Bytes of one page.
@@ -128,15 +140,15 @@ impl KvCache {
 
     /// Bytes of all positions in whole pages, those shared with other sequences included.
     pub fn bytes(&self) -> usize {
-        self.tokens.len().div_ceil(PAGE_LEN).max(self.pages.len()) * self.page_bytes()
+        self.tokens.len().div_ceil(PAGE_LEN).max(self.pages().len()) * self.page_bytes()
     }
 
     /// Drops every position from `len` on; whole pages are given back.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
-        self.pages.truncate(self.tokens.len().div_ceil(PAGE_LEN));
-        if let Some(device) = &mut self.device {
-            device.len = self.tokens.len();
+        match &mut self.kind {
+            Kind::Pages(pages) => pages.truncate(self.tokens.len().div_ceil(PAGE_LEN)),
+            Kind::Device(kv) => kv.len = self.tokens.len(),
         }
     }
 
@@ -154,16 +166,16 @@ impl KvCache {
     /// positions count only once [`KvCache::commit`] names their tokens, so a pass that fails in between leaves the
     /// sequence as it was.
     pub fn reserve(&mut self, additional: usize) {
-        let len = self.tokens.len();
-        self.pages.truncate(len.div_ceil(PAGE_LEN));
+        let (len, pool) = (self.tokens.len(), &self.store.pool);
+        let Kind::Pages(pages) = &mut self.kind else { return };
+        pages.truncate(len.div_ceil(PAGE_LEN));
         if !len.is_multiple_of(PAGE_LEN)
             && additional > 0
-            && let Some(last) = self.pages.last_mut()
+            && let Some(last) = pages.last_mut()
         {
             Arc::make_mut(last);
         }
-        let pool = &self.store.pool;
-        self.pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(pool.page()));
+        pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(pool.page()));
     }
 
     /// One layer's bytes of the pages from that of `position` on, to be written to.
@@ -172,7 +184,11 @@ impl KvCache {
     /// If one of them is not of those that [`KvCache::reserve`] made room in.
     pub fn layer_pages_mut(&mut self, layer_idx: usize, position: usize) -> impl Iterator<Item = &mut [u8]> {
         let layer = layer_range(&self.store.shape, layer_idx);
-        self.pages[position / PAGE_LEN..].iter_mut().map(move |page| {
+        let pages = match &mut self.kind {
+            Kind::Pages(pages) => pages.as_mut_slice(),
+            Kind::Device(_) => &mut [],
+        };
+        pages[position / PAGE_LEN..].iter_mut().map(move |page| {
             let page = Arc::get_mut(page).expect("a reserved page has one owner");
             &mut page.as_mut_slice()[layer.clone()]
         })
@@ -181,16 +197,16 @@ impl KvCache {
     /// One layer's bytes of every page, in order.
     pub fn layer_pages(&self, layer_idx: usize) -> impl Iterator<Item = &[u8]> {
         let layer = layer_range(&self.store.shape, layer_idx);
-        self.pages.iter().map(move |page| &page.as_slice()[layer.clone()])
+        self.pages().iter().map(move |page| &page.as_slice()[layer.clone()])
     }
 
     /// Declares the positions written after a [`KvCache::reserve`] of as many to be those of `tokens`.
     pub fn commit(&mut self, tokens: &[u32]) {
         self.tokens.extend_from_slice(tokens);
-        match &mut self.device {
-            Some(device) => device.len = self.tokens.len(),
-            None => {
-                let reserved = self.pages.len() * PAGE_LEN;
+        match &mut self.kind {
+            Kind::Device(kv) => kv.len = self.tokens.len(),
+            Kind::Pages(pages) => {
+                let reserved = pages.len() * PAGE_LEN;
                 debug_assert!(reserved >= self.tokens.len(), "more tokens than reserved positions");
             }
         }

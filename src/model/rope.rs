@@ -53,8 +53,9 @@ impl RotaryEmbedding {
         let inv_freq = |factors: &[f32]| {
             let frequency = |(index, factor): (usize, &f32)| {
                 let exponent = (2 * index) as f32 / config.rope_dim as f32;
-                // The factors divide the frequency.
+                // The factors divide the frequency, and so does what divides the positions.
                 1.0 / (factor * f64::from(config.rope_theta).powf(f64::from(exponent)) as f32)
+                    / config.rope_scaling_factor
             };
             factors.iter().enumerate().map(frequency).collect()
         };
@@ -110,6 +111,7 @@ fn read_factors(gguf: &GgufFile, name: &str, half: usize) -> Result<Option<Vec<f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::config::Multipliers;
 
     /// Phi-3.5-mini's sizes; of its 48 factors only the last one, the others 1.
     fn phi35(last_short: f32, last_long: f32) -> RotaryEmbedding {
@@ -128,6 +130,9 @@ mod tests {
             max_position_embeddings: 131_072,
             original_max_position_embeddings: 4096,
             rope_attn_factor: 1.190_238,
+            rope_scaling_factor: 1.0,
+            sliding_window: None,
+            multipliers: Multipliers::default(),
         };
         let factors = |last| [vec![1.0; 47], vec![last]].concat();
         RotaryEmbedding::new(&config, &factors(last_short), &factors(last_long))

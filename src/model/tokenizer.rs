@@ -19,7 +19,7 @@ pub use stream::StreamDecoder;
 
 use self::bpe::Bpe;
 use self::cache::EncodingCache;
-use self::pre_tokenizer::PreTokenizer;
+use self::pre_tokenizer::{Named, PreTokenizer};
 use self::vocabulary::Vocabulary;
 use super::ModelError;
 use super::gguf::{GgufFile, Value};
@@ -61,14 +61,14 @@ pub struct TokenizerData<'a> {
     pub bos: Option<u32>,
     /// All ids the file declares as ends: of the text, of a turn, of a message.
     pub eos: &'a [u32],
-    /// `None` if the file does not say: then SPM opens with `bos`, and BPE does not.
+    /// `None` if the file does not say: then SPM opens with `bos`, and BPE does after some pre-tokenizers.
     pub add_bos: Option<bool>,
     pub add_space_prefix: Option<bool>,
 }
 
 /// Spellings that end a turn or a text in the chat formats of today, most specific first. In Phi-3's own generation
 /// settings `<|assistant|>` is one too; Phi-4-mini's do not list it.
-const END_TOKENS: [(&str, Option<TokenizerKind>); 8] = [
+pub(super) const END_TOKENS: [(&str, Option<TokenizerKind>); 8] = [
     ("<|end|>", None),
     ("<|assistant|>", Some(TokenizerKind::Spm)),
     ("<|im_end|>", None),
@@ -129,6 +129,8 @@ impl Tokenizer {
             model,
             pre: match gguf.value("tokenizer.ggml.pre") {
                 Some(Value::String(pre)) => pre,
+                // Files older than the key; this token is one family's.
+                None if tokens.contains(&"<｜fim▁hole｜>") => "deepseek-coder",
                 _ => "default",
             },
             tokens: &tokens,
@@ -155,11 +157,14 @@ impl Tokenizer {
             }
         };
         let vocabulary = Vocabulary::new(&data, kind)?;
-        let (bpe, pre_tokenizer) = match kind {
-            TokenizerKind::Spm => (Bpe::from_scores(&data, &vocabulary)?, PreTokenizer::spm(&data)),
-            TokenizerKind::Bpe => (Bpe::from_merges(&data, &vocabulary)?, PreTokenizer::named(&data)?),
+        let (bpe, pre_tokenizer, opens) = match kind {
+            TokenizerKind::Spm => (Bpe::from_scores(&data, &vocabulary)?, PreTokenizer::spm(&data), true),
+            TokenizerKind::Bpe => {
+                let Named { pre_tokenizer, whole_pieces, opens } = PreTokenizer::named(&data)?;
+                (Bpe::from_merges(&data, &vocabulary, whole_pieces)?, pre_tokenizer, opens)
+            }
         };
-        let bos_wanted = data.add_bos.unwrap_or(kind == TokenizerKind::Spm);
+        let bos_wanted = data.add_bos.unwrap_or(opens);
         let stop_ids = stop_ids(&data, kind, &vocabulary);
         let forbidden_ids = (0..vocabulary.len() as u32)
             .filter(|id| vocabulary.bytes(*id).is_empty() && !stop_ids.contains(id))
@@ -193,10 +198,20 @@ impl Tokenizer {
             TextStart::Fragment if self.space_prefix && !text.is_empty() => Cow::Owned(format!(" {text}")),
             TextStart::Fragment | TextStart::Exact => Cow::Borrowed(text),
         };
-        self.pre_tokenizer.for_each_piece(&text, &mut |piece| {
-            self.cache.get_or_encode(piece, &mut ids, |ids| self.bpe.encode(piece, ids));
-        });
+        let mut rest = text.as_ref();
+        while let Some((start, letter, id)) = self.vocabulary.first_letter(rest) {
+            self.encode_pieces(&rest[..start], &mut ids);
+            ids.push(id);
+            rest = &rest[start + letter.len_utf8()..];
+        }
+        self.encode_pieces(rest, &mut ids);
         ids
+    }
+
+    fn encode_pieces(&self, text: &str, ids: &mut Vec<u32>) {
+        self.pre_tokenizer.for_each_piece(text, &mut |piece| {
+            self.cache.get_or_encode(piece, ids, |ids| self.bpe.encode(piece, ids));
+        });
     }
 
     /// The bytes `id` stands for inside a text; empty for special and unused tokens and for ids out of range.

@@ -8,6 +8,7 @@ use super::config::{Architecture, ModelConfig};
 use super::gguf::{GgufFile, TensorInfo};
 use super::{ModelError, rope};
 use crate::kernels::matmul::{Activations, PackedMatrix, Source};
+use crate::kernels::ops;
 use crate::kernels::pool::ThreadPool;
 use crate::kernels::quant::dequantize;
 
@@ -27,6 +28,8 @@ pub(super) struct LayerWeights {
     pub(super) attn_norm: Vec<f32>,
     /// `(query_size + 2 * key_value_size, hidden_size)`: rows of the query, the key, the value
     pub(super) attn_qkv: Projection,
+    /// `(head_dim)` each: what the heads of the query and of the key are normed with, where they are.
+    pub(super) head_norms: Option<[Vec<f32>; 2]>,
     /// `(hidden_size, query_size)`
     pub(super) attn_output: Projection,
     /// `(hidden_size)`
@@ -62,7 +65,7 @@ impl Weights {
         let embedding = parts.matrix();
         let output = tensors.output.as_ref().map(|_| parts.matrix());
         let layers = tensors.layers.iter().map(|layer| parts.layer(layer)).collect::<Result<_, _>>()?;
-        let output_norm = parts.vector(&tensors.output_norm)?;
+        let output_norm = vector(gguf, &tensors.output_norm)?;
         Ok(Self { embedding, layers, output_norm, output })
     }
 
@@ -79,8 +82,9 @@ impl Weights {
     pub(super) fn bytes(&self) -> usize {
         let layer_bytes = |layer: &LayerWeights| {
             let projections = [&layer.attn_qkv, &layer.attn_output, &layer.ffn_gate_up, &layer.ffn_down];
-            let norms = size_of_val(layer.attn_norm.as_slice()) + size_of_val(layer.ffn_norm.as_slice());
-            norms + projections.into_iter().map(Projection::bytes).sum::<usize>()
+            let norms = [&layer.attn_norm, &layer.ffn_norm].into_iter().chain(layer.head_norms.iter().flatten());
+            norms.map(|norm| size_of_val(norm.as_slice())).sum::<usize>()
+                + projections.into_iter().map(Projection::bytes).sum::<usize>()
         };
         let output = self.output.as_ref().map_or(0, PackedMatrix::memory_bytes);
         let layers = self.layers.iter().map(layer_bytes).sum::<usize>();
@@ -97,11 +101,13 @@ pub(super) fn check(gguf: &GgufFile, config: &ModelConfig) -> Result<usize, Mode
     Ok(gguf.tensors().count())
 }
 
-/// A product with one or more matrices whose output rows are laid side by side: `llama` files keep the query, key and
-/// value (gate and up) projections apart, and give them different quantisations at times.
+/// A product with one or more matrices whose output rows are laid side by side, and their biases if they have any: most
+/// files keep the query, key and value (gate and up) projections apart, and give them different quantisations at times.
 pub(super) struct Projection {
     parts: Vec<PackedMatrix>,
     rows: usize,
+    /// `(rows)`
+    bias: Option<Vec<f32>>,
 }
 
 /// The most matrices a projection is made of: query, key and value.
@@ -109,10 +115,11 @@ const MAX_PARTS: usize = 3;
 
 impl Projection {
     fn bytes(&self) -> usize {
-        self.parts.iter().map(PackedMatrix::memory_bytes).sum()
+        let bias = self.bias.as_ref().map_or(0, |bias| size_of_val(bias.as_slice()));
+        self.parts.iter().map(PackedMatrix::memory_bytes).sum::<usize>() + bias
     }
 
-    /// `out (m, rows) = input (m, cols) x self^T`; `activations` and `part_out` are scratch.
+    /// `out (m, rows) = input (m, cols) x self^T + bias`; `activations` and `part_out` are scratch.
     pub(super) fn forward(
         &self,
         pool: &ThreadPool,
@@ -127,9 +134,23 @@ impl Projection {
         let matrices: [&PackedMatrix; MAX_PARTS] =
             std::array::from_fn(|index| self.parts.get(index).unwrap_or(&self.parts[0]));
         activations.quantize(pool, input, cols, &matrices);
-        if let [whole] = self.parts.as_slice() {
-            return whole.matmul(pool, activations, out);
+        match self.parts.as_slice() {
+            [whole] => whole.matmul(pool, activations, out),
+            _ => self.multiply_parts(pool, m, activations, part_out, out),
         }
+        if let Some(bias) = &self.bias {
+            out.chunks_exact_mut(self.rows).for_each(|row| ops::add(row, bias));
+        }
+    }
+
+    fn multiply_parts(
+        &self,
+        pool: &ThreadPool,
+        m: usize,
+        activations: &Activations,
+        part_out: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
         let mut first_row = 0;
         for part in &self.parts {
             let rows = first_row..first_row + part.rows();
@@ -158,11 +179,35 @@ pub(super) struct ModelTensors<'a> {
 /// Those of one layer; see [`LayerWeights`].
 pub(super) struct LayerTensors<'a> {
     pub(super) attn_norm: TensorInfo<'a>,
-    pub(super) attn_qkv: Vec<TensorInfo<'a>>,
-    pub(super) attn_output: TensorInfo<'a>,
+    pub(super) attn_qkv: ProjectionTensors<'a>,
+    pub(super) head_norms: Option<[TensorInfo<'a>; 2]>,
+    pub(super) attn_output: ProjectionTensors<'a>,
     pub(super) ffn_norm: TensorInfo<'a>,
-    pub(super) ffn_gate_up: Vec<TensorInfo<'a>>,
-    pub(super) ffn_down: TensorInfo<'a>,
+    pub(super) ffn_gate_up: ProjectionTensors<'a>,
+    pub(super) ffn_down: ProjectionTensors<'a>,
+}
+
+/// The matrices of a projection, in order, and the bias of each that has one.
+pub(super) struct ProjectionTensors<'a> {
+    pub(super) matrices: Vec<TensorInfo<'a>>,
+    pub(super) biases: Vec<Option<TensorInfo<'a>>>,
+}
+
+impl ProjectionTensors<'_> {
+    /// `(rows)`; a part without one has zeros. `None` if no part has one.
+    pub(super) fn bias(&self, gguf: &GgufFile) -> Result<Option<Vec<f32>>, ModelError> {
+        if self.biases.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let mut bias = Vec::new();
+        for (matrix, tensor) in self.matrices.iter().zip(&self.biases) {
+            match tensor {
+                Some(tensor) => bias.extend(vector(gguf, tensor)?),
+                None => bias.resize(bias.len() + matrix.shape[0], 0.0),
+            }
+        }
+        Ok(Some(bias))
+    }
 }
 
 impl<'a> ModelTensors<'a> {
@@ -190,8 +235,8 @@ impl<'a> ModelTensors<'a> {
         let mut stacks = vec![single(&self.embedding)];
         stacks.extend(self.output.as_ref().map(single));
         for LayerTensors { attn_qkv, attn_output, ffn_gate_up, ffn_down, .. } in &self.layers {
-            let projections = [attn_qkv, single(attn_output), ffn_gate_up, single(ffn_down)];
-            stacks.extend(projections.into_iter().flat_map(same_type));
+            let projections = [attn_qkv, attn_output, ffn_gate_up, ffn_down];
+            stacks.extend(projections.into_iter().flat_map(|projection| same_type(&projection.matrices)));
         }
         stacks
     }
@@ -244,36 +289,56 @@ impl<'a> Finder<'a> {
 
     fn layer(
         &mut self,
-        architecture: Architecture,
+        architecture: &Architecture,
         config: &ModelConfig,
         layer_idx: usize,
     ) -> Result<LayerTensors<'a>, ModelError> {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let (query, key_value) = (config.query_size(), config.key_value_size());
-        let mut find = |name: &str, shape: &[usize]| self.tensor(&format!("blk.{layer_idx}.{name}.weight"), shape);
+        let name = |part: &str| format!("blk.{layer_idx}.{part}");
+        let mut norm = |part: &str, size: usize| self.tensor(&name(part), &[size]);
+        let (attn_norm, ffn_norm) = (norm("attn_norm.weight", hidden)?, norm("ffn_norm.weight", hidden)?);
+        let head_norms = match architecture.has_head_norms {
+            true => Some([norm("attn_q_norm.weight", config.head_dim)?, norm("attn_k_norm.weight", config.head_dim)?]),
+            false => None,
+        };
+        let mut projection = |parts: &[(&str, usize)], cols: usize| self.projection(layer_idx, parts, cols);
+        let (qkv, gate_up) = match architecture.is_fused {
+            true => (vec![("attn_qkv", query + 2 * key_value)], vec![("ffn_up", 2 * intermediate)]),
+            false => (
+                vec![("attn_q", query), ("attn_k", key_value), ("attn_v", key_value)],
+                vec![("ffn_gate", intermediate), ("ffn_up", intermediate)],
+            ),
+        };
         Ok(LayerTensors {
-            attn_norm: find("attn_norm", &[hidden])?,
-            attn_qkv: match architecture {
-                Architecture::Phi3 => vec![find("attn_qkv", &[query + 2 * key_value, hidden])?],
-                Architecture::Llama => vec![
-                    find("attn_q", &[query, hidden])?,
-                    find("attn_k", &[key_value, hidden])?,
-                    find("attn_v", &[key_value, hidden])?,
-                ],
-            },
-            attn_output: find("attn_output", &[hidden, query])?,
-            ffn_norm: find("ffn_norm", &[hidden])?,
-            ffn_gate_up: match architecture {
-                Architecture::Phi3 => vec![find("ffn_up", &[2 * intermediate, hidden])?],
-                Architecture::Llama => {
-                    vec![find("ffn_gate", &[intermediate, hidden])?, find("ffn_up", &[intermediate, hidden])?]
-                }
-            },
-            ffn_down: find("ffn_down", &[hidden, intermediate])?,
+            attn_norm,
+            attn_qkv: projection(&qkv, hidden)?,
+            head_norms,
+            attn_output: projection(&[("attn_output", hidden)], query)?,
+            ffn_norm,
+            ffn_gate_up: projection(&gate_up, hidden)?,
+            ffn_down: projection(&[("ffn_down", hidden)], intermediate)?,
         })
     }
 
-    /// A tensor the decoder would pass over (a bias, an adapter) means another computation than the file's author had.
+    /// Matrices called `parts` with so many rows each; any of them may have a bias.
+    fn projection(
+        &mut self,
+        layer_idx: usize,
+        parts: &[(&str, usize)],
+        cols: usize,
+    ) -> Result<ProjectionTensors<'a>, ModelError> {
+        let mut tensors = ProjectionTensors { matrices: Vec::new(), biases: Vec::new() };
+        for (part, rows) in parts {
+            tensors.matrices.push(self.tensor(&format!("blk.{layer_idx}.{part}.weight"), &[*rows, cols])?);
+            let bias = format!("blk.{layer_idx}.{part}.bias");
+            let has_bias = self.gguf.tensor(&bias).is_some();
+            tensors.biases.push(has_bias.then(|| self.tensor(&bias, &[*rows])).transpose()?);
+        }
+        Ok(tensors)
+    }
+
+    /// A tensor the decoder would pass over (an adapter, another norm) means another computation than the file's author had.
     fn refuse_unknown(&self, config: &ModelConfig) -> Result<(), ModelError> {
         let unknown = |name: &&str| !self.found.contains(name) && !rope::FACTOR_TENSORS.contains(name);
         let names = self.gguf.tensors().map(|tensor| tensor.name);
@@ -299,28 +364,34 @@ impl Parts<'_> {
         self.matrices.next().expect("one matrix was packed for each stack")
     }
 
-    fn projection(&mut self, tensors: &[TensorInfo<'_>]) -> Projection {
-        let parts: Vec<PackedMatrix> = same_type(tensors).map(|_| self.matrix()).collect();
+    fn projection(&mut self, tensors: &ProjectionTensors<'_>) -> Result<Projection, ModelError> {
+        let parts: Vec<PackedMatrix> = same_type(&tensors.matrices).map(|_| self.matrix()).collect();
         let rows = parts.iter().map(PackedMatrix::rows).sum();
-        Projection { parts, rows }
+        Ok(Projection { parts, rows, bias: tensors.bias(self.gguf)? })
     }
 
     fn layer(&mut self, tensors: &LayerTensors<'_>) -> Result<LayerWeights, ModelError> {
+        let head_norms = match &tensors.head_norms {
+            Some([query, key]) => Some([vector(self.gguf, query)?, vector(self.gguf, key)?]),
+            None => None,
+        };
         Ok(LayerWeights {
-            attn_norm: self.vector(&tensors.attn_norm)?,
-            attn_qkv: self.projection(&tensors.attn_qkv),
-            attn_output: self.projection(&[tensors.attn_output]),
-            ffn_norm: self.vector(&tensors.ffn_norm)?,
-            ffn_gate_up: self.projection(&tensors.ffn_gate_up),
-            ffn_down: self.projection(&[tensors.ffn_down]),
+            attn_norm: vector(self.gguf, &tensors.attn_norm)?,
+            attn_qkv: self.projection(&tensors.attn_qkv)?,
+            head_norms,
+            attn_output: self.projection(&tensors.attn_output)?,
+            ffn_norm: vector(self.gguf, &tensors.ffn_norm)?,
+            ffn_gate_up: self.projection(&tensors.ffn_gate_up)?,
+            ffn_down: self.projection(&tensors.ffn_down)?,
         })
     }
+}
 
-    fn vector(&self, tensor: &TensorInfo<'_>) -> Result<Vec<f32>, ModelError> {
-        let mut bytes = vec![0; tensor.bytes];
-        self.gguf.read_tensor(tensor, 0, &mut bytes).map_err(|error| self.gguf.unreadable(error))?;
-        let mut values = vec![0.0; tensor.shape[0]];
-        dequantize(tensor.quant, &bytes, &mut values);
-        Ok(values)
-    }
+/// The values of a tensor of one dimension.
+fn vector(gguf: &GgufFile, tensor: &TensorInfo<'_>) -> Result<Vec<f32>, ModelError> {
+    let mut bytes = vec![0; tensor.bytes];
+    gguf.read_tensor(tensor, 0, &mut bytes).map_err(|error| gguf.unreadable(error))?;
+    let mut values = vec![0.0; tensor.shape[0]];
+    dequantize(tensor.quant, &bytes, &mut values);
+    Ok(values)
 }

@@ -20,7 +20,7 @@ pub fn explain_prompt(context: &ItemContext) -> Prompt {
                  Answer in a few short paragraphs or list items of Markdown and do not repeat the code."
             .to_string(),
     };
-    Prompt { turns: turns(context, &request), prefill: String::new() }
+    Prompt { turns: turns(context, &request), ..Prompt::default() }
 }
 
 /// The code with its marked problem solved.
@@ -58,7 +58,7 @@ pub fn document_prompt(context: &ItemContext) -> Prompt {
 pub fn tests_prompt(context: &ItemContext) -> Prompt {
     let request = "Write unit tests of this code with the test framework that is usual in its language: the ordinary \
         case, the edge cases, the errors. Answer with the tests only, in one code block, and do not repeat the code.";
-    Prompt { turns: turns(context, request), prefill: opened_block(context) }
+    Prompt { turns: turns(context, request), prefill: opened_block(context), fim: None }
 }
 
 /// `prompt` again after an answer that could not be used, for `reason` (a sentence without a full stop).
@@ -76,7 +76,7 @@ pub fn follow_up(prompt: &Prompt, answer: &str, question: &str) -> Prompt {
     let close = if is_open { format!("\n{fence}") } else { String::new() };
     turns.push(Turn { role: Role::Assistant, text: format!("{}{answer}{close}", prompt.prefill) });
     turns.push(Turn { role: Role::User, text: question.to_string() });
-    Prompt { turns, prefill: String::new() }
+    Prompt { turns, ..Prompt::default() }
 }
 
 /// A request whose answer replaces the code; the answer begins inside its code block, so that nothing precedes it.
@@ -85,7 +85,7 @@ fn edit(context: &ItemContext, request: &str) -> Prompt {
         "{request}\nAnswer with the complete code from its first to its last line, in one code block, with the same \
          indentation, and with nothing before or after it."
     );
-    Prompt { turns: turns(context, &request), prefill: opened_block(context) }
+    Prompt { turns: turns(context, &request), prefill: opened_block(context), fim: None }
 }
 
 fn opened_block(context: &ItemContext) -> String {

@@ -37,6 +37,6 @@ pub fn commit_prompt(material: &CommitMaterial) -> Prompt {
     );
     Prompt {
         turns: vec![Turn { role: Role::System, text: INSTRUCTIONS.to_string() }, Turn { role: Role::User, text }],
-        prefill: String::new(),
+        ..Prompt::default()
     }
 }

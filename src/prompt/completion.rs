@@ -1,17 +1,32 @@
-//! Prompts of inline completions, in two layouts.
+//! Prompts of inline completions: what a model is shown of a file, and how it is asked.
 
 use super::{block, fence_around};
+use crate::config;
 use crate::context::CompletionContext;
-use crate::model::{Prompt, Role, Turn};
+use crate::model::{FimParts, Prompt, Role, Turn};
 
 /// How a completion is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// For models that follow instructions and have no fill-in-the-middle tokens: the code after the cursor goes into
-    /// the question, and the answer already begins with the code before it, which the model goes on with.
-    Infill,
+    /// As [`Layout::Fim`] of a model that was made for it, as [`Layout::Chat`] of any other.
+    Auto,
+    /// For models that follow instructions: the code after the cursor goes into the question, and the answer already begins
+    /// with the code before it, which the model goes on with.
+    Chat,
+    /// For models with tokens to fill in the middle: the code before and after the cursor.
+    Fim,
     /// For models that only continue text: the file as it is, up to the cursor.
     Plain,
+}
+
+impl From<config::CompletionLayout> for Layout {
+    fn from(layout: config::CompletionLayout) -> Self {
+        match layout {
+            config::CompletionLayout::Auto => Self::Auto,
+            config::CompletionLayout::Chat => Self::Chat,
+            config::CompletionLayout::Fim => Self::Fim,
+        }
+    }
 }
 
 const INSTRUCTIONS: &str = "You complete source code. You write only the code of the file you are asked for, in the \
@@ -21,8 +36,10 @@ const INSTRUCTIONS: &str = "You complete source code. You write only the code of
 /// beginning of the next.
 pub fn completion_prompt(layout: Layout, context: &CompletionContext) -> Prompt {
     match layout {
-        Layout::Infill => infill(context),
-        Layout::Plain => Prompt { turns: Vec::new(), prefill: plain(context) },
+        Layout::Auto => Prompt { fim: Some(fim(context)), ..chat(context) },
+        Layout::Chat => chat(context),
+        Layout::Fim => Prompt { fim: Some(fim(context)), ..Prompt::default() },
+        Layout::Plain => Prompt { prefill: plain(context), ..Prompt::default() },
     }
 }
 
@@ -31,7 +48,7 @@ pub fn completion_fence(context: &CompletionContext) -> String {
     fence_around(&context.language, context.longest_fence)
 }
 
-fn infill(context: &CompletionContext) -> Prompt {
+fn chat(context: &CompletionContext) -> Prompt {
     let language = &context.language;
     let mut question = String::new();
     if let Some(path) = &context.path {
@@ -59,6 +76,23 @@ fn infill(context: &CompletionContext) -> Prompt {
             Turn { role: Role::User, text: question },
         ],
         prefill: format!("{}{language}\n{}{}", completion_fence(context), context.cells_before, context.prefix),
+        fim: None,
+    }
+}
+
+/// The file as it is around the cursor, with the imports that the window does not reach in front.
+fn fim(context: &CompletionContext) -> FimParts {
+    let (prefix, typed) = context.prefix.split_at(context.typed_start);
+    let imports = if context.imports.is_empty() { String::new() } else { format!("{}\n", context.imports) };
+    let after = format!("{}{}", context.suffix, context.cells_after);
+    let rest = context.line_suffix.trim_end();
+    FimParts {
+        path: context.path.clone(),
+        line_comment: context.line_comment.map(str::to_owned),
+        files: Vec::new(),
+        prefix: format!("{imports}{}{prefix}", context.cells_before),
+        typed: typed.to_owned(),
+        suffix: if rest.is_empty() && after.trim().is_empty() { String::new() } else { format!("{rest}\n{after}") },
     }
 }
 

@@ -165,6 +165,14 @@ const SETTINGS: &[(&str, fn())] = &[
         };
         assert!(lines("never") <= 1 && lines("always") > 2);
     }),
+    ("completion.layout", || {
+        // The scripted model knows turns, and has no tokens to fill in the middle with.
+        let offered = |layout: &str| completion(json!({"completion.layout": layout}), "foo(1)", "x = \n", 0);
+        for layout in ["auto", "chat"] {
+            assert_eq!(offered(layout), ["foo(1)"], "{layout}");
+        }
+        assert_eq!(offered("fim"), [""; 0]);
+    }),
     ("completion.inComments", || {
         let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
@@ -305,7 +313,7 @@ const SETTINGS: &[(&str, fn())] = &[
         let fits = findings["fits"].as_array().expect("a list");
         let fitting: Vec<&str> =
             fits.iter().filter(|fit| fit["fits"] == true).filter_map(|fit| fit["alias"].as_str()).collect();
-        assert_eq!(fitting, ["starter"]);
+        assert_eq!(fitting, ["qwen2.5-coder-0.5b", "starter"]);
         assert_eq!(doctor("memoryBudgetMiB = 100000")["both_fit"], true);
     }),
     ("kvCacheType", || {

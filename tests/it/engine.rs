@@ -9,9 +9,9 @@ use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
     StopReason, StopRules,
 };
-use phi_ls::model::{ModelError, Prompt, Role, Turn};
+use phi_ls::model::{FimParts, LoadedModel, ModelError, Prompt, PromptForm, Role, Turn};
 
-use crate::support::scripted_model::{Counters, Script, scripted};
+use crate::support::scripted_model::{Counters, Script, scripted, scripted_fim};
 
 struct Fixture {
     engine: Engine,
@@ -25,11 +25,19 @@ fn options() -> EngineOptions {
 
 /// An engine whose model goes on with what `answer` says after the last `>`.
 fn fixture(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Fixture {
+    fixture_of(scripted, answer)
+}
+
+/// The same with a model that `make` makes of what it is to say.
+fn fixture_of(
+    make: fn(Script, Counters) -> LoadedModel,
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> Fixture {
     let script: Script = Arc::new(answer);
     let counters = Counters::default();
     let events = Arc::new(Mutex::new(Vec::new()));
     let (heard, counted) = (Arc::clone(&events), counters.clone());
-    let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(scripted(Arc::clone(&script), counted.clone())));
+    let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(make(Arc::clone(&script), counted.clone())));
     let on_event = Box::new(move |event| heard.lock().unwrap().push(event));
     Fixture { engine: embedded::start(loader, options(), on_event).unwrap(), counters, events }
 }
@@ -41,7 +49,7 @@ fn rest_of(answer: &str, text: &str) -> String {
 }
 
 fn plain(prefill: &str) -> Prompt {
-    Prompt { turns: Vec::new(), prefill: prefill.to_owned() }
+    Prompt { prefill: prefill.to_owned(), ..Prompt::default() }
 }
 
 fn params(max_new_tokens: usize) -> GenerationParams {
@@ -72,10 +80,37 @@ fn the_text_is_what_follows_the_prompt_and_ends_with_the_turn() {
     let fixture = fixture(|text| rest_of("return total;", text));
     let turns = vec![Turn { role: Role::User, text: "continue".to_owned() }];
     let generation =
-        run(&fixture.engine, Prompt { turns, prefill: "let total = 1;\n".to_owned() }, params(50)).unwrap();
+        run(&fixture.engine, Prompt { turns, prefill: "let total = 1;\n".to_owned(), fim: None }, params(50)).unwrap();
     assert_eq!(generation.candidates[0].text, "return total;");
     assert_eq!(generation.candidates[0].stop_reason, StopReason::EndOfTurn);
     assert!(fixture.events.lock().unwrap().contains(&EngineEvent::Ready { model: "scripted".to_owned() }));
+}
+
+#[test]
+fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
+    let turns = vec![Turn { role: Role::User, text: "continue".to_owned() }];
+    let text = |text: &str| text.to_owned();
+    let fim = FimParts { prefix: text("a\n"), typed: text("b = "), suffix: text("\nc\n"), ..FimParts::default() };
+    let prompt = Prompt { turns, prefill: text("```\na\nb = "), fim: Some(fim.clone()) };
+    let stop = StopRules { stop_strings: vec![text("```")], ..StopRules::default() };
+    let params = GenerationParams { stop, ..params(50) };
+
+    let chat = fixture(|text| rest_of("2 ```", if text.contains("continue") { text } else { "2 ```" }));
+    let asked = run(&chat.engine, prompt.clone(), params.clone()).unwrap().candidates.remove(0);
+    assert_eq!((asked.text.trim(), asked.stop_reason, asked.form), ("2", StopReason::StopString, PromptForm::Chat));
+
+    // The code as it is, the suffix before what was typed, and nothing that belongs to a chat.
+    let fills = fixture_of(scripted_fim, |text| match text.strip_prefix("a\n\nc\nb = ") {
+        Some(written) => rest_of("2 ```", written),
+        None => String::new(),
+    });
+    let filled = run(&fills.engine, prompt, params.clone()).unwrap().candidates.remove(0);
+    assert_eq!((filled.text.as_str(), filled.stop_reason), ("2 ```", StopReason::EndOfTurn));
+    assert_eq!(filled.form, PromptForm::Fim);
+
+    let fim_only = Prompt { fim: Some(fim), ..Prompt::default() };
+    let refused = run(&chat.engine, fim_only, params).unwrap_err().to_string();
+    assert!(refused.contains("has no tokens to fill in the middle with"), "{refused}");
 }
 
 #[test]

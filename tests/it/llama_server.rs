@@ -76,7 +76,7 @@ fn submit(
 }
 
 fn chat(question: &str, prefill: &str) -> Prompt {
-    Prompt { turns: vec![Turn { role: Role::User, text: question.to_owned() }], prefill: prefill.to_owned() }
+    Prompt { turns: vec![Turn { role: Role::User, text: question.to_owned() }], prefill: prefill.to_owned(), fim: None }
 }
 
 /// A question whose answer would fill the server's context.

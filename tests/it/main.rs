@@ -13,6 +13,8 @@ mod device;
 mod documents;
 mod effects;
 mod engine;
+mod families;
+mod fim;
 mod follow_ups;
 mod full_size;
 mod gguf;

@@ -436,6 +436,39 @@ fn what_an_architecture_needs_is_named_when_missing() {
     assert!(load_writer(&tied, &options()).is_ok());
 }
 
+fn config_of(writer: &GgufWriter) -> ModelConfig {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, writer.bytes()).expect("writing a micro model");
+    ModelConfig::from_gguf(&GgufFile::open(&path).expect("a sound file")).expect("its settings")
+}
+
+#[test]
+fn the_earliest_phi_3_files_leave_out_what_is_known_of_them() {
+    let early = TinyModel { context_length: 4096, ..TinyModel::phi3() };
+    let mut writer = early.writer();
+    for key in ["rope.freq_base", "rope.scaling.original_context_length", "rope.scaling.attn_factor"] {
+        writer.remove(&format!("phi3.{key}"));
+    }
+    let config = config_of(&writer);
+    assert_eq!((config.rope_theta, config.sliding_window), (10_000.0, Some(2047)));
+    assert_eq!((config.original_max_position_embeddings, config.has_long_rope()), (4096, false));
+    // A window as wide as the context, as later files have it, is none.
+    writer.u32("phi3.attention.sliding_window", 262_144);
+    assert_eq!(config_of(&writer).sliding_window, None);
+    assert!(load_writer(&writer, &options()).is_ok());
+}
+
+#[test]
+fn positions_are_divided_by_whichever_key_says_so() {
+    for (key, factor) in [("rope.scaling.factor", 4.0), ("rope.scale_linear", 4.0), ("rope.scaling.factor", 0.0)] {
+        let mut writer = TinyModel::llama().writer();
+        writer.f32(&format!("llama.{key}"), factor);
+        let expected = if factor == 0.0 { 1.0 } else { factor };
+        assert_eq!(config_of(&writer).rope_scaling_factor, expected, "{key}");
+    }
+}
+
 /// Loading what `change` makes of a sound file fails with a message that contains `expected`.
 #[track_caller]
 fn check_refused(model: &TinyModel, change: impl FnOnce(&mut GgufWriter), expected: &str) {
@@ -448,9 +481,10 @@ fn check_refused(model: &TinyModel, change: impl FnOnce(&mut GgufWriter), expect
 #[test]
 fn what_the_decoder_would_compute_wrongly_is_refused() {
     let (phi3, llama) = (TinyModel::phi3(), TinyModel::llama());
-    check_refused(&llama, |file| file.string("general.architecture", "qwen2"), "`phi3` or `llama`, found `qwen2`");
-    check_refused(&llama, |file| file.string("llama.rope.scaling.type", "yarn"), "no rotary scaling `yarn`");
-    check_refused(&llama, |file| file.f32("llama.rope.scale_linear", 4.0), "linear rotary scaling");
+    check_refused(&llama, |file| file.string("general.architecture", "gemma"), "`granite`, `llama`, found `gemma`");
+    check_refused(&llama, |file| file.string("llama.rope.scaling.type", "yarn"), "found the rotary scaling `yarn`");
+    check_refused(&phi3, |file| file.f32("phi3.rope.scaling.factor", 4.0), "without linear rotary scaling");
+    check_refused(&llama, |file| file.f32("llama.rope.scaling.factor", -4.0), "expected a positive number, found -4");
     check_refused(&llama, |file| file.u32("llama.expert_count", 8), "mixtures of experts");
     check_refused(
         &phi3,
@@ -468,7 +502,9 @@ fn what_the_decoder_would_compute_wrongly_is_refused() {
     check_refused(&phi3, |file| file.u32("phi3.feed_forward_length", 97), "expected shape [194, 64] from the metadata");
     check_refused(&phi3, |file| file.f32("phi3.rope.freq_base", f32::NAN), "expected a positive number, found NaN");
     let bias = |file: &mut GgufWriter| file.tensor("blk.0.attn_q.bias", &[64], QuantType::F32, vec![0; 256]);
-    check_refused(&llama, bias, "tensor `blk.0.attn_q.bias` has no place");
+    check_refused(&phi3, bias, "tensor `blk.0.attn_q.bias` has no place");
+    let short = |file: &mut GgufWriter| file.tensor("blk.0.attn_q.bias", &[32], QuantType::F32, vec![0; 128]);
+    check_refused(&llama, short, "tensor `blk.0.attn_q.bias`: expected shape [64]");
     let factors = |values: [f32; 6]| quantize(QuantType::F32, &values);
     let zero = factors([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
     let zeros = |file: &mut GgufWriter| file.tensor("rope_factors_long.weight", &[6], QuantType::F32, zero);

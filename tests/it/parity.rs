@@ -21,12 +21,24 @@ const F32_CACHE_TOLERANCE: f32 = 5e-2;
 /// values up to 6.
 const DEVICE_TOLERANCE: f32 = 1e-4;
 /// Against llama.cpp on quantised weights, which both multiply with activations rounded to 8 bits, in blocks of their
-/// own. Measured: 0.14 on logits up to 15.7, of which both engines' distance to exact arithmetic explains all.
-const QUANTIZED_TOLERANCE: f32 = 0.2;
+/// own. Measured: 0.14 on logits up to 15.7, of which both engines' distance to exact arithmetic explains all; 0.22 with IQ4_XS,
+/// where llama.cpp's blocks are eight times as long.
+const QUANTIZED_TOLERANCE: f32 = 0.25;
 /// Against exact arithmetic on quantised weights: the part of the residual stream that is rounding. Measured: 1.8e-2.
 const RESIDUAL_TOLERANCE: f32 = 3e-2;
 /// How much further than llama.cpp from exact arithmetic the kernels may be, as a ratio of root mean squares.
 const ROUNDING_RATIO: f32 = 1.25;
+
+/// One model for each thing that another family has and the Phis have not.
+const OTHER_FAMILIES: [&str; 7] = [
+    "qwen2-shaped",
+    "qwen3-shaped",
+    "llama-3.2-shaped",
+    "deepseek-coder-shaped",
+    "granite-code-shaped",
+    "granite-shaped",
+    "phi-3-window-shaped",
+];
 
 #[derive(serde::Deserialize)]
 struct Reference {
@@ -219,8 +231,8 @@ fn check_against_llama_cpp(name: &str) {
         eprintln!("{what}: {ours:.2e} from exact arithmetic (rms), llama.cpp {theirs:.2e}");
         assert!(ours <= ROUNDING_RATIO * theirs, "{what}: {ours:e} from exact arithmetic, llama.cpp {theirs:e}");
 
-        // Where llama.cpp is sure by more than the tolerance, the same token is best.
-        let sure = |index: &usize| case.best_gaps[*index] > QUANTIZED_TOLERANCE;
+        // Where llama.cpp is sure by more than two logits may be off, the same token is best.
+        let sure = |index: &usize| case.best_gaps[*index] > 2.0 * QUANTIZED_TOLERANCE;
         let differing = (0..best.len()).filter(|index| best[*index] != case.best[*index]).collect::<Vec<_>>();
         eprintln!("{what}: best token equal at {} of {} positions", best.len() - differing.len(), best.len());
         assert!(!differing.iter().any(sure), "{what}: another best token at one of {differing:?}");
@@ -261,6 +273,20 @@ fn phi_4_shaped_quantized_model_equals_llama_cpp() {
 }
 
 #[test]
+fn every_other_family_equals_transformers() {
+    for name in OTHER_FAMILIES {
+        check_against_transformers(name);
+    }
+}
+
+#[test]
+fn quantized_models_of_other_families_equal_llama_cpp() {
+    for name in ["qwen2-shaped-q4_k_m", "qwen3-shaped-iq4_xs", "llama-3.2-shaped-iq4_nl"] {
+        check_against_llama_cpp(name);
+    }
+}
+
+#[test]
 fn the_wrong_rotary_factors_would_be_noticed() {
     check_that_factors_matter("phi-3.5-shaped-q4_k_m");
     check_that_factors_matter("phi-4-shaped-q5_k_m");
@@ -270,4 +296,7 @@ fn the_wrong_rotary_factors_would_be_noticed() {
 fn the_decoder_for_gpus_equals_transformers() {
     check_device_against_transformers("phi-3.5-shaped");
     check_device_against_transformers("phi-4-shaped");
+    for name in OTHER_FAMILIES {
+        check_device_against_transformers(name);
+    }
 }

@@ -120,7 +120,7 @@ fn an_infill_prompt_asks_for_what_precedes_the_suffix() {
             pub fn around(&self) -> f64 {
                 let total = self.sides.iter().sum();
                 double(|
-    "#]].assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::Infill, 420)));
+    "#]].assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::Chat, 420)));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_infill_prompt_of_an_empty_file_is_short() {
         <prefill>
         ```python
         |
-    "#]].assert_eq(&shown(&completion("main.py", "$0", Layout::Infill, 2000)));
+    "#]].assert_eq(&shown(&completion("main.py", "$0", Layout::Chat, 2000)));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_plain_prompt_is_the_file_itself() {
 
 #[test]
 fn a_longer_prefix_only_appends() {
-    for layout in [Layout::Infill, Layout::Plain] {
+    for layout in [Layout::Chat, Layout::Plain] {
         let typed = ["fn f() {\n    $0\n}\n", "fn f() {\n    let$0\n}\n", "fn f() {\n    let x = \"```\n``$0\n}\n"];
         for pair in typed_prompts(layout, "a.rs", &typed).windows(2) {
             assert_eq!(pair[0].turns, pair[1].turns);
@@ -184,7 +184,7 @@ fn typed_prompts(layout: Layout, path: &str, typed: &[&str]) -> Vec<Prompt> {
 #[test]
 fn a_typed_fence_changes_the_prompts_fence_once() {
     let fences = |path: &str, typed: &[&str]| {
-        let prompts = typed_prompts(Layout::Infill, path, typed);
+        let prompts = typed_prompts(Layout::Chat, path, typed);
         let fence = |prompt: &Prompt| prompt.prefill.chars().take_while(|c| *c == '`').count();
         prompts.iter().map(fence).collect::<Vec<_>>()
     };

@@ -52,7 +52,7 @@ fn pull_prints_the_path_and_tells_how_it_went() {
 fn failures_are_one_line_and_an_exit_code() {
     let models = tempfile::tempdir().expect("a temporary folder");
     for (model, expected) in [
-        ("phi-5", "`phi-5` is no model: expected phi-3.5-mini, phi-4-mini, starter, "),
+        ("phi-5", "`phi-5` is no model: expected phi-3.5-mini, phi-4-mini, qwen2.5-coder-1.5b, "),
         ("phi-3.5-mini", "cannot reach http://127.0.0.1:1/bartowski/"),
         ("./m.gguf", "`./m.gguf` is a path: only an alias or hf:OWNER/REPO/FILE can be downloaded"),
     ] {

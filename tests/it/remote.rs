@@ -104,7 +104,7 @@ fn chat(prefill: &str) -> Prompt {
         Turn { role: Role::System, text: "You write code.".to_owned() },
         Turn { role: Role::User, text: "Go on.".to_owned() },
     ];
-    Prompt { turns, prefill: prefill.to_owned() }
+    Prompt { turns, prefill: prefill.to_owned(), fim: None }
 }
 
 fn params(max_new_tokens: usize) -> GenerationParams {
@@ -155,7 +155,7 @@ fn a_completion_goes_on_from_the_word_that_the_cursor_cuts() {
 #[test]
 fn text_outside_of_a_chat_is_continued_as_text() {
     let server = ModelServer::start(writing(&["(a, b):"]));
-    let plain = Prompt { turns: Vec::new(), prefill: "def add".to_owned() };
+    let plain = Prompt { prefill: "def add".to_owned(), ..Prompt::default() };
     assert_eq!(Fixture::of(&server).text(plain, params(20)), "(a, b):");
     let asked = &server.asked()[0];
     assert_eq!((asked.path.as_str(), &asked.body["prompt"]), ("/v1/completions", &json!("def add")));

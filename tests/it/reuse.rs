@@ -58,7 +58,7 @@ fn submit(
 ) -> Receiver<Result<Generation, EngineError>> {
     let (sender, receiver) = mpsc::channel();
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    let prompt = Prompt { turns: Vec::new(), prefill: text.to_owned() };
+    let prompt = Prompt { prefill: text.to_owned(), ..Prompt::default() };
     engine.submit(Job { priority: Priority::Interactive, document: 1, prompt, params, cancel, on_text, on_done });
     receiver
 }

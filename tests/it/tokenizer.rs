@@ -21,7 +21,7 @@ fn fixtures() -> PathBuf {
 }
 
 /// What a test needs from outside the repository: in CI it has to be there.
-fn skip_without<T>(what: &str, found: Result<T, String>) -> Option<T> {
+pub(crate) fn skip_without<T>(what: &str, found: Result<T, String>) -> Option<T> {
     match found {
         Ok(found) => Some(found),
         Err(reason) if std::env::var_os("CI").is_some() => panic!("{what}: {reason}"),
@@ -88,15 +88,17 @@ fn starter(pre: Option<&str>) -> Option<Tokenizer> {
     Some(Tokenizer::from_data(data).unwrap())
 }
 
+/// Where tests keep what they fetch, outside the repository.
+pub(crate) fn cache_folder() -> Result<PathBuf, String> {
+    let folders = || directories::ProjectDirs::from("", "", "phi-ls-tests");
+    let given = std::env::var_os("PHI_LS_TEST_CACHE").map(PathBuf::from);
+    let folder = given.or_else(|| folders().map(|folders| folders.cache_dir().to_owned()));
+    folder.ok_or_else(|| "no cache folder; set PHI_LS_TEST_CACHE".to_owned())
+}
+
 /// `tokenizer.json` of o200k, fetched once into a folder outside the repository.
 fn o200k_json() -> Result<PathBuf, String> {
-    let folder = std::env::var_os("PHI_LS_TEST_CACHE").map(PathBuf::from).map_or_else(
-        || {
-            let folders = directories::ProjectDirs::from("", "", "phi-ls-tests");
-            folders.map(|folders| folders.cache_dir().to_owned()).ok_or("no cache folder; set PHI_LS_TEST_CACHE")
-        },
-        Ok,
-    )?;
+    let folder = cache_folder()?;
     let cached = folder.join("o200k-tokenizer.json");
     if !cached.exists() {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -112,7 +114,7 @@ fn o200k_json() -> Result<PathBuf, String> {
     if sum == O200K_SHA256 { Ok(cached) } else { Err(format!("{} has another SHA-256: {sum}", cached.display())) }
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -302,8 +304,8 @@ fn check_chat(name: &str, tokenizer: &Tokenizer) {
     let expected = &golden("chats")["chats"][name];
     let prompt = ids(&expected["prompt"]);
     for (prefill, prefill_ids) in PREFILLS.iter().zip(expected["prefills"].as_array().unwrap()) {
-        let asked = Prompt { turns: conversation(), prefill: (*prefill).to_owned() };
-        let EncodedPrompt { tokens, prefill_start } = format.encode(tokenizer, &asked);
+        let asked = Prompt { turns: conversation(), prefill: (*prefill).to_owned(), fim: None };
+        let EncodedPrompt { tokens, prefill_start, .. } = format.encode(tokenizer, &asked);
         assert_same(tokenizer, &tokens[..prefill_start], &prompt, &format!("{name}: the turns"));
         assert_same(tokenizer, &tokens[prefill_start..], &ids(prefill_ids), &format!("{name}: {prefill:?}"));
     }
@@ -334,7 +336,7 @@ fn a_tag_in_a_users_text_ends_nothing() {
     let format = ChatFormat::recognise(tokenizer);
     let text = "what does <|end|><|assistant|> mean in </s> ▁ <0x0A> [PAD32011]?".to_owned();
     let turns = vec![Turn { role: Role::User, text: text.clone() }];
-    let encoded = format.encode(tokenizer, &Prompt { turns, prefill: String::new() });
+    let encoded = format.encode(tokenizer, &Prompt { turns, ..Prompt::default() });
     let specials: Vec<u32> = encoded.tokens.iter().copied().filter(|id| tokenizer.bytes(*id).is_empty()).collect();
     assert_eq!(specials, [32010, 32007, 32001]);
     assert_eq!(text_of(tokenizer, &encoded.tokens), format!(" {}", text.replace('▁', " ")));
@@ -347,7 +349,7 @@ fn without_turns_a_prompt_is_plain_text() {
     assert_eq!(tokenizer.bos(), Some(1));
     assert_eq!(phi_3().bos(), None);
     let encode = |prefill: &str| {
-        let prompt = Prompt { turns: Vec::new(), prefill: prefill.to_owned() };
+        let prompt = Prompt { prefill: prefill.to_owned(), ..Prompt::default() };
         ChatFormat::recognise(&tokenizer).encode(&tokenizer, &prompt)
     };
     assert_eq!(encode("def f(").tokens, [1, 822, 285, 29898]);
@@ -420,7 +422,7 @@ fn healing_goes_back_to_the_last_boundary_of_words() {
 #[test]
 fn healing_keeps_the_space_a_tokenizer_invented() {
     let tokenizer = phi_3();
-    let prompt = Prompt { turns: conversation(), prefill: "retu".to_owned() };
+    let prompt = Prompt { turns: conversation(), prefill: "retu".to_owned(), fim: None };
     let encoded = ChatFormat::recognise(tokenizer).encode(tokenizer, &prompt);
     let (keep, mut healing) = Healing::at(tokenizer, &encoded.tokens, encoded.prefill_start);
     assert_eq!((keep, healing.required()), (encoded.prefill_start, b" retu".as_slice()));

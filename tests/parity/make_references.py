@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What two independent engines compute, for tests/it/parity.rs to compare with.
 
-Usage: make_references.py FOLDER      (FOLDER is tests/parity; run outside CI, the packages are large)
+Usage: make_references.py FOLDER [NAME..]     (FOLDER is tests/parity; run outside CI, the packages are large)
 
 Made with Python 3.11, torch 2.15.0, transformers 4.57.1, gguf 0.19.0 and llama-cpp-python 0.3.36 (llama.cpp 0c1e57098).
 
@@ -14,6 +14,13 @@ NAME-q4_k_m.gguf, NAME-q4_k_m.json (and q5_k_m)
                                   llama.cpp: logits and greedy tokens, below and above 4096 positions. Also what
                                   transformers computes from the same weights in f32: how far llama.cpp is from that
                                   is what rounding activations costs it
+
+And the families beside the Phis, in positions that need no second list of factors:
+
+qwen2-shaped (biases of queries, keys and values), qwen3-shaped (norms of heads, heads wider than their share), llama-3.2-shaped
+(one list of rotary factors, rows permuted), deepseek-coder-shaped (positions divided), granite-code-shaped (biases everywhere),
+granite-shaped (multipliers), phi-3-window-shaped (a sliding window), each against transformers; and three of them trained and
+quantised, against llama.cpp.
 
 Random weights have no confident next token, so rounding alone would part two engines. Training gives one: the models
 learn one melody of few notes by heart, with both lists of factors. Only three notes or more tell where in the melody
@@ -34,7 +41,9 @@ import llama_cpp
 import numpy as np
 import torch
 import transformers
-from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM, DynamicCache, GraniteConfig, LlamaConfig, Phi3Config, Phi3ForCausalLM, Qwen2Config, Qwen3Config,
+)
 
 ORIGINAL, CONTEXT = 4096, 131072
 VOCAB = 320
@@ -82,14 +91,62 @@ QUANTIZED = [
 ]
 
 
+def sizes(hidden, heads, kv_heads, tied, **others):
+    return dict(
+        vocab_size=VOCAB, hidden_size=hidden, intermediate_size=hidden if hidden >= 256 else 64, num_hidden_layers=2,
+        num_attention_heads=heads, num_key_value_heads=kv_heads, rms_norm_eps=1e-6, tie_word_embeddings=tied,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager", **others,
+    )
+
+
+LLAMA_3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+
+
+def llama_32(hidden, heads, kv_heads):
+    return LlamaConfig(**sizes(hidden, heads, kv_heads, True), rope_theta=500000.0, rope_scaling=LLAMA_3, max_position_embeddings=131072)
+
+
+OTHERS = {
+    "qwen2-shaped": Qwen2Config(**sizes(32, 2, 1, True), rope_theta=1000000.0, max_position_embeddings=32768),
+    "qwen3-shaped": Qwen3Config(**sizes(32, 2, 1, False), head_dim=32, rope_theta=1000000.0, max_position_embeddings=40960),
+    "llama-3.2-shaped": llama_32(32, 2, 1),
+    "deepseek-coder-shaped": LlamaConfig(
+        **sizes(32, 2, 2, False), rope_theta=100000.0, rope_scaling={"rope_type": "linear", "factor": 4.0}, max_position_embeddings=16384
+    ),
+    "granite-code-shaped": LlamaConfig(
+        **sizes(32, 2, 2, True), rope_theta=10000.0, attention_bias=True, mlp_bias=True, max_position_embeddings=2048
+    ),
+    "granite-shaped": GraniteConfig(
+        **sizes(32, 2, 1, True), rope_theta=10000.0, max_position_embeddings=4096, embedding_multiplier=12.0,
+        attention_multiplier=0.0625, residual_multiplier=0.22, logits_scaling=8.0,
+    ),
+    "phi-3-window-shaped": Phi3Config(**sizes(32, 2, 2, False), rope_theta=10000.0, max_position_embeddings=4096, sliding_window=100),
+}
+OTHERS_QUANTIZED = {
+    "qwen2-shaped-q4_k_m": (
+        llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M, Qwen2Config(**sizes(256, 4, 2, True), rope_theta=1000000.0, max_position_embeddings=32768),
+    ),
+    "qwen3-shaped-iq4_xs": (
+        llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_XS,
+        Qwen3Config(**sizes(256, 4, 2, True), head_dim=64, rope_theta=1000000.0, max_position_embeddings=40960),
+    ),
+    "llama-3.2-shaped-iq4_nl": (llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_NL, llama_32(256, 4, 2)),
+}
+# Positions of the models without a second list of factors.
+SHORT_LEN = 300
+
+
 def build(config, seed, gain):
     """A model whose layers have opinions: the usual initialisation makes attention uniform, which hides positions."""
     generator = torch.Generator().manual_seed(seed)
-    model = Phi3ForCausalLM(config).float().eval()
+    model = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
-            weight.copy_(1 + 0.1 * noise if weight.dim() == 1 else gain / math.sqrt(weight.shape[1]) * noise)
+            if name.endswith("bias"):
+                weight.copy_(0.3 * noise)
+            else:
+                weight.copy_(1 + 0.1 * noise if weight.dim() == 1 else gain / math.sqrt(weight.shape[1]) * noise)
     return model
 
 
@@ -119,21 +176,24 @@ def train(config, seed):
     """A model that knows `melody(seed)` by heart, rotated with either list of factors."""
     model = build(config, seed, 0.5)
     parameters = dict(model.named_parameters())
-    rotated = [Phi3ForCausalLM(with_factors(config, factors)).float() for factors in ["short", "long"]]
+    if config.model_type == "phi3":
+        rotated, training = [Phi3ForCausalLM(with_factors(config, factors)).float() for factors in ["short", "long"]], TRAINING
+    else:
+        rotated, training = [AutoModelForCausalLM.from_config(config).float()], TRAINING[:2]
     for each in rotated:
         each.set_attn_implementation("sdpa")
-    steps = sum(steps for steps, _, _ in TRAINING)
+    steps = sum(steps for steps, _, _ in training)
     optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.1)
     generator, tune = torch.Generator().manual_seed(seed), melody(seed)
-    for step, (batch, length) in enumerate((batch, length) for steps, batch, length in TRAINING for _ in range(steps)):
+    for step, (batch, length) in enumerate((batch, length) for steps, batch, length in training for _ in range(steps)):
         starts = torch.randint(MELODY_LEN, (batch,), generator=generator).tolist()
         tokens = torch.tensor([played(tune, start, length + 1) for start in starts])
         shaken = {
             name: weight if weight.dim() == 1 else weight + SHAKING * weight.detach().std() * torch.randn(weight.shape, generator=generator)
             for name, weight in parameters.items()
         }
-        logits = torch.func.functional_call(rotated[step % 2], shaken, kwargs={"input_ids": tokens[:, :-1], "use_cache": False}).logits
+        logits = torch.func.functional_call(rotated[step % len(rotated)], shaken, kwargs={"input_ids": tokens[:, :-1], "use_cache": False}).logits
         loss = torch.nn.functional.cross_entropy(logits[:, LEAD_IN:].flatten(0, 1), tokens[:, LEAD_IN + 1 :].flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -159,23 +219,117 @@ def vocabulary():
 NAMES = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm", "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output",
-    "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
 }
 
 
 def gguf_name(key):
-    base = key.removesuffix(".weight")
+    base, kind = key.rsplit(".", 1)
     if not base.startswith("model.layers."):
-        return NAMES[base] + ".weight"
+        return f"{NAMES[base]}.{kind}"
     _, _, layer, part = base.split(".", 3)
-    return f"blk.{layer}.{NAMES[part]}.weight"
+    return f"blk.{layer}.{NAMES[part]}.{kind}"
+
+
+def permuted(config, key, weight):
+    """Rows of queries and keys as files of `llama` and `granite` have them: halves of a head become neighbours."""
+    if config.model_type not in ("llama", "granite") or not ("q_proj" in key or "k_proj" in key):
+        return weight
+    heads = config.num_attention_heads if "q_proj" in key else config.num_key_value_heads
+    return weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def unpermuted(config, key, weight):
+    if config.model_type not in ("llama", "granite") or not ("q_proj" in key or "k_proj" in key):
+        return weight
+    heads = config.num_attention_heads if "q_proj" in key else config.num_key_value_heads
+    return weight.reshape(heads, weight.shape[0] // heads // 2, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def llama_3_factors(config, head_dim):
+    """As llama.cpp's converter computes `rope_freqs.weight`."""
+    scaling, factors = config.rope_scaling, []
+    low, high = (scaling["original_max_position_embeddings"] / scaling[which] for which in ["low_freq_factor", "high_freq_factor"])
+    for index in range(0, head_dim, 2):
+        wave = 2 * math.pi * config.rope_theta ** (index / head_dim)
+        if wave < high:
+            factors.append(1.0)
+        elif wave > low:
+            factors.append(scaling["factor"])
+        else:
+            smooth = (scaling["original_max_position_embeddings"] / wave - scaling["low_freq_factor"]) / (
+                scaling["high_freq_factor"] - scaling["low_freq_factor"]
+            )
+            factors.append(1 / ((1 - smooth) / scaling["factor"] + smooth))
+    return np.array(factors, np.float32)
+
+
+def add_family(writer, config):
+    """What llama.cpp's converter writes for a family beside sizes and vocabulary."""
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    scaling = config.rope_scaling or {}
+    if config.model_type == "qwen3":
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    elif config.model_type in ("llama", "granite", "phi3"):
+        writer.add_rope_dimension_count(head_dim)
+        writer.add_vocab_size(VOCAB)
+    if config.model_type == "phi3":
+        writer.add_rope_scaling_orig_ctx_len(config.max_position_embeddings)
+        writer.add_sliding_window(config.sliding_window)
+    if config.model_type == "granite":
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+    if scaling.get("rope_type") == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(scaling["factor"])
+    if scaling.get("rope_type") == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama_3_factors(config, head_dim))
 
 
 def export(model, name, path):
-    """As llama.cpp's converter writes Phi3ForCausalLM."""
+    """As llama.cpp's converter writes the model's class."""
     config = model.config
-    writer = gguf.GGUFWriter(path, "phi3")
+    writer = gguf.GGUFWriter(path, config.model_type)
     writer.add_name(name)
+    if config.model_type == "phi3" and config.rope_scaling:
+        add_phi(writer, config)
+    else:
+        writer.add_context_length(config.max_position_embeddings)
+        writer.add_embedding_length(config.hidden_size)
+        writer.add_feed_forward_length(config.intermediate_size)
+        writer.add_block_count(config.num_hidden_layers)
+        writer.add_head_count(config.num_attention_heads)
+        writer.add_head_count_kv(config.num_key_value_heads)
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        writer.add_rope_freq_base(config.rope_theta)
+        add_family(writer, config)
+    tokens, kinds = zip(*vocabulary())
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-float(index) for index in range(VOCAB)])
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(tokens.index("<|endoftext|>"))
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(False)
+    for key, weight in model.named_parameters():
+        writer.add_tensor(gguf_name(key), np.ascontiguousarray(permuted(config, key, weight.detach().numpy())))
+    if config.model_type == "phi3" and config.rope_scaling:
+        for which in ["long", "short"]:
+            writer.add_tensor(f"rope_factors_{which}.weight", np.array(config.rope_scaling[f"{which}_factor"], np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def add_phi(writer, config):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_rope_scaling_orig_ctx_len(config.original_max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -189,24 +343,6 @@ def export(model, name, path):
     writer.add_sliding_window(config.sliding_window)
     ratio = config.max_position_embeddings / config.original_max_position_embeddings
     writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(ratio) / math.log(config.original_max_position_embeddings)))
-    tokens, kinds = zip(*vocabulary())
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_scores([-float(index) for index in range(VOCAB)])
-    writer.add_token_types(kinds)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(tokens.index("<|endoftext|>"))
-    writer.add_unk_token_id(0)
-    writer.add_add_bos_token(False)
-    for key, weight in model.named_parameters():
-        writer.add_tensor(gguf_name(key), weight.detach().numpy())
-    for which in ["long", "short"]:
-        writer.add_tensor(f"rope_factors_{which}.weight", np.array(config.rope_scaling[f"{which}_factor"], np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 class HalfCache(DynamicCache):
@@ -230,6 +366,8 @@ def run(model, tokens, cache, past_len=0):
         ).logits[0]
     for hook in hooks:
         hook.remove()
+    # Granite's embedding is scaled after the module that the hook sees.
+    stages[0] = stages[0] * getattr(model.config, "embedding_multiplier", 1.0)
     return [stage.reshape(len(tokens), -1) for stage in stages], logits
 
 
@@ -274,6 +412,16 @@ def torch_reference(folder, name, config, seed):
         torch_case(model, "long", tokens, [0, 1, 2048, 4095, 4096, 4097, 4199]),
     ]
     continuations = [greedy(model, "short", tokens[:100]), greedy(model, "long", tokens[:4100])]
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, gguf 0.19.0"
+    write(folder, name, versions, config, cases, continuations)
+
+
+def other_reference(folder, name, config, seed):
+    model = build(config, seed, 1.5)
+    export(model, name, os.path.join(folder, name + ".gguf"))
+    tokens = random_tokens(SHORT_LEN, seed)
+    cases = [torch_case(model, "short", tokens, [0, 1, 99, 100, 101, SHORT_LEN - 1])]
+    continuations = [greedy(model, "short", tokens[:100])]
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}, gguf 0.19.0"
     write(folder, name, versions, config, cases, continuations)
 
@@ -329,13 +477,14 @@ def quantize(source, target, file_type):
 
 def dequantized(path, config, factors):
     """The weights of a quantised file in transformers, with one list of factors whatever the length."""
-    model = Phi3ForCausalLM(with_factors(config, factors)).float().eval()
+    phi = config.model_type == "phi3"
+    model = AutoModelForCausalLM.from_config(with_factors(config, factors) if phi else config).float().eval()
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     with torch.no_grad():
         for key, weight in model.named_parameters():
             tensor = tensors[gguf_name(key)]
-            values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-            weight.copy_(torch.from_numpy(np.array(values)).reshape(weight.shape))
+            values = np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).reshape(weight.shape)
+            weight.copy_(torch.from_numpy(np.ascontiguousarray(unpermuted(config, key, values))))
     return model
 
 
@@ -365,6 +514,25 @@ def llama_reference(folder, file_type, name, config, seed):
     write(folder, name, versions, config, cases, continuations)
 
 
+def other_llama_reference(folder, file_type, name, config, seed):
+    target = os.path.join(folder, name + ".gguf")
+    with tempfile.TemporaryDirectory() as temporary:
+        source = os.path.join(temporary, "f32.gguf")
+        export(train(config, seed), name, source)
+        quantize(source, target, file_type)
+    tune = melody(seed)
+    tokens = played(tune, 37, 300) + random_tokens(100, seed)
+    cases = [llama_case(target, config, "short", tokens, [0, 1, 150, 299, 300, 399])]
+    llm = llama(target, "short")
+    starts = [(3, 12), (100, 40), (250, 700)]
+    continuations = [llama_greedy(llm, "short", played(tune, start, count)) for start, count in starts]
+    for (start, count), found in zip(starts, continuations):
+        if found["greedy"] != played(tune, start + count, GREEDY_STEPS):
+            print(f"{name}: after {count} notes from {start} the melody is another")
+    versions = f"llama-cpp-python {llama_cpp.__version__}, torch {torch.__version__}, transformers {transformers.__version__}"
+    write(folder, name, versions, config, cases, continuations)
+
+
 def write(folder, name, versions, config, cases, continuations):
     reference = {
         "made_with": versions, "hidden_size": config.hidden_size, "vocab_size": VOCAB, "cases": cases,
@@ -377,12 +545,21 @@ def write(folder, name, versions, config, cases, continuations):
 
 
 def main():
-    folder = sys.argv[1]
+    folder, names = sys.argv[1], sys.argv[2:]
     torch.set_num_threads(1)
+    wanted = lambda name: not names or name in names
     for seed, (name, config) in enumerate(SMALL):
-        torch_reference(folder, name, config, seed)
+        if wanted(name):
+            torch_reference(folder, name, config, seed)
     for seed, (file_type, name, config) in enumerate(QUANTIZED):
-        llama_reference(folder, file_type, name, config, seed)
+        if wanted(name):
+            llama_reference(folder, file_type, name, config, seed)
+    for seed, (name, config) in enumerate(OTHERS.items()):
+        if wanted(name):
+            other_reference(folder, name, config, seed)
+    for seed, (name, (file_type, config)) in enumerate(OTHERS_QUANTIZED.items()):
+        if wanted(name):
+            other_llama_reference(folder, file_type, name, config, seed)
 
 
 main()

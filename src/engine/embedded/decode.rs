@@ -9,7 +9,7 @@ use super::sampler::{Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
 use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
 use crate::model::tokenizer::{Healing, StreamDecoder};
-use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Sequence, Tokenizer};
+use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, PromptForm, Sequence};
 
 /// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
 /// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
@@ -22,6 +22,8 @@ pub(super) struct Run {
     /// Tokens of the whole prompt, healed ones included.
     prompt_tokens: usize,
     cached_tokens: usize,
+    /// The form the prompt was asked in.
+    form: PromptForm,
     healing: Healing,
     /// The prompt's cache while it is prefilled; handed to the lanes afterwards.
     prompt_cache: KvCache,
@@ -33,6 +35,7 @@ pub(super) struct Run {
 
 /// One candidate.
 struct Lane {
+    form: PromptForm,
     cache: KvCache,
     sampler: Sampler,
     healing: Healing,
@@ -75,7 +78,7 @@ impl Run {
         loaded: &LoadedModel,
         prefixes: &mut PrefixCache,
     ) -> Result<Self, EngineError> {
-        let encoded = loaded.chat.encode(&loaded.tokenizer, &job.prompt);
+        let encoded = loaded.encode(&job.prompt).map_err(EngineError::Unavailable)?;
         let config = loaded.model.config();
         let (needed, limit) = (encoded.tokens.len() + job.params.max_new_tokens, config.max_position_embeddings);
         if needed > limit {
@@ -112,6 +115,7 @@ impl Run {
             tokens,
             prompt_tokens,
             cached_tokens,
+            form: encoded.form,
             healing,
             prompt_cache: cache,
             lanes: Vec::new(),
@@ -154,13 +158,13 @@ impl Run {
         loaded.model.forward(&mut [sequence], logits)?;
         if last {
             self.first_token_at = Some(Instant::now());
-            forbid(&mut logits.values, loaded.tokenizer.forbidden_ids());
+            forbid(&mut logits.values, loaded.forbidden_ids(self.form));
             for candidate in 0..params.candidates.max(1) {
-                let mut lane = Lane::new(candidate, params, self.prompt_cache.fork(), self.healing.clone());
+                let mut lane = Lane::new(self, candidate, params);
                 if params.speculate && params.candidates <= 1 && !matches!(params.sampling, Sampling::Random { .. }) {
                     lane.drafter = Some(Drafter::new(&self.tokens));
                 }
-                lane.choose(logits.row(0), &loaded.tokenizer, Duration::ZERO)?;
+                lane.choose(logits.row(0), loaded, Duration::ZERO)?;
                 self.lanes.push(lane);
             }
         }
@@ -183,11 +187,11 @@ impl Run {
         drop(sequences);
         cost.record(logits.rows(), started.elapsed());
         for row in logits.values.chunks_mut(logits.vocab_size) {
-            forbid(row, loaded.tokenizer.forbidden_ids());
+            forbid(row, loaded.forbidden_ids(self.form));
         }
         let mut first_row = 0;
         for (lane, fed) in lanes.into_iter().zip(&fed) {
-            lane.take_verified(fed, first_row, logits, &loaded.tokenizer, elapsed)?;
+            lane.take_verified(fed, first_row, logits, loaded, elapsed)?;
             first_row += fed.len();
         }
         Ok(())
@@ -232,13 +236,14 @@ impl Run {
 }
 
 impl Lane {
-    fn new(candidate: usize, params: &GenerationParams, cache: KvCache, healing: Healing) -> Self {
+    fn new(run: &Run, candidate: usize, params: &GenerationParams) -> Self {
         Self {
-            cache,
+            form: run.form,
+            cache: run.prompt_cache.fork(),
             sampler: Sampler::for_candidate(&params.sampling, candidate, params.candidates),
-            healing,
+            healing: run.healing.clone(),
             decoder: StreamDecoder::default(),
-            text: GrowingText::new(&params.stop),
+            text: GrowingText::new(&params.stop.of_form(run.form)),
             next_token: 0,
             max_new_tokens: params.max_new_tokens,
             generated: 0,
@@ -266,13 +271,13 @@ impl Lane {
         fed: &[u32],
         first_row: usize,
         logits: &Logits,
-        tokenizer: &Tokenizer,
+        loaded: &LoadedModel,
         elapsed: Duration,
     ) -> Result<(), ModelError> {
         let before = self.cache.tokens().len() - fed.len();
         let mut right = 0;
         for row in 0..fed.len() {
-            self.choose(logits.row(first_row + row), tokenizer, elapsed)?;
+            self.choose(logits.row(first_row + row), loaded, elapsed)?;
             if self.finished.is_some() || fed.get(row + 1) != Some(&self.next_token) {
                 break;
             }
@@ -288,8 +293,8 @@ impl Lane {
     }
 
     /// Chooses the next token from `logits` and takes in its text; finishes the lane where the rules say so.
-    fn choose(&mut self, logits: &[f32], tokenizer: &Tokenizer, elapsed: Duration) -> Result<(), ModelError> {
-        let choice = match self.healing.allowed(tokenizer) {
+    fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
+        let choice = match self.healing.allowed(&loaded.tokenizer) {
             Some(ids) => Sampler::choose_among(logits, &ids),
             None => {
                 let choice = self.sampler.choose(logits)?;
@@ -303,16 +308,16 @@ impl Lane {
         if let Some(drafter) = &mut self.drafter {
             drafter.push(choice.token);
         }
-        self.finished = self.take_in(choice.token, tokenizer, elapsed);
+        self.finished = self.take_in(choice.token, loaded, elapsed);
         Ok(())
     }
 
     /// Adds `token`'s text; says why the lane ends, if it does.
-    fn take_in(&mut self, token: u32, tokenizer: &Tokenizer, elapsed: Duration) -> Option<StopReason> {
-        if tokenizer.stop_ids().contains(&token) {
+    fn take_in(&mut self, token: u32, loaded: &LoadedModel, elapsed: Duration) -> Option<StopReason> {
+        if loaded.stop_ids(self.form).contains(&token) {
             return self.finish(StopReason::EndOfTurn, elapsed);
         }
-        let bytes = tokenizer.bytes(token);
+        let bytes = loaded.tokenizer.bytes(token);
         let new_bytes = self.healing.advance(bytes);
         let text = self.decoder.push(&bytes[bytes.len() - new_bytes..]);
         if let Some(reason) = self.text.push(&text, elapsed) {
@@ -335,6 +340,7 @@ impl Lane {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
             mean_logprob: Some(self.logprob_sum / self.logprob_count.max(1) as f32),
+            form: self.form,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::reply::{Finish, Piece, Usage};
 use super::request::{Request, read_only, request};
 use crate::engine::growing_text::GrowingText;
 use crate::engine::{Candidate, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
-use crate::model::Prompt;
+use crate::model::{Prompt, PromptForm};
 
 /// Events without text, beyond one for each token, that a server may send.
 const SPARE_EVENTS: usize = 1000;
@@ -256,6 +256,7 @@ impl Lane {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
             mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+            form: PromptForm::Chat,
         }
     }
 }

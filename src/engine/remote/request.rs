@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn prompt(prefill: &str) -> Prompt {
-        Prompt { turns: vec![Turn { role: Role::User, text: "go".to_owned() }], prefill: prefill.to_owned() }
+        Prompt { turns: vec![Turn { role: Role::User, text: "go".to_owned() }], prefill: prefill.to_owned(), fim: None }
     }
 
     fn params() -> GenerationParams {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn text_without_turns_is_no_chat() {
-        let plain = Prompt { turns: Vec::new(), prefill: "def f".to_owned() };
+        let plain = Prompt { prefill: "def f".to_owned(), ..Prompt::default() };
         let request = request(&abilities(Software::LlamaServer, Way::Continue), &plain, &params(), 0, true);
         assert_eq!(
             (request.path, &request.body["prompt"], &request.body["logprobs"]),

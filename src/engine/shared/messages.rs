@@ -166,12 +166,14 @@ pub(super) fn read<M: DeserializeOwned>(mut stream: impl Read) -> io::Result<Opt
 mod tests {
     use super::*;
     use crate::engine::{Candidate, StopReason};
+    use crate::model::PromptForm;
 
     fn generation(mean_logprob: f32) -> Generation {
         let candidate = Candidate {
             text: "a\u{0}é".to_owned(),
             stop_reason: StopReason::EndOfTurn,
             mean_logprob: Some(mean_logprob),
+            form: PromptForm::Chat,
         };
         Generation {
             candidates: vec![candidate],

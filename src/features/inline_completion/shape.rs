@@ -9,6 +9,7 @@ use super::brackets::{Brackets, Unopened};
 use super::closers::{closing_tag, unopened_angle, unopened_tags};
 use super::place::Place;
 use crate::features::indentation::normalize_later_lines;
+use crate::model::chat::{self, PromptForm};
 use crate::syntax::Following;
 use crate::text::indent_columns;
 
@@ -30,14 +31,19 @@ pub(super) struct Shaping<'a> {
     pub place: &'a Place,
     /// Cuts a text at the end of the syntax node it belongs to; gives it back as it is where there is no tree.
     pub cut_at_syntax: &'a dyn Fn(&str) -> usize,
+    /// How the model was asked.
+    pub form: PromptForm,
 }
 
 impl Shaping<'_> {
     /// The whole chain; `None` when nothing useful is left.
     pub(super) fn shape(&self, raw: &str, stop_reason: StopReason) -> Option<Shaped> {
         let place = self.place;
-        let text = strip_noise(raw, place);
-        let text = drop_retyped_lines(text, place);
+        let text = match self.form {
+            PromptForm::Chat => drop_retyped_lines(strip_noise(raw, place), place),
+            // What fills a gap is code, and nothing but what belongs there.
+            PromptForm::Fim => raw,
+        };
         let text = strip_leading_space(text, place);
         let text = whole_lines(text, stop_reason);
         let text = &text[..(self.cut_at_syntax)(text)];
@@ -74,21 +80,11 @@ fn strip_noise<'t>(text: &'t str, place: &Place) -> &'t str {
 
 /// Cuts at the first role tag; one that opens the text is skipped.
 fn strip_role_tags(text: &str) -> &str {
-    const TAGS: [&str; 8] = [
-        "<|end|>",
-        "<|assistant|>",
-        "<|user|>",
-        "<|system|>",
-        "<|endoftext|>",
-        "<|im_end|>",
-        "<|im_start|>",
-        "<|end_of_text|>",
-    ];
     let mut text = text;
-    while let Some(tag) = TAGS.iter().find(|tag| text.trim_start().starts_with(**tag)) {
+    while let Some(tag) = chat::tags().find(|tag| text.trim_start().starts_with(tag)) {
         text = text.trim_start()[tag.len()..].trim_start_matches('\n');
     }
-    &text[..TAGS.iter().filter_map(|tag| text.find(tag)).min().unwrap_or(text.len())]
+    &text[..chat::tags().filter_map(|tag| text.find(tag)).min().unwrap_or(text.len())]
 }
 
 /// The inside of the fence that opens the text; without one, the text before the fence that ends it.

@@ -6,6 +6,7 @@ use super::place::Place;
 use super::*;
 use crate::engine::{GrowingText, StopReason};
 use crate::features::fixture::at_cursor as fixture;
+use crate::model::PromptForm;
 
 fn options() -> CompletionOptions {
     CompletionOptions::new(&CompletionSettings::default(), "", false)
@@ -14,7 +15,7 @@ fn options() -> CompletionOptions {
 /// What an engine makes of a model that writes `text` for `plan` and then ends for `reason`.
 fn candidate(plan: &Plan, text: &str, reason: StopReason) -> Candidate {
     let (text, stop_reason) = GrowingText::end_of(&plan.params.stop, text, reason);
-    Candidate { text, stop_reason, mean_logprob: Some(-0.1) }
+    Candidate { text, stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat }
 }
 
 fn plan_at(snapshot: &Snapshot, request: InlineRequest) -> Plan {

@@ -172,13 +172,15 @@ impl Call<'_> {
         tile.clear();
         for row in item.rows.clone() {
             let start = ((cut.first_row + row) * self.num_heads + item.kv_head * group) * dim;
-            tile.push(self.shape, &self.query[start..start + group * dim], input.past_len + row + 1);
+            tile.push(self.shape, &self.query[start..start + group * dim], input.visible(row));
         }
         let pages = (input.past_len + item.rows.end).div_ceil(PAGE_LEN);
+        // What the first row no longer sees, the others do not either.
+        let first_page = input.visible(item.rows.start).start / PAGE_LEN;
         let last_page = pages.min(item.runs.end * RUN_PAGES).saturating_sub(1);
         for run in item.runs.clone() {
             tile.begin_run(dim);
-            for page in run * RUN_PAGES..pages.min((run + 1) * RUN_PAGES) {
+            for page in first_page.max(run * RUN_PAGES)..pages.min((run + 1) * RUN_PAGES) {
                 let bytes = self.block(item, page);
                 let next = match next {
                     _ if page < last_page => self.block(item, page + 1),

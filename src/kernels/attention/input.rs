@@ -6,6 +6,16 @@ pub struct AttentionInput<'a> {
     pub pages: &'a [&'a [u8]],
     /// Positions before the first row.
     pub past_len: usize,
-    /// Rows of queries this sequence has; row `r` sees positions `0..=past_len + r`.
+    /// Rows of queries this sequence has; row `r` sees positions up to its own, `past_len + r`, and at most `window` of them.
     pub rows: usize,
+    /// `usize::MAX` where every position before a row's is seen.
+    pub window: usize,
+}
+
+impl AttentionInput<'_> {
+    /// The positions that row `row` sees.
+    pub(super) fn visible(&self, row: usize) -> std::ops::Range<usize> {
+        let end = self.past_len + row + 1;
+        end.saturating_sub(self.window)..end
+    }
 }

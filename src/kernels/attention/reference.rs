@@ -23,19 +23,27 @@ pub(super) fn attend(
             // SAFETY: each task has its own row and head.
             let out = unsafe { out.slice(start..start + dim) };
             let kv_head = head / (num_heads / shape.num_kv_heads);
-            attend_one(shape, kv_head, &query[start..start + dim], sequence.pages, sequence.past_len + row + 1, out);
+            attend_one(shape, kv_head, &query[start..start + dim], sequence.pages, sequence.visible(row), out);
         });
         first_row += sequence.rows;
     }
 }
 
-/// One query over the first `visible` positions of one KV head.
-fn attend_one(shape: &KvShape, kv_head: usize, query: &[f32], pages: &[&[u8]], visible: usize, out: &mut [f32]) {
+/// One query over the positions `visible` of one KV head.
+fn attend_one(
+    shape: &KvShape,
+    kv_head: usize,
+    query: &[f32],
+    pages: &[&[u8]],
+    visible: std::ops::Range<usize>,
+    out: &mut [f32],
+) {
     let head_bytes = page::head_bytes(shape);
     let head_of = |position: usize| &pages[position / PAGE_LEN][kv_head * head_bytes..(kv_head + 1) * head_bytes];
     let mut element = vec![0.0; shape.head_dim];
     let scale = 1.0 / (shape.head_dim as f32).sqrt();
-    let mut weights: Vec<f32> = (0..visible)
+    let mut weights: Vec<f32> = visible
+        .clone()
         .map(|position| {
             page::load_key(shape, head_of(position), position % PAGE_LEN, &mut element);
             query.iter().zip(&element).map(|(q, k)| q * k).sum::<f32>() * scale
@@ -48,7 +56,7 @@ fn attend_one(shape: &KvShape, kv_head: usize, query: &[f32], pages: &[&[u8]], v
         sum += *weight;
     }
     out.fill(0.0);
-    for (position, weight) in weights.iter().enumerate() {
+    for (position, weight) in visible.zip(&weights) {
         page::load_value(shape, head_of(position), position % PAGE_LEN, &mut element);
         for (out, value) in out.iter_mut().zip(&element) {
             *out += weight / sum * value;

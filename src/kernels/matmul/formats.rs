@@ -2,10 +2,10 @@
 //! Each format is a type, for which an instruction set implements how its bits are unpacked.
 
 use super::layout;
-use super::shape::ROWS;
+use super::shape::{BLOCK, ROWS};
 use crate::kernels::quant::QuantType;
 
-/// A format with a scale per block of 32 columns.
+/// A format with a scale per block of 32 columns. Up to 8 blocks are a unit, which is 256 columns, or what a row has left.
 pub(super) trait LegacyQuant {
     const QUANT: QuantType;
     /// What is subtracted from every quant, as unsigned bits.
@@ -14,9 +14,11 @@ pub(super) trait LegacyQuant {
     const HAS_MIN: bool;
 
     /// Bytes of 16 rows of one block.
-    const BYTES: usize = ROWS * Self::QUANT.block_bytes();
-    /// Where the quants of 16 rows begin in their block, after the scales and minima.
+    const BYTES: usize = ROWS * Self::QUANT.block_bytes() / (Self::QUANT.block_len() / BLOCK);
+    /// Where the quants of 16 rows begin in a unit, after the scales and minima of the first block or of all.
     const QUANTS_AT: usize = 2 * ROWS * (1 + Self::HAS_MIN as usize);
+    /// From the quants of one block to those of the next.
+    const QUANTS_STEP: usize = Self::BYTES;
 }
 
 /// A K-quant: integer scales of sub-blocks in a superblock of 256 columns.
@@ -52,6 +54,25 @@ legacy_quant!(Q4_1, offset 0, min true);
 legacy_quant!(Q5_0, offset 16, min false);
 legacy_quant!(Q5_1, offset 0, min true);
 legacy_quant!(Q8_0, offset 0, min false);
+legacy_quant!(Iq4Nl, offset 0, min false);
+
+/// Eight blocks behind an f16 and their six-bit scales.
+pub(super) struct Iq4Xs;
+
+impl LegacyQuant for Iq4Xs {
+    const QUANT: QuantType = QuantType::Iq4Xs;
+    const OFFSET: i32 = 0;
+    const HAS_MIN: bool = false;
+    const QUANTS_AT: usize = layout::place(QuantType::Iq4Xs, 8);
+    const QUANTS_STEP: usize = ROWS * BLOCK / 2;
+}
+
+impl Iq4Xs {
+    /// Where the top two bits of the scales begin in 16 rows, an u16 of each row: bits 2 b and 2 b + 1 for block b.
+    pub(super) const HIGH: usize = layout::place(QuantType::Iq4Xs, 2);
+    /// The low four bits, a dword of each row: nibble b for block b.
+    pub(super) const LOW: usize = layout::place(QuantType::Iq4Xs, 4);
+}
 
 macro_rules! k_quant {
     ($name:ident, scale of $scale:literal, min of $min:literal, offset $offset:literal, { $($part:ident: $byte:literal,)* }) => {
@@ -95,7 +116,7 @@ macro_rules! with_format {
     ($quant:expr, float $f:ident => $float:expr, legacy $l:ident => $legacy:expr, k_quant $k:ident => $k_quant:expr) => {
         with_format!(@ $quant,
             [$f $float] [F32 F16 Bf16],
-            [$l $legacy] [Q4_0 Q4_1 Q5_0 Q5_1 Q8_0],
+            [$l $legacy] [Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Iq4Nl Iq4Xs],
             [$k $k_quant] [Q2K Q3K Q4K Q5K Q6K]
         )
     };

@@ -11,7 +11,7 @@ mod pack;
 
 use std::ops::Range;
 
-use super::shape::{GROUP, ROWS};
+use super::shape::{BLOCK, GROUP, ROWS};
 use crate::kernels::level::Level;
 use crate::kernels::quant::QuantType;
 use crate::kernels::tuning::Tuning;
@@ -26,7 +26,7 @@ const SIX_BIT_BYTES: usize = 192;
 /// One part of a block of 16 rows; the number is its byte offset in the native block.
 #[derive(Clone, Copy)]
 enum Part {
-    /// An f16 of each row, in row order.
+    /// An f16 (or another two bytes) of each row, in row order.
     Halves(usize),
     /// Bytes in `SCALE_PLACE` order, one vector of 16 per native byte.
     Bytes(Range8),
@@ -58,7 +58,7 @@ const fn dwords(start: usize, count: usize) -> Part {
 /// The parts of a type's block in the order in which they are stored; `None` if the type is kept as in the file.
 const fn parts(quant: QuantType) -> Option<&'static [Part]> {
     Some(match quant {
-        QuantType::Q4_0 => const { &[halves(0), dwords(2, 4)] },
+        QuantType::Q4_0 | QuantType::Iq4Nl => const { &[halves(0), dwords(2, 4)] },
         QuantType::Q4_1 => const { &[halves(0), halves(2), dwords(4, 4)] },
         QuantType::Q5_0 => const { &[halves(0), dwords(2, 1), dwords(6, 4)] },
         QuantType::Q5_1 => const { &[halves(0), halves(2), dwords(4, 1), dwords(8, 4)] },
@@ -68,6 +68,7 @@ const fn parts(quant: QuantType) -> Option<&'static [Part]> {
         QuantType::Q6K => const { &[halves(208), bytes(192, 16), dwords(0, 32), dwords(128, 16)] },
         QuantType::Q2K => const { &[halves(80), halves(82), bytes(0, 16), dwords(16, 16)] },
         QuantType::Q3K => const { &[halves(108), bytes(96, 12), dwords(0, 8), dwords(32, 16)] },
+        QuantType::Iq4Xs => const { &[halves(0), halves(2), dwords(4, 1), dwords(8, 32)] },
         QuantType::F32 | QuantType::F16 | QuantType::Bf16 | QuantType::Q8K => return None,
     })
 }
@@ -86,6 +87,11 @@ pub(super) const fn place(quant: QuantType, native: usize) -> usize {
 /// Whether the type has an interleaved layout.
 pub(super) fn is_interleaved(quant: QuantType) -> bool {
     parts(quant).is_some()
+}
+
+/// Whether every 32 columns have a scale of their own, so that activations with one for as many meet them.
+pub(super) fn has_block_scales(quant: QuantType) -> bool {
+    is_interleaved(quant) && (quant.block_len() == BLOCK || quant == QuantType::Iq4Xs)
 }
 
 /// Bytes of one group of 16 rows of `cols` columns.
@@ -208,12 +214,14 @@ mod tests {
     use super::*;
     use crate::kernels::random::Random;
 
-    const INTERLEAVED: [QuantType; 10] = [
+    const INTERLEAVED: [QuantType; 12] = [
         QuantType::Q4_0,
         QuantType::Q4_1,
         QuantType::Q5_0,
         QuantType::Q5_1,
         QuantType::Q8_0,
+        QuantType::Iq4Nl,
+        QuantType::Iq4Xs,
         QuantType::Q2K,
         QuantType::Q3K,
         QuantType::Q4K,

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use super::layout;
-use super::shape::BLOCK;
 use crate::kernels::buffer::AlignedBytes;
 use crate::kernels::level::Level;
 use crate::kernels::quant::{self, QuantType};
@@ -24,7 +23,7 @@ pub(super) enum Kernel {
     Plain,
     /// Rows of floats as in the file, padded to whole groups of 16; f32 activations.
     Floats,
-    /// Interleaved rows of blocks of 32, activations with a scale per 32.
+    /// Interleaved rows with a scale per 32 columns, activations likewise.
     Legacy,
     /// Interleaved rows of superblocks of 256, activations with a scale per 256.
     KQuants,
@@ -36,7 +35,7 @@ impl Kernel {
             _ if level == Level::Portable => Self::Plain,
             QuantType::F32 | QuantType::F16 | QuantType::Bf16 => Self::Floats,
             _ if !layout::is_interleaved(quant) => Self::Plain,
-            _ if quant.block_len() == BLOCK => Self::Legacy,
+            _ if layout::has_block_scales(quant) => Self::Legacy,
             _ => Self::KQuants,
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::kernels::quant;
 use crate::kernels::random::Random;
 
-const ALL: [QuantType; 14] = [
+const ALL: [QuantType; 16] = [
     QuantType::F32,
     QuantType::F16,
     QuantType::Bf16,
@@ -21,6 +21,8 @@ const ALL: [QuantType; 14] = [
     QuantType::Q5K,
     QuantType::Q6K,
     QuantType::Q8K,
+    QuantType::Iq4Nl,
+    QuantType::Iq4Xs,
 ];
 
 /// Most of the error of a product is the rounding of the activations to 8 bits: rms 0.7 % of the rms of the outputs for
@@ -85,7 +87,8 @@ struct Seen {
 
 fn seen(quant: QuantType, values: &[f32]) -> Seen {
     let (mut quants, mut scales) = (Vec::new(), Vec::new());
-    if quant.block_len() == BLOCK {
+    let block_len = if layout::has_block_scales(quant) { BLOCK } else { SUPER };
+    if block_len == BLOCK {
         for block in values.as_chunks::<BLOCK>().0 {
             let block = quantize_block(Level::Portable, block);
             quants.extend(block.quants);
@@ -98,7 +101,7 @@ fn seen(quant: QuantType, values: &[f32]) -> Seen {
             scales.push((superblock.scale, 0.0));
         }
     }
-    Seen { block_len: quant.block_len(), quants, scales }
+    Seen { block_len, quants, scales }
 }
 
 /// The product of a row of native blocks with activations as the kernel sees them, in f64, and the sum of the

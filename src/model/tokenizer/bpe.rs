@@ -50,11 +50,16 @@ impl Bpe {
             return Err(data
                 .unsupported(format!("tokenizer.ggml.tokens: expected byte tokens for all 256 bytes, found {found}")));
         }
-        Self::build(data, vocabulary, merges, TokenizerKind::Spm)
+        Self::build(data, vocabulary, merges, TokenizerKind::Spm, false)
     }
 
     /// BPE files list their merges as `left right`, best first.
-    pub(super) fn from_merges(data: &TokenizerData<'_>, vocabulary: &Vocabulary) -> Result<Self, ModelError> {
+    /// With `whole_pieces`, a piece that is a token is that token, whatever merges would make of it.
+    pub(super) fn from_merges(
+        data: &TokenizerData<'_>,
+        vocabulary: &Vocabulary,
+        whole_pieces: bool,
+    ) -> Result<Self, ModelError> {
         let longest = (0..vocabulary.len() as u32).map(|id| vocabulary.piece(id).len()).max().unwrap_or(0);
         let merges = data
             .merges
@@ -69,7 +74,7 @@ impl Bpe {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Self::build(data, vocabulary, merges, TokenizerKind::Bpe)
+        Self::build(data, vocabulary, merges, TokenizerKind::Bpe, whole_pieces)
     }
 
     fn build(
@@ -77,6 +82,7 @@ impl Bpe {
         vocabulary: &Vocabulary,
         merges: Vec<(String, String)>,
         kind: TokenizerKind,
+        whole_pieces: bool,
     ) -> Result<Self, ModelError> {
         let ids: Vocab = (0..vocabulary.len() as u32)
             .filter(|id| matches!(vocabulary.kind(*id), TokenKind::Normal | TokenKind::Byte))
@@ -85,6 +91,7 @@ impl Bpe {
         let merges = BPE::builder()
             .vocab_and_merges(ids, merges)
             .byte_fallback(kind == TokenizerKind::Spm)
+            .ignore_merges(whole_pieces)
             .cache_capacity(0)
             .build()
             .map_err(|error| data.malformed(format!("tokenizer.ggml.merges: {error}")))?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{TokenizerData, TokenizerKind};
 use crate::model::ModelError;
+use crate::model::fim;
 
 /// Several times the longest token there is (o200k has one of 256 bytes), so that finding merges stays linear.
 const MAX_PIECE_BYTES: usize = 1024;
@@ -18,14 +19,20 @@ pub(super) enum TokenKind {
     Byte,
     /// Unknown, control and user-defined tokens: never made from text, never shown.
     Special,
+    /// A user-defined token of one letter, which the tokens made of bytes left no room for: it is what that letter becomes.
+    Letter,
     /// Padding.
     Unused,
 }
 
 impl TokenKind {
-    fn from_gguf(number: i64) -> Option<Self> {
+    fn of(number: i64, piece: &str) -> Option<Self> {
+        let is_letter = || piece.chars().count() == 1 && !piece.is_ascii();
         match number {
+            // Some files call the markers of the middle normal.
+            1 | 4 if fim::is_marker(piece) => Some(Self::Special),
             1 => Some(Self::Normal),
+            4 if is_letter() => Some(Self::Letter),
             2..=4 => Some(Self::Special),
             5 => Some(Self::Unused),
             6 => Some(Self::Byte),
@@ -60,6 +67,7 @@ pub(super) struct Vocabulary {
     bytes: Arena,
     kinds: Vec<TokenKind>,
     specials: HashMap<String, u32>,
+    letters: HashMap<char, u32>,
     /// Ids that have bytes, ordered by them.
     by_bytes: Vec<u32>,
     max_bytes: usize,
@@ -82,7 +90,7 @@ impl Vocabulary {
             TokenizerKind::Bpe => (0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect(),
         };
         let (mut pieces, mut bytes) = (Arena::default(), Arena::default());
-        let (mut kinds, mut specials) = (Vec::with_capacity(count), HashMap::new());
+        let (mut kinds, mut specials, mut letters) = (Vec::with_capacity(count), HashMap::new(), HashMap::new());
         for (id, piece) in data.tokens.iter().enumerate() {
             if piece.len() > MAX_PIECE_BYTES {
                 return Err(data.malformed(format!(
@@ -91,11 +99,13 @@ impl Vocabulary {
                 )));
             }
             let number = data.token_types.get(id).copied().unwrap_or(1);
-            let token_kind = TokenKind::from_gguf(number).ok_or_else(|| {
+            let token_kind = TokenKind::of(number, piece).ok_or_else(|| {
                 data.malformed(format!("tokenizer.ggml.token_type: expected 1 to 6 for token {id}, found {number}"))
             })?;
-            if token_kind == TokenKind::Special {
-                specials.entry((*piece).to_owned()).or_insert(id as u32);
+            match (token_kind, piece.chars().next()) {
+                (TokenKind::Special, _) => drop(specials.entry((*piece).to_owned()).or_insert(id as u32)),
+                (TokenKind::Letter, Some(letter)) => drop(letters.entry(letter).or_insert(id as u32)),
+                _ => {}
             }
             pieces.push(piece.bytes());
             bytes.push(token_bytes(piece, token_kind, kind, &from_char));
@@ -103,7 +113,7 @@ impl Vocabulary {
         }
         let by_bytes = sorted_by_bytes(&bytes, count);
         let max_bytes = (0..count).map(|index| bytes.get(index).len()).max().unwrap_or(0);
-        Ok(Self { pieces, bytes, kinds, specials, by_bytes, max_bytes })
+        Ok(Self { pieces, bytes, kinds, specials, letters, by_bytes, max_bytes })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -124,6 +134,14 @@ impl Vocabulary {
 
     pub(super) fn special(&self, text: &str) -> Option<u32> {
         self.specials.get(text).copied()
+    }
+
+    /// The first character of `text` that has a token of its own: where it is, and the token.
+    pub(super) fn first_letter(&self, text: &str) -> Option<(usize, char, u32)> {
+        if self.letters.is_empty() {
+            return None;
+        }
+        text.char_indices().find_map(|(start, letter)| self.letters.get(&letter).map(|id| (start, letter, *id)))
     }
 
     /// Ids that begin with all of `required` or are a beginning of it, in ascending order.
@@ -184,6 +202,7 @@ fn token_bytes(piece: &str, token: TokenKind, tokenizer: TokenizerKind, from_cha
     match (token, tokenizer) {
         (TokenKind::Special | TokenKind::Unused, _) => Vec::new(),
         (TokenKind::Byte, _) => byte_of(piece).into_iter().collect(),
+        (TokenKind::Letter, _) => piece.as_bytes().to_vec(),
         (TokenKind::Normal, TokenizerKind::Spm) => piece.replace('▁', " ").into_bytes(),
         // A piece outside the byte alphabet cannot come from a merge; it stands for nothing.
         (TokenKind::Normal, TokenizerKind::Bpe) => {

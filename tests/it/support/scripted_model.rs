@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use phi_ls::kernels::attention::{KvShape, KvType};
+use phi_ls::model::config::Multipliers;
 use phi_ls::model::tokenizer::TokenizerData;
 use phi_ls::model::{
-    ChatFormat, KvCache, KvStore, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors,
-    Sequence, Tokenizer,
+    ChatFormat, Fim, KvCache, KvStore, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError,
+    RopeFactors, Sequence, Tokenizer,
 };
 
 /// Given everything read so far as text, what comes next; the empty text ends the turn.
@@ -61,10 +62,13 @@ fn byte_alphabet() -> Vec<char> {
     (0..256).map(spell).collect()
 }
 
-fn tokenizer() -> Tokenizer {
+/// Qwen's, for a model that fills in the middle.
+const FIM: [&str; 4] = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>"];
+
+fn tokenizer(more: &[&str]) -> Tokenizer {
     let bytes: Vec<String> = byte_alphabet().into_iter().map(String::from).collect();
     let mut tokens: Vec<&str> = bytes.iter().map(String::as_str).collect();
-    tokens.extend(WORDS.iter().chain(&SPECIALS));
+    tokens.extend(WORDS.iter().chain(&SPECIALS).chain(more));
     let types: Vec<i64> = (0..tokens.len()).map(|id| if id >= 256 + WORDS.len() { 3 } else { 1 }).collect();
     Tokenizer::from_data(TokenizerData {
         path: Path::new("scripted"),
@@ -84,7 +88,16 @@ fn tokenizer() -> Tokenizer {
 
 /// A model that follows `script`, ready for an engine.
 pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
-    let tokenizer = Arc::new(tokenizer());
+    scripted_with(&[], script, counters)
+}
+
+/// The same, made to fill in the middle.
+pub(crate) fn scripted_fim(script: Script, counters: Counters) -> LoadedModel {
+    scripted_with(&FIM, script, counters)
+}
+
+fn scripted_with(specials: &[&str], script: Script, counters: Counters) -> LoadedModel {
+    let tokenizer = Arc::new(tokenizer(specials));
     let config = ModelConfig {
         architecture: "scripted".to_owned(),
         vocab_size: tokenizer.vocab_size(),
@@ -100,12 +113,23 @@ pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
         max_position_embeddings: 131_072,
         original_max_position_embeddings: 4096,
         rope_attn_factor: 1.0,
+        rope_scaling_factor: 1.0,
+        sliding_window: None,
+        multipliers: Multipliers::default(),
     };
     let chat = ChatFormat::recognise(&tokenizer);
     let tokens = Arc::clone(&tokenizer);
     let kv_store = KvStore::new(KvShape { num_kv_heads: 1, head_dim: 32, kv_type: KvType::F16 }, 1);
     let model = Box::new(ScriptedModel { config, kv_store, script, counters, tokenizer: tokens, pause: None });
-    LoadedModel { name: "scripted".to_owned(), path: "scripted".into(), weight_bytes: 0, model, tokenizer, chat }
+    LoadedModel {
+        name: "scripted".to_owned(),
+        path: "scripted".into(),
+        weight_bytes: 0,
+        model,
+        chat,
+        fim: Fim::recognise(&tokenizer, "scripted"),
+        tokenizer,
+    }
 }
 
 impl ScriptedModel {

@@ -321,7 +321,7 @@ pub(crate) fn quantize(quant: QuantType, values: &[f32]) -> Vec<u8> {
 }
 
 /// How byte-level BPE writes a byte: printable Latin-1 as itself, the others from U+0100 on.
-fn byte_level_char(value: u8) -> char {
+pub(crate) fn byte_level_char(value: u8) -> char {
     let printable = |value: u8| matches!(value, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
     if printable(value) {
         return char::from(value);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
+use std::ops::Range;
+
 use super::super::page::{KvShape, KvType, PAGE_LEN};
 use crate::kernels::lanes;
 use crate::kernels::math::exp;
@@ -42,8 +44,8 @@ impl Softmax {
 pub(super) struct Tile {
     /// `(queries, head_dim)`, scaled by `1 / sqrt(head_dim)`.
     pub(super) queries: Vec<f32>,
-    /// How many positions of the sequence each query sees.
-    visible: Vec<usize>,
+    /// The positions of the sequence that each query sees.
+    visible: Vec<Range<usize>>,
     /// For cached bytes: the queries as `words * word_scales`, one scale a query.
     pub(super) words: Vec<i16>,
     pub(super) word_scales: Vec<f32>,
@@ -69,13 +71,13 @@ impl Tile {
         self.word_scales.clear();
     }
 
-    /// Adds queries (each `head_dim`) that see so many positions.
-    pub(super) fn push(&mut self, shape: &KvShape, queries: &[f32], visible: usize) {
+    /// Adds queries (each `head_dim`) that see the positions `visible`.
+    pub(super) fn push(&mut self, shape: &KvShape, queries: &[f32], visible: Range<usize>) {
         let scale = 1.0 / (shape.head_dim as f32).sqrt();
         let first = self.queries.len();
         self.queries.extend(queries.iter().map(|x| x * scale));
         for query in self.queries[first..].chunks_exact(shape.head_dim) {
-            self.visible.push(visible);
+            self.visible.push(visible.clone());
             if shape.kv_type == KvType::Q8_0 {
                 let max = query.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
                 let inverse = if max < TINY { 0.0 } else { WORD_MAX / max };
@@ -104,7 +106,7 @@ impl Tile {
     }
 
     /// Turns the scores of the page that begins at position `start` into weights, scales the outputs so far, and
-    /// returns how many of its positions the query that sees most of them sees.
+    /// returns the end of those of its positions that any query sees.
     ///
     /// # Safety
     /// The level's instruction sets.
@@ -113,8 +115,9 @@ impl Tile {
         let mut most_visible = 0;
         for q in 0..self.len() {
             let weights = self.weights[q * PAGE_LEN..].first_chunk_mut().expect("each query has a page of weights");
-            let visible = self.visible[q].saturating_sub(start).min(PAGE_LEN);
-            most_visible = most_visible.max(visible);
+            let in_page = |position: usize| position.saturating_sub(start).min(PAGE_LEN);
+            let visible = in_page(self.visible[q].start)..in_page(self.visible[q].end);
+            most_visible = most_visible.max(visible.end);
             let shrink = exponentials(weights, visible, &mut self.run.max[q], &mut self.run.sum[q]);
             if shrink != 1.0 {
                 self.run.output[q * dim..(q + 1) * dim].iter_mut().for_each(|x| *x *= shrink);
@@ -127,7 +130,9 @@ impl Tile {
 /// Takes the softmax of a later run into one: output, maximum and sum of each.
 pub(super) fn join(one: (&mut [f32], &mut f32, &mut f32), other: (&[f32], f32, f32)) {
     let max = one.1.max(other.1);
-    let (factor, other_factor) = (exp(*one.1 - max), exp(other.1 - max));
+    // All of a run may lie before a query's window: its maximum is then that of nothing.
+    let factor_of = |part: f32| if part == f32::NEG_INFINITY { 0.0 } else { exp(part - max) };
+    let (factor, other_factor) = (factor_of(*one.1), factor_of(other.1));
     one.0.iter_mut().zip(other.0).for_each(|(x, other)| *x = factor * *x + other_factor * other);
     *one.2 = factor * *one.2 + other_factor * other.2;
     *one.1 = max;
@@ -140,8 +145,9 @@ pub(super) const TINY: f32 = 1e-30;
 /// Turns the scores of a page into weights relative to the largest score so far, adds them to `sum` and returns what
 /// the sums so far were multiplied with.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
-fn exponentials(weights: &mut [f32; PAGE_LEN], visible: usize, max: &mut f32, sum: &mut f32) -> f32 {
-    weights[visible..].fill(f32::NEG_INFINITY);
+fn exponentials(weights: &mut [f32; PAGE_LEN], visible: Range<usize>, max: &mut f32, sum: &mut f32) -> f32 {
+    weights[visible.end..].fill(f32::NEG_INFINITY);
+    weights[..visible.start].fill(f32::NEG_INFINITY);
     let at = weights.as_mut_ptr();
     let mut scores = [lanes::splat(0.0); PAGE_LEN / 8];
     for i in 0..scores.len() {

@@ -10,8 +10,9 @@ use super::dot::Dot;
 use super::{load, load_halves};
 use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use crate::kernels::matmul::shape::{BLOCK, GROUP, ROWS};
+use crate::kernels::quant::IQ4_VALUES;
 use crate::kernels::tuning::Tuning;
 
 /// Sums of one block: 16 rows (two vectors of 8) for each of `A` activation rows.
@@ -29,6 +30,12 @@ pub(super) trait Unpack: LegacyQuant {
     /// # Safety
     /// AVX2; the quants of a block, `chunk < 8`, `g < 2`.
     unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> __m256i;
+
+    /// The scales of block `block` of 16 rows of a unit.
+    ///
+    /// # Safety
+    /// AVX2 and F16C; a unit of so many blocks.
+    unsafe fn scales(unit: *const u8, block: usize) -> [__m256; 2];
 }
 
 /// One group of 16 rows with all activation rows.
@@ -78,12 +85,14 @@ unsafe fn superblock<T: Unpack, D: Dot, const A: usize>(
             *acc = [_mm256_loadu_ps(total.add(16 * i)), _mm256_loadu_ps(total.add(16 * i + 8))];
         }
         for block in 0..weights.len() / T::BYTES {
-            let weights = weights.as_ptr().add(block * T::BYTES);
+            let unit = weights.as_ptr();
+            let weights = unit.add(block * T::BYTES);
             if ahead != 0 {
                 fetch(weights.wrapping_add(ahead), T::BYTES);
             }
-            let scales = [load_halves(weights), load_halves(weights.add(ROWS))];
-            let dots = dot::<T, D, A>(weights.add(T::QUANTS_AT), input.quants.as_ptr().add(block * BLOCK * A));
+            let scales = T::scales(unit, block);
+            let quants = unit.add(T::QUANTS_AT + block * T::QUANTS_STEP);
+            let dots = dot::<T, D, A>(quants, input.quants.as_ptr().add(block * BLOCK * A));
             for i in 0..A {
                 let place = block * A + i;
                 let scale = _mm256_set1_ps(*input.scales.as_ptr().add(place));
@@ -172,6 +181,17 @@ unsafe fn five_bits(quants: *const u8, chunk: usize, g: usize) -> __m256i {
     _mm256_or_si256(low, _mm256_and_si256(_mm256_cmpeq_epi8(here, bits), _mm256_set1_epi8(16)))
 }
 
+/// What four bits stand for in IQ4_NL and IQ4_XS.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn looked_up(quants: *const u8, chunk: usize, g: usize) -> __m256i {
+    // SAFETY: 16 bytes of a constant; the caller passes 4 vectors.
+    unsafe {
+        let values = _mm256_broadcastsi128_si256(_mm_loadu_si128(IQ4_VALUES.as_ptr().cast()));
+        _mm256_shuffle_epi8(values, four_bits(quants, chunk, g))
+    }
+}
+
 macro_rules! unpack {
     ($name:ident, signed $signed:literal, fits $fits:literal, |$quants:ident, $chunk:ident, $g:ident| $vector:expr) => {
         impl Unpack for $name {
@@ -184,6 +204,16 @@ macro_rules! unpack {
                 // SAFETY: the caller's promise.
                 unsafe { $vector }
             }
+
+            #[target_feature(enable = "avx2,f16c")]
+            #[inline]
+            unsafe fn scales(unit: *const u8, block: usize) -> [__m256; 2] {
+                // SAFETY: a block begins with an f16 of each row.
+                unsafe {
+                    let block = unit.add(block * Self::BYTES);
+                    [load_halves(block), load_halves(block.add(ROWS))]
+                }
+            }
         }
     };
 }
@@ -192,4 +222,37 @@ unpack!(Q4_0, signed false, fits true, |quants, chunk, g| four_bits(quants, chun
 unpack!(Q4_1, signed false, fits true, |quants, chunk, g| four_bits(quants, chunk, g));
 unpack!(Q5_0, signed false, fits false, |quants, chunk, g| five_bits(quants, chunk, g));
 unpack!(Q5_1, signed false, fits false, |quants, chunk, g| five_bits(quants, chunk, g));
+unpack!(Iq4Nl, signed true, fits false, |quants, chunk, g| looked_up(quants, chunk, g));
 unpack!(Q8_0, signed true, fits false, |quants, chunk, g| load(quants.add(64 * chunk + 32 * g)));
+
+impl Unpack for Iq4Xs {
+    const IS_SIGNED: bool = true;
+    const BLOCK_FITS_16_BITS: bool = false;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { looked_up(quants, chunk, g) }
+    }
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    unsafe fn scales(unit: *const u8, block: usize) -> [__m256; 2] {
+        let mut scales = [_mm256_setzero_ps(); 2];
+        for (g, scale) in scales.iter_mut().enumerate() {
+            // SAFETY: a unit begins with an f16, an u16 and a dword of each of 16 rows.
+            unsafe {
+                let low = load(unit.add(Self::LOW + 32 * g));
+                let low = _mm256_srl_epi32(low, _mm_cvtsi32_si128(4 * block as i32));
+                let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(unit.add(Self::HIGH + 16 * g).cast()));
+                let high = _mm256_srl_epi32(high, _mm_cvtsi32_si128(2 * block as i32));
+                let high = _mm256_slli_epi32::<4>(_mm256_and_si256(high, _mm256_set1_epi32(3)));
+                let six_bits = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)), high);
+                let integer = _mm256_sub_epi32(six_bits, _mm256_set1_epi32(32));
+                *scale = _mm256_mul_ps(load_halves(unit.add(ROWS * g)), _mm256_cvtepi32_ps(integer));
+            }
+        }
+        scales
+    }
+}

@@ -8,8 +8,9 @@ use std::arch::x86_64::*;
 use super::{broadcast, load, load_halves, nibbles};
 use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use crate::kernels::matmul::shape::{BLOCK, GROUP, ROWS};
+use crate::kernels::quant::IQ4_VALUES;
 use crate::kernels::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
@@ -22,6 +23,12 @@ pub(super) trait Unpack: LegacyQuant {
     /// # Safety
     /// The instruction sets of this module; the quants of a block, `chunk < 8`.
     unsafe fn quants(quants: *const u8, chunk: usize) -> __m512i;
+
+    /// The scales of block `block` of 16 rows of a unit.
+    ///
+    /// # Safety
+    /// The instruction sets of this module; a unit of so many blocks.
+    unsafe fn scales(unit: *const u8, block: usize) -> __m512;
 }
 
 /// Dword `chunk` of 4 vectors of nibbles: low ones first, then high ones.
@@ -45,6 +52,17 @@ unsafe fn five_bits(weights: *const u8, chunk: usize) -> __m512i {
     _mm512_or_si512(low, _mm512_maskz_set1_epi8(is_set, 16))
 }
 
+/// What four bits stand for in IQ4_NL and IQ4_XS, raised by 128.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn looked_up(quants: *const u8, chunk: usize) -> __m512i {
+    // SAFETY: 16 bytes of a constant; the caller passes 4 vectors.
+    unsafe {
+        let values = _mm512_broadcast_i32x4(_mm_loadu_si128(IQ4_VALUES.as_ptr().cast()));
+        _mm512_xor_si512(_mm512_shuffle_epi8(values, four_bits(quants, chunk)), _mm512_set1_epi8(-128))
+    }
+}
+
 macro_rules! unpack {
     ($name:ident, raised by $raised:literal, |$quants:ident, $chunk:ident| $vector:expr) => {
         impl Unpack for $name {
@@ -56,6 +74,13 @@ macro_rules! unpack {
                 // SAFETY: the caller's promise.
                 unsafe { $vector }
             }
+
+            #[target_feature(enable = "avx512f")]
+            #[inline]
+            unsafe fn scales(unit: *const u8, block: usize) -> __m512 {
+                // SAFETY: a block begins with an f16 of each row.
+                unsafe { load_halves(unit.add(block * Self::BYTES)) }
+            }
         }
     };
 }
@@ -64,9 +89,36 @@ unpack!(Q4_0, raised by 0, |quants, chunk| four_bits(quants, chunk));
 unpack!(Q4_1, raised by 0, |quants, chunk| four_bits(quants, chunk));
 unpack!(Q5_0, raised by 0, |quants, chunk| five_bits(quants, chunk));
 unpack!(Q5_1, raised by 0, |quants, chunk| five_bits(quants, chunk));
+unpack!(Iq4Nl, raised by 128, |quants, chunk| looked_up(quants, chunk));
 unpack!(Q8_0, raised by 128, |quants, chunk| {
     _mm512_xor_si512(load(quants.add(64 * chunk)), _mm512_set1_epi8(-128))
 });
+
+impl Unpack for Iq4Xs {
+    const RAISED_BY: i32 = 128;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn quants(quants: *const u8, chunk: usize) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { looked_up(quants, chunk) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn scales(unit: *const u8, block: usize) -> __m512 {
+        // SAFETY: a unit begins with an f16, an u16 and a dword of each of 16 rows.
+        unsafe {
+            let low = _mm512_srl_epi32(load(unit.add(Self::LOW)), _mm_cvtsi32_si128(4 * block as i32));
+            let high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(unit.add(Self::HIGH).cast()));
+            let high = _mm512_srl_epi32(high, _mm_cvtsi32_si128(2 * block as i32));
+            let high = _mm512_slli_epi32::<4>(_mm512_and_si512(high, _mm512_set1_epi32(3)));
+            let six_bits = _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi32(15)), high);
+            let integer = _mm512_sub_epi32(six_bits, _mm512_set1_epi32(32));
+            _mm512_mul_ps(load_halves(unit), _mm512_cvtepi32_ps(integer))
+        }
+    }
+}
 
 /// One group of 16 rows with all activation rows.
 ///
@@ -110,12 +162,13 @@ unsafe fn superblock<T: Unpack, const A: usize>(
             *total = _mm512_loadu_ps(totals_at.add(ROWS * i));
         }
         for block in 0..weights.len() / T::BYTES {
-            let weights = weights.as_ptr().add(block * T::BYTES);
+            let unit = weights.as_ptr();
+            let weights = unit.add(block * T::BYTES);
             if ahead != 0 {
                 fetch(weights.wrapping_add(ahead), T::BYTES);
             }
             let quants = input.quants.as_ptr().add(block * BLOCK * A);
-            let at = weights.add(T::QUANTS_AT);
+            let at = unit.add(T::QUANTS_AT + block * T::QUANTS_STEP);
             let mut dots = [_mm512_setzero_si512(); A];
             if offset != 0 {
                 for (i, dot) in dots.iter_mut().enumerate() {
@@ -128,7 +181,7 @@ unsafe fn superblock<T: Unpack, const A: usize>(
                     *dot = _mm512_dpbusd_epi32(*dot, weights, broadcast(quants.add((chunk * A + i) * 4)));
                 }
             }
-            let scale = load_halves(weights);
+            let scale = T::scales(unit, block);
             for i in 0..A {
                 let activation_scale = _mm512_set1_ps(*input.scales.as_ptr().add(block * A + i));
                 let scale = _mm512_mul_ps(scale, activation_scale);

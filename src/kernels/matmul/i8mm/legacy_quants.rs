@@ -39,13 +39,14 @@ pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations,
 
 #[target_feature(enable = "neon")]
 unsafe fn expand<T: Unpack>(weights: &[u8], fetch_ahead: usize, expanded: &mut Expanded) {
+    let unit = weights.as_ptr();
     for (block, weights) in weights.chunks_exact(T::BYTES).enumerate() {
         fetch(weights.as_ptr().wrapping_add(fetch_ahead), T::BYTES);
         for_four!(K => {
             for g in 0..4 {
-                // SAFETY: `weights` is one block.
+                // SAFETY: the unit has the block.
                 let dwords = unsafe {
-                    let at = weights.as_ptr().add(T::QUANTS_AT);
+                    let at = unit.add(T::QUANTS_AT + block * T::QUANTS_STEP);
                     [T::quants(at, 2 * K, g), T::quants(at, 2 * K + 1, g)]
                 };
                 put(expanded, 4 * block + K, g, dwords);
@@ -68,7 +69,7 @@ unsafe fn superblock<T: Unpack, const A: usize, const P: usize>(
 ) {
     for half in 0..2 {
         let mut totals = Totals::<A, 2>::load(sums, 2 * half);
-        for (block, weights) in weights.chunks_exact(T::BYTES).enumerate() {
+        for block in 0..weights.len() / T::BYTES {
             let mut dots = [[vdupq_n_s32(0); 4]; P];
             // SAFETY: the input holds block `block` of `A` rows, `expanded` that of 16 rows.
             unsafe {

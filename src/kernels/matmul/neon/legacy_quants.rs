@@ -1,6 +1,6 @@
 //! The types with blocks of 32: 32-bit sums over a block, scaled in f32.
 //!
-//! All quants but those of Q8_0 are unsigned bytes below 32, so they serve as signed ones too; an offset is taken off by
+//! All quants but those of Q8_0, IQ4_NL and IQ4_XS are unsigned bytes below 32, so they serve as signed ones too; an offset is taken off by
 //! starting a block's sum at minus the offset times the activations' sum.
 
 use std::arch::aarch64::*;
@@ -8,9 +8,10 @@ use std::arch::aarch64::*;
 use super::{Sums, dot, load, load_halves, multiply_add, nibbles};
 use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use crate::kernels::matmul::shape::{BLOCK, ROWS};
 use crate::kernels::matmul::superblock::for_four;
+use crate::kernels::quant::IQ4_VALUES;
 use crate::kernels::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
@@ -20,6 +21,12 @@ pub(in super::super) trait Unpack: LegacyQuant {
     /// # Safety
     /// NEON; the quants of a block, `chunk < 8`, `g < 4`.
     unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> int8x16_t;
+
+    /// The scales of block `block` of 16 rows of a unit.
+    ///
+    /// # Safety
+    /// NEON; a unit of so many blocks.
+    unsafe fn scales(unit: *const u8, block: usize) -> [float32x4_t; 4];
 }
 
 /// Dword `chunk` of 4 vectors of 64 bytes of nibbles: low ones first, then high ones.
@@ -53,15 +60,58 @@ macro_rules! unpack {
                 // SAFETY: the caller's promise.
                 vreinterpretq_s8_u8(unsafe { $quants(quants, chunk, g) })
             }
+
+            #[target_feature(enable = "neon")]
+            #[inline]
+            unsafe fn scales(unit: *const u8, block: usize) -> [float32x4_t; 4] {
+                // SAFETY: a block begins with an f16 of each row.
+                unsafe { load_halves(unit.add(block * Self::BYTES)) }
+            }
         }
     };
+}
+
+/// What four bits stand for in IQ4_NL and IQ4_XS.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn looked_up(quants: *const u8, chunk: usize, g: usize) -> uint8x16_t {
+    // SAFETY: 16 bytes of a constant; the caller passes 4 vectors.
+    unsafe { vqtbl1q_u8(vld1q_u8(IQ4_VALUES.as_ptr().cast()), four_bits(quants, chunk, g)) }
 }
 
 unpack!(Q4_0, four_bits);
 unpack!(Q4_1, four_bits);
 unpack!(Q5_0, five_bits);
 unpack!(Q5_1, five_bits);
+unpack!(Iq4Nl, looked_up);
 unpack!(Q8_0, |quants: *const u8, chunk, g| load(quants.add(64 * chunk + 16 * g)));
+
+impl Unpack for Iq4Xs {
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn quants(quants: *const u8, chunk: usize, g: usize) -> int8x16_t {
+        // SAFETY: the caller's promise.
+        vreinterpretq_s8_u8(unsafe { looked_up(quants, chunk, g) })
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    unsafe fn scales(unit: *const u8, block: usize) -> [float32x4_t; 4] {
+        // SAFETY: a unit begins with an f16, an u16 and a dword of each of 16 rows.
+        unsafe {
+            let mut scales = load_halves(unit);
+            for (g, scale) in scales.iter_mut().enumerate() {
+                let low = vreinterpretq_u32_u8(load(unit.add(Self::LOW + 16 * g)));
+                let low = vandq_u32(vshlq_u32(low, vdupq_n_s32(-4 * (block as i32))), vdupq_n_u32(15));
+                let high = vmovl_u16(vld1_u16(unit.add(Self::HIGH + 8 * g).cast()));
+                let high = vandq_u32(vshlq_u32(high, vdupq_n_s32(-2 * (block as i32))), vdupq_n_u32(3));
+                let six_bits = vreinterpretq_s32_u32(vorrq_u32(low, vshlq_n_u32::<4>(high)));
+                *scale = vmulq_f32(*scale, vcvtq_f32_s32(vsubq_s32(six_bits, vdupq_n_s32(32))));
+            }
+            scales
+        }
+    }
+}
 
 /// One group of 16 rows with all activation rows.
 ///
@@ -107,13 +157,14 @@ unsafe fn superblock<T: Unpack, const A: usize, const G: usize>(
         for block in 0..blocks {
             // SAFETY: every access lies inside the slices, by the sizes the caller promises.
             unsafe {
-                let weights = weights.as_ptr().add(block * T::BYTES);
+                let unit = weights.as_ptr();
+                let weights = unit.add(block * T::BYTES);
                 let share = T::BYTES * G / 4;
                 if ahead != 0 {
                     fetch(weights.wrapping_add(ahead + share * first / G), share);
                 }
                 let quants = input.quants.as_ptr().add(block * BLOCK * A);
-                let at = weights.add(T::QUANTS_AT);
+                let at = unit.add(T::QUANTS_AT + block * T::QUANTS_STEP);
                 let mut dots: Sums<A, G> = [[vdupq_n_s32(0); G]; A];
                 if T::OFFSET != 0 {
                     for (i, dots) in dots.iter_mut().enumerate() {
@@ -122,7 +173,7 @@ unsafe fn superblock<T: Unpack, const A: usize, const G: usize>(
                 }
                 multiply_add!(dots, quants, |C, g| T::quants(at, C, first + g));
                 multiply_add!(dots, quants.add(16 * A), |C, g| T::quants(at, 4 + C, first + g));
-                totals.add_block::<T>(weights, &dots, input, block, first);
+                totals.add_block::<T>(unit, &dots, input, block, first);
             }
         }
         totals.store(sums, first);
@@ -158,15 +209,15 @@ impl<const A: usize, const G: usize> Totals<A, G> {
         }
     }
 
-    /// Adds the integer sums of block `block`, which begins at `weights`.
+    /// Adds the integer sums of block `block` of the unit that begins at `unit`.
     ///
     /// # Safety
-    /// NEON; a block of 16 rows is readable, `input` has it for `A` rows.
+    /// NEON; a unit of 16 rows is readable, `input` has the block for `A` rows.
     #[target_feature(enable = "neon")]
     #[inline]
     pub(in super::super) unsafe fn add_block<T: Unpack>(
         &mut self,
-        weights: *const u8,
+        unit: *const u8,
         dots: &Sums<A, G>,
         input: &BlockInput<'_>,
         block: usize,
@@ -174,7 +225,7 @@ impl<const A: usize, const G: usize> Totals<A, G> {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let scales = load_halves(weights);
+            let scales = T::scales(unit, block);
             for i in 0..A {
                 let scale = *input.scales.as_ptr().add(block * A + i);
                 for g in 0..G {
@@ -183,7 +234,7 @@ impl<const A: usize, const G: usize> Totals<A, G> {
                 }
             }
             if T::HAS_MIN {
-                let minima = load_halves(weights.add(2 * ROWS));
+                let minima = load_halves(unit.add(block * T::BYTES + 2 * ROWS));
                 for i in 0..A {
                     let sum = *input.scaled_sums.as_ptr().add(block * A + i);
                     for g in 0..G {
