@@ -498,7 +498,8 @@ fn models_that_do_not_fit_together_are_in_memory_one_at_a_time() {
     assert!(error.contains("has made room for the assistant's"), "{error}");
     question.cancel.cancel();
     question.outcome().unwrap_err();
-    completing.run().unwrap();
+    // The process hears of it a moment later.
+    until("there is room", || completing.run().is_ok());
     let report = machine.report().unwrap();
     let loaded = report.models.iter().filter(|model| matches!(model.state, ModelState::Loaded(_))).count();
     assert_eq!(loaded, 1, "{report:?}");
@@ -542,7 +543,7 @@ fn engine_of(server: &mut Server, wanted: impl Fn(&Value) -> bool) -> u32 {
 fn windows_share_a_model_and_survive_each_other() {
     let home = tempfile::tempdir().unwrap();
     let Some([mut first, mut second, third]) = windows(home.path(), "engine.lingerMinutes = 0\n") else { return };
-    let found = sharing(&mut first, |sharing| sharing["clients"] == 3 && sharing["models"] != json!([]));
+    let found = sharing(&mut first, |sharing| sharing["clients"] == 3 && sharing["models"][0].is_string());
     assert_eq!(sharing(&mut second, |sharing| sharing["clients"] == 3)["processId"], found["processId"]);
     kill(third.process_id());
     assert_eq!(sharing(&mut first, |sharing| sharing["clients"] == 2)["processId"], found["processId"]);
@@ -560,7 +561,7 @@ fn a_server_whose_engine_process_is_killed_between_two_completions_completes_aga
     let home = tempfile::tempdir().unwrap();
     let Some([mut server, mut other]) = windows(home.path(), "engine.lingerMinutes = 0\n") else { return };
     assert_ne!(server.complete(2), json!([]));
-    let pid = engine_of(&mut other, |sharing| sharing["models"] != json!([]));
+    let pid = engine_of(&mut other, |sharing| sharing["models"][0].is_string());
     kill(pid);
     for server in [&mut server, &mut other] {
         server.retype();
