@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod complete;
 mod doctor;
+mod engine;
 mod eval;
 mod logits;
 mod models;
@@ -22,8 +23,8 @@ use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{self, Machine, MemoryBudget, Role, Settings, Source};
-use crate::engine;
+use crate::config::{self, Backend, Machine, MemoryBudget, Role, Settings, Source};
+use crate::engine::embedded;
 use crate::hub::{Alias, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
@@ -78,6 +79,8 @@ enum Command {
     Tokenize(tokenize::TokenizeArgs),
     /// Logits after given token ids, to compare with another engine
     Logits(logits::LogitsArgs),
+    /// Hold the models for the servers of all windows; the first server that needs it starts it
+    Engine(engine::EngineArgs),
 }
 
 impl Cli {
@@ -128,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Eval(args)) => eval::eval(&args),
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),
+        Some(Command::Engine(args)) => engine::engine(&args),
     }
 }
 
@@ -211,6 +215,11 @@ impl ModelArgs {
     /// said.
     fn settings(&self) -> Settings {
         let mut settings = user_settings();
+        // Who names a model wants that one, and not a server's.
+        if self.model.is_some() {
+            settings.completion.backend = Backend::Embedded;
+            settings.assistant.backend = Backend::Embedded;
+        }
         if self.threads > 0 {
             settings.threads = self.threads;
         }
@@ -225,7 +234,7 @@ impl ModelArgs {
     fn load(&self) -> anyhow::Result<LoadedModel> {
         let path: PathBuf = self.reference()?.resolve()?;
         let bar = loading_bar();
-        let loaded = engine::embedded::load::load(&path, &self.load_options(), &mut |fraction| {
+        let loaded = embedded::load::load(&path, &self.load_options(), &mut |fraction| {
             bar.set_position((fraction * 1000.0) as u64);
         });
         bar.finish_and_clear();
@@ -277,7 +286,7 @@ fn load_options_of(settings: &Settings) -> LoadOptions {
 /// it may use is said; whoever runs a command by hand has asked for it.
 fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     // Of a model that is not installed nothing is known; loading it fails.
-    let needs = engine::embedded::load::needs(&model.to_string(), role, settings).unwrap_or_default();
+    let needs = embedded::load::needs_of(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     if let (Some(bytes), Some(false)) = (budget.bytes(), budget.fits(&[needs])) {
         let (needed, allowed) = (needs.total() >> 20, bytes >> 20);

@@ -5,6 +5,7 @@
 //! Every key is one row of the table in [`keys`]; the fields below only say where its value is kept. Which files stay
 //! out of prompts is decided in [`exclude`].
 
+mod backend;
 pub mod exclude;
 pub mod keys;
 pub mod machine;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use backend::{Backend, Protocol, RemoteServer, WhenItFails};
 pub use exclude::{ExcludeMatcher, Exclusion};
 pub use keys::KeyDescription;
 pub use machine::Machine;
@@ -38,6 +40,7 @@ pub const MAX_THREADS: u64 = 1024;
 pub struct Settings {
     pub completion: CompletionSettings,
     pub assistant: AssistantSettings,
+    pub engine: EngineSettings,
     /// Threads of the shared pool; 0: from the machine.
     pub threads: usize,
     /// MiB that models and caches may use together; 0: from the machine.
@@ -57,6 +60,8 @@ pub struct CompletionSettings {
     pub languages: BTreeMap<String, Enabled>,
     /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
     pub model: String,
+    /// What makes the text.
+    pub backend: Backend,
     /// Tokens of the prompt.
     pub context_tokens: usize,
     /// Tokens of one answer.
@@ -81,12 +86,24 @@ pub struct CompletionSettings {
 pub struct AssistantSettings {
     /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
     pub model: String,
+    /// What makes the text.
+    pub backend: Backend,
     pub context_tokens: usize,
     pub max_tokens: usize,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
     pub when_it_does_not_fit: WhenItDoesNotFit,
+}
+
+/// Where models are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineSettings {
+    /// In a process of their own that all windows use; else in each server.
+    pub shared: bool,
+    /// How long that process stays after the last window.
+    pub linger_minutes: u64,
 }
 
 /// Whether a language gets completions.
@@ -187,6 +204,7 @@ impl Default for CompletionSettings {
             enabled: true,
             languages: BTreeMap::new(),
             model: "phi-3.5-mini".to_owned(),
+            backend: Backend::default(),
             context_tokens: 1536,
             max_tokens: 96,
             multiline: Multiline::default(),
@@ -196,6 +214,12 @@ impl Default for CompletionSettings {
             prepare_next: true,
             idle_unload: None,
         }
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { shared: true, linger_minutes: 15 }
     }
 }
 
@@ -213,6 +237,7 @@ impl Default for AssistantSettings {
     fn default() -> Self {
         Self {
             model: "phi-4-mini".to_owned(),
+            backend: Backend::default(),
             context_tokens: 3072,
             max_tokens: 1024,
             idle_unload: Some(Duration::from_secs(10 * 60)),
@@ -395,6 +420,21 @@ impl Merge<'_> {
 }
 
 impl Settings {
+    /// What makes the text of `role`.
+    pub fn backend(&self, role: Role) -> &Backend {
+        match role {
+            Role::Completion => &self.completion.backend,
+            Role::Assistant => &self.assistant.backend,
+        }
+    }
+
+    /// Whether completions and answers are to come from the same model, so that one engine makes both.
+    pub fn has_one_engine(&self) -> bool {
+        let (completion, assistant) = (&self.completion, &self.assistant);
+        let is_same_model = completion.model == assistant.model || !completion.backend.may_load_a_model();
+        completion.backend == assistant.backend && is_same_model
+    }
+
     /// Why the token budgets of completions do not go together, if they do not.
     fn budget_problem(&self) -> Option<String> {
         let CompletionSettings { context_tokens, max_tokens, .. } = self.completion;

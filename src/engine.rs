@@ -2,16 +2,22 @@
 //!
 //! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
 //!
-//! - [`embedded`]: a model in this process.
+//! - [`embedded`]: a model in this process;
+//! - [`shared`]: a model in a process of its own, which the servers of all windows use;
+//! - [`remote`]: a server that speaks OpenAI's protocol.
 //!
 //! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
 //! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
+mod announcer;
 pub mod embedded;
 mod gate;
 mod growing_text;
 mod queue;
+pub mod remote;
+pub mod shared;
+mod start;
 mod stop;
 
 use std::sync::Arc;
@@ -25,20 +31,38 @@ use serde::{Deserialize, Serialize};
 pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
+pub use start::{StartOptions, setup_of, start_for};
 
 use crate::model::Prompt;
 
-/// Set by whoever no longer wants a job; the engine looks at it at every token and every prefill chunk.
+/// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
+/// waits is woken.
 #[derive(Debug, Clone, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Cancellation>);
+
+#[derive(Debug, Default)]
+struct Cancellation {
+    is_set: AtomicBool,
+    waiting: tokio::sync::Notify,
+}
 
 impl CancelFlag {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_set.store(true, Ordering::SeqCst);
+        self.0.waiting.notify_waiters();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is set.
+    async fn cancelled(&self) {
+        // Whoever sets it from here on wakes this, looked at or not.
+        let woken = self.0.waiting.notified();
+        if !self.is_cancelled() {
+            woken.await;
+        }
     }
 }
 
@@ -153,8 +177,16 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// Mean log-probability of the generated tokens: the confidence.
-    pub mean_logprob: f32,
+    /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
+    pub mean_logprob: Option<f32>,
+}
+
+impl Candidate {
+    /// The more confident first; one that says nothing of it comes last.
+    fn by_confidence(left: &Self, right: &Self) -> std::cmp::Ordering {
+        let confidence = |candidate: &Self| candidate.mean_logprob.unwrap_or(f32::NEG_INFINITY);
+        confidence(right).total_cmp(&confidence(left))
+    }
 }
 
 /// What a job came to.
@@ -207,18 +239,23 @@ pub enum EngineEvent {
     Busy,
     Idle,
     Unloaded,
+    /// Who shares the process that the model is in; told whenever that changes.
+    Shared(shared::Sharing),
 }
 
 /// What an engine's thread receives.
 enum Message {
     Job(Box<Submitted>),
+    /// From now on the model may go after this long without a job.
+    UnloadAfter(Option<Duration>),
     Stop,
 }
 
-/// A job and when it came in: latencies count from there.
+/// A job, when it came in (latencies count from there), and for whom.
 struct Submitted {
     job: Job,
     at: Instant,
+    client: u64,
 }
 
 /// A handle to a running engine; clones talk to the same thread. When the last one is dropped, what runs is cancelled
@@ -226,6 +263,8 @@ struct Submitted {
 #[derive(Clone)]
 pub struct Engine {
     sender: mpsc::Sender<Message>,
+    /// Whose handle it is, where several share the engine.
+    client: u64,
     _thread: Arc<EngineThread>,
 }
 
@@ -261,12 +300,24 @@ impl Engine {
         let flag = Arc::clone(&ended);
         let handle = std::thread::Builder::new().name("engine".to_owned()).spawn(move || work(receiver, flag))?;
         let thread = EngineThread { sender: sender.clone(), ended, handle: Some(handle) };
-        Ok(Self { sender, _thread: Arc::new(thread) })
+        Ok(Self { sender, client: 0, _thread: Arc::new(thread) })
+    }
+
+    /// The handle of another client: documents of different clients are different documents.
+    fn for_client(&self, client: u64) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    /// From now on the model may go after `limit` without a job; at once if that is zero, never where there is none. Where
+    /// others use it, the most patient counts.
+    pub fn unload_after(&self, limit: Option<Duration>) {
+        // An engine that has ended holds no model.
+        let _ = self.sender.send(Message::UnloadAfter(limit));
     }
 
     /// Hands in a job; never blocks. `on_done` is called whatever happens.
     pub fn submit(&self, job: Job) {
-        let submitted = Box::new(Submitted { job, at: Instant::now() });
+        let submitted = Box::new(Submitted { job, at: Instant::now(), client: self.client });
         if let Err(mpsc::SendError(Message::Job(submitted))) = self.sender.send(Message::Job(submitted)) {
             (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
         }

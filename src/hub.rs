@@ -1,6 +1,7 @@
 //! The models on this machine and where they come from: references to models, the models folder, downloads from a
-//! hub with resume and checksum. This is the only module that uses the network.
+//! hub with resume and checksum; and whose certificates are trusted, here and by the engine that asks servers.
 
+mod certificates;
 mod download;
 mod known;
 mod python_package;
@@ -10,6 +11,7 @@ mod storage;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use certificates::trusted_certificates;
 pub use known::{KNOWN_FILES, KnownFile};
 pub use reference::{Alias, ModelRef};
 pub use storage::{Installed, free_space, installed, models_folder, resolve};

@@ -1,5 +1,5 @@
 //! phi-ls: a language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on the person's own
-//! machine, from GGUF files, in one process.
+//! machine, from GGUF files that one process holds for all windows.
 //!
 //! # Layers
 //!
@@ -10,16 +10,16 @@
 //!  4  server                      tower-lsp-server, tokio, channels to editors, request ids
 //!  3  lsp -> features             lsp: protocol types only     features: pure plan() and finish()
 //!  2  prompt -> context           pure text, no protocol types, no tensors
-//!     engine                      threads, scheduling, decode loop; sees token ids and the model, never documents
+//!     engine                      threads, scheduling, decode loop, servers that are asked instead; never documents
 //!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
-//!     model  hub                  candle only here (and engine) | network only in hub
+//!     model  hub                  candle only here (and engine) | network only in hub (and engine::remote)
 //!  0  text                        ropes, positions, edits
 //!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory:
 //!                                 `unsafe` only here (and in the file map)
 //! ```
 //!
 //! Inside a row, arrows are the only imports; beside those drawn, engine -> hub (a model's name becomes a file when it is
-//! loaded).
+//! loaded; which certificates are trusted).
 //!
 //! # One inline completion
 //!
@@ -52,6 +52,16 @@
 //! (`server/questions/changes.rs`) and sent to the client, or the model is asked once more. The message of a commit is a
 //! question about no document: at 2 a thread of its own asks git what is staged ([`workspace::Workspaces::staged`]).
 //!
+//! # One engine for all windows
+//!
+//! Every window of an editor has a server of its own; the models are in one process, `phi-ls engine`, that they share
+//! ([`engine::shared`]). A server's [`engine::Engine`] is then a handle to a thread that sends jobs there as values, over a local
+//! socket in a folder of this person's, and tells their owners what comes back. The first server starts the process, in a session
+//! of its own; it leaves `engine.lingerMinutes` after the last. What must match (version, build, models, threads, kernels, budget,
+//! [`engine::shared::Setup`]) is in the socket's name; jobs may differ in everything else. There, each role has an embedded engine,
+//! and both one gate and one pool; a document is a client's document; a client's end cancels its jobs. A process that dies
+//! is said once and started again, and a job of which nothing was told yet is sent again, once.
+//!
 //! # Who owns what
 //!
 //! - The session thread owns all state of a session, each piece in one place: `Session` the documents and the settings,
@@ -79,7 +89,9 @@
 //!   cursor's text. What breaks this costs seconds per key.
 //! - Role tags enter a prompt by id. Text, whatever it says, stays text.
 //! - A sequence is rotated with one set of factors ([`model::RopeFactors`]) for its whole life.
-//! - Nothing but [`hub`] opens a socket. Git is run with its transports off, and runs no program a repository configures.
+//! - Nothing reaches another machine but [`hub`], to download, and [`engine::remote`], where the settings name a server.
+//!   [`engine::shared`] opens a local socket, which nobody but this person can join.
+//!   Git is run with its transports off, and runs no program that a repository configures.
 //!
 //! # Where to add
 //!
@@ -91,6 +103,7 @@
 //! - a chat format: a row in `model/chat.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
 //!   each instruction set there, beside the portable product that tests them
+//! - a kind of engine: a folder of `engine/` and a place in `engine/start.rs`
 //! - a setting: a row in `config/keys.rs`
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 

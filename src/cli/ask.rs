@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::ModelArgs;
-use super::complete::{generate, start_engine_with};
+use super::complete::{generate, start_engine_of};
 use super::place::{read_snapshot, workspaces_around};
 use crate::config::Role;
 use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
@@ -145,8 +145,7 @@ fn ask_about(args: &AskArgs, lines: &Lines, action: Action) -> anyhow::Result<()
     let workspaces = workspaces_around(&lines.path, &settings.exclude);
     let options = AssistantOptions::new(&settings.assistant, workspaces.refusal(&lines.path));
     let plan = Plan::new(&snapshot, &surroundings(workspaces, &lines.path), &question, &options)?;
-    let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
-    let engine = start_engine_with(reference, Role::Assistant, &settings)?;
+    let engine = start_engine_of(&args.model, &[Role::Assistant, Role::Completion], &settings)?;
     let (plan, outcome, generation) = answered(args, &engine, plan)?;
     let report = match outcome {
         Outcome::Text(text) => {

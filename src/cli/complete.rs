@@ -7,10 +7,11 @@ use anyhow::{Context as _, bail};
 
 use super::place::{Place, cursor_offset, read_snapshot, workspaces_around};
 use super::{ModelArgs, millis};
-use crate::config::{Enabled, Role, Settings};
+use crate::config::{Backend, Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
-use crate::engine::embedded::{self, EngineOptions};
-use crate::engine::{CancelFlag, Engine, EngineEvent, Gate, Generation, Job, Priority, TextListener};
+use crate::engine::{
+    self, CancelFlag, Engine, EngineEvent, Gate, Generation, Job, Priority, StartOptions, TextListener, embedded,
+};
 use crate::features::completability::why_not_completed;
 use crate::features::inline_completion::{self, CompletionOptions, InlineItem, InlineRequest, Trigger};
 use crate::hub::ModelRef;
@@ -41,8 +42,7 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     if let Some(reason) = why_not_completed(refusal.as_ref(), &settings.completion, &snapshot.language_id) {
         bail!(reason);
     }
-    let reference = args.model.reference_for(&[Role::Completion], &settings)?;
-    let engine = start_engine_with(reference, Role::Completion, &settings)?;
+    let engine = start_engine_of(&args.model, &[Role::Completion], &settings)?;
     let options = options_for(&snapshot, &settings);
     let completed = complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options)?;
     if args.json {
@@ -61,18 +61,38 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     start_engine_with(model.reference()?, Role::Completion, &settings)
 }
 
-/// The same with the model at `reference` in `role`, as the settings say.
-pub(super) fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
-    let kv_budget_bytes = super::kv_budget_bytes(&reference, role, settings);
-    let loader = embedded::load::loader(reference, super::load_options_of(settings));
-    let options = EngineOptions { load_at_start: true, idle_unload: None, kv_budget_bytes, gate: Gate::default() };
+/// The engine of the first of `roles` as the settings say: a server, or else a model as [`ModelArgs::reference_for`] finds one.
+pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Settings) -> anyhow::Result<Engine> {
+    let role = roles[0];
+    let reference = match settings.backend(role) {
+        Backend::Embedded => model.reference_for(roles, settings)?,
+        Backend::OpenAi(_) => super::model_of(role, settings).1.parse()?,
+    };
+    start_engine_with(reference, role, settings)
+}
+
+/// The same with the model at `reference`, should one have to be loaded.
+fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
+    let may_load = settings.backend(role).may_load_a_model();
+    let kv_budget_bytes = if may_load { super::kv_budget_bytes(&reference, role, settings) } else { 0 };
+    let load_options = settings.clone();
+    let loader = Box::new(move || embedded::load::loader(reference, super::load_options_of(&load_options)));
+    let options = StartOptions {
+        load_at_start: true,
+        idle_unload: None,
+        kv_budget_bytes,
+        minute: Duration::from_secs(60),
+        gate: Gate::default(),
+        // One job is all: nobody is to keep the model for more.
+        program: None,
+    };
     let bar = super::loading_bar();
     let on_event = move |event| match event {
         EngineEvent::Loading(fraction) => bar.set_position((fraction * 1000.0) as u64),
         EngineEvent::Ready { .. } | EngineEvent::Failed(_) => bar.finish_and_clear(),
-        EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded => {}
+        EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Unloaded | EngineEvent::Shared(_) => {}
     };
-    embedded::start(loader, options, Box::new(on_event)).context("cannot start the engine's thread")
+    engine::start_for(role, settings, options, loader, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
 /// What `settings` say about a file that may be completed.

@@ -1,5 +1,6 @@
 //! `phi-ls doctor`: the machine, the folders, the settings, the models, and which model fits; or what applies to a file.
 
+mod engines;
 mod file;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::ModelArgs;
 use super::models::InstalledModel;
-use crate::config::{self, Machine, MemoryBudget, Settings, Source};
+use crate::config::{self, Backend, Machine, MemoryBudget, RemoteServer, Role, Settings, Source};
 use crate::engine::embedded::tuning::{self, StoredTuning};
+use crate::engine::remote::{self, Abilities, Patience};
 use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
 use crate::kernels::level::Level;
+use engines::Engines;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -69,6 +72,7 @@ struct Findings {
     installed: Vec<PathBuf>,
     roles: Vec<RoleModel>,
     fits: Vec<Fit>,
+    engines: Engines,
     problems: Vec<String>,
 }
 
@@ -77,6 +81,8 @@ struct RoleModel {
     role: &'static str,
     model: String,
     found: Result<PathBuf, String>,
+    /// The server that is asked instead, and what it can do.
+    server: Option<(RemoteServer, Result<Abilities, String>)>,
 }
 
 /// Whether one published file can run here.
@@ -96,14 +102,23 @@ impl Findings {
         problems.extend(found);
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
         let budget = MemoryBudget::new(&settings, &machine);
-        let roles = [("completion", &settings.completion.model), ("assistant", &settings.assistant.model)];
+        let roles = [
+            ("completion", &settings.completion.model, Role::Completion),
+            ("assistant", &settings.assistant.model, Role::Assistant),
+        ];
         let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
         let model_problems = installed.iter().flat_map(InstalledModel::problems);
         Ok(Self {
             problems: problems.iter().map(ToString::to_string).chain(model_problems).collect(),
             installed: installed.into_iter().map(|model| model.file.path).collect(),
-            roles: roles.map(|(role, model)| find(role, model, &models_folder)).into(),
+            roles: roles
+                .map(|(name, model, role)| RoleModel {
+                    server: ask(&settings, role),
+                    ..find(name, model, &models_folder)
+                })
+                .into(),
             fits: fits(&settings, budget),
+            engines: Engines::look(&settings, &models_folder),
             free_space: hub::free_space(&models_folder),
             tuning: tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine))),
             machine,
@@ -119,7 +134,8 @@ impl Findings {
                 "role": role.role,
                 "model": role.model,
                 "path": role.found.as_ref().ok(),
-                "problem": role.found.as_ref().err(),
+                "problem": role.problem(),
+                "server": role.server.as_ref().map(|(server, found)| server_json(server, found)),
             })
         };
         let fit = |fit: &Fit| {
@@ -153,6 +169,7 @@ impl Findings {
             "installed": self.installed,
             "fits": self.fits.iter().map(fit).collect::<Vec<_>>(),
             "both_fit": self.both_fit(),
+            "engine": self.engines.to_json(),
         })
     }
 
@@ -182,6 +199,7 @@ impl Findings {
             println!("  settings          {}{state}", file.display());
         }
         self.print_models();
+        self.engines.print();
         self.print_advice();
     }
 
@@ -211,7 +229,16 @@ impl Findings {
     fn print_models(&self) {
         println!("\nmodels");
         for role in &self.roles {
+            if let Some((server, found)) = &role.server {
+                match found {
+                    Ok(found) => {
+                        println!("  {:17} {} at {server} ({}): {}", role.role, found.name(), found.software, found.way)
+                    }
+                    Err(reason) => println!("  {:17} {reason}", role.role),
+                }
+            }
             match &role.found {
+                _ if !role.may_be_loaded() => {}
                 Ok(path) => println!("  {:17} {}: {}", role.role, role.model, path.display()),
                 Err(reason) => println!("  {:17} {reason}", role.role),
             }
@@ -244,7 +271,8 @@ impl Findings {
     }
 
     fn print_advice(&self) {
-        let resident_is_missing = self.roles.iter().any(|role| role.role == "completion" && role.found.is_err());
+        let is_missing = |role: &RoleModel| role.role == "completion" && role.server.is_none() && role.found.is_err();
+        let resident_is_missing = self.roles.iter().any(is_missing);
         if resident_is_missing {
             println!("\nto begin, run `phi-ls {}`", self.first_pull());
         }
@@ -272,9 +300,40 @@ impl Findings {
     }
 }
 
+impl RoleModel {
+    /// Whether a model of this machine is used, if only to stand in for a server.
+    fn may_be_loaded(&self) -> bool {
+        self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
+    }
+
+    /// Why there is no text for the role.
+    fn problem(&self) -> Option<&String> {
+        match &self.server {
+            Some((_, found)) => found.as_ref().err(),
+            None => self.found.as_ref().err(),
+        }
+    }
+}
+
 fn find(role: &'static str, model: &str, folder: &Path) -> RoleModel {
     let found = model.parse().and_then(|reference: ModelRef| hub::resolve(&reference, folder));
-    RoleModel { role, model: model.to_owned(), found: found.map_err(|error| error.to_string()) }
+    RoleModel { role, model: model.to_owned(), found: found.map_err(|error| error.to_string()), server: None }
+}
+
+/// The server of `role`, where it has one, and what it says it can do.
+fn ask(settings: &Settings, role: Role) -> Option<(RemoteServer, Result<Abilities, String>)> {
+    let server = settings.backend(role).server()?;
+    Some((server.clone(), remote::look_into(server, Patience::default())))
+}
+
+fn server_json(server: &RemoteServer, found: &Result<Abilities, String>) -> Value {
+    let found = found.as_ref().ok();
+    json!({
+        "url": server.to_string(),
+        "model": found.map(|found| &found.model),
+        "software": found.map(|found| found.software.to_string()),
+        "way": found.map(|found| found.way.to_string()),
+    })
 }
 
 /// One row per model and quantisation, whoever publishes it.
@@ -312,6 +371,7 @@ mod tests {
         Findings {
             tuning: None,
             fits: fits(&settings, budget),
+            engines: Engines::default(),
             installed: Vec::new(),
             machine,
             settings,

@@ -31,6 +31,9 @@ pub(super) struct ReplayArgs {
     trace: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    /// Ask the model server at this URL instead of a model of this machine
+    #[arg(long, value_name = "URL", conflicts_with_all = ["model", "threads", "during_answers_of"])]
+    server: Option<String>,
     /// Wait for every completion before typing on, instead of cancelling those that come too late
     #[arg(long)]
     wait: bool,
@@ -98,15 +101,20 @@ impl Observer for Collector {
 impl<'a> Replay<'a> {
     fn start(args: &'a ReplayArgs, assistant: Option<&str>) -> anyhow::Result<Self> {
         let asks = assistant.is_some();
-        let model = args.model.reference()?.to_string();
-        // Without questions the assistant is never loaded, whatever its name.
-        let assistant = assistant.unwrap_or(&model);
-        let mut settings = json!({
-            "completion.model": model,
-            "assistant.model": assistant,
-            "assistant.maxTokens": 512,
-            "threads": args.model.threads,
-        });
+        let mut settings = match &args.server {
+            Some(url) => json!({"completion.backend": {"kind": "openai", "baseUrl": url, "allowHttp": true}}),
+            None => {
+                let model = args.model.reference()?.to_string();
+                // Without questions the assistant is never loaded, whatever its name.
+                let assistant = assistant.unwrap_or(&model);
+                json!({
+                    "completion.model": model,
+                    "assistant.model": assistant,
+                    "assistant.maxTokens": 512,
+                    "threads": args.model.threads,
+                })
+            }
+        };
         if let Some(max_tokens) = args.max_tokens {
             settings["completion.maxTokens"] = max_tokens.into();
         }

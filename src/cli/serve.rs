@@ -42,6 +42,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         observer,
         settings: vec![(Source::File, file), (Source::Flags, args.settings())],
         problems,
+        engine_program: std::env::current_exe().ok(),
         ..ServerOptions::new(Arc::new(loader()))
     };
     match server::run_stdio(options).context("cannot start the server")? {
@@ -54,10 +55,13 @@ impl ServeArgs {
     /// The flags as settings.
     fn settings(&self) -> serde_json::Value {
         let mut settings = serde_json::Map::new();
+        // Who names a model wants that one, and not a server's.
         if let Some(model) = &self.completion_model {
+            settings.insert("completion.backend".to_owned(), "embedded".into());
             settings.insert("completion.model".to_owned(), model.as_str().into());
         }
         if let Some(model) = &self.assistant_model {
+            settings.insert("assistant.backend".to_owned(), "embedded".into());
             settings.insert("assistant.model".to_owned(), model.as_str().into());
         }
         if let Some(threads) = self.threads {

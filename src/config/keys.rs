@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Enabled, Settings};
+use super::{Backend, Enabled, Settings};
 
 /// One settings key.
 pub(super) struct Key {
@@ -26,6 +26,8 @@ pub(super) enum Kind {
     /// Names of languages to [`Enabled`].
     Languages,
     Globs,
+    /// [`Backend`].
+    Backend,
 }
 
 /// A key as documentation and editors show it.
@@ -60,6 +62,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Text,
         "the resident model: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
     ),
+    trusted_key(
+        "completion.backend",
+        Kind::Backend,
+        "what makes the text: `\"embedded\"`, the model above, or a server of OpenAI's protocol: `{\"kind\": \"openai\", \
+         \"baseUrl\": \"http://localhost:8080\"}`",
+    ),
     key("completion.contextTokens", Kind::Integer(64, 4095), "tokens of the prompt (with `maxTokens` at most 4096)"),
     key("completion.maxTokens", Kind::Integer(1, 2048), "tokens of one completion"),
     key(
@@ -86,6 +94,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Text,
         "the model of escalated actions: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
     ),
+    trusted_key("assistant.backend", Kind::Backend, "what writes the answers, likewise"),
     key(
         "assistant.contextTokens",
         Kind::Integer(256, 126_976),
@@ -101,6 +110,16 @@ pub(super) const KEYS: &[Key] = &[
         "assistant.whenItDoesNotFit",
         Kind::OneOf(&["fallback", "swap", "refuse"]),
         "without memory for both models: the resident one answers, makes room, or the action is refused",
+    ),
+    key(
+        "engine.shared",
+        Kind::Bool,
+        "one process holds the models for all windows and editors; `false`: each language server loads them itself",
+    ),
+    key(
+        "engine.lingerMinutes",
+        Kind::Integer(0, 10_080),
+        "minutes that this process stays after the last window, for one that opens again",
     ),
     key("threads", Kind::Integer(0, super::MAX_THREADS), "threads that compute; 0: from the machine"),
     key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
@@ -134,6 +153,7 @@ impl Kind {
             Self::OneOf(names) => json!({"type": "string", "enum": names}),
             Self::Languages => json!({"type": "object", "additionalProperties": {"enum": [true, false, "manual"]}}),
             Self::Globs => json!({"type": "array", "items": {"type": "string"}}),
+            Self::Backend => Backend::schema(),
         }
     }
 
@@ -142,6 +162,12 @@ impl Kind {
         let checked = match self {
             Self::Languages => return check_languages(value),
             Self::Globs => return check_globs(value),
+            Self::Backend => {
+                return match Backend::try_from(value.clone()) {
+                    Ok(backend) => (Some(backend.into()), Vec::new()),
+                    Err(reason) => (None, vec![reason]),
+                };
+            }
             Self::Bool => value.is_boolean().then(|| value.clone()).ok_or_else(|| "true or false".to_owned()),
             Self::Text => match value.as_str().map(str::trim) {
                 Some(text) if !text.is_empty() => Ok(json!(text)),

@@ -6,6 +6,8 @@
 //! parts, up to a limit: the bytes of keys and values that an engine may hold, in use and cached, are
 //! [`MemoryBudget::kv_bytes`].
 
+use serde::{Deserialize, Serialize};
+
 use super::{Machine, Settings};
 use crate::kernels::attention::{KvShape, KvType, PAGE_LEN};
 
@@ -32,7 +34,8 @@ pub struct ModelSize {
 }
 
 /// What a model is loaded for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Role {
     Completion,
     Assistant,

@@ -20,6 +20,9 @@ use super::{Engine, Gate, OnEvent};
 pub type Loader =
     Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
 
+/// Makes the loader of a model, when it is needed.
+pub type MakeLoader = Box<dyn FnOnce() -> Loader + Send>;
+
 /// How an engine behaves when it has nothing to do, and what it may hold.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {

@@ -1,4 +1,10 @@
 //! The engine's jobs in hand: who is next, and who is no longer wanted.
+//!
+//! Where several clients share an engine, the one that last asked for a completion goes first with its completions and
+//! warm-ups, since somebody types there; the others' wait and are not lost. Questions, which take long, take turns step by
+//! step.
+
+use std::collections::HashMap;
 
 use super::{Priority, Submitted};
 
@@ -9,30 +15,42 @@ pub(super) struct Entry<Work> {
     pub(super) work: Option<Work>,
 }
 
+/// Of more clients than this it is not remembered when they had their turn.
+const MOST_CLIENTS: usize = 100;
+
 /// The jobs, oldest first.
 pub(super) struct Queue<Work> {
     entries: Vec<Entry<Work>>,
+    /// When each client had its last turn, and when it last asked for a completion, in turns and jobs so far.
+    turns: HashMap<u64, u64>,
+    asked: HashMap<u64, u64>,
+    now: u64,
 }
 
 impl<Work> Default for Queue<Work> {
     fn default() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), turns: HashMap::new(), asked: HashMap::new(), now: 0 }
     }
 }
 
 impl<Work> Queue<Work> {
     /// Takes a job in; returns the jobs it supersedes.
     pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<Entry<Work>> {
-        let (document, priority) = (submitted.job.document, submitted.job.priority);
+        let (client, document, priority) = (submitted.client, submitted.job.document, submitted.job.priority);
         let superseded = |entry: &mut Entry<Work>| {
             let older = &entry.submitted.job;
             let same_kind = older.priority == Priority::WarmUp || older.priority == priority;
             priority != Priority::Background
                 && older.priority != Priority::Background
-                && older.document == document
+                && (entry.submitted.client, older.document) == (client, document)
                 && same_kind
         };
         let superseded = self.entries.extract_if(.., superseded).collect();
+        self.forget_clients();
+        self.now += 1;
+        if priority == Priority::Interactive {
+            self.asked.insert(client, self.now);
+        }
         self.entries.push(Entry { submitted, work: None });
         superseded
     }
@@ -42,18 +60,60 @@ impl<Work> Queue<Work> {
         self.entries.extract_if(.., |entry| entry.submitted.job.cancel.is_cancelled()).collect()
     }
 
-    /// Removes the job to work on: the highest priority, the oldest among equals. Put it back with
-    /// [`Queue::put_back`] if it is not done after its step.
+    /// Removes the job to work on: the highest priority; among equals that of the client whose turn it is, and of its jobs
+    /// the oldest. Put it back with [`Queue::put_back`] if it is not done after its step.
     pub(super) fn take_next(&mut self) -> Option<Entry<Work>> {
-        let priorities = self.entries.iter().map(|entry| entry.submitted.job.priority);
+        let urgency = |entry: &Entry<Work>| (entry.submitted.job.priority, self.claim(entry));
         // `max_by_key` keeps the last of equals; reversed order makes that the oldest.
-        let (index, _) = priorities.enumerate().rev().max_by_key(|&(_, priority)| priority)?;
+        let (index, _) = self.entries.iter().enumerate().rev().max_by_key(|(_, entry)| urgency(entry))?;
+        let entry = self.entries.remove(index);
+        self.now += 1;
+        self.turns.insert(entry.submitted.client, self.now);
+        Some(entry)
+    }
+
+    /// What the client of `entry` has to say for it beside others of the same priority; the greatest goes first.
+    fn claim(&self, entry: &Entry<Work>) -> u64 {
+        let of = |times: &HashMap<u64, u64>| times.get(&entry.submitted.client).copied().unwrap_or_default();
+        match entry.submitted.job.priority {
+            Priority::Interactive | Priority::WarmUp => of(&self.asked),
+            Priority::Background => u64::MAX - of(&self.turns),
+        }
+    }
+
+    /// Forgets the clients that have no job in hand, if there are many.
+    fn forget_clients(&mut self) {
+        if self.turns.len() > MOST_CLIENTS {
+            let has_job = |client: &u64| self.entries.iter().any(|entry| entry.submitted.client == *client);
+            self.turns.retain(|client, _| has_job(client));
+            self.asked.retain(|client, _| has_job(client));
+        }
+    }
+
+    /// Removes the first job for which `wanted` holds.
+    pub(super) fn take(&mut self, wanted: impl Fn(&Entry<Work>) -> bool) -> Option<Entry<Work>> {
+        let index = self.entries.iter().position(wanted)?;
         Some(self.entries.remove(index))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<Work>> {
+        self.entries.iter_mut()
     }
 
     pub(super) fn put_back(&mut self, entry: Entry<Work>) {
         let at = self.entries.partition_point(|other| other.submitted.at <= entry.submitted.at);
         self.entries.insert(at, entry);
+    }
+
+    /// The job that came in last.
+    pub(super) fn newest_mut(&mut self) -> Option<&mut Entry<Work>> {
+        self.entries.last_mut()
+    }
+
+    /// Removes the first job that `is_it`.
+    pub(super) fn take_where(&mut self, is_it: impl Fn(&Entry<Work>) -> bool) -> Option<Entry<Work>> {
+        let index = self.entries.iter().position(is_it)?;
+        Some(self.entries.remove(index))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -92,7 +152,7 @@ mod tests {
             on_text: None,
             on_done: Box::new(|_| {}),
         };
-        Box::new(Submitted { job, at: Instant::now() })
+        Box::new(Submitted { job, at: Instant::now(), client: 0 })
     }
 
     /// Admits jobs in order and says which documents' jobs are superseded, and in which order the rest is worked on.
@@ -110,6 +170,47 @@ mod tests {
     }
 
     use Priority::{Background, Interactive, WarmUp};
+
+    /// Of whom the next steps are where each job takes three; `jobs` are clients' with the number of their document.
+    fn steps(jobs: &[(u64, Priority, u64)], steps: usize) -> Vec<(u64, u64)> {
+        let mut queue = Queue::<usize>::default();
+        for &(client, priority, document) in jobs {
+            let submitted = Box::new(Submitted { client, ..*submitted(priority, document) });
+            assert!(queue.admit(submitted).is_empty(), "nothing is superseded");
+        }
+        let mut taken = Vec::new();
+        while let Some(mut entry) = queue.take_next()
+            && taken.len() < steps
+        {
+            taken.push((entry.submitted.client, entry.submitted.job.document));
+            let done = entry.work.get_or_insert(0);
+            *done += 1;
+            if *done < 3 {
+                queue.put_back(entry);
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn documents_of_different_clients_are_different_documents_and_the_one_typed_in_last_is_first() {
+        let jobs = [(1, Interactive, 5), (1, Interactive, 6), (2, Interactive, 5)];
+        let whose: Vec<_> = steps(&jobs, 9).into_iter().step_by(3).collect();
+        assert_eq!(whose, [(2, 5), (1, 5), (1, 6)]);
+    }
+
+    #[test]
+    fn questions_of_different_clients_take_turns() {
+        let jobs = [(1, Background, 1), (1, Background, 2), (2, Background, 1)];
+        assert_eq!(steps(&jobs, 7), [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (2, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn the_window_where_somebody_types_is_warmed_up_first() {
+        let jobs = [(2, WarmUp, 2), (1, Interactive, 1), (1, WarmUp, 2)];
+        let whose: Vec<_> = steps(&jobs, 9).into_iter().step_by(3).collect();
+        assert_eq!(whose, [(1, 1), (1, 2), (2, 2)]);
+    }
 
     #[test]
     fn interactive_work_is_first_and_old_work_before_new() {

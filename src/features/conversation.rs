@@ -72,7 +72,8 @@ mod tests {
     use crate::model::{Role, Turn};
 
     fn conversation(answer: &str, prompt_tokens: usize) -> Option<Conversation> {
-        let candidate = Candidate { text: answer.to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: 0.0 };
+        let candidate =
+            Candidate { text: answer.to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: Some(0.0) };
         let generation = Generation {
             candidates: vec![candidate],
             prompt_tokens,

@@ -250,7 +250,7 @@ mod tests {
             .then(|| test_placement::test_target(&snapshot, &Surroundings::default(), &target));
         let (prompt, fence) = (Prompt::default(), String::new());
         let plan = EditPlan { action, prompt, params, target, fence, is_retry: false, tests };
-        let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: -0.1 };
+        let candidate = Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: Some(-0.1) };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
     }
@@ -474,7 +474,7 @@ mod tests {
             tests: None,
         };
         let candidate =
-            Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: 0.0 };
+            Candidate { text: "```\na\n```".to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob: Some(0.0) };
         assert_eq!(finish(&plan, &snapshot, &candidate), Err(Rejection::Stale));
     }
 }

@@ -159,7 +159,9 @@ pub fn plan(
 /// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when the model was guessing and
 /// nobody asked.
 pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
-    if plan.trigger == Trigger::Automatic && candidate.mean_logprob < MIN_MEAN_LOGPROB {
+    // A text whose writer says nothing of its confidence is shown.
+    let is_guess = candidate.mean_logprob.is_some_and(|confidence| confidence < MIN_MEAN_LOGPROB);
+    if plan.trigger == Trigger::Automatic && is_guess {
         return None;
     }
     let place = &plan.place;

@@ -77,20 +77,14 @@ fn agent(hub: &Hub) -> Result<ureq::Agent, HubError> {
     Ok(config.new_agent())
 }
 
-/// The certificates that SSL_CERT_FILE and SSL_CERT_DIR name, else those of the system: a proxy that inspects TLS has one of
-/// its own there. Mozilla's where the system has none, as small containers do.
+/// The trusted certificates; Mozilla's where the system has none, as small containers do.
 fn trusted_roots() -> Result<RootCerts, HubError> {
-    let found = rustls_native_certs::load_native_certs();
-    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-    if !found.certs.is_empty() {
-        errors.iter().for_each(|error| tracing::debug!("a certificate was not read: {error}"));
-        let certificates = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        return Ok(RootCerts::Specific(Arc::new(certificates)));
+    let found = super::trusted_certificates()?;
+    if found.is_empty() {
+        return Ok(RootCerts::WebPki);
     }
-    match ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
-        true => Err(HubError::NoCertificates(errors.join(", "))),
-        false => Ok(RootCerts::WebPki),
-    }
+    let certificates = found.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    Ok(RootCerts::Specific(Arc::new(certificates)))
 }
 
 /// Whether the target is there and is what it should be. A file that is not is deleted. Without a checksum to compare

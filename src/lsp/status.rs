@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Uri};
 
+use crate::engine::shared::Sharing;
+
 /// What the model is doing, as an editor's status line shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +28,28 @@ pub struct StatusParams {
     /// While loading: how much of it is done, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f32>,
+    /// Where the model is in a process that other windows use, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<StatusSharing>,
+}
+
+/// Who shares the engine process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusSharing {
+    /// The engine process.
+    pub process_id: u32,
+    /// Servers that use it, this one included.
+    pub clients: usize,
+    /// The names of the models in its memory.
+    pub models: Vec<String>,
+}
+
+impl From<Sharing> for StatusSharing {
+    fn from(sharing: Sharing) -> Self {
+        let Sharing { pid, clients, models } = sharing;
+        Self { process_id: pid, clients, models }
+    }
 }
 
 /// The notification itself.

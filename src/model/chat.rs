@@ -2,11 +2,13 @@
 //!
 //! Role tags go in by id; text is never searched for them, so a source file that spells `<|end|>` ends nothing.
 
+use serde::{Deserialize, Serialize};
+
 use super::Tokenizer;
 use super::tokenizer::{TextStart, TokenizerKind};
 
 /// Who speaks in a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     System,
     User,
@@ -14,7 +16,7 @@ pub enum Role {
 }
 
 /// One finished turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub role: Role,
     pub text: String,
@@ -22,7 +24,7 @@ pub struct Turn {
 
 /// What a model is asked to continue: finished turns, then an assistant turn that already begins with `prefill`.
 /// Without turns, `prefill` is continued as plain text, with no role tags at all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Prompt {
     pub turns: Vec<Turn>,
     pub prefill: String,

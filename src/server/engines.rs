@@ -8,7 +8,7 @@ mod role_engine;
 pub(super) use completion_engine::CompletionEngine;
 pub(super) use role_engine::Common;
 
-use crate::config::{Role, Settings};
+use crate::config::{Backend, Role, Settings};
 use crate::engine::{EngineEvent, Job};
 use role_engine::RoleEngine;
 
@@ -74,10 +74,12 @@ impl Engines {
 
     /// Which model questions go to; the error is why the assistant's own cannot answer.
     pub(super) fn answerer(&self) -> Result<Role, String> {
-        if self.settings.assistant.model == self.settings.completion.model {
+        if self.settings.has_one_engine() {
             return Ok(Role::Completion);
         }
-        if !self.assistant.is_running() {
+        // What only stands in for a server loads a model when the server fails, if ever.
+        let is_embedded = *self.settings.backend(Role::Assistant) == Backend::Embedded;
+        if is_embedded && !self.assistant.is_running() {
             memory::check_assistant_fits(&self.settings)?;
         }
         Ok(Role::Assistant)

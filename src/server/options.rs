@@ -1,5 +1,6 @@
 //! What a server is started with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,11 +33,21 @@ pub struct ServerOptions {
     /// How long what the settings call a minute is; tests have less time.
     pub minute: Duration,
     pub observer: Option<Arc<dyn Observer>>,
+    /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
+    /// this process, and come from `loader`.
+    pub engine_program: Option<PathBuf>,
 }
 
 impl ServerOptions {
     /// A server as people use it, with the settings' defaults.
     pub fn new(loader: ModelLoader) -> Self {
-        Self { loader, settings: Vec::new(), problems: Vec::new(), minute: Duration::from_secs(60), observer: None }
+        Self {
+            loader,
+            settings: Vec::new(),
+            problems: Vec::new(),
+            minute: Duration::from_secs(60),
+            observer: None,
+            engine_program: None,
+        }
     }
 }

@@ -218,8 +218,8 @@ impl Questions {
 
     /// Whether a question the assistant's model cannot answer goes to the completion model.
     fn falls_back(&self) -> bool {
-        // With completions off, the machine may well have no other model.
-        self.settings.when_it_does_not_fit != WhenItDoesNotFit::Refuse
+        // With completions off, the machine may well have no other model. Where a server was to answer or nobody, nobody does.
+        self.settings.when_it_does_not_fit != WhenItDoesNotFit::Refuse && self.settings.backend.may_load_a_model()
     }
 
     /// Says once per reason that the completion model answers.

@@ -70,6 +70,7 @@ impl Session {
             to_client: to_client.clone(),
             gate: gate.clone(),
             minute: options.minute,
+            engine_program: options.engine_program,
         };
         let session = Self {
             events,

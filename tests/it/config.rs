@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phi_ls::config::{self, Enabled, KvCacheType, Multiline, Settings, Source, WhenItDoesNotFit};
+use phi_ls::config::{self, Backend, Enabled, KvCacheType, Multiline, Settings, Source, WhenItDoesNotFit};
 use serde_json::{Value, json};
 
 /// Applies `value` to the defaults and compares the problems' texts.
@@ -21,6 +21,7 @@ fn every_key_is_read() {
                 "enabled": false,
                 "languages": {"rust": true, "markdown": false, "python": "manual"},
                 "model": "starter",
+                "backend": {"kind": "openai", "baseUrl": "http://localhost:8080/v1"},
                 "contextTokens": 2000,
                 "maxTokens": 100,
                 "multiline": "never",
@@ -47,6 +48,7 @@ fn every_key_is_read() {
     assert_eq!(settings.completion.languages["markdown"], Enabled::Off);
     assert_eq!(settings.completion.languages["python"], Enabled::Manual);
     assert_eq!(settings.completion.model, "starter");
+    assert_eq!(settings.completion.backend.server().expect("a server").base_url, "http://localhost:8080");
     assert_eq!(settings.completion.context_tokens, 2000);
     assert_eq!(settings.completion.max_tokens, 100);
     assert_eq!(settings.completion.multiline, Multiline::Never);
@@ -54,6 +56,7 @@ fn every_key_is_read() {
     assert!(!settings.completion.prepare_next);
     assert_eq!(settings.completion.idle_unload, Some(Duration::from_secs(30 * 60)));
     assert_eq!(settings.assistant.model, "/models/a.gguf");
+    assert_eq!(settings.assistant.backend, Backend::Embedded);
     assert_eq!(settings.assistant.context_tokens, 8000);
     assert_eq!(settings.assistant.max_tokens, 500);
     assert_eq!(settings.assistant.idle_unload, None);
@@ -132,10 +135,10 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 #[test]
 fn settings_of_features_to_come_are_unknown() {
     let mut settings = Settings::default();
-    let value = json!({"statistics": {"enabled": false}, "backend": {"kind": "openai", "baseUrl": "http://127.0.0.1"}});
+    let value = json!({"statistics": {"enabled": false}});
     let problems = settings.apply(&value, Source::Editor);
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["backend", "statistics"]);
+    assert_eq!(keys, ["statistics"]);
     assert!(problems.iter().all(|problem| problem.message == "there is no such setting"), "{problems:?}");
 }
 

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use crate::actions::{TEXT, capabilities, choose};
 use crate::pull::{phi_ls, run};
+use crate::shared::{is_alive, kill, until};
+use crate::stdio::Server;
+use crate::support::model_server::{ModelServer, writing};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 use crate::support::tiny_gguf::TinyModel;
@@ -90,6 +93,28 @@ fn doctor(settings: &str) -> Value {
     findings
 }
 
+/// The engine process of a real server with these settings, once its model is loaded; `None` where the model is in the
+/// server itself.
+fn engine_process(settings: &str) -> Option<u64> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("tiny.gguf");
+    std::fs::write(&model, TinyModel::phi3().bytes()).expect("a model");
+    let model = model.to_str().expect("UTF-8");
+    let mut server = Server::start_with(settings, &["serve", "--completion-model", model], folder.path());
+    server.open_with_a_hole();
+    let shared = !settings.contains("shared = false");
+    let loaded = |message: &Value| {
+        let status = &message["params"];
+        let sharing = &status["sharing"];
+        message["method"] == "phi-ls/status"
+            && status["state"] == "ready"
+            && (!shared || sharing["models"][0] == "Tiny test model")
+    };
+    let status = server.read_until(loaded).expect("a model");
+    server.end();
+    status["params"]["sharing"]["processId"].as_u64()
+}
+
 const BLOCK: &str = "\n    first = 1\n    second = 2\n    third = 3\n";
 
 const LONG: &str = "def area(width, height):\n    total = width * height\n    return total\n\n\n";
@@ -110,6 +135,12 @@ const SETTINGS: &[(&str, fn())] = &[
         observed.server.status("ready");
         assert_eq!(observed.seen.lock().unwrap().loads[0].0, "another");
         observed.server.finish();
+    }),
+    ("completion.backend", || {
+        let model_server = ModelServer::start(writing(&[" from(", "there)"]));
+        let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+        assert_eq!(completion(json!({"completion.backend": backend}), "here(1)", "x = \n", 0), ["from(there)"]);
+        assert_eq!(completion(json!({"completion.backend": "embedded"}), "here(1)", "x = \n", 0), ["here(1)"]);
     }),
     ("completion.contextTokens", || {
         let read = |tokens: usize| {
@@ -173,6 +204,14 @@ const SETTINGS: &[(&str, fn())] = &[
         assert!(observed.seen.lock().unwrap().loads.iter().any(|(name, _)| name == "another"));
         observed.server.finish();
     }),
+    ("assistant.backend", || {
+        let model_server = ModelServer::start(writing(&["It comes ", "from there."]));
+        let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+        let mut observed = observed(&json!({"assistant.backend": backend}), "It multiplies.", TEXT);
+        let id = choose(&mut observed.server, "Explain this function");
+        assert_eq!(observed.server.result(id)["text"], "It comes from there.");
+        observed.server.finish();
+    }),
     ("assistant.contextTokens", || {
         let read = |tokens: usize| {
             let body = "    total = width * height\n".repeat(300);
@@ -232,6 +271,25 @@ const SETTINGS: &[(&str, fn())] = &[
         assert_eq!(answers("fallback"), ("It multiplies.".to_owned(), false));
         assert_eq!(answers("swap"), ("It multiplies.".to_owned(), true));
         assert_eq!(answers("refuse"), (String::new(), false));
+    }),
+    ("engine.shared", || {
+        let sharing = |settings: &str| engine_process(settings);
+        assert_eq!(sharing("engine.shared = false"), None);
+        assert!(sharing("engine.shared = true\nengine.lingerMinutes = 0").is_some());
+        assert_eq!(doctor("engine.shared = false")["engine"]["shared"], false);
+    }),
+    ("engine.lingerMinutes", || {
+        let left_by = |minutes: u64| {
+            let pid = engine_process(&format!("engine.lingerMinutes = {minutes}")).expect("an engine process");
+            u32::try_from(pid).expect("a process")
+        };
+        let pid = left_by(0);
+        until("the process leaves", || !is_alive(pid));
+        // A minute is longer than this waits.
+        let pid = left_by(1);
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(is_alive(pid));
+        kill(pid);
     }),
     ("threads", || {
         assert_eq!(doctor("threads = 3")["threads"], 3);
@@ -305,7 +363,9 @@ impl Workbench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        phi_ls(arguments, &self.folder.path().join("models"), "http://127.0.0.1:1")
+        let mut command = phi_ls(arguments, &self.folder.path().join("models"), "http://127.0.0.1:1");
+        command.env("XDG_RUNTIME_DIR", self.folder.path());
+        command
     }
 
     /// What a command that is to succeed prints.
@@ -400,6 +460,14 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
     ("logits", |bench| {
         let report = bench.json(&["logits", "--model", &bench.path("tiny.gguf"), "--tokens", "5,6", "--greedy", "3"]);
         assert_eq!(report["greedy"].as_array().map(Vec::len), Some(3));
+    }),
+    ("engine", |bench| {
+        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
+        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
+        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
     }),
 ];
 

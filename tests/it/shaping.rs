@@ -82,7 +82,7 @@ fn any_text_at_any_place_fits_or_is_not_shown() {
                 for _ in 0..4 {
                     let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
                     let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
-                    let candidate = Candidate { text: raw.clone(), stop_reason, mean_logprob: -0.1 };
+                    let candidate = Candidate { text: raw.clone(), stop_reason, mean_logprob: Some(-0.1) };
                     if let Some(item) = finish(&plan, &candidate) {
                         shown += 1;
                         check_fits(&snapshot, offset, &raw, &item);
@@ -105,7 +105,8 @@ fn the_rest_of_a_line_restores_the_document() {
             let cut = format!("{}{}", &text[..offset], &text[line_end..]);
             let snapshot = document(language_id, &cut);
             let Some(plan) = plan_at(&snapshot, offset, Trigger::Automatic) else { continue };
-            let candidate = Candidate { text: rest.to_owned(), stop_reason: StopReason::LineEnd, mean_logprob: -0.1 };
+            let candidate =
+                Candidate { text: rest.to_owned(), stop_reason: StopReason::LineEnd, mean_logprob: Some(-0.1) };
             let Some(item) = finish(&plan, &candidate) else { continue };
             let mut accepted = cut.clone();
             accepted.replace_range(item.range.clone(), &item.insert_text);

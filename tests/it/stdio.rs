@@ -6,22 +6,53 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+/// Settings with which an engine process ends with its server.
+const LEAVE_AT_ONCE: &str = "engine.lingerMinutes = 0\n";
+
 /// A server in a process of its own.
 pub(crate) struct Server {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    _home: tempfile::TempDir,
+    _home: Option<tempfile::TempDir>,
 }
 
 impl Server {
-    /// The binary with `arguments`, away from the settings and models of whoever runs the tests.
+    /// The binary with `arguments`, away from the settings and models of whoever runs the tests. Its engine process ends with
+    /// it.
     pub(crate) fn start(arguments: &[&str], models: &Path) -> Self {
+        Self::start_with(LEAVE_AT_ONCE, arguments, models)
+    }
+
+    /// The same with `settings` as the user's file.
+    pub(crate) fn start_with(settings: &str, arguments: &[&str], models: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_phi-ls"))
-            .args(arguments)
-            .env("HOME", home.path())
-            .env("XDG_CONFIG_HOME", home.path())
+        let server = Self::start_in(home.path(), settings, arguments, models);
+        Self { _home: Some(home), ..server }
+    }
+
+    /// The same with `home` as the person's folder, where several servers find each other.
+    pub(crate) fn start_in(home: &Path, settings: &str, arguments: &[&str], models: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
+        command.args(arguments);
+        Self::run_in(home, settings, command, models)
+    }
+
+    /// What `command` runs, as [`Server::start`] does.
+    pub(crate) fn run(command: Command, models: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let server = Self::run_in(home.path(), LEAVE_AT_ONCE, command, models);
+        Self { _home: Some(home), ..server }
+    }
+
+    fn run_in(home: &Path, settings: &str, mut command: Command, models: &Path) -> Self {
+        std::fs::create_dir_all(home.join("phi-ls")).unwrap();
+        std::fs::create_dir_all(home.join("run")).unwrap();
+        std::fs::write(home.join("phi-ls/config.toml"), settings).unwrap();
+        let mut process = command
+            .env("HOME", home)
+            .env("XDG_CONFIG_HOME", home)
+            .env("XDG_RUNTIME_DIR", home.join("run"))
             .env("PHI_LS_MODELS", models)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -29,7 +60,7 @@ impl Server {
             .spawn()
             .unwrap();
         let (input, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
-        Self { process, input, output, _home: home }
+        Self { process, input, output, _home: None }
     }
 
     pub(crate) fn process_id(&self) -> u32 {
@@ -48,7 +79,7 @@ impl Server {
     }
 
     /// The next message for which `wanted` holds; `None` at the end of the output.
-    fn read_until(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+    pub(crate) fn read_until(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         loop {
             let mut header = String::new();
             if self.output.read_line(&mut header).unwrap() == 0 {
@@ -71,15 +102,28 @@ impl Server {
         self.read_until(|message| message["id"] == id && message.get("method").is_none()).expect("an answer")
     }
 
-    fn open_with_a_hole(&mut self) {
-        self.call(1, "initialize", json!({"capabilities": {}}));
+    pub(crate) fn open_with_a_hole(&mut self) {
+        self.open_with_settings(Value::Null);
+    }
+
+    /// Opens a document with a hole, the editor's settings being `settings`.
+    pub(crate) fn open_with_settings(&mut self, settings: Value) {
+        self.call(1, "initialize", json!({"capabilities": {}, "initializationOptions": settings}));
         self.notify("initialized", json!({}));
         let text = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
         let document = json!({"uri": "file:///tmp/a.py", "languageId": "python", "version": 1, "text": text});
         self.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
 
-    fn complete(&mut self, id: i64) -> Value {
+    /// Changes the document, so that what was completed is not remembered.
+    pub(crate) fn retype(&mut self) {
+        let text = "def multiply(first, second):\n    return \n\n\nprint(multiply(1, 2))\n";
+        let document = json!({"uri": "file:///tmp/a.py", "version": 2});
+        let changes = json!([{"text": text}]);
+        self.notify("textDocument/didChange", json!({"textDocument": document, "contentChanges": changes}));
+    }
+
+    pub(crate) fn complete(&mut self, id: i64) -> Value {
         let params = json!({
             "textDocument": {"uri": "file:///tmp/a.py"},
             "position": {"line": 1, "character": 11},

@@ -44,8 +44,8 @@ fn the_vs_code_manifest_restricts_what_an_untrusted_workspace_cannot_set() {
     let described = Settings::describe();
     let restricted = described.iter().filter(|key| key.trusted_only);
     let mut expected: Vec<String> = restricted.map(|key| format!("phi-ls.{}", key.key)).collect();
-    // Models, globs that could take a secret out of the exclusions, and the program that is run.
-    assert_eq!(expected.len(), 3);
+    // Models, servers, globs that could take a secret out of the exclusions, and the program that is run.
+    assert_eq!(expected.len(), 5);
     expected.push("phi-ls.serverPath".to_owned());
     expected.sort();
     assert_eq!(manifest()["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"], json!(expected));

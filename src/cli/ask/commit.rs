@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use super::{AskArgs, print_timing, report, stream};
-use crate::cli::complete::start_engine_with;
+use crate::cli::complete::start_engine_of;
 use crate::config::Role;
 use crate::features::commit;
 use crate::features::question::AssistantOptions;
@@ -17,8 +17,7 @@ pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
     if let Some(left_out) = &plan.left_out {
         eprintln!("phi-ls: {left_out}");
     }
-    let reference = args.model.reference_for(&[Role::Assistant, Role::Completion], &settings)?;
-    let engine = start_engine_with(reference, Role::Assistant, &settings)?;
+    let engine = start_engine_of(&args.model, &[Role::Assistant, Role::Completion], &settings)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, true)?;
     let message = generation.candidates.first().map(commit::finish).unwrap_or_default();
     if message.is_empty() {

@@ -85,6 +85,12 @@ impl Run {
         if encoded.tokens.is_empty() {
             return Err(EngineError::Failed("the prompt is empty: expected at least one token".to_owned()));
         }
+        if let Sampling::Given(tokens) = &job.params.sampling
+            && let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size)
+        {
+            let most = config.vocab_size;
+            return Err(EngineError::Failed(format!("expected tokens below {most}, found token {token}")));
+        }
         let factors = config.rope_factors(needed);
         let prompt_tokens = encoded.tokens.len();
         let mut tokens = encoded.tokens;
@@ -199,7 +205,7 @@ impl Run {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
         // The first is the model's best guess step by step and stays first; the others follow by confidence.
         if let Some((_, drawn)) = candidates.split_first_mut() {
-            drawn.sort_by(|a, b| b.mean_logprob.total_cmp(&a.mean_logprob));
+            drawn.sort_by(Candidate::by_confidence);
         }
         let now = Instant::now();
         Generation {
@@ -328,7 +334,7 @@ impl Lane {
         Candidate {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
-            mean_logprob: self.logprob_sum / self.logprob_count.max(1) as f32,
+            mean_logprob: Some(self.logprob_sum / self.logprob_count.max(1) as f32),
         }
     }
 }

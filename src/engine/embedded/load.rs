@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Loader, tuning};
-use crate::config::{Needs, Role, Settings};
+use crate::config::{Machine, MemoryBudget, Needs, Role, Settings};
 use crate::hub::ModelRef;
 use crate::model::{self, LoadOptions, LoadedModel, ModelError};
 
@@ -25,8 +25,38 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     Ok(loaded)
 }
 
+/// What the model of `role` needs, if it is installed and may be loaded: for a server it may have to stand in.
+pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
+    if !settings.backend(role).may_load_a_model() {
+        return None;
+    }
+    let model = match role {
+        Role::Completion => &settings.completion.model,
+        Role::Assistant => &settings.assistant.model,
+    };
+    needs_of(model, role, settings)
+}
+
+/// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
+pub fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
+    match role {
+        _ if settings.has_one_engine() => None,
+        Role::Completion => needs(Role::Assistant, settings),
+        // While completions are off, their model is not in memory.
+        Role::Assistant => needs(Role::Completion, settings).filter(|_| settings.completion.enabled),
+    }
+}
+
+/// Bytes of keys and values that the model of `role` may hold.
+pub fn kv_budget_bytes(role: Role, settings: &Settings) -> usize {
+    // Of a model that is not installed nothing is known; loading it fails.
+    let own = needs(role, settings).unwrap_or_default();
+    let budget = MemoryBudget::new(settings, &Machine::read());
+    usize::try_from(budget.kv_bytes(own, needs_beside(role, settings))).unwrap_or(usize::MAX)
+}
+
 /// What `model`, as flags and settings name it, needs in `role`; `None` where it is not installed.
-pub fn needs(model: &str, role: Role, settings: &Settings) -> Option<Needs> {
+pub fn needs_of(model: &str, role: Role, settings: &Settings) -> Option<Needs> {
     let path = model.parse::<ModelRef>().ok()?.resolve().ok()?;
     Some(model::size(&path).ok()?.needs_as(role, settings))
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::decode::{Progress, Run, Scratch};
 use super::prefix_cache::PrefixCache;
 use super::{EngineOptions, Loader};
+use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Entry, Queue};
 use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Priority, Submitted};
 use crate::model::LoadedModel;
@@ -29,9 +30,7 @@ pub(super) struct Worker {
     loaded: Option<Resident>,
     load_failure: Option<LoadFailure>,
     queue: Queue<Run>,
-    /// The gate is held closed by this engine.
-    holds_gate: bool,
-    busy: bool,
+    announcer: Announcer,
     /// What is computed right now is background work.
     in_background: Arc<AtomicBool>,
     /// The engine is to end; set before [`Message::Stop`] is sent.
@@ -59,6 +58,7 @@ impl Worker {
         ended: Arc<AtomicBool>,
     ) -> Self {
         Self {
+            announcer: Announcer::new(Some(options.gate.clone())),
             loader,
             options,
             on_event,
@@ -66,8 +66,6 @@ impl Worker {
             loaded: None,
             load_failure: None,
             queue: Queue::default(),
-            holds_gate: false,
-            busy: false,
             in_background: Arc::default(),
             ended,
         }
@@ -97,6 +95,7 @@ impl Worker {
         if self.queue.is_empty() {
             match self.wait() {
                 Some(Message::Job(submitted)) => self.admit(submitted),
+                Some(Message::UnloadAfter(limit)) => self.options.idle_unload = limit,
                 Some(Message::Stop) => return false,
                 None => {}
             }
@@ -104,6 +103,7 @@ impl Worker {
         loop {
             match self.receiver.try_recv() {
                 Ok(Message::Job(submitted)) => self.admit(submitted),
+                Ok(Message::UnloadAfter(limit)) => self.options.idle_unload = limit,
                 Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
@@ -222,26 +222,14 @@ impl Worker {
         })
     }
 
-    /// Keeps the gate and the busy state in step with the queue.
     fn announce(&mut self) {
-        let interactive = self.queue.has_interactive();
-        if interactive && !self.holds_gate {
-            self.options.gate.close();
-        } else if !interactive && self.holds_gate {
-            self.options.gate.open();
-        }
-        self.holds_gate = interactive;
-        let busy = !self.queue.is_empty();
-        if busy != self.busy {
-            (self.on_event)(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
-        }
-        self.busy = busy;
+        self.announcer.announce(&self.queue, &self.on_event);
     }
 }
 
 /// Begins the job if it has not begun, else takes it one step further.
 fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
-    let Submitted { job, at } = entry.submitted.as_mut();
+    let Submitted { job, at, .. } = entry.submitted.as_mut();
     let run = match &mut entry.work {
         Some(run) => run,
         None => entry.work.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),

@@ -14,7 +14,7 @@ fn options() -> CompletionOptions {
 /// What an engine makes of a model that writes `text` for `plan` and then ends for `reason`.
 fn candidate(plan: &Plan, text: &str, reason: StopReason) -> Candidate {
     let (text, stop_reason) = GrowingText::end_of(&plan.params.stop, text, reason);
-    Candidate { text, stop_reason, mean_logprob: -0.1 }
+    Candidate { text, stop_reason, mean_logprob: Some(-0.1) }
 }
 
 fn plan_at(snapshot: &Snapshot, request: InlineRequest) -> Plan {
@@ -418,7 +418,7 @@ fn a_guess_is_shown_only_to_who_asks() {
     for (trigger, is_shown) in [(Trigger::Automatic, false), (Trigger::Invoked, true)] {
         let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
         let sure = candidate(&plan, "b + c;", StopReason::EndOfTurn);
-        let guess = Candidate { mean_logprob: MIN_MEAN_LOGPROB - 0.1, ..sure };
+        let guess = Candidate { mean_logprob: Some(MIN_MEAN_LOGPROB - 0.1), ..sure };
         assert_eq!(finish(&plan, &guess).is_some(), is_shown, "{trigger:?}");
     }
 }

@@ -6,7 +6,7 @@ use tower_lsp_server::gen_lsp_types::MessageType;
 use super::role_engine::{Common, RoleEngine};
 use crate::config::{Role, Settings};
 use crate::engine::{EngineError, EngineEvent, Job};
-use crate::lsp::status::{State, StatusParams};
+use crate::lsp::status::{State, StatusParams, StatusSharing};
 use crate::server::outgoing::{ClientSender, Outgoing};
 
 /// Steps in which the progress of a load is told.
@@ -21,13 +21,15 @@ pub(in crate::server) struct CompletionEngine {
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
+    /// What the client was told last.
+    told: Option<StatusParams>,
 }
 
 impl CompletionEngine {
     pub(super) fn new(common: Common) -> Self {
         let to_client = common.to_client.clone();
         let engine = RoleEngine::new(common, Role::Completion);
-        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0 }
+        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told: None }
     }
 
     /// Takes over new settings; an engine they do not fit is stopped.
@@ -101,6 +103,7 @@ impl CompletionEngine {
             EngineEvent::Busy if is_loaded => self.tell(State::Busy, "completing".to_owned(), None),
             EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
             EngineEvent::Busy | EngineEvent::Idle => {}
+            EngineEvent::Shared(_) => self.tell_again(),
             EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
         }
     }
@@ -118,8 +121,18 @@ impl CompletionEngine {
         self.failure = Some(reason);
     }
 
-    fn tell(&self, state: State, message: String, fraction: Option<f32>) {
+    fn tell(&mut self, state: State, message: String, fraction: Option<f32>) {
         let model = self.engine.loaded.as_deref().unwrap_or(self.engine.model()).to_owned();
-        self.to_client.send(Outgoing::Status(StatusParams { state, message, model, fraction }));
+        let sharing = self.engine.sharing.clone().map(StatusSharing::from);
+        let status = StatusParams { state, message, model, fraction, sharing };
+        self.to_client.send(Outgoing::Status(status.clone()));
+        self.told = Some(status);
+    }
+
+    /// Who shares the engine has changed, and nothing else.
+    fn tell_again(&mut self) {
+        if let Some(StatusParams { state, message, fraction, .. }) = self.told.take() {
+            self.tell(state, message, fraction);
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! What the models of a session may take of the memory, each beside the other.
+//! Whether the models of a session fit into the memory, one beside the other.
 
-use crate::config::{Machine, MemoryBudget, Needs, Role, Settings};
-use crate::engine::embedded;
+use crate::config::{Machine, MemoryBudget, Role, Settings};
+use crate::engine::embedded::load::{needs, needs_beside};
 
 /// Checks that the assistant's model fits into memory beside the completion model. What is not installed or not known is no
 /// obstacle here.
@@ -22,33 +22,5 @@ pub(super) fn check_assistant_fits(settings: &Settings) -> Result<(), String> {
             bytes >> 20
         )),
         _ => Ok(()),
-    }
-}
-
-/// Bytes of keys and values that the model of `role` may hold.
-pub(super) fn kv_budget_bytes(role: Role, settings: &Settings) -> usize {
-    // Of a model that is not installed nothing is known; loading it fails.
-    let own = needs(role, settings).unwrap_or_default();
-    let budget = MemoryBudget::new(settings, &Machine::read());
-    usize::try_from(budget.kv_bytes(own, needs_beside(role, settings))).unwrap_or(usize::MAX)
-}
-
-/// What the model of `role` needs, if it is installed.
-fn needs(role: Role, settings: &Settings) -> Option<Needs> {
-    let model = match role {
-        Role::Completion => &settings.completion.model,
-        Role::Assistant => &settings.assistant.model,
-    };
-    embedded::load::needs(model, role, settings)
-}
-
-/// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
-fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
-    let (completion, assistant) = (&settings.completion, &settings.assistant);
-    match role {
-        _ if completion.model == assistant.model => None,
-        Role::Completion => needs(Role::Assistant, settings),
-        // While completions are off, their model is not in memory.
-        Role::Assistant => needs(Role::Completion, settings).filter(|_| completion.enabled),
     }
 }

@@ -1,14 +1,15 @@
 //! The engine of one role as a session has it: made from the settings, started when it is needed, replaced when they change,
 //! and what it has said about itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::memory::kv_budget_bytes;
-use crate::config::{KvCacheType, Role, Settings};
-use crate::engine::embedded::{self, EngineOptions};
-use crate::engine::{Engine, EngineError, EngineEvent, Gate, Job};
+use crate::config::{Backend, KvCacheType, Role, Settings};
+use crate::engine::embedded::load::kv_budget_bytes;
+use crate::engine::shared::{Setup, Sharing};
+use crate::engine::{self, Engine, EngineError, EngineEvent, Gate, Job, StartOptions};
 use crate::server::event::{Event, SessionSender};
 use crate::server::options::ModelLoader;
 use crate::server::outgoing::{ClientSender, Outgoing};
@@ -27,11 +28,14 @@ pub(in crate::server) struct Common {
     pub gate: Gate,
     /// How long what the settings call a minute is.
     pub minute: Duration,
+    /// What becomes the engine process for all windows.
+    pub engine_program: Option<PathBuf>,
 }
 
 /// What an engine is made from; another one is made when any of it changes.
 #[derive(Debug, Clone, PartialEq)]
 struct EngineConfig {
+    backend: Backend,
     model: String,
     load_at_start: bool,
     /// The model is given back after this long without a job; `None` keeps it.
@@ -39,10 +43,12 @@ struct EngineConfig {
     threads: usize,
     memory_budget_mib: u64,
     kv_cache_type: KvCacheType,
+    /// Which engine process it is in.
+    setup: Option<Setup>,
 }
 
 impl EngineConfig {
-    fn new(role: Role, settings: &Settings) -> Self {
+    fn new(role: Role, settings: &Settings, common: &Common) -> Self {
         let Settings { completion, assistant, .. } = settings;
         let (model, idle_unload) = match role {
             Role::Completion if completion.enabled => (&completion.model, completion.idle_unload),
@@ -51,12 +57,14 @@ impl EngineConfig {
             Role::Assistant => (&assistant.model, assistant.idle_unload),
         };
         Self {
+            backend: settings.backend(role).clone(),
             model: model.clone(),
             load_at_start: role == Role::Completion,
             idle_unload,
             threads: settings.threads,
             memory_budget_mib: settings.memory_budget_mib,
             kv_cache_type: settings.kv_cache_type,
+            setup: engine::setup_of(settings, common.engine_program.as_deref()),
         }
     }
 }
@@ -74,6 +82,8 @@ pub(super) struct RoleEngine {
     number: u64,
     /// The model's own name, once it is loaded.
     pub loaded: Option<String>,
+    /// Who shares it.
+    pub sharing: Option<Sharing>,
     /// How far a load is; dropped at its end.
     load: Option<watch::Sender<f32>>,
 }
@@ -81,22 +91,24 @@ pub(super) struct RoleEngine {
 impl RoleEngine {
     pub(super) fn new(common: Common, role: Role) -> Self {
         let settings = Settings::default();
+        let config = EngineConfig::new(role, &settings, &common);
         Self {
             common,
             role,
             show_progress: false,
-            config: EngineConfig::new(role, &settings),
+            config,
             settings,
             engine: None,
             number: 0,
             loaded: None,
+            sharing: None,
             load: None,
         }
     }
 
     /// Takes over new settings; true if they stop an engine that was made from others.
     pub(super) fn configure(&mut self, settings: &Settings) -> bool {
-        let config = EngineConfig::new(self.role, settings);
+        let config = EngineConfig::new(self.role, settings, &self.common);
         let stops = config != self.config;
         if stops {
             self.stop();
@@ -114,9 +126,9 @@ impl RoleEngine {
         self.load.is_some()
     }
 
-    /// The model as the settings name it.
+    /// The model, or the server that has it, as the settings name it.
     pub(super) fn model(&self) -> &str {
-        &self.config.model
+        self.config.backend.server().map_or(&self.config.model, |server| &server.base_url)
     }
 
     /// Starts the engine if it is not running.
@@ -145,23 +157,31 @@ impl RoleEngine {
 
     /// An engine for the role as the settings say.
     fn new_engine(&self) -> std::io::Result<Engine> {
-        let loader = (self.common.loader)(&self.config.model, &self.settings);
         let minutes = self.common.minute.div_duration_f64(MINUTE);
-        let options = EngineOptions {
+        let options = StartOptions {
             load_at_start: self.config.load_at_start,
             idle_unload: self.config.idle_unload.map(|idle| idle.mul_f64(minutes)),
             kv_budget_bytes: kv_budget_bytes(self.role, &self.settings),
+            minute: self.common.minute,
             gate: self.common.gate.clone(),
+            program: self.common.engine_program.clone(),
         };
-        let (role, engine, session) = (self.role, self.number, self.common.session.clone());
-        embedded::start(loader, options, Box::new(move |event| session.send(Event::Engine { role, engine, event })))
+        let (make, model) = (self.common.loader.clone(), self.config.model.clone());
+        let settings = self.settings.clone();
+        let loader = Box::new(move || make(&model, &settings));
+        let (role, number, session) = (self.role, self.number, self.common.session.clone());
+        let on_event = move |event| session.send(Event::Engine { role, engine: number, event });
+        engine::start_for(role, &self.settings, options, loader, Box::new(on_event))
     }
 
     /// Gives the memory back.
     pub(super) fn stop(&mut self) {
         self.loaded = None;
         self.load = None;
+        self.sharing = None;
         if let Some(engine) = self.engine.take() {
+            // Of a model that others use, too, only this handle goes.
+            engine.unload_after(Some(Duration::ZERO));
             drop_elsewhere(engine);
         }
     }
@@ -181,6 +201,7 @@ impl RoleEngine {
                 self.load = None;
                 self.loaded = None;
             }
+            EngineEvent::Shared(sharing) => self.sharing = Some(sharing.clone()),
             EngineEvent::Busy | EngineEvent::Idle => {}
         }
         true

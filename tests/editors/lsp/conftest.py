@@ -1,4 +1,4 @@
-"""The server with the starter in both roles, behind a generic client."""
+"""The server with the starter in both roles, in its own process or behind a model server, for a generic client."""
 
 from __future__ import annotations
 
@@ -83,6 +83,9 @@ async def client(client: LanguageClient, tmp_path_factory):
     client.root = tmp_path_factory.mktemp("workspace")
     folder = types.WorkspaceFolder(client.root.as_uri(), "workspace")
     one_model = {"completion": {"model": "starter"}, "assistant": {"model": "starter", "maxTokens": 400}}
+    if server := os.environ.get("PHI_LS_TEST_BACKEND"):
+        for role in one_model.values():
+            role["backend"] = {"kind": "openai", "baseUrl": server}
     params = types.InitializeParams(
         capabilities=capabilities(), workspace_folders=[folder], initialization_options=one_model
     )

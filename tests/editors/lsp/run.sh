@@ -4,7 +4,7 @@
 #   tests/editors/lsp/run.sh [OPTION...]     options are pytest's
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
-# PHI_LS_TEST_CACHE (where the Python packages are kept).
+# PHI_LS_TEST_CACHE (where the Python packages are kept), PHI_LS_TEST_BACKEND (the URL of a model server to ask instead).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,8 +33,11 @@ if ! [ -e "$venv/complete" ]; then
     touch "$venv/complete"
 fi
 
-# A settings file of the person who runs this must not matter.
+# A settings file of the person who runs this must not matter; the engine process ends with its last server.
 XDG_CONFIG_HOME=$(mktemp -d)
+mkdir "$XDG_CONFIG_HOME/phi-ls" "$XDG_CONFIG_HOME/run"
+echo 'engine.lingerMinutes = 0' > "$XDG_CONFIG_HOME/phi-ls/config.toml"
+export XDG_RUNTIME_DIR=$XDG_CONFIG_HOME/run
 trap 'rm -rf "$XDG_CONFIG_HOME"' EXIT
 export XDG_CONFIG_HOME PYTHONDONTWRITEBYTECODE=1
 "$venv/bin/pytest" --rootdir "$here" -p no:cacheprovider -W error::pytest_lsp.LspSpecificationWarning \

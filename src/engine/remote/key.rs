@@ -1,0 +1,69 @@
+//! The key to a server: read when a connection is made, from the environment or from a file that only its owner can read.
+//! Nothing here is printed, and what a server says is told only after the key has been taken out of it.
+
+use std::path::Path;
+
+use hyper::header::HeaderValue;
+
+use super::fault::Fault;
+use crate::config::RemoteServer;
+
+/// A key. No `Debug`: logs are no place for it.
+#[derive(Clone)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// The key that the settings point at; `None` where they point at none.
+    ///
+    /// # Errors
+    /// It is not there, or others can read it.
+    pub(super) fn read(server: &RemoteServer) -> Result<Option<Self>, Fault> {
+        let text = match (&server.api_key_env, &server.api_key_file) {
+            (None, None) => return Ok(None),
+            // The name is not printed: somebody may have written the key in its place.
+            (Some(name), _) => std::env::var(name).map_err(|_| {
+                Fault::here(format!(
+                    "expected the key of {server} in the environment variable that `apiKeyEnv` names, found none; set it where \
+                     the editor is started"
+                ))
+            })?,
+            (None, Some(path)) => read_file(path)?,
+        };
+        let text = text.trim().to_owned();
+        match HeaderValue::try_from(&text) {
+            Ok(_) if !text.is_empty() => Ok(Some(Self(text))),
+            _ => Err(Fault::here(format!(
+                "expected one line of plain characters as the key of {server}, found something else"
+            ))),
+        }
+    }
+
+    /// The value of the header `Authorization`.
+    pub(super) fn header(&self) -> HeaderValue {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).expect("checked when it was read");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// `text` without the key, should a server have repeated it.
+    pub(super) fn redact(&self, text: &str) -> String {
+        text.replace(&self.0, "[the key]")
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, Fault> {
+    let cannot = |error: std::io::Error| Fault::here(format!("cannot read the key in {}: {error}", path.display()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            return Err(Fault::here(format!(
+                "expected a file that only its owner can read as `apiKeyFile`, found {path} with mode {mode:03o}; run: chmod \
+                 600 {path}"
+            )));
+        }
+    }
+    std::fs::read_to_string(path).map_err(cannot)
+}

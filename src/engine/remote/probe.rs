@@ -1,0 +1,197 @@
+//! What a server is and what it can do, found out with a few requests of one token each, before the first real one.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::fault::{Fault, Reach};
+use crate::config::{Protocol, RemoteServer};
+
+/// The models of a server.
+const MODELS: &str = "/v1/models";
+pub(super) const CHAT: &str = "/v1/chat/completions";
+pub(super) const TEXT: &str = "/v1/completions";
+
+/// A server, and how it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abilities {
+    pub model: String,
+    pub software: Software,
+    pub way: Way,
+    /// Line breaks at the end of a message that is to be continued reach the model.
+    pub(super) keeps_line_breaks: bool,
+}
+
+impl Abilities {
+    /// The model's name for people: a server that was given a file says where that is.
+    pub fn name(&self) -> &str {
+        let name = self.model.rsplit(['/', '\\']).next().filter(|_| self.model.ends_with(".gguf"));
+        name.unwrap_or(&self.model).trim_end_matches(".gguf")
+    }
+}
+
+/// How a server is asked to go on with a given beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Continue,
+    Chat,
+}
+
+/// What runs there, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Software {
+    LlamaServer,
+    Vllm,
+    SgLang,
+    LmDeploy,
+    Ollama,
+    Other,
+}
+
+impl Software {
+    /// By who owns its models, as it says.
+    fn of(owner: &str) -> Self {
+        match owner {
+            "llamacpp" => Self::LlamaServer,
+            "vllm" => Self::Vllm,
+            "sglang" => Self::SgLang,
+            "lmdeploy" => Self::LmDeploy,
+            "library" => Self::Ollama,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it keeps what it has read for the next prompt, so that a prompt may be read before anybody asks.
+    pub(super) fn keeps_prefixes(self) -> bool {
+        matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)
+    }
+
+    /// Whether its chat templates can be told not to think aloud first.
+    pub(super) fn takes_template_arguments(self) -> bool {
+        matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)
+    }
+}
+
+impl fmt::Display for Software {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LlamaServer => "llama-server",
+            Self::Vllm => "vLLM",
+            Self::SgLang => "SGLang",
+            Self::LmDeploy => "LMDeploy",
+            Self::Ollama => "Ollama",
+            Self::Other => "a server of OpenAI's protocol",
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continue => "answers are continued where the code ends",
+            Self::Chat => "answers repeat the code before they go on, which takes long",
+        })
+    }
+}
+
+/// Finds out what the server of `client`, which is `server` in the settings, can do.
+///
+/// # Errors
+/// It cannot be used.
+pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abilities, Fault> {
+    let (models, software) = match client.get(MODELS).await {
+        Ok(listed) => listed_models(client, &listed)?,
+        // Not every server lists its models.
+        Err(fault) if fault.reach == Reach::Request => (Vec::new(), Software::Other),
+        Err(fault) => return Err(fault),
+    };
+    let model = model(server, models, software)?;
+    let way = match server.protocol {
+        Protocol::Continue => Way::Continue,
+        Protocol::Chat => Way::Chat,
+        Protocol::Auto => way(client, &model, software).await?,
+    };
+    let keeps_line_breaks =
+        way == Way::Continue && (software == Software::LlamaServer || keeps_line_breaks(client, &model).await?);
+    tracing::info!(%server, model, %software, %way, keeps_line_breaks, "a model server");
+    Ok(Abilities { model, software, way, keeps_line_breaks })
+}
+
+/// The names of the models, and whose they are.
+fn listed_models(client: &Client, listed: &Value) -> Result<(Vec<String>, Software), Fault> {
+    let Some(models) = listed.get("data").and_then(Value::as_array) else {
+        return Err(client.garbage(&listed.to_string()));
+    };
+    let text = |model: &Value, name: &str| model.get(name).and_then(Value::as_str).map(str::to_owned);
+    let owner = models.first().and_then(|model| text(model, "owned_by")).unwrap_or_default();
+    Ok((models.iter().filter_map(|model| text(model, "id")).collect(), Software::of(&owner)))
+}
+
+fn model(server: &RemoteServer, mut models: Vec<String>, software: Software) -> Result<String, Fault> {
+    if let Some(model) = &server.model {
+        return Ok(model.clone());
+    }
+    match models.len() {
+        0 => Err(Fault::server(server, "lists no models: write the model's name as `model` of the setting `backend`")),
+        1 => Ok(models.remove(0)),
+        // It has one, under several names.
+        _ if software == Software::LlamaServer => Ok(models.remove(0)),
+        _ => Err(Fault::server(
+            server,
+            format!("has several models: write one as `model` of the setting `backend`, out of {}", models.join(", ")),
+        )),
+    }
+}
+
+/// Whether the server goes on with an assistant's message. One that knows how refuses to be asked for both this and the
+/// contrary; of others it is seen by what they write.
+async fn way(client: &Client, model: &str, software: Software) -> Result<Way, Fault> {
+    if matches!(software, Software::SgLang | Software::LmDeploy) {
+        return Ok(Way::Continue);
+    }
+    let contradiction = json!({
+        "model": model, "max_tokens": 1, "temperature": 0,
+        "messages": [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "1, 2,"}],
+        "continue_final_message": true, "add_generation_prompt": true,
+    });
+    let is_refused = match client.ask(CHAT, &contradiction, client.patience.interactive).await {
+        Err(fault) if fault.reach == Reach::Request => true,
+        Err(fault) => return Err(fault),
+        Ok(_) => false,
+    };
+    // A server that refuses what it does not know is no better for it.
+    let beginning = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, twel";
+    let goes_on = match client.ask(CHAT, &continued(model, beginning, 2), client.patience.interactive).await {
+        Err(fault) if fault.reach == Reach::Request => return Ok(Way::Chat),
+        Err(fault) => return Err(fault),
+        Ok(answer) => {
+            let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
+            // Some give back the whole message, with its beginning.
+            text.strip_prefix(beginning).unwrap_or(text).starts_with("ve")
+        }
+    };
+    Ok(if is_refused || goes_on { Way::Continue } else { Way::Chat })
+}
+
+/// Whether line breaks at the end of a message count: more of them are more tokens.
+async fn keeps_line_breaks(client: &Client, model: &str) -> Result<bool, Fault> {
+    let mut tokens = [0; 2];
+    for (tokens, text) in tokens.iter_mut().zip(["1, 2,", "1, 2,\n \n \n \n"]) {
+        let answer = client.ask(CHAT, &continued(model, text, 1), client.patience.interactive).await?;
+        *tokens = answer.pointer("/usage/prompt_tokens").and_then(Value::as_u64).unwrap_or(0);
+    }
+    Ok(tokens[1] > tokens[0])
+}
+
+/// The shortest request to continue `text`.
+fn continued(model: &str, text: &str, max_tokens: u32) -> Value {
+    json!({
+        "model": model, "max_tokens": max_tokens, "temperature": 0,
+        "messages": [
+            {"role": "user", "content": "Count from 1 to 11 in digits, then go on in words."},
+            {"role": "assistant", "content": text},
+        ],
+        "continue_final_message": true, "add_generation_prompt": false,
+    })
+}

@@ -1,0 +1,199 @@
+//! What is sent for a job: the body of a request, in the way the server can be asked.
+
+use serde_json::{Value, json};
+
+use super::owed::{Owed, cut};
+use super::probe::{Abilities, CHAT, Software, TEXT, Way};
+use crate::engine::{GenerationParams, Sampling};
+use crate::model::{Prompt, Role};
+
+/// As many stop strings as every server takes.
+const MAX_STOPS: usize = 4;
+
+/// A request for one text, and what the text has to begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) path: &'static str,
+    pub(super) body: Value,
+    pub(super) owed: Owed,
+}
+
+/// The request for the `candidate`-th text of a job.
+pub(super) fn request(
+    abilities: &Abilities,
+    prompt: &Prompt,
+    params: &GenerationParams,
+    candidate: usize,
+    with_logprobs: bool,
+) -> Request {
+    let Beginning { path, mut body, owed, may_stop } = beginning(abilities, prompt, params);
+    body["model"] = abilities.model.as_str().into();
+    body["max_tokens"] = (params.max_new_tokens + owed.len()).into();
+    body["stream"] = true.into();
+    body["stream_options"] = json!({"include_usage": true});
+    sample(&mut body, &params.sampling, candidate, params.candidates);
+    let stops: Vec<&String> = params.stop.stop_strings.iter().take(MAX_STOPS).collect();
+    if may_stop && !stops.is_empty() {
+        body["stop"] = json!(stops);
+    }
+    if with_logprobs {
+        // A chat takes a yes and a number, the older protocol a number.
+        body["logprobs"] = if path == CHAT { json!(true) } else { json!(1) };
+        if path == CHAT {
+            body["top_logprobs"] = 1.into();
+        }
+    }
+    match abilities.software {
+        Software::LlamaServer => {
+            body["cache_prompt"] = true.into();
+            body["timings_per_token"] = true.into();
+        }
+        Software::Vllm | Software::SgLang => body["stream_options"]["continuous_usage_stats"] = true.into(),
+        Software::LmDeploy | Software::Ollama | Software::Other => {}
+    }
+    Request { path, body, owed }
+}
+
+/// The request that has the server read a prompt and write nothing, or as little as it can.
+pub(super) fn read_only(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) -> Request {
+    let mut request = request(abilities, prompt, params, 0, false);
+    let least = u8::from(abilities.software != Software::LlamaServer);
+    request.body["max_tokens"] = least.into();
+    request.body["stream"] = false.into();
+    request.body.as_object_mut().expect("made above").remove("stream_options");
+    request
+}
+
+/// The part of a request that says what to go on with.
+struct Beginning {
+    path: &'static str,
+    body: Value,
+    owed: Owed,
+    /// The server may look for stop strings: what is owed has none.
+    may_stop: bool,
+}
+
+fn beginning(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) -> Beginning {
+    let prefill = prompt.prefill.as_str();
+    let is_chat = abilities.way == Way::Chat;
+    // Text that is not in a chat is kept as it is.
+    let keeps_line_breaks = abilities.keeps_line_breaks || prompt.turns.is_empty();
+    let kept = cut(prefill, params.heal, keeps_line_breaks);
+    if prompt.turns.is_empty() {
+        let body = json!({"prompt": &prefill[..kept]});
+        return Beginning { path: TEXT, body, owed: Owed::exactly(&prefill[kept..]), may_stop: true };
+    }
+    let message = |role: Role, text: &str| json!({"role": name(role), "content": text});
+    let mut messages: Vec<Value> = prompt.turns.iter().map(|turn| message(turn.role, &turn.text)).collect();
+    let mut body = json!({});
+    let owed = match kept {
+        _ if is_chat => Owed::anew(prefill),
+        0 => Owed::exactly(prefill),
+        _ => {
+            messages.push(message(Role::Assistant, &prefill[..kept]));
+            body["continue_final_message"] = true.into();
+            body["add_generation_prompt"] = false.into();
+            Owed::exactly(&prefill[kept..])
+        }
+    };
+    body["messages"] = messages.into();
+    if abilities.software.takes_template_arguments() {
+        body["chat_template_kwargs"] = json!({"enable_thinking": false});
+    }
+    Beginning { path: CHAT, body, may_stop: !is_chat || owed.is_paid(), owed }
+}
+
+fn name(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    }
+}
+
+/// The first of several texts is the model's best guess, the others draw their own numbers.
+fn sample(body: &mut Value, sampling: &Sampling, candidate: usize, candidates: usize) {
+    match *sampling {
+        Sampling::Random { temperature, top_p, seed } if candidate > 0 || candidates <= 1 => {
+            body["temperature"] = temperature.into();
+            body["top_p"] = top_p.into();
+            body["seed"] = seed.wrapping_add(candidate as u64).into();
+        }
+        _ => body["temperature"] = 0.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::StopRules;
+    use crate::model::Turn;
+
+    fn abilities(software: Software, way: Way) -> Abilities {
+        Abilities { model: "m".to_owned(), software, way, keeps_line_breaks: true }
+    }
+
+    fn prompt(prefill: &str) -> Prompt {
+        Prompt { turns: vec![Turn { role: Role::User, text: "go".to_owned() }], prefill: prefill.to_owned() }
+    }
+
+    fn params() -> GenerationParams {
+        let stop = StopRules { stop_strings: vec!["\n```".to_owned()], ..StopRules::default() };
+        GenerationParams { max_new_tokens: 8, heal: true, stop, ..GenerationParams::default() }
+    }
+
+    #[test]
+    fn a_prompt_is_continued_where_it_was_cut() {
+        let request = request(&abilities(Software::Vllm, Way::Continue), &prompt("```py\nx = fo"), &params(), 0, true);
+        assert_eq!(request.path, CHAT);
+        assert_eq!(request.owed, Owed::exactly(" fo"));
+        let body = request.body;
+        assert_eq!(body["messages"][1], json!({"role": "assistant", "content": "```py\nx ="}));
+        assert_eq!((&body["continue_final_message"], &body["add_generation_prompt"]), (&json!(true), &json!(false)));
+        assert_eq!(
+            (&body["max_tokens"], &body["temperature"], &body["stop"]),
+            (&json!(11), &json!(0), &json!(["\n```"]))
+        );
+        assert_eq!((&body["logprobs"], &body["top_logprobs"]), (&json!(true), &json!(1)));
+        assert_eq!(body["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
+    }
+
+    #[test]
+    fn a_chat_begins_anew_and_its_fence_does_not_end_it() {
+        let request = request(&abilities(Software::Other, Way::Chat), &prompt("```py\nx = fo"), &params(), 0, false);
+        assert_eq!(request.owed, Owed::anew("```py\nx = fo"));
+        assert_eq!(request.body["messages"].as_array().unwrap().len(), 1);
+        for absent in ["stop", "continue_final_message", "logprobs", "cache_prompt", "chat_template_kwargs"] {
+            assert!(request.body.get(absent).is_none(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn text_without_turns_is_no_chat() {
+        let plain = Prompt { turns: Vec::new(), prefill: "def f".to_owned() };
+        let request = request(&abilities(Software::LlamaServer, Way::Continue), &plain, &params(), 0, true);
+        assert_eq!(
+            (request.path, &request.body["prompt"], &request.body["logprobs"]),
+            (TEXT, &json!("def"), &json!(1))
+        );
+    }
+
+    #[test]
+    fn a_prompt_is_read_ahead_with_as_few_tokens_as_the_server_takes() {
+        let read = |software| read_only(&abilities(software, Way::Continue), &prompt("x"), &params()).body;
+        assert_eq!(read(Software::LlamaServer)["max_tokens"], json!(0));
+        assert_eq!(
+            (&read(Software::Vllm)["max_tokens"], read(Software::Vllm).get("stream_options")),
+            (&json!(1), None)
+        );
+    }
+
+    #[test]
+    fn alternatives_draw_their_own_numbers() {
+        let sampling = Sampling::Random { temperature: 0.5, top_p: 0.9, seed: 7 };
+        let params = GenerationParams { sampling, candidates: 3, ..params() };
+        let abilities = abilities(Software::Other, Way::Continue);
+        let seed = |candidate| request(&abilities, &prompt("x"), &params, candidate, false).body.get("seed").cloned();
+        assert_eq!((seed(0), seed(1), seed(2)), (None, Some(json!(8)), Some(json!(9))));
+    }
+}

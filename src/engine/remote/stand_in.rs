@@ -1,0 +1,50 @@
+//! The model of this machine that answers while a server does not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::link::News;
+use crate::engine::{Engine, EngineError, EngineEvent, Job, OnEvent};
+
+/// Starts the engine that stands in.
+pub type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
+
+/// An engine that is not started before somebody needs it.
+pub struct StandIn {
+    waiting: Option<StartStandIn>,
+    engine: Option<Engine>,
+}
+
+impl StandIn {
+    pub fn new(start: StartStandIn) -> Self {
+        Self { waiting: Some(start), engine: None }
+    }
+
+    /// Gives the memory back after this long without a job, if there is a model.
+    pub(super) fn unload_after(&self, limit: Option<Duration>) {
+        if let Some(engine) = &self.engine {
+            engine.unload_after(limit);
+        }
+    }
+
+    /// Hands over `job`. The owner hears of the engine only while `is_down`.
+    pub(super) fn submit(&mut self, job: Job, news: &News, is_down: &Arc<AtomicBool>) {
+        if let Some(start) = self.waiting.take() {
+            let (news, is_down) = (news.clone(), Arc::clone(is_down));
+            let on_event = move |event: EngineEvent| {
+                if is_down.load(Ordering::Relaxed) {
+                    news.tell(event);
+                }
+            };
+            match start(Box::new(on_event)) {
+                Ok(engine) => self.engine = Some(engine),
+                Err(error) => tracing::warn!("no thread for the model that stands in: {error}"),
+            }
+        }
+        match &self.engine {
+            Some(engine) => engine.submit(job),
+            None => (job.on_done)(Err(EngineError::Unavailable("the system gives no thread for the model".to_owned()))),
+        }
+    }
+}

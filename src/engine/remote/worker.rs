@@ -1,0 +1,190 @@
+//! The engine's thread: every job in hand is a task that asks the server, all at once; the server decides who waits. Of
+//! questions one is asked at a time, beside completions, so that one person does not fill a server that others use too.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use super::Patience;
+use super::fault::Fault;
+use super::generate::{Question, generate};
+use super::link::{Link, News};
+use super::stand_in::StandIn;
+use crate::config::RemoteServer;
+use crate::engine::announcer::Announcer;
+use crate::engine::queue::{Entry, Queue};
+use crate::engine::{EngineError, Gate, Generation, Message, OnEvent, Priority, Submitted};
+
+/// Works until the engine is to end.
+pub(super) fn run(runtime: Runtime, worker: Worker, receiver: Receiver<Message>) {
+    let (sender, messages) = mpsc::unbounded_channel();
+    // A thread that waits for messages, since these cannot be awaited.
+    runtime.spawn_blocking(move || {
+        for message in receiver {
+            let is_last = matches!(message, Message::Stop);
+            if sender.send(message).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    runtime.block_on(worker.run(messages));
+    // Looking up a name cannot be given up, and is not waited for.
+    runtime.shutdown_background();
+}
+
+/// Everything the thread owns.
+pub(super) struct Worker {
+    link: Arc<Link>,
+    news: News,
+    queue: Queue<AbortHandle>,
+    tasks: JoinSet<Answered>,
+    /// Held by the question that is asked.
+    question: Arc<Semaphore>,
+    announcer: Announcer,
+    stand_in: Option<StandIn>,
+}
+
+/// What became of a task.
+struct Answered {
+    question: Question,
+    outcome: Result<Generation, Failure>,
+}
+
+enum Failure {
+    Cancelled,
+    Fault(Fault),
+}
+
+impl Worker {
+    pub(super) fn new(
+        server: RemoteServer,
+        patience: Patience,
+        gate: Option<Gate>,
+        stand_in: Option<StandIn>,
+        on_event: OnEvent,
+    ) -> Self {
+        let news = News::new(on_event);
+        Self {
+            link: Arc::new(Link::new(server, patience, news.clone())),
+            news,
+            queue: Queue::default(),
+            tasks: JoinSet::new(),
+            question: Arc::new(Semaphore::new(1)),
+            announcer: Announcer::new(gate),
+            stand_in,
+        }
+    }
+
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        // What the server can do is known before the first job, as a model is loaded before it.
+        let link = Arc::clone(&self.link);
+        tokio::spawn(async move { link.connection().await.is_ok() });
+        loop {
+            self.announce();
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(Message::Job(submitted)) => self.begin(submitted),
+                    Some(Message::UnloadAfter(limit)) => self.unload_after(limit),
+                    Some(Message::Stop) | None => break,
+                },
+                Some(joined) = self.tasks.join_next_with_id() => self.joined(joined),
+            }
+        }
+        for entry in self.queue.take_all() {
+            end(entry, Err(EngineError::Cancelled));
+        }
+        self.announce();
+    }
+
+    /// A server's model is the server's affair; one that stands in is this machine's.
+    fn unload_after(&self, limit: Option<Duration>) {
+        if let Some(stand_in) = &self.stand_in {
+            stand_in.unload_after(limit);
+        }
+    }
+
+    fn announce(&mut self) {
+        let news = &self.news;
+        self.announcer.announce(&self.queue, &|event| news.tell(event));
+    }
+
+    /// Begins to ask; what this supersedes is given up.
+    fn begin(&mut self, mut submitted: Box<Submitted>) {
+        let question = Question {
+            prompt: submitted.job.prompt.clone(),
+            params: submitted.job.params.clone(),
+            priority: submitted.job.priority,
+            submitted_at: submitted.at,
+            on_text: submitted.job.on_text.take(),
+            has_told: false,
+        };
+        let cancel = submitted.job.cancel.clone();
+        let link = Arc::clone(&self.link);
+        let turn = (question.priority == Priority::Background).then(|| Arc::clone(&self.question));
+        let task = async move {
+            let mut question = question;
+            let outcome = tokio::select! {
+                () = cancel.cancelled() => Err(Failure::Cancelled),
+                outcome = ask(&link, turn, &mut question) => outcome.map_err(Failure::Fault),
+            };
+            Answered { question, outcome }
+        };
+        for entry in self.queue.admit(submitted) {
+            if let Some(task) = &entry.work {
+                task.abort();
+            }
+            end(entry, Err(EngineError::Superseded));
+        }
+        let task = self.tasks.spawn(task);
+        self.queue.newest_mut().expect("it was just admitted").work = Some(task);
+    }
+
+    /// A task has ended.
+    fn joined(&mut self, joined: Result<(tokio::task::Id, Answered), JoinError>) {
+        let (id, answered) = match joined {
+            Ok((id, answered)) => (id, Ok(answered)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let is_it = |entry: &Entry<AbortHandle>| entry.work.as_ref().is_some_and(|task| task.id() == id);
+        // A superseded job has been answered.
+        let Some(mut entry) = self.queue.take_where(is_it) else { return };
+        let outcome = match answered {
+            Err(error) => Err(EngineError::Failed(error.to_string())),
+            Ok(Answered { outcome: Ok(generation), .. }) => Ok(generation),
+            Ok(Answered { outcome: Err(Failure::Cancelled), .. }) => Err(EngineError::Cancelled),
+            Ok(Answered { question, outcome: Err(Failure::Fault(fault)) }) => match &mut self.stand_in {
+                // Who has seen the beginning of one answer cannot be given another.
+                Some(stand_in) if !question.has_told => {
+                    entry.submitted.job.on_text = question.on_text;
+                    return stand_in.submit(entry.submitted.job, &self.news, &self.link.is_down());
+                }
+                _ => Err(EngineError::Unavailable(fault.to_string())),
+            },
+        };
+        end(entry, outcome);
+    }
+}
+
+/// Asks the server when it is the question's turn.
+async fn ask(link: &Link, turn: Option<Arc<Semaphore>>, question: &mut Question) -> Result<Generation, Fault> {
+    let _turn = match &turn {
+        // It is never closed.
+        Some(turn) => turn.acquire().await.ok(),
+        None => None,
+    };
+    let connection = link.connection().await?;
+    let outcome = generate(&connection, question).await;
+    match &outcome {
+        Ok(_) => link.succeeded(&connection),
+        Err(fault) => link.failed(fault),
+    }
+    outcome
+}
+
+fn end(entry: Entry<AbortHandle>, outcome: Result<Generation, EngineError>) {
+    (entry.submitted.job.on_done)(outcome);
+}

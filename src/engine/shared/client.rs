@@ -1,0 +1,481 @@
+//! The engine's thread in a language server: hands jobs to the engine process and tells their owners what comes back. It
+//! finds the process, starts it, and starts it again if it dies.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use interprocess::local_socket::Stream;
+use interprocess::local_socket::prelude::*;
+
+use super::messages::{self, Join, Reply, Request, SentJob};
+use super::{Place, Setup, Wishes, log, place};
+use crate::engine::queue::{Entry, Queue};
+use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
+
+/// How soon the process hears that nobody waits for a job any more.
+const CANCEL_POLL: Duration = Duration::from_millis(5);
+
+/// Time between two looks at whether the process is there.
+const JOIN_POLL: Duration = Duration::from_millis(5);
+
+/// A process that is not there after this long will not come.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// A process that could not be had is looked for again after this long: the person may have mended it meanwhile.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// A process that dies again and again is started again later and later, at most after this long.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A process that takes nothing in for this long is given up.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a job at the process is.
+struct Sent {
+    id: u64,
+    /// The process has it.
+    is_there: bool,
+    /// Some of its text has been told.
+    told: bool,
+    /// A process has died over it.
+    again: bool,
+}
+
+/// What the thread waits for.
+enum Incoming {
+    Message(Message),
+    /// From connection number so-and-so.
+    Reply(u64, Reply),
+    /// It has ended.
+    Ended(u64),
+}
+
+/// Where this client stands with the process.
+enum Link {
+    /// Nobody needs it.
+    Apart,
+    /// It is looked for since then, and started by this client if `_starting` is held.
+    Joining {
+        since: Instant,
+        starting: Option<std::fs::File>,
+    },
+    Joined(Connection),
+    /// It cannot be had; not tried before then.
+    Failing {
+        until: Instant,
+        reason: String,
+    },
+}
+
+struct Connection {
+    number: u64,
+    stream: Arc<Stream>,
+    /// Since when the process had been looked for.
+    since: Instant,
+    /// The process that has said welcome.
+    pid: Option<u32>,
+}
+
+/// Everything the thread owns.
+pub(super) struct Client {
+    place: Place,
+    setup: Setup,
+    wishes: Wishes,
+    program: PathBuf,
+    on_event: OnEvent,
+    incoming: Receiver<Incoming>,
+    sender: Sender<Incoming>,
+    link: Link,
+    jobs: Queue<Sent>,
+    /// Numbers jobs and connections.
+    last_number: u64,
+    /// Processes that died since one has done a job.
+    deaths: u32,
+    /// Why there is no process, as it was told last.
+    told: Option<String>,
+    /// Other work of this process waits at it while a completion is pending.
+    gate: Gate,
+    /// The gate is held closed by this engine.
+    holds_gate: bool,
+    busy: bool,
+}
+
+impl Client {
+    pub(super) fn new(
+        place: Place,
+        setup: Setup,
+        wishes: Wishes,
+        program: PathBuf,
+        gate: Gate,
+        on_event: OnEvent,
+        receiver: Receiver<Message>,
+    ) -> Self {
+        let (sender, incoming) = mpsc::channel();
+        let pass_on = sender.clone();
+        let passing_on = move || pass_on_messages(&receiver, &pass_on);
+        if let Err(error) = std::thread::Builder::new().name("engine-jobs".to_owned()).spawn(passing_on) {
+            tracing::error!("no thread for the engine's jobs: {error}");
+        }
+        Self {
+            place,
+            setup,
+            wishes,
+            program,
+            on_event,
+            incoming,
+            sender,
+            link: Link::Apart,
+            jobs: Queue::default(),
+            last_number: 0,
+            deaths: 0,
+            told: None,
+            gate,
+            holds_gate: false,
+            busy: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        if self.wishes.load_at_start {
+            self.look_for_process();
+        }
+        while self.receive() {
+            for entry in self.jobs.take_cancelled() {
+                self.give_up(entry, EngineError::Cancelled);
+            }
+            self.join();
+            self.send_jobs();
+            self.announce();
+        }
+        for entry in self.jobs.take_all() {
+            self.give_up(entry, EngineError::Cancelled);
+        }
+        self.announce();
+        if let Link::Joined(connection) = &self.link {
+            // If it is gone, that is what was wanted.
+            let _ = messages::write(&*connection.stream, &Request::Leave);
+            place::shut_down(&connection.stream);
+        }
+    }
+
+    /// Takes in what has come; waits when there is nothing to do. False when the engine is to end.
+    fn receive(&mut self) -> bool {
+        let limit = match self.link {
+            Link::Joining { .. } => Some(JOIN_POLL),
+            _ if !self.jobs.is_empty() => Some(CANCEL_POLL),
+            _ => None,
+        };
+        let first = match limit {
+            None => self.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(limit) => self.incoming.recv_timeout(limit),
+        };
+        let mut next = match first {
+            Ok(incoming) => Some(incoming),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(incoming) = next {
+            match incoming {
+                Incoming::Message(Message::Job(submitted)) => self.admit(submitted),
+                Incoming::Message(Message::UnloadAfter(limit)) => self.unload_after(limit),
+                Incoming::Message(Message::Stop) => return false,
+                Incoming::Reply(connection, reply) => self.hear(connection, reply),
+                Incoming::Ended(connection) => self.ended(connection),
+            }
+            next = self.incoming.try_recv().ok();
+        }
+        true
+    }
+
+    fn admit(&mut self, submitted: Box<Submitted>) {
+        if let Link::Failing { until, reason } = &self.link
+            && Instant::now() < *until
+        {
+            return (submitted.job.on_done)(Err(EngineError::Unavailable(reason.clone())));
+        }
+        for entry in self.jobs.admit(submitted) {
+            self.give_up(entry, EngineError::Superseded);
+        }
+        if !matches!(self.link, Link::Joined(_) | Link::Joining { .. }) {
+            self.look_for_process();
+        }
+    }
+
+    fn unload_after(&mut self, limit: Option<Duration>) {
+        self.wishes.idle_unload = limit;
+        self.send(&Request::UnloadAfter(limit));
+    }
+
+    fn look_for_process(&mut self) {
+        self.link = Link::Joining { since: Instant::now(), starting: None };
+    }
+
+    /// Takes the way to the process one step further.
+    fn join(&mut self) {
+        let Link::Joining { since, starting } = &mut self.link else { return };
+        let since = *since;
+        match self.place.connect() {
+            Ok(stream) => self.connected(stream, since),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let socket = self.place.socket();
+                self.fail(format!(
+                    "the engine process at {} cannot be joined: {error}; remove that file, or set engine.shared to false",
+                    socket.display()
+                ));
+            }
+            Err(_) if since.elapsed() > JOIN_LIMIT => self.fail(self.never_came()),
+            Err(_) if starting.is_some() => {}
+            Err(_) => match self.place.try_to_start() {
+                Ok(None) => {}
+                Ok(Some(lock)) => {
+                    *starting = Some(lock);
+                    if let Err(error) = self.start_process() {
+                        self.fail(format!("the engine process cannot be started: {error}"));
+                    }
+                }
+                Err(error) => self.fail(format!("the engine process cannot be started: {error}")),
+            },
+        }
+    }
+
+    fn never_came(&self) -> String {
+        format!(
+            "expected an engine process at {} within {} s, found none (its log is {}); set engine.shared to false to do \
+             without",
+            self.place.socket().display(),
+            JOIN_LIMIT.as_secs(),
+            log::file(&self.setup.models_folder).display()
+        )
+    }
+
+    /// Has the program start the process: one that is nobody's child, so that it ends with nobody.
+    fn start_process(&self) -> std::io::Result<()> {
+        let setup = serde_json::to_string(&self.setup)?;
+        let status = Command::new(&self.program)
+            .args(["engine", "-v", "--detach", "--setup", &setup, "--kernels", &self.setup.kernels, "--folder"])
+            .arg(self.place.folder())
+            .env("PHI_LS_MODELS", &self.setup.models_folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log::open(&self.setup.models_folder).map_or_else(|_| Stdio::null(), Stdio::from))
+            .status()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(std::io::Error::other(format!("{} ended with {status}", self.program.display()))),
+        }
+    }
+
+    /// Introduces this client.
+    fn connected(&mut self, stream: Arc<Stream>, since: Instant) {
+        self.last_number += 1;
+        let number = self.last_number;
+        // Where the system has no such limit, a process that hangs holds this thread up.
+        let _ = stream.set_send_timeout(Some(SEND_LIMIT));
+        let (replies, sender) = (Arc::clone(&stream), self.sender.clone());
+        let reading = move || read_replies(number, &replies, &sender);
+        if let Err(error) = std::thread::Builder::new().name("engine-replies".to_owned()).spawn(reading) {
+            return self.fail(format!("the system gives no thread for the engine process: {error}"));
+        }
+        let join = Join { setup: self.setup.clone(), pid: std::process::id(), wishes: self.wishes.clone() };
+        self.link = Link::Joined(Connection { number, stream, since, pid: None });
+        self.send(&Request::Join(Box::new(join)));
+    }
+
+    /// Sends `request` to the process, if there is one. That it is gone is noticed by who reads from it.
+    fn send(&mut self, request: &Request) {
+        let Link::Joined(connection) = &self.link else { return };
+        if let Err(error) = messages::write(&*connection.stream, request) {
+            tracing::debug!("the engine process takes nothing in: {error}");
+            place::shut_down(&connection.stream);
+        }
+    }
+
+    /// Sends the jobs that the process does not have.
+    fn send_jobs(&mut self) {
+        if !matches!(self.link, Link::Joined(_)) {
+            return;
+        }
+        let mut requests = Vec::new();
+        for entry in self.jobs.iter_mut() {
+            let sent = entry.work.get_or_insert_with(|| {
+                self.last_number += 1;
+                Sent { id: self.last_number, is_there: false, told: false, again: false }
+            });
+            if !std::mem::replace(&mut sent.is_there, true) {
+                let job = &entry.submitted.job;
+                requests.push(Request::Job(Box::new(SentJob {
+                    id: sent.id,
+                    priority: job.priority,
+                    document: job.document,
+                    prompt: job.prompt.clone(),
+                    params: job.params.clone(),
+                    wants_text: job.on_text.is_some(),
+                })));
+            }
+        }
+        requests.iter().for_each(|request| self.send(request));
+    }
+
+    /// Answers a job that nobody is to work on any more.
+    fn give_up(&mut self, entry: Entry<Sent>, reason: EngineError) {
+        if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
+            self.send(&Request::Cancel(sent.id));
+        }
+        (entry.submitted.job.on_done)(Err(reason));
+    }
+
+    /// Takes in what connection number `connection` says.
+    fn hear(&mut self, connection: u64, reply: Reply) {
+        let Link::Joined(joined) = &mut self.link else { return };
+        if joined.number != connection {
+            return;
+        }
+        match reply {
+            Reply::Welcome { pid } => joined.pid = Some(pid),
+            Reply::Refused(reason) => self.fail(reason),
+            Reply::Text { id, text } => self.hear_text(id, &text),
+            Reply::Done { id, outcome } => self.hear_outcome(id, outcome),
+            Reply::Event(event) => (self.on_event)(event),
+            Reply::Sharing(sharing) => (self.on_event)(EngineEvent::Shared(sharing)),
+            Reply::Report(_) => {}
+        }
+    }
+
+    fn hear_text(&mut self, id: u64, text: &str) {
+        let Some(entry) = self.jobs.iter_mut().find(|entry| has_id(entry, id)) else { return };
+        if let Some(sent) = &mut entry.work {
+            sent.told = true;
+        }
+        if let Some(on_text) = &mut entry.submitted.job.on_text {
+            on_text(text);
+        }
+    }
+
+    fn hear_outcome(&mut self, id: u64, outcome: Result<Generation, EngineError>) {
+        self.deaths = 0;
+        self.told = None;
+        if let Some(entry) = self.jobs.take(|entry| has_id(entry, id)) {
+            (entry.submitted.job.on_done)(outcome);
+        }
+    }
+
+    /// Connection number `connection` has ended: the process was about to leave, or it died.
+    fn ended(&mut self, connection: u64) {
+        let Link::Joined(joined) = &self.link else { return };
+        if joined.number != connection {
+            return;
+        }
+        let Some(pid) = joined.pid else {
+            for sent in self.jobs.iter_mut().filter_map(|entry| entry.work.as_mut()) {
+                sent.is_there = false;
+            }
+            self.link = Link::Joining { since: joined.since, starting: None };
+            return;
+        };
+        self.deaths += 1;
+        self.take_back_jobs();
+        let reason = format!("the engine process {pid} has ended unexpectedly; it is started again");
+        match self.deaths {
+            1 if self.wishes.load_at_start || !self.jobs.is_empty() => self.look_for_process(),
+            1 => self.link = Link::Apart,
+            deaths => {
+                let wait = Duration::from_secs(1 << deaths.min(6)).min(LONGEST_WAIT);
+                self.wait_before_trying(wait, reason.clone());
+            }
+        }
+        self.tell(reason, "the engine process has ended".to_owned());
+    }
+
+    /// What of the jobs a dead process had can be sent to another one stays: a job once, and not after a part of its text.
+    fn take_back_jobs(&mut self) {
+        while let Some(entry) =
+            self.jobs.take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.told || sent.again)))
+        {
+            let reason = "the engine process ended in the middle of it; ask again";
+            (entry.submitted.job.on_done)(Err(EngineError::Failed(reason.to_owned())));
+        }
+        for sent in self.jobs.iter_mut().filter_map(|entry| entry.work.as_mut()) {
+            sent.again |= sent.is_there;
+            sent.is_there = false;
+        }
+    }
+
+    /// There is no process to be had, for `reason`.
+    fn fail(&mut self, reason: String) {
+        self.wait_before_trying(RETRY_AFTER, reason.clone());
+        self.tell(reason.clone(), reason);
+    }
+
+    fn wait_before_trying(&mut self, wait: Duration, reason: String) {
+        if let Link::Joined(connection) = &self.link {
+            place::shut_down(&connection.stream);
+        }
+        for entry in self.jobs.take_all() {
+            (entry.submitted.job.on_done)(Err(EngineError::Unavailable(reason.clone())));
+        }
+        self.link = Link::Failing { until: Instant::now() + wait, reason };
+    }
+
+    /// Tells `reason` once, and not again while it is of the same `kind` and no job has been done.
+    fn tell(&mut self, reason: String, kind: String) {
+        if self.told.as_ref() != Some(&kind) {
+            (self.on_event)(EngineEvent::Failed(reason));
+        }
+        self.told = Some(kind);
+    }
+
+    /// Keeps the gate and the busy state in step with the jobs.
+    fn announce(&mut self) {
+        let interactive = self.jobs.has_interactive();
+        if interactive && !self.holds_gate {
+            self.gate.close();
+        } else if !interactive && self.holds_gate {
+            self.gate.open();
+        }
+        self.holds_gate = interactive;
+        let busy = !self.jobs.is_empty();
+        if busy != self.busy {
+            (self.on_event)(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
+        }
+        self.busy = busy;
+    }
+}
+
+fn has_id(entry: &Entry<Sent>, id: u64) -> bool {
+    entry.work.as_ref().is_some_and(|sent| sent.id == id)
+}
+
+/// Passes on what comes from the engine's handles until the last one is gone.
+fn pass_on_messages(receiver: &Receiver<Message>, sender: &Sender<Incoming>) {
+    while let Ok(message) = receiver.recv() {
+        if let Err(mpsc::SendError(Incoming::Message(Message::Job(submitted)))) =
+            sender.send(Incoming::Message(message))
+        {
+            (submitted.job.on_done)(Err(EngineError::Failed("its thread has ended; restart phi-ls".to_owned())));
+        }
+    }
+}
+
+/// Passes on what comes from the process until it ends.
+fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
+    let mut buffered = std::io::BufReader::new(stream);
+    loop {
+        match messages::read(&mut buffered) {
+            Ok(Some(reply)) => {
+                if sender.send(Incoming::Reply(number, reply)).is_err() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!("the engine process is not understood: {error}");
+                break;
+            }
+        }
+    }
+    // A client that is gone needs no word of it.
+    let _ = sender.send(Incoming::Ended(number));
+}

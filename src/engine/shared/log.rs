@@ -1,0 +1,53 @@
+//! The log of engine processes: their standard error in one file beside the models, bounded.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+/// A log that has become longer than this is put aside, in place of the one that was put aside before.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Where it is, for processes whose models are in `models_folder`.
+pub fn file(models_folder: &Path) -> PathBuf {
+    models_folder.join("engine.log")
+}
+
+/// Opens the log to write at its end.
+pub(super) fn open(models_folder: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(models_folder)?;
+    let file = file(models_folder);
+    bound(&file);
+    OpenOptions::new().create(true).append(true).open(file)
+}
+
+/// Puts a log that is too long aside. Whoever has it open to write at its end goes on at the beginning.
+pub(super) fn bound(file: &Path) {
+    let too_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > MOST_BYTES);
+    if too_long && std::fs::copy(file, file.with_extension("log.old")).is_ok() {
+        let emptied = OpenOptions::new().write(true).open(file).and_then(|log| log.set_len(0));
+        if let Err(error) = emptied {
+            tracing::debug!("{} stays long: {error}", file.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_put_aside_and_goes_on_at_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("engine.log");
+        let mut log = OpenOptions::new().create(true).append(true).open(&file).unwrap();
+        log.write_all(&vec![b'x'; MOST_BYTES as usize]).unwrap();
+        bound(&file);
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), MOST_BYTES);
+        log.write_all(b"y").unwrap();
+        bound(&file);
+        log.write_all(b"z").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"z");
+        assert_eq!(std::fs::metadata(file.with_extension("log.old")).unwrap().len(), MOST_BYTES + 1);
+    }
+}

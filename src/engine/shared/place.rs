@@ -1,0 +1,317 @@
+//! Where an engine process is found: a local socket in a folder that belongs to the person, and the locks that see to it that
+//! there is one process behind it.
+//!
+//! On Unix the folder is `phi-ls` in `$XDG_RUNTIME_DIR`, else `phi-ls-UID` in the folder for temporary files; nobody else may
+//! enter it, and both sides ask the system who the other one is. On Windows the socket is a named pipe that only its owner
+//! may open.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, Name, Stream, prelude::*};
+
+use super::Setup;
+
+/// Time between two looks at a lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The place of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    folder: PathBuf,
+    /// The setup's digest.
+    name: String,
+}
+
+impl Place {
+    /// Where the process with this setup is.
+    ///
+    /// # Errors
+    /// There is no folder that belongs to this person alone; the sentence a person needs.
+    pub fn of(setup: &Setup) -> Result<Self, String> {
+        Self::in_folder(folder(), setup)
+    }
+
+    /// The same in `folder`.
+    ///
+    /// # Errors
+    /// It does not belong to this person alone.
+    pub fn in_folder(folder: PathBuf, setup: &Setup) -> Result<Self, String> {
+        make_private(&folder)?;
+        Ok(Self { folder, name: setup.digest() })
+    }
+
+    /// Where sockets and locks are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The places where there is or was a process.
+    pub fn all() -> Vec<Self> {
+        let folder = folder();
+        if !folder.is_dir() || make_private(&folder).is_err() {
+            return Vec::new();
+        }
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".lock").map(str::to_owned));
+        let mut places: Vec<_> = names.map(|name| Self { folder: folder.clone(), name }).collect();
+        places.sort_by(|a, b| a.name.cmp(&b.name));
+        places
+    }
+
+    /// The socket, as a path or the name of a pipe.
+    pub fn socket(&self) -> PathBuf {
+        match cfg!(windows) {
+            true => PathBuf::from(format!(r"\\.\pipe\phi-ls-{}", self.name)),
+            false => self.file("sock"),
+        }
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.folder.join(format!("{}.{extension}", self.name))
+    }
+
+    /// A connection to the process.
+    ///
+    /// # Errors
+    /// Nobody is there, or somebody who is not this person: [`ErrorKind::PermissionDenied`].
+    pub(super) fn connect(&self) -> io::Result<Arc<Stream>> {
+        let socket = self.socket();
+        let stream = Stream::connect(socket_name(&socket)?)?;
+        check_peer(&stream)?;
+        Ok(Arc::new(stream))
+    }
+
+    /// Listens at the socket; to be called by whoever holds [`Place::own`].
+    pub(super) fn listen(&self) -> io::Result<Listener> {
+        let socket = self.socket();
+        // Left behind by a process that was killed: whoever holds the lock is alone.
+        #[cfg(unix)]
+        remove(&socket)?;
+        let options = ListenerOptions::new().name(socket_name(&socket)?).reclaim_name(false);
+        let listener = for_owner_only(options)?.create_sync()?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// Nobody finds the process any more.
+    pub(super) fn hide(&self) {
+        #[cfg(unix)]
+        if let Err(error) = remove(&self.socket()) {
+            tracing::warn!("{} cannot be removed: {error}", self.socket().display());
+        }
+    }
+
+    /// The right to be the process of this place, for as long as the file is open. A process that is about to end is waited
+    /// for, at most `limit`; `None` where one is there to stay.
+    pub(super) fn own(&self, limit: Duration) -> io::Result<Option<File>> {
+        let began = Instant::now();
+        loop {
+            if let Some(lock) = try_lock(&self.file("lock"))? {
+                return Ok(Some(lock));
+            }
+            if self.connect().is_ok() || began.elapsed() > limit {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// The right to start the process, for as long as the file is open; `None` while somebody else has it.
+    pub(super) fn try_to_start(&self) -> io::Result<Option<File>> {
+        try_lock(&self.file("start"))
+    }
+}
+
+/// Whether the other side of `stream` belongs to this person.
+///
+/// # Errors
+/// It does not, or the system does not tell.
+pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
+    // A named pipe's rights have seen to it.
+    #[cfg(unix)]
+    {
+        let own = rustix::process::geteuid().as_raw();
+        let found = stream.peer_creds()?.euid();
+        if found != Some(own) {
+            let reason = format!("expected a peer of user {own}, found {found:?}");
+            return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = stream;
+    Ok(())
+}
+
+/// Ends `stream` for whoever waits for it, on both sides. Where the system cannot, they wait for the other side to go.
+pub(super) fn shut_down(stream: &Stream) {
+    #[cfg(unix)]
+    {
+        let Stream::UdSocket(stream) = stream;
+        // It may have ended already.
+        let _ = rustix::net::shutdown(stream.inner(), rustix::net::Shutdown::Both);
+    }
+    #[cfg(not(unix))]
+    let _ = stream;
+}
+
+fn socket_name(socket: &Path) -> io::Result<Name<'_>> {
+    socket.to_fs_name::<GenericFilePath>()
+}
+
+#[cfg(unix)]
+fn for_owner_only(options: ListenerOptions<'_>) -> io::Result<ListenerOptions<'_>> {
+    // Nobody else enters the folder.
+    Ok(options)
+}
+
+/// The owner may do everything, nobody else anything.
+#[cfg(windows)]
+fn for_owner_only(options: ListenerOptions<'_>) -> io::Result<ListenerOptions<'_>> {
+    use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+    let rights = widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
+    Ok(options.security_descriptor(SecurityDescriptor::deserialize(&rights)?))
+}
+
+#[cfg(unix)]
+fn remove(socket: &Path) -> io::Result<()> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn folder() -> PathBuf {
+    let owner = rustix::process::geteuid().as_raw();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    // Under `sudo` it may be somebody else's.
+    match runtime.filter(|folder| belongs_to(folder, owner).is_ok()) {
+        Some(runtime) => runtime.join("phi-ls"),
+        None => std::env::temp_dir().join(format!("phi-ls-{owner}")),
+    }
+}
+
+/// Makes `folder`, which nobody else may enter, or makes sure that it is such a folder.
+#[cfg(unix)]
+fn make_private(folder: &Path) -> Result<(), String> {
+    private_folder(folder, rustix::process::geteuid().as_raw())
+}
+
+#[cfg(unix)]
+fn private_folder(folder: &Path, owner: u32) -> Result<(), String> {
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(format!("{} cannot be made: {error}", folder.display()));
+        }
+        _ => {}
+    }
+    let mode = belongs_to(folder, owner)?;
+    if mode & 0o077 != 0 {
+        let folder = folder.display();
+        return Err(format!(
+            "expected a folder that nobody else may enter, found {folder} with mode {:o}; remove it",
+            mode & 0o777
+        ));
+    }
+    Ok(())
+}
+
+/// The mode of `folder`, if it is a folder (no link to one) of `owner`.
+#[cfg(unix)]
+fn belongs_to(folder: &Path, owner: u32) -> Result<u32, String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::symlink_metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    if !metadata.is_dir() || metadata.uid() != owner {
+        let (folder, uid) = (folder.display(), metadata.uid());
+        return Err(format!("expected a folder of user {owner}, found {folder} of user {uid}; remove it"));
+    }
+    Ok(metadata.mode())
+}
+
+#[cfg(not(unix))]
+fn folder() -> PathBuf {
+    let folders = directories::ProjectDirs::from("", "", "phi-ls");
+    folders.map_or_else(std::env::temp_dir, |folders| folders.data_local_dir().join("engine"))
+}
+
+/// Only locks are kept in it; the pipe has rights of its own.
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn place(folder: &Path) -> Place {
+        Place { folder: folder.to_owned(), name: "0123456789abcdef".to_owned() }
+    }
+
+    #[test]
+    fn a_folder_is_used_only_if_nobody_else_can_be_in_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let owner = rustix::process::geteuid().as_raw();
+        let folder = parent.path().join("phi-ls");
+        private_folder(&folder, owner).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        private_folder(&folder, owner).unwrap();
+        let refused = private_folder(&folder, owner + 1).unwrap_err();
+        assert!(refused.starts_with(&format!("expected a folder of user {}, found ", owner + 1)), "{refused}");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
+        let refused = private_folder(&folder, owner).unwrap_err();
+        assert!(refused.contains("nobody else may enter") && refused.contains("mode 750"), "{refused}");
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(parent.path(), &link).unwrap();
+        assert!(private_folder(&link, owner).is_err(), "a link");
+    }
+
+    #[test]
+    fn one_process_owns_a_place_and_a_killed_ones_socket_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path());
+        let own = place.own(Duration::ZERO).unwrap().expect("the right to be there");
+        assert!(place.own(Duration::ZERO).unwrap().is_none());
+        // What is killed leaves its socket.
+        drop(place.listen().unwrap());
+        assert!(place.connect().is_err());
+        let listener = place.listen().unwrap();
+        assert_eq!(std::fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+        place.connect().unwrap();
+        drop(own);
+        // Where somebody listens, nobody waits.
+        drop(listener);
+        assert!(place.own(Duration::ZERO).unwrap().is_some());
+        place.hide();
+        assert!(!place.socket().exists());
+    }
+
+    #[test]
+    fn one_at_a_time_starts_a_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path());
+        let first = place.try_to_start().unwrap();
+        assert!(first.is_some() && place.try_to_start().unwrap().is_none());
+        drop(first);
+        assert!(place.try_to_start().unwrap().is_some());
+    }
+}

@@ -1,0 +1,106 @@
+//! The clients of an engine process: what each wants, what it is told, and its jobs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use interprocess::local_socket::Stream;
+use serde::Serialize;
+
+use super::super::messages::{self, ClientReport};
+use super::super::{Wishes, place};
+use crate::engine::CancelFlag;
+
+/// A client that has not read so much is given up: it hangs.
+const MOST_UNREAD_BYTES: usize = 32 << 20;
+
+/// A client as the process knows it.
+pub(super) struct Client {
+    pub number: u64,
+    pub pid: u32,
+    pub wishes: Wishes,
+    pub outbox: Outbox,
+    pub jobs: Jobs,
+}
+
+impl Client {
+    pub(super) fn report(&self) -> ClientReport {
+        ClientReport { pid: self.pid, role: self.wishes.role, jobs: self.jobs.len() }
+    }
+}
+
+/// What a client is told, written by a thread of its own. Telling never blocks.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    frames: Sender<Vec<u8>>,
+    unread_bytes: Arc<AtomicUsize>,
+    stream: Arc<Stream>,
+}
+
+impl Outbox {
+    pub(super) fn new(stream: &Arc<Stream>) -> std::io::Result<Self> {
+        let (frames, queue) = mpsc::channel();
+        let outbox = Self { frames, unread_bytes: Arc::default(), stream: Arc::clone(stream) };
+        let (stream, unread_bytes) = (Arc::clone(stream), Arc::clone(&outbox.unread_bytes));
+        let writing = move || write_all(&queue, &stream, &unread_bytes);
+        std::thread::Builder::new().name("client-writer".to_owned()).spawn(writing)?;
+        Ok(outbox)
+    }
+
+    pub(super) fn tell(&self, reply: &impl Serialize) {
+        let frame = match messages::frame(reply) {
+            Ok(frame) => frame,
+            Err(error) => return tracing::error!("a client cannot be told something: {error}"),
+        };
+        let unread = self.unread_bytes.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
+        if unread > MOST_UNREAD_BYTES {
+            // Its reader ends, and with it the client.
+            return place::shut_down(&self.stream);
+        }
+        // A client that is gone is told nothing.
+        let _ = self.frames.send(frame);
+    }
+}
+
+fn write_all(queue: &Receiver<Vec<u8>>, mut stream: &Stream, unread_bytes: &AtomicUsize) {
+    for frame in queue {
+        if let Err(error) = std::io::Write::write_all(&mut stream, &frame) {
+            tracing::debug!("a client reads no more: {error}");
+            return place::shut_down(stream);
+        }
+        unread_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+    }
+}
+
+/// The jobs of one client that are under way or wait, by the numbers it gave them.
+#[derive(Clone, Default)]
+pub(super) struct Jobs(Arc<Mutex<HashMap<u64, CancelFlag>>>);
+
+impl Jobs {
+    fn flags(&self) -> MutexGuard<'_, HashMap<u64, CancelFlag>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flags().len()
+    }
+
+    pub(super) fn insert(&self, id: u64, cancel: CancelFlag) {
+        self.flags().insert(id, cancel);
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        self.flags().remove(&id);
+    }
+
+    pub(super) fn cancel(&self, id: u64) {
+        if let Some(cancel) = self.flags().get(&id) {
+            cancel.cancel();
+        }
+    }
+
+    pub(super) fn cancel_all(&self) {
+        self.flags().values().for_each(CancelFlag::cancel);
+    }
+}

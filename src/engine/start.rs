@@ -1,0 +1,98 @@
+//! Which kind of engine a role gets.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::embedded::{self, EngineOptions, MakeLoader};
+use super::remote::{self, Patience, StandIn};
+use super::shared::{self, Place, Setup, Wishes};
+use super::{Engine, Gate, OnEvent};
+use crate::config::{Backend, Machine, MemoryBudget, Role, Settings, WhenItFails};
+
+/// A model that stood in for a server and has nothing to do since the server is back keeps its memory for this long.
+const STAND_IN_UNLOAD: Duration = Duration::from_secs(5 * 60);
+
+/// What an engine is started with beside the settings.
+pub struct StartOptions {
+    /// Load at once instead of at the first job.
+    pub load_at_start: bool,
+    /// Give the memory back after this long without a job; `None` keeps the model.
+    pub idle_unload: Option<Duration>,
+    /// Bytes of keys and values that the model may hold.
+    pub kv_budget_bytes: usize,
+    /// How long what the settings call a minute is.
+    pub minute: Duration,
+    /// Shared with the other engines of this process.
+    pub gate: Gate,
+    /// The program that becomes the engine process for all windows; without it every engine is in this process.
+    pub program: Option<PathBuf>,
+}
+
+/// Starts the engine of `role` as `settings` say; `loader` makes what loads a model into this process, should one be loaded
+/// there.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start_for(
+    role: Role,
+    settings: &Settings,
+    options: StartOptions,
+    loader: MakeLoader,
+    on_event: OnEvent,
+) -> std::io::Result<Engine> {
+    match settings.backend(role) {
+        Backend::Embedded => start_local(role, settings, options, loader, on_event),
+        Backend::OpenAi(server) => {
+            let gate = options.gate.clone();
+            let stands_in = server.when_it_fails == WhenItFails::Embedded;
+            let stand_in = stands_in.then(|| stand_in(role, settings, options, loader));
+            remote::start(server.clone(), Patience::default(), gate, stand_in, on_event)
+        }
+    }
+}
+
+/// The model of this machine that answers while a server does not: loaded when it is needed and not kept for long.
+fn stand_in(role: Role, settings: &Settings, options: StartOptions, loader: MakeLoader) -> StandIn {
+    let idle_unload = Some(options.idle_unload.unwrap_or(STAND_IN_UNLOAD).min(STAND_IN_UNLOAD));
+    let options = StartOptions { load_at_start: false, idle_unload, ..options };
+    let settings = settings.clone();
+    StandIn::new(Box::new(move |on_event| start_local(role, &settings, options, loader, on_event)))
+}
+
+/// An engine whose model is on this machine: in the process that all windows share, or in this one.
+fn start_local(
+    role: Role,
+    settings: &Settings,
+    options: StartOptions,
+    loader: MakeLoader,
+    on_event: OnEvent,
+) -> std::io::Result<Engine> {
+    let StartOptions { load_at_start, idle_unload, kv_budget_bytes, minute, gate, program } = options;
+    if let (Some(setup), Some(program)) = (setup_of(settings, program.as_deref()), program) {
+        match Place::of(&setup) {
+            Ok(place) => {
+                let linger = minute.saturating_mul(u32::try_from(settings.engine.linger_minutes).unwrap_or(u32::MAX));
+                let fits_beside_the_other = fits_beside_the_other(role, settings);
+                let wishes =
+                    Wishes { role, load_at_start, idle_unload, kv_budget_bytes, fits_beside_the_other, linger };
+                return shared::start(place, setup, wishes, program, gate, on_event);
+            }
+            // A model for this window alone is better than none.
+            Err(reason) => tracing::warn!("the engine is not shared with other windows: {reason}"),
+        }
+    }
+    embedded::start(loader(), EngineOptions { load_at_start, idle_unload, kv_budget_bytes, gate }, on_event)
+}
+
+/// Which engine process the engines are in that `settings` ask for; `None` where they are in this one. `program` is what
+/// becomes the engine process.
+pub fn setup_of(settings: &Settings, program: Option<&Path>) -> Option<Setup> {
+    Some(Setup::new(settings, program.filter(|_| settings.engine.shared)?))
+}
+
+/// Whether the models of both roles can be in memory at the same time. What is not installed or not known is no obstacle.
+fn fits_beside_the_other(role: Role, settings: &Settings) -> bool {
+    let own = embedded::load::needs(role, settings);
+    let (Some(own), Some(other)) = (own, embedded::load::needs_beside(role, settings)) else { return true };
+    MemoryBudget::new(settings, &Machine::read()).fits(&[own, other]) != Some(false)
+}
