@@ -575,7 +575,7 @@ end, MESSAGE_FILE))
 
 test('elsewhere there is no message to write', with(LINES, function(child)
   child:press(':PhiLs commit<CR>')
-  child:wait_screen("phi-ls: commit: expected the buffer of a commit's message (filetype gitcommit)")
+  child:wait_screen('phi-ls: commit: expected the buffer that git commit opens')
   child:press(':2PhiLs status<CR>')
   child:wait_screen('phi-ls: status: expected no range of lines')
 end))

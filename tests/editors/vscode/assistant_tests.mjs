@@ -189,10 +189,14 @@ export const tests = {
     const { answer } = fromTheCommandLine(["ask", "commit"]);
     useSettings({ "git.enabled": true });
     await page.keyboard.press("Control+Shift+g");
-    const button = page.locator('.sidebar .action-label[aria-label*="Write Commit Message"]').first();
+    const repository = page.locator(".scm-view .monaco-list-row", { has: page.locator('.scm-provider:has-text("Git")') });
+    // There is room for one button beside the repository's name; the others are behind the dots.
+    const button = page.locator('.monaco-menu .action-label:text-is("Write Commit Message")');
     await until("the button is there", async () => {
-      await page.hover(".scm-view");
-      return button.isVisible();
+      await repository.hover({ timeout: 5000 });
+      await repository.locator('.action-label[aria-label="More Actions..."]').click({ timeout: 5000 });
+      await button.waitFor({ timeout: 5000 });
+      return true;
     });
     await button.click();
     const box = () => page.$$eval(".scm-editor .view-line", (lines) => lines.map((line) => line.textContent).join("\n"));
@@ -221,6 +225,7 @@ export const tests = {
     await page.keyboard.press("Control+Home");
     await page.keyboard.press("Shift+End");
     await run("phi-ls: Edit with Instruction");
+    await page.locator('.quick-input-title:has-text("Edit the Selection")').waitFor();
     await page.keyboard.type("count from two");
     await page.keyboard.press("Enter");
     assert.deepEqual(await diffShown(title), ["x = 2", ""]);

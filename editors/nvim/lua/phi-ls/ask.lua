@@ -83,7 +83,7 @@ end
 function M.commit(buf)
   local client = require('phi-ls.client').get()
   if not vim.list_contains(MESSAGE_FILETYPES, vim.bo[buf].filetype) then
-    return "expected the buffer of a commit's message (filetype gitcommit)"
+    return 'expected the buffer that git commit opens'
   elseif not client then
     return 'no server runs: :PhiLs restart starts it'
   end

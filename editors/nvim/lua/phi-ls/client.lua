@@ -56,7 +56,7 @@ local COLUMNS_OF_OTHERS = 12
 --- it is shortened, and `:PhiLs status` has it whole.
 ---@param message string
 ---@param level integer
-local function tell(message, level)
+function M.tell(message, level)
   local room = vim.o.columns * math.max(1, vim.o.cmdheight) - COLUMNS_OF_OTHERS
   local shown = message:match('^[^\n]*')
   if #shown < #message or api.nvim_strwidth(shown) > room then
@@ -71,7 +71,7 @@ end
 local function tell_once(message, level)
   if not told[message] then
     told[message] = true
-    tell('phi-ls: ' .. message, level)
+    M.tell('phi-ls: ' .. message, level)
   end
 end
 
@@ -85,7 +85,7 @@ local function on_message(_, params)
     return
   end
   local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
-  tell(params.message, levels[params.type] or vim.log.levels.INFO)
+  M.tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
 
 local function say_changed()
@@ -155,7 +155,7 @@ local function on_death(how)
     tell_once(message:format(count, RESTARTS_SECONDS / 60), vim.log.levels.ERROR)
     return set_status('error', 'the server ended with ' .. how)
   elseif count == 1 then
-    tell(('phi-ls: the server ended with %s: restarting'):format(how), vim.log.levels.WARN)
+    M.tell(('phi-ls: the server ended with %s: restarting'):format(how), vim.log.levels.WARN)
   end
   set_status('restarting', 'the server ended with ' .. how)
   restart_timer = vim.defer_fn(function()

@@ -15,7 +15,7 @@ local SCOPES = { 'buffer', 'filetype' }
 local SNOOZE_MINUTES = 10
 
 local function say_error(message)
-  vim.notify('phi-ls: ' .. message, vim.log.levels.ERROR)
+  require('phi-ls.client').tell('phi-ls: ' .. message, vim.log.levels.ERROR)
 end
 
 function subcommands.status()
