@@ -6,7 +6,7 @@
 //! - [`shared`]: a model in a process of its own, which the servers of all windows use;
 //! - [`remote`]: a server that speaks OpenAI's protocol.
 //!
-//! A kind is a thread that receives jobs ([`Engine::spawn`]). Everything that features and server know of engines is in this
+//! A kind is a thread that receives jobs (`Engine::spawn`). Everything that features and server know of engines is in this
 //! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 

@@ -129,7 +129,7 @@ fn crates_and_printing_stay_where_they_belong() {
                     || source.path == format!("src/{place}.rs")
                     || source.path.starts_with(&format!("src/{place}/"))
             };
-            if named && !modules.iter().any(|place| belongs(&place)) {
+            if named && !modules.iter().any(belongs) {
                 wrong.push(format!("{} uses {name}, which belongs to {modules:?}", source.path));
             }
         }

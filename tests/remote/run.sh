@@ -37,4 +37,4 @@ done
 
 PHI_LS_TEST_BACKEND=$url "$here/../editors/lsp/run.sh"
 cd "$here/../.."
-PHI_LS_TEST_BACKEND=$url cargo nextest run --locked --run-ignored only -E 'test(/^llama_server::/)'
+PHI_LS_TEST_BACKEND=$url cargo nextest run --locked --run-ignored only -j 1 -E 'test(/^llama_server::/)'
