@@ -199,8 +199,9 @@ impl Session {
             return;
         }
         let superseded = self.is_superseded(&request.uri);
-        if request.trigger == Trigger::Invoked {
-            // Who asks by hand may just have changed what keeps the file out.
+        let is_refused = self.documents.get(&request.uri).is_some_and(|document| document.refusal.is_some());
+        // What keeps the file out may just have changed, in ways that nobody reports: `git add -f`, an editor's own rules.
+        if is_refused || request.trigger == Trigger::Invoked {
             self.look_at(&request.uri);
         }
         self.documents.update_cells(&request.uri);

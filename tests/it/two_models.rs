@@ -132,3 +132,20 @@ fn an_idle_model_is_given_back_and_loaded_again_for_the_next_question() {
     assert_eq!(server.complete(7, 4), [COMPLETION]);
     server.finish();
 }
+
+#[test]
+fn a_completion_model_that_is_too_large_is_said_once_and_used() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/phi-3.5-shaped.gguf");
+    let settings = json!({"completion.model": model, "memoryBudgetMiB": 1});
+    let options = TestOptions::scripted(|read| rest_of(COMPLETION, read));
+    let mut server = started(TestOptions { settings: vec![(Source::Flags, settings)], ..options }, &capabilities());
+    let told = server.notification("window/showMessage", |_| true);
+    assert_eq!(told["type"], 2);
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("more than the 1 MiB it may use"), "{message}");
+    for character in [4, 5] {
+        assert_eq!(texts(&server.complete("file:///a.py", 0, character)).len(), 1);
+    }
+    assert!(!server.notifications.iter().any(|told| told["method"] == "window/showMessage"));
+    server.finish();
+}

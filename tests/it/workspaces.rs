@@ -1,6 +1,7 @@
 //! Workspaces through the protocol: folders that come and go, files of none, what a refusal says and to whom.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use phi_ls::config::Source;
 use serde_json::{Value, json};
@@ -187,6 +188,25 @@ fn who_asks_by_hand_is_told_why_not_once() {
     assert_eq!(project.complete(&file, true), [""; 0]);
     let own = "not completed: .phi-lsignore line 2 `*.py` ignores it";
     assert_eq!((project.status(&file), project.message()), (json!(own), format!("phi-ls: {own}")));
+    project.finish();
+}
+
+#[test]
+fn a_file_that_git_is_made_to_track_is_completed_at_the_next_key() {
+    let mut project = Project::new(&[("a/.gitignore", "private/\n"), ("a/private/x.py", "x = \n")], &["a"]);
+    let repository = project.path("a");
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(&repository).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    git(&["init", "-q"]);
+    let file = project.uri("a/private/x.py");
+    project.server.open(&file, "python", "x = \n");
+    assert_eq!(project.status(&file), IGNORED);
+    assert!(!project.is_completed(&file));
+    git(&["add", "-f", "private/x.py"]);
+    assert!(project.is_completed(&file));
+    assert_eq!(project.status(&file), Value::Null);
     project.finish();
 }
 

@@ -3,6 +3,7 @@
 
 use tower_lsp_server::gen_lsp_types::MessageType;
 
+use super::memory::completion_too_large;
 use super::role_engine::{Common, RoleEngine};
 use crate::config::{Role, Settings};
 use crate::engine::{EngineError, EngineEvent, Job};
@@ -21,6 +22,8 @@ pub(in crate::server) struct CompletionEngine {
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
+    /// That the model is too large, as it was told last.
+    told_too_large: Option<String>,
     /// What the client was told last.
     told: Option<StatusParams>,
 }
@@ -29,7 +32,7 @@ impl CompletionEngine {
     pub(super) fn new(common: Common) -> Self {
         let to_client = common.to_client.clone();
         let engine = RoleEngine::new(common, Role::Completion);
-        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told: None }
+        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told_too_large: None, told: None }
     }
 
     /// Takes over new settings; an engine they do not fit is stopped.
@@ -43,6 +46,9 @@ impl CompletionEngine {
     pub(in crate::server) fn start(&mut self) {
         if self.is_away {
             return;
+        }
+        if !self.engine.is_running() {
+            self.tell_too_large();
         }
         if let Err(reason) = self.engine.start().map(drop) {
             self.fail(reason);
@@ -106,6 +112,17 @@ impl CompletionEngine {
             EngineEvent::Shared(_) => self.tell_again(),
             EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
         }
+    }
+
+    /// Tells the person once that the model is too large for this machine: it may be slow, or take what others need.
+    fn tell_too_large(&mut self) {
+        let reason = completion_too_large(self.engine.settings());
+        if reason != self.told_too_large
+            && let Some(reason) = &reason
+        {
+            self.to_client.message(MessageType::Warning, reason);
+        }
+        self.told_too_large = reason;
     }
 
     fn loading(&mut self, fraction: f32, begins: bool) {

@@ -122,6 +122,10 @@ impl RoleEngine {
         self.engine.is_some()
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(super) fn is_loading(&self) -> bool {
         self.load.is_some()
     }
