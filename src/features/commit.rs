@@ -122,9 +122,9 @@ pub fn finish(answer: &Candidate) -> String {
 
 /// `text` up to the end of its last whole sentence or line; all of it where it is only one.
 fn whole_sentences(text: &str) -> &str {
-    let ends =
+    let mut ends =
         text.match_indices(['\n', '.']).filter(|(at, end)| *end == "\n" || text[at + 1..].starts_with([' ', '\n']));
-    ends.last().map_or(text, |(at, end)| &text[..at + usize::from(end == ".")])
+    ends.next_back().map_or(text, |(at, end)| &text[..at + usize::from(end == ".")])
 }
 
 /// The inside of the code block that `text` is, or begins with.
