@@ -29,9 +29,9 @@
 //!    for what runs already, or calls [`features::inline_completion::plan`]: the gate (is there anything to ask?), the
 //!    [`context`] around the cursor, the [`prompt`].
 //! 3. [`engine::Engine::submit`]: the newest job of a document wins. The embedded engine's thread encodes the prompt in the
-//!    form that suits the model (as turns, or as the code around the cursor),
-//!    starts from the longest cached prefix, backs up over a split word (token healing), prefills in chunks, and decodes
-//!    with guesses taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
+//!    form that suits the model (as turns, or as the code around the cursor), starts from the longest cached prefix, backs
+//!    up over a split word (token healing), prefills in chunks, and decodes with guesses taken from the text (prompt lookup)
+//!    until a rule of [`engine::StopRules`] ends it.
 //! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
 //! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
 //!
@@ -101,13 +101,12 @@
 //! - an architecture: a row in `model/config.rs`, and what it has beyond the others in `model/weights.rs`; there is one
 //!   forward pass for processors (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against
 //!   the same references
-//! - a kind of engine (what makes text of a job): a folder in `engine/`; see [`engine`]
 //! - a chat format: a row in `model/chat.rs`; a family that fills in the middle: a row in `model/fim.rs`
 //! - a pre-tokenizer: a row in `model/tokenizer/pre_tokenizer.rs`; a short name for a model: one in `hub/reference.rs`, and its
 //!   file in `hub/known.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of
 //!   each instruction set there, beside the portable product that tests them
-//! - a kind of engine: a folder of `engine/` and a place in `engine/start.rs`
+//! - a kind of engine (what makes text of a job): a folder of `engine/` and a place in `engine/start.rs`; see [`engine`]
 //! - a setting: a row in `config/keys.rs`
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 
