@@ -490,7 +490,7 @@ fn check_no_room(policy: &str, text: Option<&str>, told: Option<&str>) {
     });
     let settings = json!({
         "completion.model": path("resident.gguf"), "assistant.model": path("assistant.gguf"),
-        "memoryBudgetMiB": 1024, "assistant.whenItDoesNotFit": policy,
+        "memoryBudgetMiB": 1536, "assistant.whenItDoesNotFit": policy,
     });
     options.settings = vec![(Source::Flags, settings)];
     let mut server = started(options, &capabilities());

@@ -26,7 +26,7 @@ fn server(folder: &tempfile::TempDir, script: fn(&str) -> String) -> TestServer 
         role(name, settings)
     };
     let settings = json!({
-        "completion.model": path("resident.gguf"), "memoryBudgetMiB": 1024,
+        "completion.model": path("resident.gguf"), "memoryBudgetMiB": 1536,
         "assistant": {"model": path("assistant.gguf"), "maxTokens": 90, "whenItDoesNotFit": "swap"},
     });
     let options = TestOptions { loader: Arc::new(loader), settings: vec![(Source::Flags, settings)], ..completions };

@@ -261,7 +261,7 @@ const SETTINGS: &[(&str, fn())] = &[
         let models = [path("completion.gguf"), path("assistant.gguf")];
         let answers = |policy: &str| {
             let settings = json!({
-                "completion.model": models[0], "assistant.model": models[1], "memoryBudgetMiB": 1024,
+                "completion.model": models[0], "assistant.model": models[1], "memoryBudgetMiB": 1536,
                 "assistant.whenItDoesNotFit": policy,
             });
             let mut observed = observed(&settings, "It multiplies.", TEXT);
