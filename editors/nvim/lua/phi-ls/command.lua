@@ -14,8 +14,9 @@ local TAKES_LINES = { 'edit' }
 local SCOPES = { 'buffer', 'filetype' }
 local SNOOZE_MINUTES = 10
 
+-- Whole, however long: who has typed a command waits for what it says.
 local function say_error(message)
-  require('phi-ls.client').tell('phi-ls: ' .. message, vim.log.levels.ERROR)
+  vim.notify('phi-ls: ' .. message, vim.log.levels.ERROR)
 end
 
 function subcommands.status()
