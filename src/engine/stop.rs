@@ -12,7 +12,7 @@ use crate::text::indent_columns;
 const SHORT_UNIT: (usize, usize) = (3, 5);
 const LONG_UNIT: (usize, usize) = (10, 3);
 /// Longest unit looked for inside one line, in characters.
-const LONGEST_UNIT: usize = 64;
+const LONGEST_UNIT: usize = 128;
 /// A run of one character (a ruler of dashes, padding) is repetition only from here on.
 const LONGEST_RUN: usize = 120;
 /// A single line is repetition the third time in a row, a block of 2 to this many lines the second time.
@@ -431,6 +431,8 @@ mod tests {
             expect![[r#"goes on: "// ------------------------------\nx""#]],
         );
         check(&repetition(), "f(1, 2, 3, 4); g(1, 2)", expect![[r#"goes on: "f(1, 2, 3, 4); g(1, 2)""#]]);
+        let sentence = "It is in the imperative, as it is a command that is used to make a file of that name. ";
+        check(&repetition(), &sentence.repeat(4), expect![[""]]);
         check(&repetition(), &"-".repeat(400), expect![[r#"RepeatedText: "-""#]]);
     }
 

@@ -44,8 +44,9 @@ export const tests = {
     assert.notEqual(again, pid);
   },
   async "a server whose window is closed ends within 5 seconds"() {
+    await open(FILE);
+    await until("one engine process is there", () => processes(SERVER, { engines: true }).length === 1);
     const [pid] = processes(SERVER);
-    assert.equal(processes(SERVER, { engines: true }).length, 1);
     await quit();
     await gone(pid, GRACE_MS + 5000);
     // Its settings say that it stays for no minute.
