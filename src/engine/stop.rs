@@ -432,7 +432,13 @@ mod tests {
         );
         check(&repetition(), "f(1, 2, 3, 4); g(1, 2)", expect![[r#"goes on: "f(1, 2, 3, 4); g(1, 2)""#]]);
         let sentence = "It is in the imperative, as it is a command that is used to make a file of that name. ";
-        check(&repetition(), &sentence.repeat(4), expect![[""]]);
+        check(
+            &repetition(),
+            &sentence.repeat(4),
+            expect![[
+                r#"RepeatedText: "It is in the imperative, as it is a command that is used to make a file of that name. ""#
+            ]],
+        );
         check(&repetition(), &"-".repeat(400), expect![[r#"RepeatedText: "-""#]]);
     }
 
