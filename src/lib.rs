@@ -101,7 +101,7 @@
 //! - an architecture: a row in `model/config.rs`, and what it has beyond the others in `model/weights.rs`; there is one
 //!   forward pass for processors (`model/decoder.rs`), and one for GPUs on candle's tensors (`model/device.rs`), held against
 //!   the same references
-//! - a chat format: a row in `model/chat.rs`; a family that fills in the middle: a row in `model/fim.rs`
+//! - a chat format: a row in `model/chat.rs`; a family that fills in the middle: a row in `model/fim/formats.rs`
 //! - a pre-tokenizer: a row in `model/tokenizer/pre_tokenizer.rs`; a short name for a model: one in `hub/reference.rs`, and its
 //!   file in `hub/known.rs`
 //! - a quantisation: a row in `kernels/matmul/layout.rs` and one in `formats.rs`, and how its bits are unpacked in one file of

@@ -11,6 +11,7 @@ pub mod device;
 pub mod fim;
 pub mod gguf;
 pub mod kv_cache;
+mod prompt;
 pub mod rope;
 pub mod tokenizer;
 mod weights;
@@ -18,14 +19,15 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-pub use chat::{ChatFormat, EncodedPrompt, Prompt, PromptForm, Role, Turn};
+pub use chat::ChatFormat;
 pub use config::ModelConfig;
 pub use decoder::Decoder;
 pub use describe::{ModelReport, describe};
 pub use device::DeviceDecoder;
-pub use fim::{Fim, FimFile, FimParts};
+pub use fim::Fim;
 pub use gguf::GgufFile;
 pub use kv_cache::{KvCache, KvStore};
+pub use prompt::{EncodedPrompt, FimFile, FimParts, Prompt, PromptForm, Role, Turn};
 pub use rope::RopeFactors;
 pub use tokenizer::Tokenizer;
 

@@ -1,65 +1,10 @@
-//! Chat formats as data, recognised by the special tokens a file has, and prompts before they are token ids.
+//! Chat formats as data, recognised by the special tokens a file has.
 //!
 //! Role tags go in by id; text is never searched for them, so a source file that spells `<|end|>` ends nothing.
 
-use serde::{Deserialize, Serialize};
-
 use super::Tokenizer;
-use super::fim::FimParts;
+use super::prompt::{EncodedPrompt, Prompt, PromptForm, Role, Turn};
 use super::tokenizer::{END_TOKENS, TextStart, TokenizerKind};
-
-/// Who speaks in a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Role {
-    System,
-    User,
-    Assistant,
-}
-
-/// One finished turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
-    pub role: Role,
-    pub text: String,
-}
-
-/// What a model is asked to continue: finished turns, then an assistant turn that already begins with `prefill`.
-/// Without turns, `prefill` is continued as plain text, with no role tags at all.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Prompt {
-    pub turns: Vec<Turn>,
-    pub prefill: String,
-    /// The same for a model that fills in the middle: it is asked in this form, any other one in the form above. Who plans
-    /// a completion does not know which model will be asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fim: Option<FimParts>,
-}
-
-impl Prompt {
-    /// Whether only a model that fills in the middle can be asked this.
-    pub fn is_fim_only(&self) -> bool {
-        self.fim.is_some() && self.turns.is_empty() && self.prefill.is_empty()
-    }
-}
-
-/// In which of its two forms a prompt was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum PromptForm {
-    /// As turns, or as plain text.
-    #[default]
-    Chat,
-    /// As the code around the cursor.
-    Fim,
-}
-
-/// A prompt as token ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedPrompt {
-    pub tokens: Vec<u32>,
-    /// Index of the first token of the prefill: healing may not back up beyond it.
-    pub prefill_start: usize,
-    pub form: PromptForm,
-}
 
 /// A piece of what stands before a turn's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

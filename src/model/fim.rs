@@ -3,142 +3,21 @@
 //! A model that was trained to fill in what is missing needs neither a question nor a code block: the code before and after
 //! the cursor goes in between tokens of its own.
 
-use serde::{Deserialize, Serialize};
+pub(in crate::model) mod formats;
 
 use super::Tokenizer;
-use super::chat::{EncodedPrompt, PromptForm};
+use super::prompt::{EncodedPrompt, FimParts, PromptForm};
 use super::tokenizer::TextStart;
-
-/// The code around a cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct FimParts {
-    /// The file's path within its project.
-    pub path: Option<String>,
-    /// What begins a comment, for formats that have no token for a path.
-    pub line_comment: Option<String>,
-    /// Code of other files, the most telling one last.
-    pub files: Vec<FimFile>,
-    /// The code before `typed`.
-    pub prefix: String,
-    /// The code right before the cursor: what grows while somebody types. Where the suffix stands behind the prefix, this
-    /// is the beginning of the middle, so that a key costs the tokens it adds and no more.
-    pub typed: String,
-    /// The code after the cursor.
-    pub suffix: String,
-}
-
-/// Code of another file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FimFile {
-    pub path: String,
-    pub text: String,
-}
-
-/// How the models of one family are asked to fill in the middle.
-#[derive(Debug, PartialEq, Eq)]
-struct FimFormat {
-    name: &'static str,
-    /// What the model's name holds, in lower case, where the tokens of two families are the same.
-    named: Option<&'static str>,
-    /// What the prompt is put together from, in the order in which the family was trained. Where it was trained with the
-    /// suffix first, that is taken: it changes less often than the prefix.
-    order: &'static [Part],
-    files: Files,
-    /// Tokens that end the middle beside those that end any text.
-    ends: &'static [&'static str],
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    Token(&'static str),
-    Prefix,
-    Suffix,
-    Typed,
-}
-
-/// Where paths and the code of other files go.
-#[derive(Debug, PartialEq, Eq)]
-enum Files {
-    /// In front of everything: each file's path and text behind `file`, and first of all the project's name behind
-    /// `repository`, where the format has one.
-    Marked { repository: Option<&'static str>, file: &'static str },
-    /// At the beginning of the prefix, paths as comments.
-    Commented,
-}
+use formats::Part::{Prefix, Suffix, Token, Typed};
+use formats::{FORMATS, Files, FimFormat};
 
 /// Formats want a name for the project, and prompts have none: this program does not know what others call it.
 const REPOSITORY: &str = "project";
 
-use Part::{Prefix, Suffix, Token, Typed};
-
-const FORMATS: [FimFormat; 6] = [
-    // Qwen2.5-Coder's documentation, file level and repository level.
-    FimFormat {
-        name: "qwen",
-        named: None,
-        order: &[Token("<|fim_prefix|>"), Prefix, Token("<|fim_suffix|>"), Suffix, Token("<|fim_middle|>"), Typed],
-        files: Files::Marked { repository: Some("<|repo_name|>"), file: "<|file_sep|>" },
-        ends: &["<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|cursor|>"],
-    },
-    // DeepSeek-Coder's documentation: files one after the other, their paths as comments.
-    FimFormat {
-        name: "deepseek-coder",
-        named: None,
-        order: &[Token("<｜fim▁begin｜>"), Prefix, Token("<｜fim▁hole｜>"), Suffix, Token("<｜fim▁end｜>"), Typed],
-        files: Files::Commented,
-        ends: &["<|EOT|>"],
-    },
-    // Code Llama was trained with either order; this is the one its authors call suffix first.
-    FimFormat {
-        name: "codellama",
-        named: None,
-        order: &[Token("▁<PRE>"), Token("▁<SUF>"), Suffix, Token("▁<MID>"), Prefix, Typed],
-        files: Files::Commented,
-        ends: &["▁<EOT>"],
-    },
-    // Mellum has the tokens of the next row and another order.
-    FimFormat {
-        name: "mellum",
-        named: Some("mellum"),
-        order: &[Token("<fim_suffix>"), Suffix, Token("<fim_prefix>"), Prefix, Token("<fim_middle>"), Typed],
-        files: Files::Marked { repository: None, file: "<filename>" },
-        ends: &["<fim_pad>", "<filename>", "<reponame>"],
-    },
-    // StarCoder and those trained as it was, Granite Code and Refact: half of the time with the suffix first, like this.
-    FimFormat {
-        name: "starcoder",
-        named: None,
-        order: &[Token("<fim_prefix>"), Token("<fim_suffix>"), Suffix, Token("<fim_middle>"), Prefix, Typed],
-        files: Files::Commented,
-        ends: &["<fim_pad>", "<filename>", "<reponame>", "<repo_name>", "<file_sep>"],
-    },
-    FimFormat {
-        name: "codestral",
-        named: None,
-        order: &[Token("[SUFFIX]"), Suffix, Token("[PREFIX]"), Prefix, Typed],
-        files: Files::Commented,
-        ends: &["[MIDDLE]"],
-    },
-];
-
-impl FimFormat {
-    fn tokens(&self) -> impl Iterator<Item = &'static str> {
-        self.order.iter().filter_map(|part| match part {
-            Token(token) => Some(*token),
-            _ => None,
-        })
-    }
-
-    fn fits(&self, tokenizer: &Tokenizer, model_name: &str) -> bool {
-        self.named.is_none_or(|named| model_name.to_lowercase().contains(named))
-            && self.tokens().all(|token| tokenizer.special(token).is_some())
-    }
-}
-
-/// Whether `text` is a token that some format begins a part with. Files call such tokens text at times; made of text they
-/// would mean what nobody wrote.
-pub(super) fn is_marker(text: &str) -> bool {
-    FORMATS.iter().any(|format| format.tokens().any(|token| token == text))
+/// Whether the model called `model_name` was made for `format`.
+fn fits(format: &FimFormat, tokenizer: &Tokenizer, model_name: &str) -> bool {
+    format.named.is_none_or(|named| model_name.to_lowercase().contains(named))
+        && format.tokens().all(|token| tokenizer.special(token).is_some())
 }
 
 /// How one model fills in the middle.
@@ -152,7 +31,7 @@ pub struct Fim {
 impl Fim {
     /// The format whose tokens `tokenizer` has; `None` for a model that was not made for this.
     pub fn recognise(tokenizer: &Tokenizer, model_name: &str) -> Option<Self> {
-        let format = FORMATS.iter().find(|format| format.fits(tokenizer, model_name))?;
+        let format = FORMATS.iter().find(|format| fits(format, tokenizer, model_name))?;
         let ends = format.ends.iter().filter_map(|end| tokenizer.special(end));
         let stop_ids: Vec<u32> = tokenizer.stop_ids().iter().copied().chain(ends).collect();
         let forbidden_ids = tokenizer.forbidden_ids().iter().copied().filter(|id| !stop_ids.contains(id)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use phi_ls::model::chat::EncodedPrompt;
+use phi_ls::model::EncodedPrompt;
 use phi_ls::model::gguf::GgufFile;
 use phi_ls::model::tokenizer::{Healing, TextStart, TokenizerData};
 use phi_ls::model::{ChatFormat, Prompt, Role, Tokenizer, Turn};

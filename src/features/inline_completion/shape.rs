@@ -9,7 +9,7 @@ use super::brackets::{Brackets, Unopened};
 use super::closers::{closing_tag, unopened_angle, unopened_tags};
 use super::place::Place;
 use crate::features::indentation::normalize_later_lines;
-use crate::model::chat::{self, PromptForm};
+use crate::model::{PromptForm, chat};
 use crate::syntax::Following;
 use crate::text::indent_columns;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{TokenizerData, TokenizerKind};
 use crate::model::ModelError;
-use crate::model::fim;
+use crate::model::fim::formats::is_marker;
 
 /// Several times the longest token there is (o200k has one of 256 bytes), so that finding merges stays linear.
 const MAX_PIECE_BYTES: usize = 1024;
@@ -30,7 +30,7 @@ impl TokenKind {
         let is_letter = || piece.chars().count() == 1 && !piece.is_ascii();
         match number {
             // Some files call the markers of the middle normal.
-            1 | 4 if fim::is_marker(piece) => Some(Self::Special),
+            1 | 4 if is_marker(piece) => Some(Self::Special),
             1 => Some(Self::Normal),
             4 if is_letter() => Some(Self::Letter),
             2..=4 => Some(Self::Special),
