@@ -110,12 +110,6 @@ impl<Work> Queue<Work> {
         self.entries.last_mut()
     }
 
-    /// Removes the first job that `is_it`.
-    pub(super) fn take_where(&mut self, is_it: impl Fn(&Entry<Work>) -> bool) -> Option<Entry<Work>> {
-        let index = self.entries.iter().position(is_it)?;
-        Some(self.entries.remove(index))
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -151,7 +151,7 @@ impl Worker {
         };
         let is_it = |entry: &Entry<AbortHandle>| entry.work.as_ref().is_some_and(|task| task.id() == id);
         // A superseded job has been answered.
-        let Some(mut entry) = self.queue.take_where(is_it) else { return };
+        let Some(mut entry) = self.queue.take(is_it) else { return };
         let outcome = match answered {
             Err(error) => Err(EngineError::Failed(error.to_string())),
             Ok(Answered { outcome: Ok(generation), .. }) => Ok(generation),

@@ -12,6 +12,7 @@ use interprocess::local_socket::prelude::*;
 
 use super::messages::{self, Join, Reply, Request, SentJob};
 use super::{Place, Setup, Wishes, log, place};
+use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Entry, Queue};
 use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
 
@@ -96,11 +97,8 @@ pub(super) struct Client {
     deaths: u32,
     /// Why there is no process, as it was told last.
     told: Option<String>,
-    /// Other work of this process waits at it while a completion is pending.
-    gate: Gate,
-    /// The gate is held closed by this engine.
-    holds_gate: bool,
-    busy: bool,
+    /// Other work of this process waits at its gate while a completion is pending.
+    announcer: Announcer,
 }
 
 impl Client {
@@ -132,9 +130,7 @@ impl Client {
             last_number: 0,
             deaths: 0,
             told: None,
-            gate,
-            holds_gate: false,
-            busy: false,
+            announcer: Announcer::new(Some(gate)),
         }
     }
 
@@ -427,20 +423,8 @@ impl Client {
         self.told = Some(kind);
     }
 
-    /// Keeps the gate and the busy state in step with the jobs.
     fn announce(&mut self) {
-        let interactive = self.jobs.has_interactive();
-        if interactive && !self.holds_gate {
-            self.gate.close();
-        } else if !interactive && self.holds_gate {
-            self.gate.open();
-        }
-        self.holds_gate = interactive;
-        let busy = !self.jobs.is_empty();
-        if busy != self.busy {
-            (self.on_event)(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
-        }
-        self.busy = busy;
+        self.announcer.announce(&self.jobs, &self.on_event);
     }
 }
 
