@@ -2,6 +2,7 @@
 //! person saw, and what it cost.
 
 mod client;
+mod given;
 mod measures;
 mod page;
 mod run;
@@ -40,6 +41,9 @@ pub(super) struct ReplayArgs {
     /// Tokens of one completion at most; a model with random weights ends none by itself
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
+    /// For a model with random weights: it writes what the session takes as completions later, and other lines of the file elsewhere
+    #[arg(long, conflicts_with = "server")]
+    given: bool,
     /// A setting for the server, as in `--set completion.prepareNext=false`; more than once for several
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
@@ -109,7 +113,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
 /// Each trace with a server of its own: nothing is known yet of the next one's documents.
 fn replay_all(args: &ReplayArgs, traces: &[Trace], assistant: Option<&str>) -> anyhow::Result<Replayed> {
     let play = |trace: &Trace| {
-        Run::start(args, assistant)?.run(trace).with_context(|| format!("replaying {}", trace.name))
+        Run::start(args, trace, assistant)?.run(trace).with_context(|| format!("replaying {}", trace.name))
     };
     Ok(Replayed::new(traces.iter().map(play).collect::<anyhow::Result<_>>()?))
 }

@@ -66,11 +66,12 @@ pub(super) fn page(replayed: &Replayed, traces: &str, model: &str) -> String {
     let _ = write!(page, "{HEAD}<h1>What typing with phi-ls is like</h1>");
     let _ = write!(
         page,
-        "<p>{} keys of {} editing sessions (<code>{traces}</code>) were typed into an editor without a screen, which asked \
+        "<p>{} keys of {} editing {} (<code>{traces}</code>) were typed into an editor without a screen, which asked \
          phi-ls for a completion at every key, as editors do. The model was <code>{model}</code>. <em>Ghost text</em> is the grey \
          text after the cursor that a person can take with one key.</p>",
         replayed.key_count(),
         replayed.played.len(),
+        if replayed.played.len() == 1 { "session" } else { "sessions" },
     );
     page.push_str(&tiles(replayed));
     let sections: [(&str, &str, String); 4] = [

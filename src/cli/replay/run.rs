@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::ReplayArgs;
 use super::client::{Answer, Client};
+use super::given::{Given, give};
 use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
-use super::trace::{Entry, Trace};
+use super::trace::{Entry, Hand, Trace};
 use crate::config::Source;
 use crate::engine::Generation;
 use crate::lsp::ACCEPTED_COMMAND;
-use crate::server::{Observer, ServerOptions};
+use crate::server::{ModelLoader, Observer, ServerOptions};
 use crate::text::PositionEncoding;
 
 /// Longer than any model takes to load, or to complete.
@@ -31,6 +32,8 @@ pub(super) struct Run<'a> {
     client: Client,
     screen: Screen,
     heard: Arc<Heard>,
+    /// What the model writes, whatever its weights say.
+    given: Option<Arc<Given>>,
     keys: Vec<Key>,
     requests: Requests,
     /// Requests for completions that are not answered yet, by the id they were sent with.
@@ -91,18 +94,20 @@ impl Observer for Heard {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn start(args: &'a ReplayArgs, assistant: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn start(args: &'a ReplayArgs, trace: &Trace, assistant: Option<&str>) -> anyhow::Result<Self> {
         let heard = Arc::new(Heard::default());
+        let given = args.given.then(|| Arc::new(Given::new(trace)));
         let options = ServerOptions {
             settings: vec![(Source::Flags, args.settings(assistant)?)],
             observer: Some(Arc::clone(&heard) as Arc<dyn Observer>),
-            ..ServerOptions::new(Arc::new(crate::cli::serve::loader()))
+            ..ServerOptions::new(loader(given.clone()))
         };
         Ok(Self {
             args,
             client: Client::start(options)?,
             screen: Screen::default(),
             heard,
+            given,
             keys: Vec::new(),
             requests: Requests::default(),
             pending: BTreeMap::new(),
@@ -201,7 +206,7 @@ impl<'a> Run<'a> {
         self.begin_key(now, true);
         let key = self.keys.last_mut().expect("just begun");
         // What is copied from elsewhere was on no screen to be looked for.
-        if !entry.is_pasted {
+        if entry.hand != Hand::Pasted {
             key.typed = typed.characters;
             key.on_screen = typed.on_screen;
             key.accepted = typed.accepted;
@@ -238,6 +243,9 @@ impl<'a> Run<'a> {
         let params = message["params"].clone();
         self.pending.insert(id, Asked { at: now, params, key, pressed, recalled: self.heard.recalled() });
         self.newest = Some(id);
+        if let Some(given) = &self.given {
+            given.note_request();
+        }
     }
 
     /// Takes in what the server says until `until`.
@@ -357,6 +365,22 @@ impl<'a> Run<'a> {
         let (keys, requests, answer_pieces) = (self.keys, self.requests, self.client.answer_pieces);
         Ok(Played { name: name.to_owned(), keys, requests, work, answer_pieces })
     }
+}
+
+/// The models of the settings, which write what is `given` if anything is.
+fn loader(given: Option<Arc<Given>>) -> ModelLoader {
+    let models = crate::cli::serve::loader();
+    Arc::new(move |name, settings| {
+        let mut load = models(name, settings);
+        let given = given.clone();
+        Box::new(move |progress| {
+            let loaded = load(progress)?;
+            Ok(match &given {
+                Some(given) => give(loaded, Arc::clone(given)),
+                None => loaded,
+            })
+        })
+    })
 }
 
 /// What this process has had of the processors so far.

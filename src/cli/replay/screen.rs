@@ -80,7 +80,7 @@ impl Screen {
     pub(super) fn show(&mut self, params: &Value, items: &[Value]) -> Change {
         let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
         let Some(document) = self.documents.get(uri) else { return Change::Nothing };
-        let at = offset_at(document, position_of(&params["position"]), self.encoding);
+        let at = offset_of(document, &params["position"], self.encoding);
         let text = items.first().map(text_of).unwrap_or_default();
         let before = self.ghost.take().filter(|ghost| ghost.uri == uri && ghost.at == at);
         let change = match before.as_ref().map(|ghost| ghost.text.as_str()) {
@@ -116,8 +116,8 @@ impl Ghost {
 }
 
 /// A change of LSP: of a range, or of the whole text.
-fn edit_of(document: &Rope, change: &Value, encoding: PositionEncoding) -> Edit {
-    let offset = |position: &Value| offset_at(document, position_of(position), encoding);
+pub(super) fn edit_of(document: &Rope, change: &Value, encoding: PositionEncoding) -> Edit {
+    let offset = |position: &Value| offset_of(document, position, encoding);
     let range = match change.get("range") {
         Some(range) => offset(&range["start"])..offset(&range["end"]),
         None => 0..document.len_bytes(),
@@ -125,9 +125,10 @@ fn edit_of(document: &Rope, change: &Value, encoding: PositionEncoding) -> Edit 
     Edit { range, new_text: change["text"].as_str().unwrap_or_default().to_owned() }
 }
 
-fn position_of(position: &Value) -> Position {
+/// The byte of `document` that is LSP's `position`.
+pub(super) fn offset_of(document: &Rope, position: &Value, encoding: PositionEncoding) -> usize {
     let number = |name: &str| position[name].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-    Position { line: number("line"), character: number("character") }
+    offset_at(document, Position { line: number("line"), character: number("character") }, encoding)
 }
 
 /// The text of an item of an inline completion; one of a popup has it in its edit.

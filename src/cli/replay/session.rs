@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::trace::Entry;
+use super::trace::{Entry, Hand};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
 /// The first line.
@@ -126,10 +126,10 @@ impl Typist {
                 }
             }
             Action::Accept(text) => {
-                self.replace(self.cursor..self.cursor, &text);
+                self.replace(self.cursor..self.cursor, &text).hand = Hand::Taken;
                 self.ask();
             }
-            Action::Paste(text) => self.replace(self.cursor..self.cursor, &text).is_pasted = true,
+            Action::Paste(text) => self.replace(self.cursor..self.cursor, &text).hand = Hand::Pasted,
             Action::Remove(count) => {
                 let start = self.text.byte_to_char(self.cursor);
                 let end = start + count;
@@ -211,7 +211,26 @@ mod tests {
         assert_eq!(seen, [&opened[..], &typed, &rest].concat());
         let position = &entries[5].message["params"]["position"];
         assert_eq!(*position, json!({"line": 1, "character": 3}), "in bytes");
-        assert!(entries[entries.len() - 2].is_pasted);
+        let hands = [9, 11, 12].map(|index| entries[index].hand);
+        assert_eq!(hands, [Hand::Typed, Hand::Taken, Hand::Pasted].map(|hand| hand));
+    }
+
+    /// Those of `benches/traces` are sound, small, of many languages, and say whose code they hold.
+    #[test]
+    fn the_sessions_of_this_project_end_in_their_files() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/traces");
+        let (mut sessions, mut languages) = (0, std::collections::BTreeSet::new());
+        for file in std::fs::read_dir(folder.join("sessions")).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            parse(&text).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+            assert!(text.len() < 60 << 10, "{} has {} bytes", path.display(), text.len());
+            let head: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            assert!(folder.join(head["notice"].as_str().unwrap()).is_file(), "{}", path.display());
+            languages.insert(head["language"].as_str().unwrap().to_owned());
+            sessions += 1;
+        }
+        assert!(sessions >= 12 && languages.len() >= 6, "{sessions} sessions in {languages:?}");
     }
 
     #[test]

@@ -25,14 +25,24 @@ pub(super) struct Trace {
 pub(in crate::cli) struct Entry {
     pub(super) ms: u64,
     pub(super) message: Value,
-    /// It is an edit whose text comes from elsewhere; only typing sessions say so.
     #[serde(skip)]
-    pub(super) is_pasted: bool,
+    pub(super) hand: Hand,
+}
+
+/// How the text of an edit came in. Only typing sessions say it; in a recording all is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::cli) enum Hand {
+    #[default]
+    Typed,
+    /// As a completion.
+    Taken,
+    /// From elsewhere.
+    Pasted,
 }
 
 impl Entry {
     pub(super) fn new(ms: u64, message: Value) -> Self {
-        Self { ms, message, is_pasted: false }
+        Self { ms, message, hand: Hand::Typed }
     }
 
     pub(super) fn method(&self) -> &str {
