@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(seen("/prefilled_tokens_per_key"), json!({"p50": 7, "p95": 50}));
         assert_eq!((seen("/tokens_written"), seen("/tokens_thrown_away")), (12.into(), 8.into()));
         assert_eq!((seen("/on_screen_share"), seen("/accepted_chars")), ((8.0 / 12.0).into(), 8.into()));
-        assert_eq!(seen("/flicker_per_100_keys"), 100.0 / 3.0);
+        assert_eq!(seen("/flicker_per_100_keys"), 100.0 * (1.0 / 3.0));
         assert_eq!(seen("/cpu_seconds_per_accepted_char"), 0.5);
     }
 

@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(seen, [&opened[..], &typed, &rest].concat());
         let position = &entries[5].message["params"]["position"];
         assert_eq!(*position, json!({"line": 1, "character": 3}), "in bytes");
-        let hands = [9, 11, 12].map(|index| entries[index].hand);
-        assert_eq!(hands, [Hand::Typed, Hand::Taken, Hand::Pasted].map(|hand| hand));
+        let hands = [4, 10, 13].map(|index| entries[index].hand);
+        assert_eq!(hands, [Hand::Typed, Hand::Taken, Hand::Pasted]);
     }
 
     /// Those of `benches/traces` are sound, small, of many languages, and say whose code they hold.
