@@ -31,7 +31,7 @@ pub(super) struct Run<'a> {
     args: &'a ReplayArgs,
     client: Client,
     screen: Screen,
-    heard: Arc<Heard>,
+    watch: Arc<Watch>,
     /// What the model writes, whatever its weights say.
     given: Option<Arc<Given>>,
     keys: Vec<Key>,
@@ -60,12 +60,12 @@ struct Asked {
 
 /// What the server tells of its work.
 #[derive(Default)]
-struct Heard {
+struct Watch {
     recalled: AtomicUsize,
     work: Mutex<Work>,
 }
 
-impl Heard {
+impl Watch {
     fn recalled(&self) -> usize {
         self.recalled.load(Ordering::SeqCst)
     }
@@ -75,7 +75,7 @@ impl Heard {
     }
 }
 
-impl Observer for Heard {
+impl Observer for Watch {
     fn recalled(&self) {
         self.recalled.fetch_add(1, Ordering::SeqCst);
     }
@@ -95,18 +95,18 @@ impl Observer for Heard {
 
 impl<'a> Run<'a> {
     pub(super) fn start(args: &'a ReplayArgs, trace: &Trace, assistant: Option<&str>) -> anyhow::Result<Self> {
-        let heard = Arc::new(Heard::default());
+        let watch = Arc::new(Watch::default());
         let given = args.given.then(|| Arc::new(Given::new(trace)));
         let options = ServerOptions {
             settings: vec![(Source::Flags, args.settings(assistant)?)],
-            observer: Some(Arc::clone(&heard) as Arc<dyn Observer>),
+            observer: Some(Arc::clone(&watch) as Arc<dyn Observer>),
             ..ServerOptions::new(loader(given.clone()))
         };
         Ok(Self {
             args,
             client: Client::start(options)?,
             screen: Screen::default(),
-            heard,
+            watch,
             given,
             keys: Vec::new(),
             requests: Requests::default(),
@@ -241,7 +241,7 @@ impl<'a> Run<'a> {
         last.asked = true;
         let pressed = self.ready.map_or(now, |(ready, _)| ready + last.at);
         let params = message["params"].clone();
-        self.pending.insert(id, Asked { at: now, params, key, pressed, recalled: self.heard.recalled() });
+        self.pending.insert(id, Asked { at: now, params, key, pressed, recalled: self.watch.recalled() });
         self.newest = Some(id);
         if let Some(given) = &self.given {
             given.note_request();
@@ -297,14 +297,14 @@ impl<'a> Run<'a> {
             let since_key = answer.at.saturating_duration_since(asked.pressed);
             key.first_text.get_or_insert(since_key);
             key.complete_text = Some(since_key);
-            let is_recalled = self.heard.recalled() > asked.recalled;
+            let is_recalled = self.watch.recalled() > asked.recalled;
             key.origin.get_or_insert(if is_recalled { Origin::Memory } else { Origin::Model });
         }
     }
 
     /// Puts the tokens that were computed since the last look down to the newest key.
     fn take_in_work(&mut self) {
-        let computed = self.heard.with(|work| {
+        let computed = self.watch.with(|work| {
             let new = work.generations.iter().skip(work.counted);
             let tokens: usize = new.map(|it| it.prompt_tokens.saturating_sub(it.cached_tokens)).sum();
             work.counted = work.generations.len();
@@ -358,7 +358,7 @@ impl<'a> Run<'a> {
             self.take_in_answers();
         }
         self.take_in_work();
-        let mut work = self.heard.with(std::mem::take);
+        let mut work = self.watch.with(std::mem::take);
         let before = self.ready.and_then(|(_, before)| before);
         let spent = processor_time().zip(before).map(|(now, before)| now.saturating_sub(before));
         work.processor = spent.filter(|_| self.args.server.is_none());
