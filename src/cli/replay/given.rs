@@ -135,7 +135,8 @@ fn taken_later(text: &Rope, cursor: usize, rest: &[Entry]) -> Option<String> {
 
 /// A line of `text` that has something to say: another one for each `number`.
 fn other_line(text: &Rope, number: usize) -> String {
-    let lines: Vec<String> = text.lines().map(|line| line.to_string().trim().to_owned()).filter(|it| it.len() > 8).collect();
+    let lines: Vec<String> =
+        text.lines().map(|line| line.to_string().trim().to_owned()).filter(|it| it.len() > 8).collect();
     // Any step that jumps about.
     let index = (number * 31 + 7) % lines.len().max(1);
     lines.get(index).cloned().unwrap_or_default()
@@ -202,7 +203,8 @@ impl GivenModel {
             return self.end;
         }
         // The longest token that the rest begins with.
-        let is_beginning = |id: &u32| rest.starts_with(self.tokenizer.bytes(*id)) && !self.tokenizer.bytes(*id).is_empty();
+        let is_beginning =
+            |id: &u32| rest.starts_with(self.tokenizer.bytes(*id)) && !self.tokenizer.bytes(*id).is_empty();
         let ids = self.tokenizer.healing_ids(&rest[..1]);
         ids.into_iter().filter(is_beginning).max_by_key(|id| self.tokenizer.bytes(*id).len())
     }
@@ -216,16 +218,22 @@ mod tests {
     fn given(steps: &[&str], text: &str, end: &str) -> Given {
         use sha2::{Digest as _, Sha256};
         let sha256 = format!("{:x}", Sha256::digest(end));
-        let header = serde_json::json!({"session": "s", "language": "c", "file": "a.c", "text": text, "sha256": sha256});
+        let header =
+            serde_json::json!({"session": "s", "language": "c", "file": "a.c", "text": text, "sha256": sha256});
         let entries = session::parse(&format!("{header}\n{}", steps.join("\n"))).unwrap();
         Given::new(&Trace { name: "s".to_owned(), entries })
     }
 
     #[test]
     fn what_is_taken_later_is_written_before() {
-        let steps = [r#"{"after":1,"go":[1,0]}"#, r#"{"after":1,"keys":[[1,"r"],[1,"e"]]}"#, r#"{"after":1,"accept":"turn 1;"}"#];
+        let steps = [
+            r#"{"after":1,"go":[1,0]}"#,
+            r#"{"after":1,"keys":[[1,"r"],[1,"e"]]}"#,
+            r#"{"after":1,"accept":"turn 1;"}"#,
+        ];
         let given = given(&steps, "int f(void) {\n\n}\n", "int f(void) {\nreturn 1;\n}\n");
-        let next = |read: &str| given.continuation(read.as_bytes()).map(|rest| String::from_utf8_lossy(rest).into_owned());
+        let next =
+            |read: &str| given.continuation(read.as_bytes()).map(|rest| String::from_utf8_lossy(rest).into_owned());
         assert_eq!(next("code\nint f(void) {\n").as_deref(), Some("return 1;"));
         given.note_request();
         given.note_request();
@@ -238,7 +246,11 @@ mod tests {
 
     #[test]
     fn where_nothing_is_taken_another_line_is_written() {
-        let given = given(&[r#"{"after":1,"go":[1,0]}"#, r#"{"after":1,"keys":[[1,"x"]]}"#], "int f(void) {\n\n}\n", "int f(void) {\nx\n}\n");
+        let given = given(
+            &[r#"{"after":1,"go":[1,0]}"#, r#"{"after":1,"keys":[[1,"x"]]}"#],
+            "int f(void) {\n\n}\n",
+            "int f(void) {\nx\n}\n",
+        );
         let rest = given.continuation(b"int f(void) {\n").unwrap();
         assert_eq!(rest, b"int f(void) {");
     }

@@ -271,7 +271,8 @@ impl Replayed {
         }
         if let Some(seconds) = self.processor_seconds() {
             let each = self.cpu_seconds_per_accepted_char();
-            let each = each.map_or("none was accepted".to_owned(), |each| format!("{each:.3} for each accepted character"));
+            let each =
+                each.map_or("none was accepted".to_owned(), |each| format!("{each:.3} for each accepted character"));
             println!("  {seconds:.1} processor seconds, {each}");
         }
     }

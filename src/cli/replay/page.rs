@@ -129,22 +129,32 @@ svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); 
 "#;
 
 fn tiles(replayed: &Replayed) -> String {
-    let milliseconds = |time: Option<Duration>| time.map_or("none".to_owned(), |time| format!("{:.0} ms", millis(time)));
+    let milliseconds =
+        |time: Option<Duration>| time.map_or("none".to_owned(), |time| format!("{:.0} ms", millis(time)));
     let percent = |share: Option<f64>| share.map_or("none".to_owned(), |share| format!("{:.0} %", 100.0 * share));
     let number = |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{value:.2}{unit}"));
     let median = |of: fn(&Key) -> Option<Duration>| milliseconds(percentile(&replayed.times(of), 50));
     let slow = |of: fn(&Key) -> Option<Duration>| milliseconds(percentile(&replayed.times(of), 95));
     let (written, thrown_away) = replayed.tokens_written();
     let tiles = [
-        (median(|key| key.first_text), format!("to the first text, median; 95 of 100 within {}", slow(|key| key.first_text))),
+        (
+            median(|key| key.first_text),
+            format!("to the first text, median; 95 of 100 within {}", slow(|key| key.first_text)),
+        ),
         (
             median(|key| key.complete_text),
             format!("to the complete text, median; 95 of 100 within {}", slow(|key| key.complete_text)),
         ),
         (percent(replayed.without_model_share()), "of texts came without asking the model".to_owned()),
         (percent(replayed.on_screen_share()), "of what the person wrote was on screen before".to_owned()),
-        (number(replayed.flicker_per_100_keys(), ""), "times in 100 keys another text took the place of one that was right so far".to_owned()),
-        (number(replayed.cpu_seconds_per_accepted_char(), " s"), "of a processor for each accepted character".to_owned()),
+        (
+            number(replayed.flicker_per_100_keys(), ""),
+            "times in 100 keys another text took the place of one that was right so far".to_owned(),
+        ),
+        (
+            number(replayed.cpu_seconds_per_accepted_char(), " s"),
+            "of a processor for each accepted character".to_owned(),
+        ),
         (format!("{thrown_away}"), format!("of {written} written tokens never entered a file")),
     ];
     let mut html = "<div class=\"tiles\">".to_owned();
@@ -164,7 +174,8 @@ fn line(svg: &mut String, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64
 }
 
 fn bar(svg: &mut String, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
-    let _ = write!(svg, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>");
+    let _ =
+        write!(svg, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>");
 }
 
 /// Text at a place, which is its `anchor`: start, middle or end.

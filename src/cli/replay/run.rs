@@ -151,7 +151,8 @@ impl<'a> Run<'a> {
 
     /// Whoever waits cancels nothing, and what was accepted in a recording was another completion than those of now.
     fn is_left_out(&self, entry: &Entry) -> bool {
-        (self.args.waits() && entry.method() == "$/cancelRequest") || entry.message["params"]["command"] == ACCEPTED_COMMAND
+        (self.args.waits() && entry.method() == "$/cancelRequest")
+            || entry.message["params"]["command"] == ACCEPTED_COMMAND
     }
 
     /// With the capabilities of the trace, and those that let this client see what it counts.

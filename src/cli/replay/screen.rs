@@ -91,7 +91,8 @@ impl Screen {
             Some(_) => Change::Replaced,
         };
         if let Some(item) = items.first().filter(|_| !text.is_empty()) {
-            self.ghost = Some(Ghost { uri: uri.to_owned(), at, text: text.to_owned(), command: item["command"].clone() });
+            self.ghost =
+                Some(Ghost { uri: uri.to_owned(), at, text: text.to_owned(), command: item["command"].clone() });
         }
         change
     }
@@ -111,7 +112,12 @@ impl Ghost {
             typed.command = rest.is_empty().then(|| self.command.clone());
         }
         let at = self.at + edit.new_text.len();
-        (!rest.is_empty()).then(|| Self { at, text: rest.to_owned(), uri: self.uri.clone(), command: self.command.clone() })
+        (!rest.is_empty()).then(|| Self {
+            at,
+            text: rest.to_owned(),
+            uri: self.uri.clone(),
+            command: self.command.clone(),
+        })
     }
 }
 

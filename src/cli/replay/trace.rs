@@ -155,7 +155,10 @@ mod tests {
         }
         let [trace] = &read(folder.path()).unwrap()[..] else { panic!("expected one trace") };
         let methods: Vec<&str> = trace.entries.iter().map(Entry::method).collect();
-        assert_eq!((trace.name.as_str(), &methods[..]), ("session", &["initialize", "textDocument/inlineCompletion", "exit"][..]));
+        assert_eq!(
+            (trace.name.as_str(), &methods[..]),
+            ("session", &["initialize", "textDocument/inlineCompletion", "exit"][..])
+        );
         assert!(Recorder::create(&path).is_err(), "a recording is not overwritten");
     }
 
