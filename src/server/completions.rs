@@ -476,8 +476,9 @@ fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
     match event {
         CompletionEvent::Text { text, .. } => observer.text(text),
         CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
+        CompletionEvent::Done { outcome: Err(_), .. } => observer.broken_off(),
         CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
-        CompletionEvent::Done { .. } | CompletionEvent::Prepared { .. } => {}
+        CompletionEvent::Prepared { .. } => {}
     }
 }
 
