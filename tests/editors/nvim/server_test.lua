@@ -275,7 +275,7 @@ test('a model is chosen among those installed, and used', function()
   end), table.concat(offered, '\n'))
   child:press(':PhiLs model assistant nothing<CR>')
   child:wait('a model that is not there is named', function()
-    return child:lua('return vim.fn.execute("messages")'):find("found 'nothing'", 1, true) ~= nil
+    return child:lua('return vim.fn.execute("messages")'):find('expected a model that', 1, true) ~= nil
   end)
   child:quit()
 end)
