@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn lines_that_were_taken_out_are_put_back() {
         let hunk = Hunk { name: "a.py".to_owned(), first: 1, old: "a\nb\nc\n".to_owned(), new: "a\nc\n".to_owned() };
-        assert_eq!(original("a\nc\nd", "a.py", &std::slice::from_ref(&hunk)), "a\nb\nc\nd");
+        assert_eq!(original("a\nc\nd", "a.py", std::slice::from_ref(&hunk)), "a\nb\nc\nd");
         assert_eq!(original("a\nc\nd", "b.py", &[hunk]), "a\nc\nd");
     }
 }
