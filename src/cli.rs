@@ -75,7 +75,7 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
-    /// Replay a recorded editing session: latencies of completions, tokens computed
+    /// Replay editing sessions: how long completions take, what a person sees of them, and what they cost
     Replay(replay::ReplayArgs),
     /// Cut holes in the files of a folder, complete them, and compare
     Eval(eval::EvalArgs),

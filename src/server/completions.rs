@@ -188,7 +188,12 @@ impl Completions {
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
-                Recalled::Items { id, items } => return self.answer(request, document, cursor, id, &items, engine),
+                Recalled::Items { id, items } => {
+                    if let Some(observer) = &self.observer {
+                        observer.recalled();
+                    }
+                    return self.answer(request, document, cursor, id, &items, engine);
+                }
                 Recalled::Nothing => return request.answer.nothing(),
                 Recalled::Unknown => {}
             }
@@ -270,8 +275,8 @@ impl Completions {
         document: Option<&Document>,
         engine: &mut CompletionEngine,
     ) {
-        if let (CompletionEvent::Done { outcome: Ok(generation), .. }, Some(observer)) = (&event, &self.observer) {
-            observer.completion(generation);
+        if let Some(observer) = &self.observer {
+            tell_observer(observer.as_ref(), &event);
         }
         let Some(document) = document else { return };
         match event {
@@ -464,6 +469,15 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
     match is_off || document.is_excluded() {
         true => Enabled::Off,
         false => settings.language(names_of(&document.snapshot.language_id)),
+    }
+}
+
+fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
+    match event {
+        CompletionEvent::Text { text, .. } => observer.text(text),
+        CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
+        CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
+        CompletionEvent::Done { .. } | CompletionEvent::Prepared { .. } => {}
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Client {
     runtime: Runtime,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
-    /// By the id of the request.
+    /// Not taken yet, by the id of the request.
     answers: BTreeMap<i64, Answer>,
     /// The newest state that `phi-ls/status` told.
     state: String,
@@ -62,11 +62,6 @@ impl Client {
         self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
     }
 
-    /// Takes in what the server says until `until`.
-    pub(super) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
-        self.listen_for(until, |_| false).map(|_| ())
-    }
-
     /// Takes in what the server says until `done` or `until`; whether it is done.
     pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
         while !done(self) {
@@ -79,12 +74,10 @@ impl Client {
         Ok(true)
     }
 
-    /// Waits for the answer to request `id`.
-    pub(super) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
-        match self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))? {
-            true => Ok(()),
-            false => bail!("no answer to request {id} after {} s", limit.as_secs()),
-        }
+    /// The answer to request `id`, which is waited for.
+    pub(super) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<Answer> {
+        self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))?;
+        self.answers.remove(&id).with_context(|| format!("no answer to request {id} after {} s", limit.as_secs()))
     }
 
     /// Waits until a model is loaded.
@@ -96,8 +89,13 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn answer(&self, id: i64) -> Option<&Answer> {
-        self.answers.get(&id)
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// What has been answered since this was called last, by the id of the request.
+    pub(super) fn take_answers(&mut self) -> BTreeMap<i64, Answer> {
+        std::mem::take(&mut self.answers)
     }
 
     fn take_in(&mut self, at: Instant, message: Value) -> anyhow::Result<()> {
