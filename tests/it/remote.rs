@@ -182,6 +182,24 @@ fn probabilities_make_the_confidence_of_what_was_not_owed() {
 }
 
 #[test]
+fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
+    let server = ModelServer::start(|asked, stream| {
+        if !probed(asked, stream, "vllm") {
+            begin(stream);
+            let content = |logprobs: &[f64]| logprobs.iter().map(|logprob| json!({"logprob": logprob})).collect::<Value>();
+            for (text, logprobs) in [("", &[-4.0][..]), ("\n``+", &[-1.0, -1.0]), ("", &[-9.0])] {
+                let logprobs = json!({"content": content(logprobs)});
+                let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
+                event(stream, &json!({"choices": [choice]}));
+            }
+            let _ = write!(stream, "data: [DONE]\n\n");
+        }
+    });
+    let generation = Fixture::of(&server).run(chat("```py\nx ="), params(20)).unwrap();
+    assert_eq!((generation.candidates[0].mean_logprob, generation.generated_tokens), (Some(-2.0), 3));
+}
+
+#[test]
 fn a_stop_rule_ends_the_text_and_the_servers_work() {
     let server = ModelServer::start(writing(&[]));
     server.hold_after("first()\nsecond()\n");

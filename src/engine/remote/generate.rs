@@ -139,6 +139,8 @@ struct Lane {
     tokens: usize,
     /// Of them, those beyond what was owed.
     new_tokens: usize,
+    /// Logarithms of tokens whose text a server holds back, as vLLM does while it may begin a stop string.
+    held_back: Vec<f32>,
     events: usize,
     logprob_sum: f32,
     logprob_count: usize,
@@ -159,6 +161,7 @@ impl Lane {
             max_new_tokens: params.max_new_tokens,
             tokens: 0,
             new_tokens: 0,
+            held_back: Vec::new(),
             events: 0,
             logprob_sum: 0.0,
             logprob_count: 0,
@@ -215,11 +218,13 @@ impl Lane {
         self.events += 1;
         self.usage = piece.usage.unwrap_or(self.usage);
         self.said_finish = piece.finish.or(self.said_finish);
+        self.held_back.extend(piece.logprobs);
         if piece.text.is_empty() {
             return;
         }
         let first_token_at = *self.first_token_at.get_or_insert_with(Instant::now);
-        let tokens = piece.logprobs.len().max(1);
+        let logprobs = std::mem::take(&mut self.held_back);
+        let tokens = logprobs.len().max(1);
         self.tokens += tokens;
         match self.owed.take(&piece.text) {
             Err(Missing) => {
@@ -229,8 +234,8 @@ impl Lane {
             Ok(text) if text.is_empty() => {}
             Ok(text) => {
                 self.new_tokens += tokens;
-                self.logprob_sum += piece.logprobs.iter().sum::<f32>();
-                self.logprob_count += piece.logprobs.len();
+                self.logprob_sum += logprobs.iter().sum::<f32>();
+                self.logprob_count += logprobs.len();
                 self.ended = self.text.push(&text, first_token_at.elapsed());
                 if self.ended.is_none() && self.new_tokens >= self.max_new_tokens {
                     self.end(StopReason::MaxTokens);
