@@ -146,8 +146,20 @@ pub struct GenerationParams {
     pub speculate: bool,
 }
 
-/// Hears a text as it grows, on the engine's thread.
-pub type TextListener = Box<dyn FnMut(&str) + Send>;
+/// A piece of a text that is being written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TextPiece {
+    /// What no rule of [`StopRules`] can take back any more, and has not been told before.
+    pub text: String,
+    /// Mean log-probability of the tokens so far, those of text that is still held back among them; `None` where whoever
+    /// writes them does not say.
+    pub mean_logprob: Option<f32>,
+    /// The form of the prompt that the model was asked with.
+    pub form: PromptForm,
+}
+
+/// Told a text as it grows, on the engine's thread.
+pub type TextListener = Box<dyn FnMut(TextPiece) + Send>;
 
 /// One piece of work.
 pub struct Job {
@@ -158,7 +170,7 @@ pub struct Job {
     /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
     pub params: GenerationParams,
     pub cancel: CancelFlag,
-    /// Hears the text of the first candidate as it grows.
+    /// Told the text of the first candidate as it grows.
     pub on_text: Option<TextListener>,
     /// Called exactly once, from the engine thread or from `submit`.
     pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,

@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod ask;
 pub mod from_proto;
+pub mod growth;
 pub mod status;
 pub mod switch;
 pub mod to_proto;

@@ -5,6 +5,7 @@ mod closers;
 mod following;
 mod gate;
 mod generation;
+mod growth;
 mod place;
 mod shape;
 
@@ -20,6 +21,7 @@ use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
+pub use growth::Growth;
 
 use brackets::Brackets;
 use place::Place;

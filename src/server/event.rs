@@ -9,7 +9,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
 use crate::config::Role;
-use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
+use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation, TextPiece};
 use crate::features::inline_completion::Trigger;
 use crate::lsp::switch::SetCompletionsParams;
 use crate::workspace::{NotStaged, Staged};
@@ -87,7 +87,7 @@ pub(super) enum CompletionEvent {
     /// The generation goes on.
     Text {
         job: u64,
-        text: String,
+        piece: TextPiece,
     },
     Done {
         job: u64,

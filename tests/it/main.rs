@@ -20,6 +20,7 @@ mod full_size;
 mod gguf;
 mod greedy;
 mod grounding;
+mod growth;
 mod hub;
 mod inline_completion;
 mod large_documents;

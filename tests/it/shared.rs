@@ -151,7 +151,7 @@ impl Client {
         let (sender, outcome) = mpsc::channel();
         let (text_sender, text) = mpsc::channel();
         let cancel = CancelFlag::default();
-        let on_text: phi_ls::engine::TextListener = Box::new(move |text| drop(text_sender.send(text.to_owned())));
+        let on_text: phi_ls::engine::TextListener = Box::new(move |piece| drop(text_sender.send(piece.text)));
         self.engine.submit(Job {
             priority: work.priority,
             document: work.document,

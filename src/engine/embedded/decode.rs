@@ -199,8 +199,10 @@ impl Run {
 
     /// Tells the job's owner what the first candidate has written for certain.
     fn stream(&mut self, job: &mut Job) {
-        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) {
-            lane.text.tell(on_text);
+        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut())
+            && let Some(piece) = lane.text.next_piece(Some(lane.mean_logprob()), lane.form)
+        {
+            on_text(piece);
         }
     }
 
@@ -335,11 +337,16 @@ impl Lane {
         Some(self.text.push(&rest, elapsed).unwrap_or_else(|| self.text.finish(reason)))
     }
 
+    /// Over the tokens so far.
+    fn mean_logprob(&self) -> f32 {
+        self.logprob_sum / self.logprob_count.max(1) as f32
+    }
+
     fn candidate(&self) -> Candidate {
         Candidate {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
-            mean_logprob: Some(self.logprob_sum / self.logprob_count.max(1) as f32),
+            mean_logprob: Some(self.mean_logprob()),
             form: self.form,
         }
     }

@@ -190,10 +190,11 @@ impl Lane {
                 }
             }
             if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
-                self.text.tell(&mut |text| {
+                let mean_logprob = self.mean_logprob();
+                if let Some(piece) = self.text.next_piece(mean_logprob, PromptForm::Chat) {
                     **has_told = true;
-                    on_text(text);
-                });
+                    on_text(piece);
+                }
             }
         }
         Ok(self)
@@ -247,6 +248,11 @@ impl Lane {
         self.usage.generated.max(self.tokens)
     }
 
+    /// Over the tokens so far whose server says it.
+    fn mean_logprob(&self) -> Option<f32> {
+        (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32)
+    }
+
     fn candidate(self) -> Candidate {
         let is_answer = self.owed.is_paid() && !self.is_missing;
         if !is_answer {
@@ -255,7 +261,7 @@ impl Lane {
         Candidate {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
-            mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+            mean_logprob: self.mean_logprob(),
             form: PromptForm::Chat,
         }
     }

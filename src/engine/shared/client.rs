@@ -14,7 +14,7 @@ use super::messages::{self, Join, Reply, Request, SentJob};
 use super::{Place, Setup, Wishes, log, place};
 use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Entry, Queue};
-use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
+use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted, TextPiece};
 
 /// How soon the process hears that nobody waits for a job any more.
 const CANCEL_POLL: Duration = Duration::from_millis(5);
@@ -332,7 +332,7 @@ impl Client {
         match reply {
             Reply::Welcome { pid } => joined.pid = Some(pid),
             Reply::Refused(reason) => self.fail(reason),
-            Reply::Text { id, text } => self.hear_text(id, &text),
+            Reply::Text { id, piece } => self.hear_text(id, piece),
             Reply::Done { id, outcome } => self.hear_outcome(id, outcome),
             Reply::Event(event) => (self.on_event)(event),
             Reply::Sharing(sharing) => (self.on_event)(EngineEvent::Shared(sharing)),
@@ -340,13 +340,13 @@ impl Client {
         }
     }
 
-    fn hear_text(&mut self, id: u64, text: &str) {
+    fn hear_text(&mut self, id: u64, piece: TextPiece) {
         let Some(entry) = self.jobs.iter_mut().find(|entry| has_id(entry, id)) else { return };
         if let Some(sent) = &mut entry.work {
             sent.told = true;
         }
         if let Some(on_text) = &mut entry.submitted.job.on_text {
-            on_text(text);
+            on_text(piece);
         }
     }
 

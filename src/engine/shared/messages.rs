@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Setup, Sharing, Wishes};
 use crate::config::Role;
-use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority};
+use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority, TextPiece};
 use crate::model::Prompt;
 
 /// The longest message that is read: a prompt of the most tokens a model takes has about a megabyte.
@@ -63,7 +63,7 @@ pub(super) enum Reply {
     Report(Box<Report>),
     Text {
         id: u64,
-        text: String,
+        piece: TextPiece,
     },
     Done {
         id: u64,

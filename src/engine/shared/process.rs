@@ -304,7 +304,7 @@ impl<'a> Member<'a> {
         self.jobs.insert(id, cancel.clone());
         let (outbox, jobs) = (self.outbox.clone(), self.jobs.clone());
         let text_outbox = self.outbox.clone();
-        let on_text: TextListener = Box::new(move |text| text_outbox.tell(&Reply::Text { id, text: text.to_owned() }));
+        let on_text: TextListener = Box::new(move |piece| text_outbox.tell(&Reply::Text { id, piece }));
         Job {
             priority,
             document,
