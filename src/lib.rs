@@ -32,6 +32,8 @@
 //!    form that suits the model (as turns, or as the code around the cursor), starts from the longest cached prefix, backs
 //!    up over a split word (token healing), prefills in chunks, and decodes with guesses taken from the text (prompt lookup)
 //!    until a rule of [`engine::StopRules`] ends it.
+//!    At a place of which little has been read, a model that reads slowly is asked about the code before the cursor alone; the
+//!    whole prompt is read when nobody waits, for the next request.
 //! 4. While it is written, [`features::inline_completion::Growth`] says what of it can be shown already. A client that can
 //!    show it ([`lsp::growth`]) has its answer then, is told when there is more, and asks again; any other waits for the whole,
 //!    or until its time is over.

@@ -35,6 +35,7 @@ use crate::text::LineEnding;
 use base::Base;
 use document_state::DocumentState;
 use next::{Next, ShownInVain};
+use planning::ShortLength;
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
 
@@ -56,6 +57,7 @@ pub(super) struct Completions {
     last_number: u64,
     accepted: u64,
     shown_in_vain: ShownInVain,
+    short_length: ShortLength,
 }
 
 impl Completions {
@@ -70,6 +72,7 @@ impl Completions {
             last_number: 0,
             accepted: 0,
             shown_in_vain: ShownInVain::default(),
+            short_length: ShortLength::default(),
         }
     }
 
@@ -223,6 +226,8 @@ impl Completions {
                 return request.answer.nothing();
             }
         };
+        let (anchor, length) = (&mut state.short_anchor, &self.short_length);
+        let short_prompt = planning::short_prompt(document, anchor, &plan, length, &self.settings);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -246,6 +251,7 @@ impl Completions {
             priority: Priority::Interactive,
             document,
             prompt: plan.prompt,
+            short_prompt,
             params: plan.params,
             cancel,
             on_text: Some(Box::new(move |piece| {
@@ -272,6 +278,7 @@ impl Completions {
         match event {
             CompletionEvent::Text { job, piece } => self.goes_on(job, piece, document, engine),
             CompletionEvent::Done { job, outcome } => self.done(job, outcome, document, engine),
+            CompletionEvent::WarmedUp(outcome) => self.warmed_up(outcome, document),
             CompletionEvent::Prepared { job, outcome } => self.prepared(job, outcome, document),
         }
     }
@@ -346,6 +353,12 @@ impl Completions {
                 return running.dismiss();
             }
         };
+        self.short_length.learn(&generation);
+        state.is_cold = generation.is_short;
+        if state.is_cold {
+            // Read while nobody waits, it is there for the next one.
+            state.warm_up_at = Some((Instant::now(), running.cursor));
+        }
         let items = running.growth.finish(&running.plan, &generation.candidates, running.is_shown);
         log_completion(&generation, items.len());
         let (id, offset) = (job, running.plan.offset);
@@ -433,9 +446,9 @@ impl Completions {
     fn prepare_next(&mut self, document: &Document, item: &InlineItem, engine: &mut CompletionEngine) {
         let (settings, number) = (&self.settings, document.number);
         let state = self.states.entry(number).or_default();
-        // The engine keeps one job per document: what somebody waits for is not to be replaced.
+        // The engine keeps one job per document: what somebody waits for is not to be replaced, nor the reading of the place.
         let is_wanted = settings.prepare_next && enabled(document, state.off, settings) == Enabled::On;
-        if !is_wanted || state.running.is_some() {
+        if !is_wanted || state.running.is_some() || state.is_cold {
             return;
         }
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
@@ -451,6 +464,7 @@ impl Completions {
             priority: Priority::WarmUp,
             document: number,
             prompt: plan.prompt,
+            short_prompt: None,
             params: plan.params,
             cancel,
             on_text: None,
@@ -459,6 +473,18 @@ impl Completions {
                 session.send(Event::Completion { document: number, event });
             }),
         });
+    }
+
+    /// What nobody has asked for yet is read, or has to be read when somebody asks.
+    fn warmed_up(&mut self, outcome: Outcome, document: &Document) {
+        match outcome {
+            Ok(generation) => {
+                tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up");
+                self.short_length.learn(&generation);
+                self.states.entry(document.number).or_default().is_cold = false;
+            }
+            Err(error) => tracing::trace!("not warmed up: {error}"),
+        }
     }
 
     /// Keeps what was prepared for when the person gets there.
@@ -501,8 +527,8 @@ impl Completions {
             state.give_up_left_behind(now);
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
-                && !state.recall.knows(&document.snapshot.text, cursor)
-                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings)
+                && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
+                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings, self.session.clone())
             {
                 engine.submit(job);
             }
@@ -521,6 +547,7 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
 fn log_completion(generation: &Generation, items: usize) {
     tracing::debug!(
         items,
+        is_short = generation.is_short,
         prompt_tokens = generation.prompt_tokens,
         cached_tokens = generation.cached_tokens,
         generated_tokens = generation.generated_tokens,

@@ -93,6 +93,8 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
+    /// What a request would ask, and nobody has asked for yet, was read.
+    WarmedUp(Outcome),
     /// The completion that was prepared for the case that the one on screen is accepted.
     Prepared {
         job: u64,

@@ -237,6 +237,7 @@ impl Questions {
             priority: Priority::Background,
             document: question.about.as_ref().map_or(NO_DOCUMENT, |about| about.document),
             prompt: question.plan.prompt().clone(),
+            short_prompt: None,
             params: question.plan.params().clone(),
             cancel: question.request.cancel.clone(),
             on_text: Some(Box::new(move |piece| {

@@ -4,6 +4,7 @@ mod actions;
 mod answer_documents;
 mod bad_questions;
 mod cancellation;
+mod cold_places;
 mod command_line;
 mod commit;
 mod config;

@@ -65,7 +65,16 @@ impl Fixture {
         let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
         let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
         let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: Some(on_text), on_done });
+        self.engine.submit(Job {
+            priority,
+            document: 1,
+            prompt,
+            short_prompt: None,
+            params,
+            cancel,
+            on_text: Some(on_text),
+            on_done,
+        });
         Pending { texts, outcomes }
     }
 

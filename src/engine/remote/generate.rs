@@ -104,6 +104,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
     }
     Generation {
         candidates,
+        is_short: false,
         prompt_tokens: usage.prompt,
         cached_tokens: usage.cached,
         generated_tokens,
@@ -111,6 +112,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         accepted_tokens: 0,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        reading_speed: None,
     }
 }
 

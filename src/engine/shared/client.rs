@@ -307,6 +307,7 @@ impl Client {
                     priority: job.priority,
                     document: job.document,
                     prompt: job.prompt.clone(),
+                    short_prompt: job.short_prompt.clone(),
                     params: job.params.clone(),
                     wants_text: job.on_text.is_some(),
                 })));

@@ -47,6 +47,7 @@ pub(super) struct SentJob {
     pub priority: Priority,
     pub document: u64,
     pub prompt: Prompt,
+    pub short_prompt: Option<Prompt>,
     pub params: GenerationParams,
     /// Somebody reads the text as it grows.
     pub wants_text: bool,
@@ -177,6 +178,7 @@ mod tests {
         };
         Generation {
             candidates: vec![candidate],
+            is_short: true,
             prompt_tokens: 1,
             cached_tokens: 2,
             generated_tokens: 3,
@@ -184,6 +186,7 @@ mod tests {
             accepted_tokens: 5,
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            reading_speed: Some(7.5),
         }
     }
 

@@ -298,7 +298,7 @@ impl<'a> Member<'a> {
 
     /// `sent` as the engine takes it.
     fn job(&self, sent: SentJob) -> Job {
-        let SentJob { id, priority, document, prompt, params, wants_text } = sent;
+        let SentJob { id, priority, document, prompt, short_prompt, params, wants_text } = sent;
         let cancel = CancelFlag::default();
         let under_way = models::UnderWay::begin(self.process, self.wishes.role);
         self.jobs.insert(id, cancel.clone());
@@ -309,6 +309,7 @@ impl<'a> Member<'a> {
             priority,
             document,
             prompt,
+            short_prompt,
             params,
             cancel,
             on_text: wants_text.then_some(on_text),

@@ -31,8 +31,11 @@ pub(super) struct DocumentState {
     pub status: Option<String>,
     /// The last reason the person was told when they asked for a completion by hand.
     pub told: Option<String>,
-    /// Where the prompts begin, so that one edit does not move them.
+    /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
     pub anchor: Anchor,
+    pub short_anchor: Anchor,
+    /// The last prompt was asked in its short form: the whole one is still to be read.
+    pub is_cold: bool,
     pub recall: Recall,
     pub running: Option<Running>,
     /// Cancels the prefill nobody has asked for yet.
