@@ -3,6 +3,7 @@
 use phi_ls::config::Source;
 use serde_json::{Value, json};
 
+use crate::support::model_server::{ModelServer, writing};
 use crate::support::test_options::{Brake, TestOptions, braked, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
@@ -236,5 +237,16 @@ fn alternatives_follow_the_first_one() {
     idle(&mut server);
     // All candidates of this model say the same, which is offered once.
     assert_eq!(server.complete(0, 4), [ANSWER]);
+    server.finish();
+}
+
+#[test]
+fn the_words_of_a_server_are_shown_as_they_come() {
+    let model_server = ModelServer::start(writing(&[]));
+    model_server.hold_after(" compute(first");
+    let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+    let settings = vec![(Source::Flags, json!({"completion.backend": backend}))];
+    let mut server = growing(TestOptions { settings, ..TestOptions::scripted(|_| String::new()) }, "x = \n");
+    assert_eq!(server.complete(0, 4), ["compute("]);
     server.finish();
 }
