@@ -7,6 +7,7 @@
 
 mod base;
 mod document_state;
+mod fate;
 mod next;
 mod planning;
 mod recall;
@@ -15,10 +16,11 @@ mod status;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::documents::Document;
+use super::documents::{Document, Documents};
 use super::engines::CompletionEngine;
 use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, SessionSender};
 use super::options::Observer;
@@ -34,6 +36,7 @@ use crate::syntax::names_of;
 use crate::text::LineEnding;
 use base::Base;
 use document_state::DocumentState;
+use fate::{Fates, Shown};
 use next::{Next, ShownInVain};
 use planning::ShortLength;
 use recall::{Completion, Recalled, likely_cursors};
@@ -55,13 +58,19 @@ pub(super) struct Completions {
     states: HashMap<u64, DocumentState>,
     /// The last number that a job got, and so the completion that it makes.
     last_number: u64,
-    accepted: u64,
     shown_in_vain: ShownInVain,
     short_length: ShortLength,
+    fates: Fates,
 }
 
 impl Completions {
-    pub(super) fn new(session: SessionSender, to_client: ClientSender, observer: Option<Arc<dyn Observer>>) -> Self {
+    /// What becomes of completions is kept in the file `statistics`.
+    pub(super) fn new(
+        session: SessionSender,
+        to_client: ClientSender,
+        observer: Option<Arc<dyn Observer>>,
+        statistics: Option<PathBuf>,
+    ) -> Self {
         Self {
             session,
             to_client,
@@ -70,9 +79,9 @@ impl Completions {
             settings: CompletionSettings::default(),
             states: HashMap::new(),
             last_number: 0,
-            accepted: 0,
             shown_in_vain: ShownInVain::default(),
             short_length: ShortLength::default(),
+            fates: Fates::new(statistics),
         }
     }
 
@@ -83,6 +92,8 @@ impl Completions {
     /// Takes over new settings: with others, other completions.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
         self.settings = settings.clone();
+        let model = settings.backend.server().map_or(&settings.model, |server| &server.base_url);
+        self.fates.configure(settings.statistics, model);
         self.states.values_mut().for_each(|state| {
             state.cancel_jobs();
             state.recall.clear();
@@ -120,8 +131,9 @@ impl Completions {
         }
     }
 
-    /// The document of this number, `len` bytes long until then, is edited at `range`.
-    pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize) {
+    /// In the document of this number, `len` bytes long until then, `inserted` bytes take the place of `range`.
+    pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize, inserted: usize) {
+        self.fates.edited(document, range, inserted);
         if let Some(state) = self.states.get_mut(&document) {
             state.edited(range, len);
         }
@@ -139,6 +151,8 @@ impl Completions {
             // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
             if inserted > 1 && state.recall.knows(text, cursors[0]) {
                 self.shown_in_vain.accepted();
+                let part = text.byte_slice(end - inserted..end);
+                self.fates.part_accepted(document.number, part.len_chars());
             }
             // Where nothing is offered unasked, nothing is computed unasked.
             if enabled(document, state.off, &self.settings) == Enabled::On {
@@ -150,6 +164,7 @@ impl Completions {
 
     /// The document of this number is closed.
     pub(super) fn close(&mut self, document: u64) {
+        self.fates.closed(document);
         if let Some(mut closed) = self.states.remove(&document) {
             closed.cancel_jobs();
         }
@@ -194,7 +209,7 @@ impl Completions {
         let serves = running.as_mut().is_some_and(serves);
         match running {
             Some(mut running) if serves => {
-                running.wait(request, cursor, Instant::now() + self.settings.time_budget);
+                running.wait(request, cursor, self.settings.time_budget);
                 state.running = Some(running);
                 self.offer(document, engine);
             }
@@ -241,8 +256,8 @@ impl Completions {
             is_shown: false,
             is_told: false,
             cursor,
+            due: request.asked_at + self.settings.time_budget,
             waiting: Some(request),
-            due: Instant::now() + self.settings.time_budget,
             kept_until: None,
         });
         let document = document.number;
@@ -411,6 +426,7 @@ impl Completions {
     ) {
         let Snapshot { text, language_id, .. } = &document.snapshot;
         let (encoding, own) = (self.client.encoding, document.line_ending);
+        let latency = request.asked_at.elapsed();
         let taken = match request.answer {
             Answer::Inline(reply) => {
                 let line_ending = if self.client.keeps_carriage_returns { LineEnding::Lf } else { own };
@@ -420,6 +436,10 @@ impl Completions {
                 reply.send(to_proto::completion_list(text, cursor, items, id, encoding, own, language_id)).is_ok()
             }
         };
+        if taken && !items.is_empty() {
+            let (document, language, items) = (document.number, language_id.clone(), items.to_vec());
+            self.fates.shown(Shown { id, document, language, latency, items });
+        }
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
         if taken {
             self.shown(document, id, items, engine);
@@ -435,11 +455,20 @@ impl Completions {
         }
     }
 
-    /// A completion was accepted.
-    pub(super) fn accepted(&mut self) {
-        self.accepted += 1;
+    /// The item `index` of completion `id` was accepted; `documents` are as they are with it.
+    pub(super) fn accepted(&mut self, id: u64, index: usize, documents: &Documents) {
         self.shown_in_vain.accepted();
-        tracing::debug!(accepted = self.accepted, "a completion was accepted");
+        self.fates.accepted(id, index, |number| Some(&documents.numbered(number)?.snapshot.text));
+        tracing::debug!(id, index, "a completion was accepted");
+    }
+
+    /// The person has sent away what was shown in the document of this number.
+    pub(super) fn dismissed(&mut self, document: u64) {
+        self.fates.dismissed(document);
+        if let Some(state) = self.states.get_mut(&document) {
+            // Who does not want to see it is not told of more.
+            state.keep_until_asked();
+        }
     }
 
     /// Begins to prepare what follows `item`, which is on screen for `document`, unless that is known or under way.
@@ -510,17 +539,18 @@ impl Completions {
 
     /// When [`Completions::handle_due`] has something to do next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.states.values().filter_map(DocumentState::due_at).min()
+        self.states.values().filter_map(DocumentState::due_at).chain(self.fates.next_deadline()).min()
     }
 
-    /// Gives up generations nobody came back for, answers who has waited long enough, and begins prefills nobody has asked for
-    /// yet.
+    /// Gives up generations nobody came back for, answers who has waited long enough, begins prefills nobody has asked for yet,
+    /// and looks what is left of what was accepted.
     pub(super) fn handle_due<'a>(
         &mut self,
         now: Instant,
         documents: impl Iterator<Item = &'a Document>,
         engine: &mut CompletionEngine,
     ) {
+        self.fates.handle_due(now);
         for document in documents {
             self.offer(document, engine);
             let Some(state) = self.states.get_mut(&document.number) else { continue };

@@ -96,8 +96,12 @@ export class Growth implements vscode.Disposable {
 
   /** Hides what is shown, as the key for it does, and shows no more of it. */
   private async dismiss(): Promise<void> {
-    const editor = vscode.window.activeTextEditor;
-    this.dismissed = editor && placeOf(editor.document, editor.selection.active);
+    const [client, editor] = [this.client(), vscode.window.activeTextEditor];
+    if (editor !== undefined) {
+      this.dismissed = placeOf(editor.document, editor.selection.active);
+      const uri = client?.code2ProtocolConverter.asUri(editor.document.uri);
+      void client?.sendNotification("phi-ls/dismissed", { uri });
+    }
     await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
   }
 }

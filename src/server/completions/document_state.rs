@@ -86,7 +86,8 @@ impl DocumentState {
         }
     }
 
-    /// What runs grows, and the client is about to be told: it is kept for as long as the client may take to ask.
+    /// The client is about to be told that what runs has grown, or need not be: it is kept for as long as the client may take to
+    /// ask.
     pub(super) fn keep_until_asked(&mut self) {
         if let Some(running) = &mut self.running {
             running.is_told = true;

@@ -1,6 +1,6 @@
 //! A generation under way: for which place, what it has written, who waits for it, how long it is kept when nobody does.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::base::Base;
 use super::recall::{Completion, agrees, typed_since};
@@ -50,11 +50,11 @@ impl Running {
         }
     }
 
-    /// Lets `request`, asked at `cursor`, wait until the completion is there, at most until `due` if there is something by then.
-    pub(super) fn wait(&mut self, request: CompletionRequest, cursor: usize, due: Instant) {
+    /// Lets `request`, asked at `cursor`, wait until the completion is there, for `time` at most if there is something by then.
+    pub(super) fn wait(&mut self, request: CompletionRequest, cursor: usize, time: Duration) {
         self.asked_at(cursor);
+        self.due = request.asked_at + time;
         self.waiting = Some(request);
-        self.due = due;
     }
 
     /// The client has asked at `cursor`: somebody wants it, and knows what there is.

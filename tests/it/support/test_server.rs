@@ -57,7 +57,12 @@ impl TestServer {
         // However slow the machine is: a completion is whole unless the test is about time.
         let base = json!({"completion.prepareNext": options.prepare_next, "completion.timeBudgetMs": 600_000});
         settings.insert(0, (Source::File, base));
-        let server_options = ServerOptions { settings, minute: options.minute, ..ServerOptions::new(options.loader) };
+        let server_options = ServerOptions {
+            settings,
+            minute: options.minute,
+            statistics: options.statistics,
+            ..ServerOptions::new(options.loader)
+        };
         let running = runtime.spawn(server::run(server_input, server_output, server_options));
         let (sender, messages) = mpsc::channel();
         runtime.spawn(read_messages(output, sender));
