@@ -355,7 +355,7 @@ fn what_a_server_can_do_is_found_out() {
     assert_eq!(way(repeats), (false, "tal\n```".to_owned()));
     // It refuses what it does not know.
     let strict = |asked: &Asked, stream: &mut TcpStream| {
-        if asked.path == "/v1/models" {
+        if asked.path != "/v1/chat/completions" {
             probed(asked, stream, "someone");
         } else if asked.body.get("continue_final_message").is_some() {
             respond(stream, 400, "", r#"{"error": {"message": "unknown field"}}"#);
