@@ -71,7 +71,7 @@ pub struct CompletionSettings {
     /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
     pub in_comments: bool,
     pub in_strings: bool,
-    /// After it, generation stops at the next line end.
+    /// After it, who waits gets what is there up to the last whole word, and generation stops at the next line end.
     #[serde(rename = "timeBudgetMs", with = "milliseconds")]
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.

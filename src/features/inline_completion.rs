@@ -5,6 +5,7 @@ mod closers;
 mod following;
 mod gate;
 mod generation;
+mod growth;
 mod place;
 mod shape;
 
@@ -20,6 +21,7 @@ use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
+pub use growth::Growth;
 
 use brackets::Brackets;
 use place::Place;
@@ -154,6 +156,18 @@ pub fn plan(
     let fence = completion_fence(&context);
     let params = generation::generation_params(&place, &snapshot, trigger, options, &fence);
     Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected, snapshot, place })
+}
+
+/// The question of `plan` about the code right before the cursor alone, about `tokens` tokens of it: what is read quickly at a
+/// place of which nothing has been read. `anchor` is the document's for such questions. `None` where this would not be much
+/// shorter, or would have to end otherwise.
+pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anchor: &mut Anchor) -> Option<Prompt> {
+    if plan.selected.is_some() || options.context_tokens < 2 * tokens {
+        return None;
+    }
+    let context = completion_context(&plan.snapshot, plan.place.offset, Limits::nearest(tokens), anchor).nearest();
+    let ends = generation::ends_of_fence(&completion_fence(&context));
+    (plan.params.stop.stop_strings == ends).then(|| completion_prompt(options.layout, &context))
 }
 
 /// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when the model was guessing and

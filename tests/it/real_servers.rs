@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use phi_ls::config::{Backend, RemoteServer};
 use phi_ls::engine::remote::{self, Patience, Software, Way};
-use phi_ls::engine::{CancelFlag, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, StopRules};
+use phi_ls::engine::{
+    CancelFlag, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, StopRules, TextPiece,
+};
 use phi_ls::model::{Prompt, Role, Turn};
 use serde_json::{Value, json};
 
@@ -105,9 +107,18 @@ fn submit(
     cancel: CancelFlag,
 ) -> Pending {
     let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-    let on_text = Box::new(move |text: &str| drop(text_sender.send(text.to_owned())));
+    let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: Some(on_text), on_done });
+    engine.submit(Job {
+        priority,
+        document: 1,
+        prompt,
+        short_prompt: None,
+        params,
+        cancel,
+        on_text: Some(on_text),
+        on_done,
+    });
     Pending { texts, outcomes }
 }
 

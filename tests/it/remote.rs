@@ -11,7 +11,7 @@ use phi_ls::config::{Backend, RemoteServer, Source};
 use phi_ls::engine::remote::{self, Patience, StandIn};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
-    StopReason, StopRules, embedded,
+    StopReason, StopRules, TextPiece, embedded,
 };
 use phi_ls::model::{FimParts, Prompt, PromptForm, Role, Turn};
 use serde_json::{Value, json};
@@ -63,9 +63,18 @@ impl Fixture {
 
     fn submit(&self, priority: Priority, prompt: Prompt, params: GenerationParams, cancel: CancelFlag) -> Pending {
         let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-        let on_text = Box::new(move |text: &str| drop(text_sender.send(text.to_owned())));
+        let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
         let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: Some(on_text), on_done });
+        self.engine.submit(Job {
+            priority,
+            document: 1,
+            prompt,
+            short_prompt: None,
+            params,
+            cancel,
+            on_text: Some(on_text),
+            on_done,
+        });
         Pending { texts, outcomes }
     }
 

@@ -1,5 +1,5 @@
 // The extension's life: starts the language server, restarts it on demand and when it ended, hands settings on. Ghost text
-// itself is the language client's built-in inline completion.
+// itself is the language client's built-in inline completion, and grows by growth.ts.
 
 import * as vscode from "vscode";
 import {
@@ -15,6 +15,7 @@ import { AnswerPanel, type AnswerParams } from "./answer";
 import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
 import { Gate } from "./gate";
+import { type CompletionGrewParams, Growth } from "./growth";
 import { showMenu } from "./menu";
 import { chooseModel, showStatistics } from "./program";
 import { EditReview } from "./review";
@@ -31,6 +32,7 @@ const RESTART_WINDOW_MS = 3 * 60 * 1000;
 let client: LanguageClient | undefined;
 let log: vscode.LogOutputChannel;
 let switches: Switches;
+let growth: Growth;
 let gate: Gate;
 let status: StatusItem;
 let answers: AnswerPanel;
@@ -46,13 +48,15 @@ let told = "";
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   switches = new Switches();
-  gate = new Gate(switches, () => client);
+  growth = new Growth(context.extension.id, () => client);
+  gate = new Gate(switches, growth, () => client);
   status = new StatusItem(switches);
   answers = new AnswerPanel(context.extensionUri, () => client);
   review = new EditReview(() => client);
   context.subscriptions.push(
     log,
     switches,
+    growth,
     gate,
     status,
     answers,
@@ -99,6 +103,7 @@ async function start(): Promise<void> {
   client.registerFeature(ownNotifications);
   client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
   client.onNotification("phi-ls/documentStatus", (params: DocumentStatusParams) => status.showDocument(params));
+  client.onNotification("phi-ls/completionGrew", (params: CompletionGrewParams) => growth.grow(params));
   client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
   try {
     await client.start();
@@ -117,7 +122,8 @@ async function start(): Promise<void> {
 const ownNotifications: StaticFeature = {
   fillClientCapabilities(capabilities) {
     const experimental = capabilities.experimental as object | undefined;
-    capabilities.experimental = { ...experimental, phiLs: { answers: true, documentStatus: true } };
+    const phiLs = { answers: true, documentStatus: true, completionGrew: true };
+    capabilities.experimental = { ...experimental, phiLs };
   },
   initialize() {},
   getState: () => ({ kind: "static" }),

@@ -113,6 +113,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
     }
     Generation {
         candidates,
+        is_short: false,
         prompt_tokens: usage.prompt,
         cached_tokens: usage.cached,
         generated_tokens,
@@ -120,6 +121,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         accepted_tokens: 0,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        reading_speed: None,
     }
 }
 
@@ -204,10 +206,11 @@ impl Lane {
                 }
             }
             if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
-                self.text.tell(&mut |text| {
+                let mean_logprob = self.mean_logprob();
+                if let Some(piece) = self.text.next_piece(mean_logprob, self.form) {
                     **has_told = true;
-                    on_text(text);
-                });
+                    on_text(piece);
+                }
             }
         }
         Ok(self)
@@ -263,6 +266,11 @@ impl Lane {
         self.usage.generated.max(self.tokens)
     }
 
+    /// Over the tokens so far whose server says it.
+    fn mean_logprob(&self) -> Option<f32> {
+        (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32)
+    }
+
     fn candidate(self) -> Candidate {
         let is_answer = self.owed.is_paid() && !self.is_missing;
         if !is_answer {
@@ -271,7 +279,7 @@ impl Lane {
         Candidate {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
-            mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+            mean_logprob: self.mean_logprob(),
             form: self.form,
         }
     }
