@@ -17,7 +17,8 @@ pub(super) fn selected(language_id: &str, marked: &str) -> (Snapshot, Range<usiz
     let language = Language::by_id(language_id);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language_id.to_owned();
-    (Snapshot { text, version: 1, parsed, language, language_id, path: None, cells: Arc::default() }, start..end)
+    let (cells, surroundings) = Default::default();
+    (Snapshot { text, version: 1, parsed, language, language_id, path: None, cells, surroundings }, start..end)
 }
 
 /// The document and its cursor.

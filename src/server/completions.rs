@@ -5,6 +5,7 @@ mod base;
 mod document_state;
 mod next;
 mod planning;
+mod readings;
 mod recall;
 mod running;
 mod status;
@@ -20,7 +21,7 @@ use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, S
 use super::options::Observer;
 use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
-use crate::context::Snapshot;
+use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority};
 use crate::features::inline_completion::{InlineItem, InlineRequest, Trigger, finish_all};
 use crate::lsp::from_proto::{self, Client};
@@ -30,12 +31,18 @@ use crate::text::LineEnding;
 use base::Base;
 use document_state::DocumentState;
 use next::{Next, ShownInVain};
+use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
 
 /// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
 /// that ask at every key do it within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
+
+/// After an answer, when nothing comes for this long, the window is placed anew if other files have more to say now or if it would
+/// have to move soon; but only if it is read again in no more than that many seconds.
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
+const SETTLE_SECONDS: f64 = 5.0;
 
 /// All completions of a session.
 pub(super) struct Completions {
@@ -45,6 +52,7 @@ pub(super) struct Completions {
     observer: Option<Arc<dyn Observer>>,
     client: Client,
     settings: CompletionSettings,
+    readings: Readings,
     /// By the numbers of open documents.
     states: HashMap<u64, DocumentState>,
     /// The last number that a job or a completion got.
@@ -61,6 +69,7 @@ impl Completions {
             observer,
             client: Client::default(),
             settings: CompletionSettings::default(),
+            readings: Readings::default(),
             states: HashMap::new(),
             last_number: 0,
             accepted: 0,
@@ -74,6 +83,9 @@ impl Completions {
 
     /// Takes over new settings: with others, other completions.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
+        if settings.model != self.settings.model {
+            self.readings = Readings::default();
+        }
         self.settings = settings.clone();
         self.states.values_mut().for_each(|state| {
             state.cancel_jobs();
@@ -101,6 +113,11 @@ impl Completions {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
         state.recall.clear();
+    }
+
+    /// Gives up the windows of all prompts: they may hold code of files that may not be read any more.
+    pub(super) fn forget_windows(&mut self) {
+        self.states.values_mut().for_each(|state| state.anchor = Anchor::default());
     }
 
     /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
@@ -137,6 +154,7 @@ impl Completions {
                 state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
             }
         }
+        state.settle_at = None;
         state.keep_running_if_fit(text, &cursors);
     }
 
@@ -171,6 +189,7 @@ impl Completions {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
+        state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
                 Recalled::Items { id, items } => return self.answer(request, document, cursor, id, &items, engine),
@@ -206,7 +225,8 @@ impl Completions {
             .as_ref()
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
-        let plan = match planning::plan(document, &mut state.anchor, inline, &self.settings) {
+        let reading = self.readings.of(&document.snapshot.language_id);
+        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -293,6 +313,7 @@ impl Completions {
                 return running.dismiss();
             }
         };
+        self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
         let items = finish_all(&running.plan, &generation.candidates);
         log_completion(&generation, items.len());
         self.last_number += 1;
@@ -360,7 +381,8 @@ impl Completions {
         }
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, settings);
+        let reading = self.readings.of(&snapshot.language_id);
+        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -421,10 +443,19 @@ impl Completions {
             if let Some(running) = state.running.take_if(is_due) {
                 running.give_up();
             }
+            let reading = self.readings.of(&document.snapshot.language_id);
+            let is_idle = state.running.is_none() && state.next.is_none();
+            if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
+                && is_idle
+                && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
+                && let Some(job) = planning::settle(document, state, cursor, reading, &self.settings)
+            {
+                engine.submit(job);
+            }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && !state.recall.knows(&document.snapshot.text, cursor)
-                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings)
+                && let Some(job) = planning::warm_up(document, state, cursor, reading, &self.settings)
             {
                 engine.submit(job);
             }

@@ -269,7 +269,7 @@ fn typed(path: &str, texts: &[String]) -> Vec<Prompt> {
         let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
         completion_prompt(
             Layout::Auto,
-            &completion_context(&snapshot, offset, Limits { total_bytes: 2000 }, &mut anchor),
+            &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor),
         )
     };
     texts.iter().map(prompt).collect()
