@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use phi_ls::config::Source;
-use phi_ls::context::{Bounds, ItemContext, ItemOptions, OpenFile, Surroundings, WorkspaceIndex, item_context};
+use phi_ls::context::{
+    Anchor, Bounds, ItemContext, ItemOptions, Limits, OpenFile, Surroundings, WorkspaceIndex, completion_context,
+    item_context,
+};
 use phi_ls::prompt::explain_prompt;
 use phi_ls::workspace::Workspaces;
 use serde_json::{Value, json};
 
-use crate::support::documents::snapshot;
+use crate::support::documents::{Lcg, snapshot};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::TestServer;
 
@@ -540,4 +543,56 @@ fn workspaces_that_come_are_indexed_and_those_that_go_are_forgotten() {
     let prompt = asked.explain_until(&path("c/main.py"), "'found'");
     assert!(!prompt.contains("'private'"), "{prompt}");
     asked.finish();
+}
+
+/// Text of a file that looks like one of a large project: names of its own, names of others, words that all have.
+fn made_up(number: usize, random: &mut Lcg) -> String {
+    let mut text = format!("from folder_{}.module_{} import helper_{number}\n\n\n", number / 200, random.below(20_000));
+    for function in 0..8 {
+        text.push_str(&format!("def function_{number}_{function}(request, options):\n"));
+        for _ in 0..12 {
+            let (a, b, c) = (random.below(30_000), random.below(30_000), random.below(300));
+            text.push_str(&format!("    value_{c} = options.transform_{a}(request, handler_{b})\n"));
+        }
+        text.push_str(&format!("    return value_{number}\n\n\n"));
+    }
+    text
+}
+
+/// What the index of a large project costs, and what a window that is placed in it.
+#[test]
+#[ignore = "a measurement: cargo nextest run --release --run-ignored only --no-capture -E 'test(20_000)'"]
+fn measure_an_index_of_20_000_files() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let mut random = Lcg::new(1);
+    let path = |number: usize| root.path().join(format!("folder_{}/module_{number}.py", number / 200));
+    for number in 0..20_000 {
+        std::fs::create_dir_all(path(number).parent().expect("a folder")).expect("a folder");
+        std::fs::write(path(number), made_up(number, &mut random)).expect("a file");
+    }
+    let resident = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or_default() / 256
+    };
+    let (before, begun) = (resident(), Instant::now());
+    let index = indexed(root.path()).expect("an index");
+    println!("{:?}: indexed in {:?}, {} MiB", index.size(), begun.elapsed(), resident() - before);
+    let begun = Instant::now();
+    (0..100).for_each(|number| index.refresh(&path(number * 100)));
+    println!("a file is read again in {:?}", begun.elapsed() / 100);
+    let mut times: Vec<Duration> = (0..200)
+        .map(|number| {
+            let text = std::fs::read_to_string(path(number * 97)).expect("a file");
+            let mut document = snapshot(&format!("folder_{}/module_{}.py", number * 97 / 200, number * 97), &text);
+            let file = path(number * 97).canonicalize().ok();
+            document.surroundings =
+                Arc::new(Surroundings { file, index: Some(Arc::clone(&index)), ..Surroundings::default() });
+            let begun = Instant::now();
+            let context = completion_context(&document, text.len() / 2, Limits::for_tokens(1536), &mut Anchor::default());
+            assert!(!context.project.excerpts.is_empty());
+            begun.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!("a window is placed in {:?} (p50), {:?} (p95)", times[100], times[190]);
 }
