@@ -1,7 +1,6 @@
 //! Documents of tests, with `$0` where the cursor or the two ends of a selection are.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::context::Snapshot;
 use crate::syntax::{Language, Parsed};

@@ -12,7 +12,7 @@ pub(in crate::context) struct Postings(HashMap<u32, Files>);
 enum Files {
     One(u32),
     /// In order.
-    Many(Box<Vec<u32>>),
+    Many(Vec<u32>),
 }
 
 impl Postings {
@@ -57,7 +57,7 @@ impl Files {
     fn add(&mut self, file: u32) {
         match self {
             Self::One(only) if *only == file => {}
-            Self::One(only) => *self = Self::Many(Box::new(vec![file.min(*only), file.max(*only)])),
+            Self::One(only) => *self = Self::Many(vec![file.min(*only), file.max(*only)]),
             Self::Many(files) => {
                 if let Err(at) = files.binary_search(&file) {
                     files.insert(at, file);
