@@ -144,10 +144,10 @@ fn worth(place: &Place<'_>, path: &Path) -> f32 {
 
 /// The best window of each file.
 fn best_windows(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candidate]) -> Vec<Window> {
-    let lines: Vec<Vec<HashSet<u32>>> =
-        files.iter().map(|file| file.text.lines().map(|line| words(line).map(word_hash).collect()).collect()).collect();
-    let rarity = rarities(place, wanted, &lines);
-    let worth_of = |word: &u32| rarity.get(word).copied().unwrap_or(1.0);
+    let lines_of = |file: &Candidate| file.text.lines().map(|line| words(line).map(word_hash).collect()).collect();
+    let lines: Vec<Vec<HashSet<u32>>> = files.iter().map(lines_of).collect();
+    let rarity = rarities(place, wanted, files, &lines);
+    let worth_of = |word: &u32| rarity.get(word).copied().unwrap_or_default();
     let all: f32 = wanted.iter().map(|(word, weight)| weight * worth_of(word)).sum();
     let mut windows = Vec::new();
     for (file, lines) in lines.iter().enumerate() {
@@ -174,13 +174,27 @@ fn best_windows(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candida
     windows
 }
 
-/// How much each word says: by the index, or where there is none, the same.
-fn rarities(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, lines: &[Vec<HashSet<u32>>]) -> HashMap<u32, f32> {
-    let Some(index) = &place.surroundings.index else { return HashMap::new() };
+/// How much each word says: by the index, or where there is none, by how it is written.
+fn rarities(
+    place: &Place<'_>,
+    wanted: &BTreeMap<u32, f32>,
+    files: &[Candidate],
+    lines: &[Vec<HashSet<u32>>],
+) -> HashMap<u32, f32> {
+    let Some(index) = &place.surroundings.index else {
+        let texts = files.iter().map(|file| file.text.as_str());
+        return texts.flat_map(words).map(|word| (word_hash(word), rarity_by_form(word))).collect();
+    };
     let all: HashSet<u32> = lines.iter().flatten().flatten().chain(wanted.keys()).copied().collect();
     let all: Vec<u32> = all.into_iter().collect();
     let rarities = index.rarities(&all);
     all.into_iter().zip(rarities).collect()
+}
+
+/// Short words are everywhere, keywords among them; what is put together from several was made up for something.
+fn rarity_by_form(word: &str) -> f32 {
+    let is_joined = word.trim_matches('_').contains('_') || word.chars().skip(1).any(char::is_uppercase);
+    if is_joined || word.len() > 8 { 1.0 } else { 0.2 }
 }
 
 impl Candidate {
