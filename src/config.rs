@@ -68,6 +68,8 @@ pub struct CompletionSettings {
     pub max_tokens: usize,
     pub multiline: Multiline,
     pub layout: CompletionLayout,
+    /// Prompts may have code of other files of the project.
+    pub other_files: bool,
     /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
     pub in_comments: bool,
     pub in_strings: bool,
@@ -223,6 +225,7 @@ impl Default for CompletionSettings {
             max_tokens: 96,
             multiline: Multiline::default(),
             layout: CompletionLayout::default(),
+            other_files: true,
             in_comments: true,
             in_strings: true,
             time_budget: Duration::from_millis(1500),

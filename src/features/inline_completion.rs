@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Snapshot, completion_context};
+use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
@@ -65,6 +65,8 @@ pub struct CompletionOptions {
     pub context_tokens: usize,
     pub max_tokens: usize,
     pub time_budget: Duration,
+    /// How the model reads, as far as it is known.
+    pub reading: Reading,
 }
 
 impl CompletionOptions {
@@ -80,6 +82,7 @@ impl CompletionOptions {
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
             time_budget: settings.time_budget,
+            reading: Reading::default(),
         }
     }
 }
@@ -147,7 +150,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens(options.context_tokens);
+    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.

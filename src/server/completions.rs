@@ -10,6 +10,7 @@ mod document_state;
 mod fate;
 mod next;
 mod planning;
+mod readings;
 mod recall;
 mod running;
 mod status;
@@ -26,7 +27,7 @@ use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, S
 use super::options::Observer;
 use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
-use crate::context::Snapshot;
+use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
 use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all};
 use crate::lsp::from_proto::{self, Client};
@@ -39,12 +40,18 @@ use document_state::DocumentState;
 use fate::{Fates, Shown};
 use next::{Next, ShownInVain};
 use planning::ShortLength;
+use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
 
 /// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
 /// that ask at every key do it within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
+
+/// After an answer, when nothing comes for this long, the window is placed anew if other files have more to say now or if it would
+/// have to move soon; but only if it is read again in no more than that many seconds.
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
+const SETTLE_SECONDS: f64 = 5.0;
 
 /// All completions of a session.
 pub(super) struct Completions {
@@ -54,6 +61,7 @@ pub(super) struct Completions {
     observer: Option<Arc<dyn Observer>>,
     client: Client,
     settings: CompletionSettings,
+    readings: Readings,
     /// By the numbers of open documents.
     states: HashMap<u64, DocumentState>,
     /// The last number that a job got, and so the completion that it makes.
@@ -77,6 +85,7 @@ impl Completions {
             observer,
             client: Client::default(),
             settings: CompletionSettings::default(),
+            readings: Readings::default(),
             states: HashMap::new(),
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
@@ -91,6 +100,9 @@ impl Completions {
 
     /// Takes over new settings: with others, other completions.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
+        if settings.model != self.settings.model {
+            self.readings = Readings::default();
+        }
         self.settings = settings.clone();
         let model = settings.backend.server().map_or(&settings.model, |server| &server.base_url);
         self.fates.configure(settings.statistics, model);
@@ -120,6 +132,11 @@ impl Completions {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
         state.recall.clear();
+    }
+
+    /// Gives up the windows of all prompts: they may hold code of files that may not be read any more.
+    pub(super) fn forget_windows(&mut self) {
+        self.states.values_mut().for_each(|state| state.anchor = Anchor::default());
     }
 
     /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
@@ -159,6 +176,7 @@ impl Completions {
                 state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
             }
         }
+        state.settle_at = None;
         state.keep_running_if_fit(text, &cursors);
     }
 
@@ -194,6 +212,7 @@ impl Completions {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
+        state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
                 Recalled::Items { id, items } => {
@@ -234,7 +253,8 @@ impl Completions {
             .as_ref()
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
-        let plan = match planning::plan(document, &mut state.anchor, inline, &self.settings) {
+        let reading = self.readings.of(&document.snapshot.language_id);
+        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -245,7 +265,7 @@ impl Completions {
             }
         };
         let (anchor, length) = (&mut state.short_anchor, &self.short_length);
-        let short_prompt = planning::short_prompt(document, anchor, &plan, length, &self.settings);
+        let short_prompt = planning::short_prompt(document, anchor, &plan, length, reading, &self.settings);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -371,6 +391,7 @@ impl Completions {
                 return running.dismiss();
             }
         };
+        self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
         self.short_length.learn(&generation);
         state.is_cold = generation.is_short;
         if state.is_cold {
@@ -382,7 +403,9 @@ impl Completions {
         let (id, offset) = (job, running.plan.offset);
         let at_base = running.cursor == offset && *version == running.version;
         state.recall.remember(running.completion(items.clone()));
-        let Some(request) = running.waiting.take() else { return self.done_after_all(&running, &items, document, engine) };
+        let Some(request) = running.waiting.take() else {
+            return self.done_after_all(&running, &items, document, engine);
+        };
         if at_base {
             state.recall.mark_shown(id);
             return self.answer(request, document, offset, id, &items, engine);
@@ -485,7 +508,8 @@ impl Completions {
         }
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, settings);
+        let reading = self.readings.of(&snapshot.language_id);
+        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -558,10 +582,21 @@ impl Completions {
             self.offer(document, engine);
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
+            let reading = self.readings.of(&document.snapshot.language_id);
+            let is_idle = state.running.is_none() && state.next.is_none();
+            if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
+                && is_idle
+                && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
+                && let Some(job) =
+                    planning::settle(document, state, cursor, reading, &self.settings, self.session.clone())
+            {
+                engine.submit(job);
+            }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
-                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings, self.session.clone())
+                && let Some(job) =
+                    planning::warm_up(document, state, cursor, reading, &self.settings, self.session.clone())
             {
                 engine.submit(job);
             }
@@ -579,10 +614,10 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
 
 fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
     match event {
-        CompletionEvent::Text { text, .. } => observer.text(text),
+        CompletionEvent::Text { piece, .. } => observer.text(&piece.text),
         CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
         CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
-        CompletionEvent::Done { .. } | CompletionEvent::Prepared { .. } => {}
+        CompletionEvent::Done { .. } | CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) => {}
     }
 }
 

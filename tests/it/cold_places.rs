@@ -53,7 +53,8 @@ fn the_first_answer_comes_from_the_code_before_the_cursor_and_the_next_one_from_
     assert!(before > 3000, "{before} tokens were read");
     server.edit(2, (500, 4), (500, 4), "a + ");
     assert_eq!(server.complete(500, 8), ["foo(1)"]);
-    let whole = read.lock().unwrap().iter().rev().find(|text| text.ends_with("x = a + ")).cloned().expect("it was asked");
+    let whole =
+        read.lock().unwrap().iter().rev().find(|text| text.ends_with("x = a + ")).cloned().expect("it was asked");
     assert!(whole.len() > 3000 && whole.contains("It ends with this code"), "{whole}");
     let new = server.counters.tokens() - before;
     assert!(new < 100, "{new} tokens were read again");

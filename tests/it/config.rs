@@ -25,6 +25,7 @@ fn every_key_is_read() {
                 "contextTokens": 2000,
                 "maxTokens": 100,
                 "multiline": "never",
+                "otherFiles": false,
                 "timeBudgetMs": 900,
                 "prepareNext": false,
                 "idleUnloadMinutes": 30,
@@ -52,6 +53,7 @@ fn every_key_is_read() {
     assert_eq!(settings.completion.context_tokens, 2000);
     assert_eq!(settings.completion.max_tokens, 100);
     assert_eq!(settings.completion.multiline, Multiline::Never);
+    assert!(!settings.completion.other_files);
     assert_eq!(settings.completion.time_budget, Duration::from_millis(900));
     assert!(!settings.completion.prepare_next);
     assert_eq!(settings.completion.idle_unload, Some(Duration::from_secs(30 * 60)));

@@ -174,6 +174,19 @@ const SETTINGS: &[(&str, fn())] = &[
         }
         assert_eq!(offered("fim"), [""; 0]);
     }),
+    ("completion.otherFiles", || {
+        let read = |is_on: bool| {
+            let text = "from .shapes import circle\n\n\nx = \n";
+            let mut observed = observed(&json!({"completion.otherFiles": is_on}), "foo(1)", text);
+            let shapes = "def circle(radius):\n    return radius\n";
+            observed.server.open(&URI.replace("main", "shapes"), "python", shapes);
+            assert_eq!(observed.server.complete(3, 4), ["foo(1)"]);
+            observed.server.finish();
+            let seen = observed.seen.lock().unwrap();
+            seen.read.iter().any(|prompt| prompt.contains("def circle(radius):"))
+        };
+        assert_eq!((read(true), read(false)), (true, false));
+    }),
     ("completion.inComments", || {
         let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));

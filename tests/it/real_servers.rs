@@ -67,10 +67,7 @@ fn work() -> Work {
 fn slots_of_llama_server(slots: &Value) -> Work {
     let slots = slots.as_array().unwrap();
     let written = slots.iter().filter_map(|slot| slot["next_token"][0]["n_decoded"].as_u64()).max();
-    Work {
-        busy: slots.iter().filter(|slot| slot["is_processing"] == true).count(),
-        written: written.unwrap_or(0),
-    }
+    Work { busy: slots.iter().filter(|slot| slot["is_processing"] == true).count(), written: written.unwrap_or(0) }
 }
 
 fn metrics_of_vllm(metrics: &str) -> Work {

@@ -195,7 +195,8 @@ fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
     let server = ModelServer::start(|asked, stream| {
         if !probed(asked, stream, "vllm") {
             begin(stream);
-            let content = |logprobs: &[f64]| logprobs.iter().map(|logprob| json!({"logprob": logprob})).collect::<Value>();
+            let content =
+                |logprobs: &[f64]| logprobs.iter().map(|logprob| json!({"logprob": logprob})).collect::<Value>();
             for (text, logprobs) in [("", &[-4.0][..]), ("\n``+", &[-1.0, -1.0]), ("", &[-9.0])] {
                 let logprobs = json!({"content": content(logprobs)});
                 let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});

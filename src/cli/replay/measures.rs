@@ -330,6 +330,7 @@ mod tests {
             accepted_tokens: 0,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            ..Generation::default()
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct DocumentState {
     pub warm_up: Option<CancelFlag>,
     /// When to begin one, and where.
     pub warm_up_at: Option<(Instant, usize)>,
+    /// When to see, and for which cursor, whether the window still is where it should be.
+    pub settle_at: Option<(Instant, usize)>,
     /// The completion that is prepared for the case that the one on screen is accepted.
     pub next: Option<Next>,
 }
@@ -126,6 +128,7 @@ impl DocumentState {
     /// Cancels whatever runs; who waits is answered with an empty list.
     pub(super) fn cancel_jobs(&mut self) {
         self.warm_up_at = None;
+        self.settle_at = None;
         if let Some(warm_up) = self.warm_up.take() {
             warm_up.cancel();
         }
@@ -138,9 +141,10 @@ impl DocumentState {
     /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
-        let waits = |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
+        let waits =
+            |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
         let answer = self.running.as_ref().filter(waits).map(|running| running.due);
-        let warm_up = self.warm_up_at.map(|(at, _)| at);
-        kept.into_iter().chain(answer).chain(warm_up).min()
+        let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
+        kept.into_iter().chain(answer).chain(warm_up).chain(settle).min()
     }
 }

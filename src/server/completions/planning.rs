@@ -2,7 +2,7 @@
 
 use super::document_state::DocumentState;
 use crate::config::{Backend, CompletionSettings};
-use crate::context::{Anchor, Snapshot};
+use crate::context::{Anchor, Reading, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority};
 use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
 use crate::model::Prompt;
@@ -40,9 +40,10 @@ pub(super) fn plan(
     document: &Document,
     anchor: &mut Anchor,
     request: InlineRequest,
+    reading: Reading,
     settings: &CompletionSettings,
 ) -> Result<Plan, Skip> {
-    inline_completion::plan(&document.snapshot, request, &options(document, settings), anchor)
+    inline_completion::plan(&document.snapshot, request, &options(document, reading, settings), anchor)
 }
 
 /// The short form of what `plan` asks, for the case that little of the whole has been read. A server that others use too is
@@ -52,15 +53,17 @@ pub(super) fn short_prompt(
     anchor: &mut Anchor,
     plan: &Plan,
     length: &ShortLength,
+    reading: Reading,
     settings: &CompletionSettings,
 ) -> Option<Prompt> {
     let is_local = settings.backend == Backend::Embedded;
-    let short = || inline_completion::short_prompt(plan, &options(document, settings), length.tokens, anchor);
+    let short = || inline_completion::short_prompt(plan, &options(document, reading, settings), length.tokens, anchor);
     is_local.then(short).flatten()
 }
 
-fn options(document: &Document, settings: &CompletionSettings) -> CompletionOptions {
-    CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded())
+fn options(document: &Document, reading: Reading, settings: &CompletionSettings) -> CompletionOptions {
+    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
+    CompletionOptions { reading, ..options }
 }
 
 /// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing. `session` is
@@ -69,11 +72,12 @@ pub(super) fn warm_up(
     document: &Document,
     state: &mut DocumentState,
     cursor: usize,
+    reading: Reading,
     settings: &CompletionSettings,
     session: SessionSender,
 ) -> Option<Job> {
     let request = InlineRequest { offset: cursor, trigger: Trigger::Automatic, selected: None };
-    let mut plan = plan(document, &mut state.anchor, request, settings).ok()?;
+    let mut plan = plan(document, &mut state.anchor, request, reading, settings).ok()?;
     plan.params.max_new_tokens = 0;
     let (number, cancel) = (document.number, CancelFlag::default());
     state.warm_up = Some(cancel.clone());
@@ -91,17 +95,34 @@ pub(super) fn warm_up(
     })
 }
 
+/// The job that reads the window at `cursor` if it has to be placed again.
+pub(super) fn settle(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    reading: Reading,
+    settings: &CompletionSettings,
+    session: SessionSender,
+) -> Option<Job> {
+    state.anchor.settle(&document.snapshot, cursor);
+    if state.anchor.is_placed() {
+        return None;
+    }
+    warm_up(document, state, cursor, reading, settings, session)
+}
+
 /// What to ask for at `offset` of `snapshot`, which `document` would be if a completion were accepted.
 pub(super) fn plan_accepted(
     document: &Document,
     anchor: &Anchor,
     snapshot: &Snapshot,
     offset: usize,
+    reading: Reading,
     settings: &CompletionSettings,
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
     // It may never come to that: the document's own prompts begin where they did.
-    inline_completion::plan(snapshot, request, &options(document, settings), &mut anchor.clone()).ok()
+    inline_completion::plan(snapshot, request, &options(document, reading, settings), &mut anchor.clone()).ok()
 }
 
 #[cfg(test)]
