@@ -1,7 +1,7 @@
 //! `phi-ls replay`: a recorded editing session against the real server: how long completions took, and how many prompt
 //! tokens had to be computed anew.
 
-mod client;
+pub(super) mod client;
 pub(super) mod trace;
 
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
 use crate::context::Snapshot;
 use crate::engine::{CancelFlag, Generation, Job, Priority};
-use crate::features::inline_completion::{InlineItem, InlineRequest, Trigger, finish_all};
+use crate::features::inline_completion::{InlineItem, InlineRequest, Trigger, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::to_proto;
 use crate::syntax::names_of;
@@ -294,6 +294,11 @@ impl Completions {
             }
         };
         let items = finish_all(&running.plan, &generation.candidates);
+        if let (Some(observer), Some(best)) = (&self.observer, generation.candidates.first())
+            && let Some(signals) = signals(&running.plan, best)
+        {
+            observer.judged(&signals);
+        }
         log_completion(&generation, items.len());
         self.last_number += 1;
         let (id, waiting, offset) = (self.last_number, running.waiting.take(), running.plan.offset);

@@ -2,7 +2,7 @@
 
 use phi_ls::config::CompletionSettings;
 use phi_ls::context::{Anchor, Snapshot};
-use phi_ls::engine::{Candidate, StopReason};
+use phi_ls::engine::{Candidate, Certainty, StopReason};
 use phi_ls::features::inline_completion::{CompletionOptions, InlineItem, InlineRequest, Plan, Trigger, finish, plan};
 use phi_ls::model::PromptForm;
 
@@ -83,8 +83,12 @@ fn any_text_at_any_place_fits_or_is_not_shown() {
                 for _ in 0..4 {
                     let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
                     let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
-                    let candidate =
-                        Candidate { text: raw.clone(), stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat };
+                    let candidate = Candidate {
+                        text: raw.clone(),
+                        stop_reason,
+                        certainty: Some(Certainty::of(-0.1)),
+                        form: PromptForm::Chat,
+                    };
                     if let Some(item) = finish(&plan, &candidate) {
                         shown += 1;
                         check_fits(&snapshot, offset, &raw, &item);
@@ -110,7 +114,7 @@ fn the_rest_of_a_line_restores_the_document() {
             let candidate = Candidate {
                 text: rest.to_owned(),
                 stop_reason: StopReason::LineEnd,
-                mean_logprob: Some(-0.1),
+                certainty: Some(Certainty::of(-0.1)),
                 form: PromptForm::Chat,
             };
             let Some(item) = finish(&plan, &candidate) else { continue };

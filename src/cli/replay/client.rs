@@ -14,12 +14,12 @@ use crate::server::{self, ServerOptions};
 const PIPE_BYTES: usize = 1 << 20;
 
 /// An answer of the server, and when it came.
-pub(super) struct Answer {
-    pub(super) at: Instant,
-    pub(super) message: Value,
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) at: Instant,
+    pub(in crate::cli) message: Value,
 }
 
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     runtime: Runtime,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
@@ -33,7 +33,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn start(options: ServerOptions) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn start(options: ServerOptions) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let (server_input, server_output) = tokio::io::split(far);
@@ -56,14 +56,14 @@ impl Client {
         })
     }
 
-    pub(super) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
+    pub(in crate::cli) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
         let body = message.to_string();
         let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
         self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
     }
 
     /// Takes in what the server says until `until`.
-    pub(super) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
+    pub(in crate::cli) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// Waits for the answer to request `id`.
-    pub(super) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
+    pub(in crate::cli) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
         match self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))? {
             true => Ok(()),
             false => bail!("no answer to request {id} after {} s", limit.as_secs()),
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// Waits until a model is loaded.
-    pub(super) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+    pub(in crate::cli) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
         if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
             bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
@@ -98,6 +98,11 @@ impl Client {
 
     pub(super) fn answer(&self, id: i64) -> Option<&Answer> {
         self.answers.get(&id)
+    }
+
+    /// The answer to request `id`, which is kept no longer.
+    pub(in crate::cli) fn take_answer(&mut self, id: i64) -> Option<Answer> {
+        self.answers.remove(&id)
     }
 
     fn take_in(&mut self, at: Instant, message: Value) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use super::draft::{BatchCost, Drafter};
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
-use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
+use crate::engine::{Candidate, Certainty, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, PromptForm, Sequence};
 
@@ -49,9 +49,8 @@ struct Lane {
     drafter: Option<Drafter>,
     drafted: usize,
     accepted: usize,
-    /// Over the generated tokens that healing did not force.
-    logprob_sum: f32,
-    logprob_count: usize,
+    /// Of the generated tokens that write something new.
+    certainty: Option<Certainty>,
     finished: Option<StopReason>,
 }
 
@@ -207,9 +206,9 @@ impl Run {
     /// What the job came to.
     pub(super) fn generation(&self) -> Generation {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
-        // The first is the model's best guess step by step and stays first; the others follow by confidence.
+        // The first is the model's best guess step by step and stays first; the others follow by certainty.
         if let Some((_, drawn)) = candidates.split_first_mut() {
-            drawn.sort_by(Candidate::by_confidence);
+            drawn.sort_by(Candidate::by_certainty);
         }
         let now = Instant::now();
         Generation {
@@ -250,8 +249,7 @@ impl Lane {
             drafter: None,
             drafted: 0,
             accepted: 0,
-            logprob_sum: 0.0,
-            logprob_count: 0,
+            certainty: None,
             finished: None,
         }
     }
@@ -296,13 +294,12 @@ impl Lane {
     fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
         let choice = match self.healing.allowed(&loaded.tokenizer) {
             Some(ids) => Sampler::choose_among(logits, &ids),
-            None => {
-                let choice = self.sampler.choose(logits)?;
-                self.logprob_sum += choice.logprob;
-                self.logprob_count += 1;
-                choice
-            }
+            None => self.sampler.choose(logits)?,
         };
+        // A token that only writes what the prompt said already was no choice.
+        if loaded.tokenizer.bytes(choice.token).len() >= self.healing.required().len() {
+            self.certainty = Some(Certainty::grown(self.certainty, choice.logprob));
+        }
         self.generated += 1;
         self.next_token = choice.token;
         if let Some(drafter) = &mut self.drafter {
@@ -339,7 +336,7 @@ impl Lane {
         Candidate {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
-            mean_logprob: Some(self.logprob_sum / self.logprob_count.max(1) as f32),
+            certainty: self.certainty,
             form: self.form,
         }
     }

@@ -13,7 +13,7 @@ use super::probe::Abilities;
 use super::reply::{Finish, Piece, Usage};
 use super::request::{Request, read_only, request};
 use crate::engine::growing_text::GrowingText;
-use crate::engine::{Candidate, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
+use crate::engine::{Candidate, Certainty, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
 use crate::model::{Prompt, PromptForm};
 
 /// Events without text, beyond one for each token, that a server may send.
@@ -100,7 +100,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
     let mut candidates: Vec<Candidate> = lanes.into_iter().map(Lane::candidate).collect();
     // The first is the model's best guess step by step and stays first; the others follow by confidence.
     if let Some((_, drawn)) = candidates.split_first_mut() {
-        drawn.sort_by(Candidate::by_confidence);
+        drawn.sort_by(Candidate::by_certainty);
     }
     Generation {
         candidates,
@@ -130,8 +130,7 @@ struct Lane {
     /// Of them, those beyond what was owed.
     new_tokens: usize,
     events: usize,
-    logprob_sum: f32,
-    logprob_count: usize,
+    certainty: Option<Certainty>,
     usage: Usage,
     first_token_at: Option<Instant>,
     /// The server writes no more.
@@ -149,8 +148,7 @@ impl Lane {
             tokens: 0,
             new_tokens: 0,
             events: 0,
-            logprob_sum: 0.0,
-            logprob_count: 0,
+            certainty: None,
             usage: Usage::default(),
             first_token_at: None,
             said_finish: None,
@@ -218,8 +216,8 @@ impl Lane {
             Ok(text) if text.is_empty() => {}
             Ok(text) => {
                 self.new_tokens += tokens;
-                self.logprob_sum += piece.logprobs.iter().sum::<f32>();
-                self.logprob_count += piece.logprobs.len();
+                let grown = |so_far, logprob: &f32| Some(Certainty::grown(so_far, *logprob));
+                self.certainty = piece.logprobs.iter().fold(self.certainty, grown);
                 self.ended = self.text.push(&text, first_token_at.elapsed());
                 if self.ended.is_none() && self.new_tokens >= self.max_new_tokens {
                     self.end(StopReason::MaxTokens);
@@ -255,7 +253,7 @@ impl Lane {
         Candidate {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
-            mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+            certainty: self.certainty,
             form: PromptForm::Chat,
         }
     }
