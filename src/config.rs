@@ -78,6 +78,8 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
     pub prepare_next: bool,
+    /// What becomes of completions is counted, on this machine alone.
+    pub statistics: bool,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
@@ -241,6 +243,7 @@ impl Default for CompletionSettings {
             confidence: Confidence::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            statistics: true,
             idle_unload: None,
         }
     }

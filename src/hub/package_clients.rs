@@ -16,7 +16,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates it; one that is there was left behind by a call that was killed, for callers hold the lock of the target.
+    /// Creates it again; one that is there was left behind by a call that was killed, for callers hold the lock of the target.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Self, HubError> {
         let path = folder.join(name);
         let _ = std::fs::remove_dir_all(&path);

@@ -35,7 +35,7 @@ impl Indexer {
     /// Begins to index `workspaces`; waits at `gate`, and tells `observer` when it has read one of them.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     pub(super) fn start(
         workspaces: Arc<Workspaces>,
         gate: Gate,

@@ -16,6 +16,7 @@ import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
 import { Gate } from "./gate";
 import { showMenu } from "./menu";
+import { chooseModel, showStatistics } from "./program";
 import { EditReview } from "./review";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
@@ -59,6 +60,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
+    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findServer(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findServer(wantedServer()))),
     vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
     vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
       writeCommitMessage(client, pressed),
@@ -77,8 +80,13 @@ export async function deactivate(): Promise<void> {
   await stop();
 }
 
+/** The server's program, as the settings name it. */
+function wantedServer(): string {
+  return vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
+}
+
 async function start(): Promise<void> {
-  const wanted = vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
+  const wanted = wantedServer();
   const command = await findServer(wanted);
   if (command === undefined) {
     void reportMissing(wanted);

@@ -15,8 +15,10 @@ use crate::lsp::to_proto::file_uri;
 use crate::server::{Observer, ServerOptions};
 use crate::syntax::Language;
 
-/// Longer than any model takes to load or to complete, and any project to be indexed.
+/// Longer than any model takes to load or to complete.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Longer than a project takes to be indexed that people write by hand.
+const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What is asked: a document, and where its hole begins, which ends its line.
@@ -44,6 +46,8 @@ pub(super) struct Session {
     last_id: i64,
     /// The URI of the project that is open.
     project: Option<String>,
+    /// How often a workspace had been indexed before that project was entered; nothing once it is indexed, too.
+    indexed_before: Option<usize>,
     is_ready: bool,
 }
 
@@ -94,7 +98,7 @@ impl Session {
             ..ServerOptions::new(Arc::new(crate::cli::serve::loader()))
         };
         let client = Client::start(options)?;
-        let mut session = Self { client, listener, last_id: 0, project: None, is_ready: false };
+        let mut session = Self { client, listener, last_id: 0, project: None, indexed_before: None, is_ready: false };
         let capabilities = json!({
             "general": {"positionEncodings": ["utf-8"]},
             "textDocument": {"inlineCompletion": {}},
@@ -104,7 +108,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Opens the project at `root` in the place of the last one, and waits until its files are known.
+    /// Opens the project at `root` in the place of the last one.
     pub(super) fn enter(&mut self, root: &Path) -> anyhow::Result<()> {
         let uri = file_uri(root).0;
         if self.project.as_ref() == Some(&uri) {
@@ -112,19 +116,27 @@ impl Session {
         }
         let folder = |uri: &str| json!({"uri": uri, "name": "project"});
         let removed: Vec<Value> = self.project.iter().map(|uri| folder(uri)).collect();
-        let indexed = self.listener.told().indexed;
+        self.indexed_before = Some(self.listener.told().indexed);
         let event = json!({"added": [folder(&uri)], "removed": removed});
         self.tell("workspace/didChangeWorkspaceFolders", json!({"event": event}))?;
-        // Who looks at the actions may ask about the project next: from then on it is indexed.
+        self.project = Some(uri);
+        Ok(())
+    }
+
+    /// Waits until the files of a project that was just entered are known; the document `uri` of it is open.
+    fn wait_for_index(&mut self, uri: &str) -> anyhow::Result<()> {
+        let Some(before) = self.indexed_before.take() else { return Ok(()) };
+        // Who looks at the actions may ask about the project next: from then on it is indexed at the latest.
         let start = json!({"line": 0, "character": 0});
         let range = json!({"start": start, "end": start});
         let context = json!({"diagnostics": []});
-        self.ask("textDocument/codeAction", json!({"textDocument": {"uri": uri}, "range": range, "context": context}))?;
-        self.project = Some(uri);
-        let until = Instant::now() + PATIENCE;
-        while self.listener.told().indexed == indexed {
+        let params = json!({"textDocument": {"uri": uri}, "range": range, "context": context});
+        self.ask("textDocument/codeAction", params)?;
+        let until = Instant::now() + INDEX_PATIENCE;
+        while self.listener.told().indexed == before {
             if Instant::now() > until {
-                bail!("{} is not indexed after {} s", root.display(), PATIENCE.as_secs());
+                eprintln!("phi-ls: the project is not indexed after {} s; going on", INDEX_PATIENCE.as_secs());
+                break;
             }
             self.client.listen(Instant::now() + LOOK_EVERY)?;
         }
@@ -142,6 +154,7 @@ impl Session {
             self.client.wait_until_ready(PATIENCE)?;
             self.is_ready = true;
         }
+        self.wait_for_index(&uri)?;
         self.listener.told().forget();
         let before = &question.text[..question.offset];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);

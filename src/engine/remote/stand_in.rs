@@ -28,7 +28,7 @@ impl StandIn {
         }
     }
 
-    /// Hands over `job`. The owner hears of the engine only while `is_down`.
+    /// Hands over `job`. The owner is told of the engine only while `is_down`.
     pub(super) fn submit(&mut self, job: Job, news: &News, is_down: &Arc<AtomicBool>) {
         if let Some(start) = self.waiting.take() {
             let (news, is_down) = (news.clone(), Arc::clone(is_down));
@@ -44,7 +44,7 @@ impl StandIn {
         }
         match &self.engine {
             Some(engine) => engine.submit(job),
-            None => (job.on_done)(Err(EngineError::Unavailable("the system gives no thread for the model".to_owned()))),
+            None => (job.on_done)(Err(EngineError::Unavailable("cannot start a thread for the model".to_owned()))),
         }
     }
 }
