@@ -151,6 +151,7 @@ fn unmarked(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Certainty;
     use crate::model::PromptForm;
 
     fn file(name: &str, lines: usize) -> StagedFile {

@@ -234,6 +234,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::engine::Certainty;
     use crate::features::fixture::selected;
     use crate::model::PromptForm;
     use crate::text::apply_edit;
