@@ -11,6 +11,7 @@
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
 mod announcer;
+mod certainty;
 pub mod embedded;
 mod gate;
 mod growing_text;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub use certainty::Certainty;
 pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
@@ -151,9 +153,9 @@ pub struct GenerationParams {
 pub struct TextPiece {
     /// What no rule of [`StopRules`] can take back any more, and has not been told before.
     pub text: String,
-    /// Mean log-probability of the tokens so far, those of text that is still held back among them; `None` where whoever
+    /// How sure the model was of the tokens so far, those of text that is still held back among them; `None` where whoever
     /// writes them does not say.
-    pub mean_logprob: Option<f32>,
+    pub certainty: Option<Certainty>,
     /// The form of the prompt that the model was asked with.
     pub form: PromptForm,
 }
@@ -202,17 +204,17 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
-    pub mean_logprob: Option<f32>,
+    /// How sure the model was of it. `None` where whoever wrote it does not say.
+    pub certainty: Option<Certainty>,
     /// The form of the prompt that the model was asked with.
     pub form: PromptForm,
 }
 
 impl Candidate {
-    /// The more confident first; one that says nothing of it comes last.
-    fn by_confidence(left: &Self, right: &Self) -> std::cmp::Ordering {
-        let confidence = |candidate: &Self| candidate.mean_logprob.unwrap_or(f32::NEG_INFINITY);
-        confidence(right).total_cmp(&confidence(left))
+    /// The surer first; one that says nothing of it comes last.
+    fn by_certainty(left: &Self, right: &Self) -> std::cmp::Ordering {
+        let mean = |candidate: &Self| candidate.certainty.map_or(f32::NEG_INFINITY, |certainty| certainty.mean());
+        mean(right).total_cmp(&mean(left))
     }
 }
 

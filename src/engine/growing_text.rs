@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::stop::StopChecker;
-use super::{StopReason, StopRules, TextPiece};
+use super::{Certainty, StopReason, StopRules, TextPiece};
 use crate::model::PromptForm;
 
 /// A text that grows until a rule ends it.
@@ -45,13 +45,13 @@ impl GrowingText {
 
     /// What is certain and has not been told yet, if anything; it counts as told. How sure the model is so far, and how it was
     /// asked, goes with it.
-    pub(super) fn next_piece(&mut self, mean_logprob: Option<f32>, form: PromptForm) -> Option<TextPiece> {
+    pub(super) fn next_piece(&mut self, certainty: Option<Certainty>, form: PromptForm) -> Option<TextPiece> {
         let certain = self.stop.releasable();
         if certain <= self.told {
             return None;
         }
         let text = self.stop.text()[self.told..certain].to_owned();
         self.told = certain;
-        Some(TextPiece { text, mean_logprob, form })
+        Some(TextPiece { text, certainty, form })
     }
 }

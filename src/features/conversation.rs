@@ -68,14 +68,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::{Candidate, StopReason};
+    use crate::engine::{Candidate, Certainty, StopReason};
     use crate::model::{PromptForm, Role, Turn};
 
     fn conversation(answer: &str, prompt_tokens: usize) -> Option<Conversation> {
         let candidate = Candidate {
             text: answer.to_owned(),
             stop_reason: StopReason::EndOfTurn,
-            mean_logprob: Some(0.0),
+            certainty: Some(Certainty::of(0.0)),
             form: PromptForm::Chat,
         };
         let generation = Generation {

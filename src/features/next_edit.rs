@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn answer(text: &str, stop_reason: StopReason) -> Candidate {
-        Candidate { text: text.to_owned(), stop_reason, mean_logprob: None, form: PromptForm::Fim }
+        Candidate { text: text.to_owned(), stop_reason, certainty: None, form: PromptForm::Fim }
     }
 
     fn at(line: usize) -> NextEditPlan {

@@ -29,7 +29,7 @@ use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
-use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all};
+use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::to_proto;
@@ -397,6 +397,11 @@ impl Completions {
         if state.is_cold {
             // Read while nobody waits, it is there for the next one.
             state.warm_up_at = Some((Instant::now(), running.cursor));
+        }
+        if let (Some(observer), Some(best)) = (&self.observer, generation.candidates.first())
+            && let Some(signals) = signals(&running.plan, best)
+        {
+            observer.judged(&signals);
         }
         let items = running.growth.finish(&running.plan, &generation.candidates, running.is_shown);
         log_completion(&generation, items.len());

@@ -157,7 +157,7 @@ fn where_a_stop_rule_ends_a_text_the_server_stops_too() {
         submit(&engine, Priority::Interactive, prompt, GenerationParams { stop, ..params }, CancelFlag::default());
     let generation = pending.outcomes.recv_timeout(HANGS_AFTER).unwrap().unwrap();
     assert!(generation.candidates[0].text.starts_with("9\n10\n11"), "{generation:?}");
-    assert!(generation.candidates[0].mean_logprob.is_some_and(|mean| mean < 0.0 && mean > -2.0), "{generation:?}");
+    assert!(generation.candidates[0].certainty.is_some_and(|it| it.mean() < 0.0 && it.mean() > -2.0), "{generation:?}");
     written_when_idle();
 }
 

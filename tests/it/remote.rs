@@ -132,7 +132,7 @@ fn an_answer_streams_in_and_is_counted() {
     let generation = pending.outcome().unwrap();
     assert_eq!(generation.candidates[0].text, "It adds.\n");
     assert_eq!(generation.candidates[0].stop_reason, StopReason::EndOfTurn);
-    assert_eq!(generation.candidates[0].mean_logprob, None, "this server says nothing of probabilities");
+    assert_eq!(generation.candidates[0].certainty, None, "this server says nothing of probabilities");
     let tokens = (generation.prompt_tokens, generation.cached_tokens, generation.generated_tokens);
     assert_eq!(tokens, (20, 12, 3));
     assert!(generation.time_to_first_token <= generation.total);
@@ -186,7 +186,7 @@ fn probabilities_make_the_confidence_of_what_was_not_owed() {
         }
     });
     let generation = Fixture::of(&server).run(chat("```py\nx = to"), healed(20)).unwrap();
-    assert_eq!(generation.candidates[0].mean_logprob, Some(-1.0));
+    assert_eq!(generation.candidates[0].certainty.map(|certainty| certainty.mean()), Some(-1.0));
     assert_eq!(server.asked()[0].body["logprobs"], json!(true));
 }
 
@@ -206,7 +206,8 @@ fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
         }
     });
     let generation = Fixture::of(&server).run(chat("```py\nx ="), params(20)).unwrap();
-    assert_eq!((generation.candidates[0].mean_logprob, generation.generated_tokens), (Some(-2.0), 3));
+    let certainty = generation.candidates[0].certainty.expect("the server says it");
+    assert_eq!((certainty.mean(), generation.generated_tokens), (-2.0, 3));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use phi_ls::config::CompletionSettings;
 use phi_ls::context::{Anchor, Snapshot};
-use phi_ls::engine::{Candidate, StopReason, TextPiece};
+use phi_ls::engine::{Candidate, Certainty, StopReason, TextPiece};
 use phi_ls::features::inline_completion::{
     CompletionOptions, Growth, InlineItem, InlineRequest, Plan, Trigger, finish, plan,
 };
@@ -85,8 +85,12 @@ fn any_text_at_any_place_fits_or_is_not_shown() {
                 for _ in 0..4 {
                     let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
                     let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
-                    let candidate =
-                        Candidate { text: raw.clone(), stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat };
+                    let candidate = Candidate {
+                        text: raw.clone(),
+                        stop_reason,
+                        certainty: Some(Certainty::of(-0.1)),
+                        form: PromptForm::Chat,
+                    };
                     if let Some(item) = finish(&plan, &candidate) {
                         shown += 1;
                         check_fits(&snapshot, offset, &raw, &item);
@@ -112,7 +116,7 @@ fn the_rest_of_a_line_restores_the_document() {
             let candidate = Candidate {
                 text: rest.to_owned(),
                 stop_reason: StopReason::LineEnd,
-                mean_logprob: Some(-0.1),
+                certainty: Some(Certainty::of(-0.1)),
                 form: PromptForm::Chat,
             };
             let Some(item) = finish(&plan, &candidate) else { continue };
@@ -130,7 +134,8 @@ fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop
     let mut growth = Growth::default();
     let mut shown: Option<InlineItem> = None;
     for character in raw.chars() {
-        let piece = TextPiece { text: character.to_string(), mean_logprob: Some(-0.1), form: PromptForm::Chat };
+        let piece =
+            TextPiece { text: character.to_string(), certainty: Some(Certainty::of(-0.1)), form: PromptForm::Chat };
         if growth.push(plan, piece) {
             let item = growth.item().expect("there is more").clone();
             check_fits(snapshot, offset, raw, &item);
@@ -140,7 +145,8 @@ fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop
         }
     }
     let shown = shown?;
-    let candidate = Candidate { text: raw.to_owned(), stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat };
+    let candidate =
+        Candidate { text: raw.to_owned(), stop_reason, certainty: Some(Certainty::of(-0.1)), form: PromptForm::Chat };
     let items = growth.finish(plan, std::slice::from_ref(&candidate), true);
     assert!(items[0].insert_text.starts_with(&shown.insert_text), "{shown:?} is taken back: {items:?} of {raw:?}");
     Some(finish(plan, &candidate).as_ref() == items.first())

@@ -318,7 +318,7 @@ mod tests {
         let candidate = Candidate {
             text: text.to_owned(),
             stop_reason: StopReason::LineEnd,
-            mean_logprob: None,
+            certainty: None,
             form: PromptForm::Chat,
         };
         Generation {

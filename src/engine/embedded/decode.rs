@@ -8,7 +8,9 @@ use super::pace::Pace;
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
-use crate::engine::{Candidate, EngineError, Generation, GenerationParams, Job, Priority, Sampling, StopReason};
+use crate::engine::{
+    Candidate, Certainty, EngineError, Generation, GenerationParams, Job, Priority, Sampling, StopReason,
+};
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Prompt, PromptForm, Sequence};
 
@@ -56,9 +58,8 @@ struct Lane {
     drafter: Option<Drafter>,
     drafted: usize,
     accepted: usize,
-    /// Over the generated tokens that healing did not force.
-    logprob_sum: f32,
-    logprob_count: usize,
+    /// Of the generated tokens that write something new.
+    certainty: Option<Certainty>,
     finished: Option<StopReason>,
 }
 
@@ -235,7 +236,7 @@ impl Run {
     /// Tells the job's owner what the first candidate has written for certain.
     fn stream(&mut self, job: &mut Job) {
         if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut())
-            && let Some(piece) = lane.text.next_piece(Some(lane.mean_logprob()), lane.form)
+            && let Some(piece) = lane.text.next_piece(lane.certainty, lane.form)
         {
             on_text(piece);
         }
@@ -244,9 +245,9 @@ impl Run {
     /// What the job came to.
     pub(super) fn generation(&self, pace: &Pace) -> Generation {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
-        // The first is the model's best guess step by step and stays first; the others follow by confidence.
+        // The first is the model's best guess step by step and stays first; the others follow by certainty.
         if let Some((_, drawn)) = candidates.split_first_mut() {
-            drawn.sort_by(Candidate::by_confidence);
+            drawn.sort_by(Candidate::by_certainty);
         }
         let now = Instant::now();
         Generation {
@@ -289,8 +290,7 @@ impl Lane {
             drafter: None,
             drafted: 0,
             accepted: 0,
-            logprob_sum: 0.0,
-            logprob_count: 0,
+            certainty: None,
             finished: None,
         }
     }
@@ -335,13 +335,12 @@ impl Lane {
     fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
         let choice = match self.healing.allowed(&loaded.tokenizer) {
             Some(ids) => Sampler::choose_among(logits, &ids),
-            None => {
-                let choice = self.sampler.choose(logits)?;
-                self.logprob_sum += choice.logprob;
-                self.logprob_count += 1;
-                choice
-            }
+            None => self.sampler.choose(logits)?,
         };
+        // A token that only writes what the prompt said already was no choice.
+        if loaded.tokenizer.bytes(choice.token).len() >= self.healing.required().len() {
+            self.certainty = Some(Certainty::grown(self.certainty, choice.logprob));
+        }
         self.generated += 1;
         self.next_token = choice.token;
         if let Some(drafter) = &mut self.drafter {
@@ -374,16 +373,11 @@ impl Lane {
         Some(self.text.push(&rest, elapsed).unwrap_or_else(|| self.text.finish(reason)))
     }
 
-    /// Over the tokens so far.
-    fn mean_logprob(&self) -> f32 {
-        self.logprob_sum / self.logprob_count.max(1) as f32
-    }
-
     fn candidate(&self) -> Candidate {
         Candidate {
             text: self.text.kept().to_owned(),
             stop_reason: self.finished.unwrap_or(StopReason::MaxTokens),
-            mean_logprob: Some(self.mean_logprob()),
+            certainty: self.certainty,
             form: self.form,
         }
     }

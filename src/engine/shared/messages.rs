@@ -166,14 +166,14 @@ pub(super) fn read<M: DeserializeOwned>(mut stream: impl Read) -> io::Result<Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Candidate, StopReason};
+    use crate::engine::{Candidate, Certainty, StopReason};
     use crate::model::PromptForm;
 
-    fn generation(mean_logprob: f32) -> Generation {
+    fn generation(logprob: f32) -> Generation {
         let candidate = Candidate {
             text: "a\u{0}é".to_owned(),
             stop_reason: StopReason::EndOfTurn,
-            mean_logprob: Some(mean_logprob),
+            certainty: Some(Certainty::of(logprob)),
             form: PromptForm::Chat,
         };
         Generation {

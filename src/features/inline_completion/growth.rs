@@ -32,7 +32,7 @@ impl Growth {
     /// Takes in what the model has written at the place of `plan` since; true if there is more to show than before.
     pub fn push(&mut self, plan: &Plan, piece: TextPiece) -> bool {
         self.written.text.push_str(&piece.text);
-        self.written.mean_logprob = piece.mean_logprob;
+        self.written.certainty = piece.certainty;
         self.written.form = piece.form;
         let whole = whole_end(&self.written.text);
         // Nothing is selected in the suggest widget: such a completion is asked for by itself at every key.
@@ -57,8 +57,8 @@ impl Growth {
         if is_undecided(text, self.written.form, &plan.place) {
             return None;
         }
-        let TextPiece { mean_logprob, form, .. } = self.written;
-        finish(plan, &Candidate { text: text.to_owned(), stop_reason: StopReason::EndOfTurn, mean_logprob, form })
+        let TextPiece { certainty, form, .. } = self.written;
+        finish(plan, &Candidate { text: text.to_owned(), stop_reason: StopReason::EndOfTurn, certainty, form })
     }
 
     /// The items of the finished completion: where its beginning `is_shown`, the first one goes on from that.
@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use crate::config::CompletionSettings;
     use crate::context::Anchor;
+    use crate::engine::Certainty;
     use crate::features::fixture::at_cursor;
     use crate::features::inline_completion::{CompletionOptions, InlineRequest, Trigger, plan};
     use crate::model::PromptForm;
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn piece(text: &str, mean_logprob: f32) -> TextPiece {
-        TextPiece { text: text.to_owned(), mean_logprob: Some(mean_logprob), form: PromptForm::Chat }
+        TextPiece { text: text.to_owned(), certainty: Some(Certainty::of(mean_logprob)), form: PromptForm::Chat }
     }
 
     /// What is shown one after the other while the model writes `text` character by character.
@@ -217,7 +218,7 @@ mod tests {
         let end = |text: &str, mean_logprob| Candidate {
             text: text.to_owned(),
             stop_reason: StopReason::LineEnd,
-            mean_logprob: Some(mean_logprob),
+            certainty: Some(Certainty::of(mean_logprob)),
             form: PromptForm::Chat,
         };
         let texts = |items: Vec<InlineItem>| items.into_iter().map(|item| item.insert_text).collect::<Vec<_>>();
