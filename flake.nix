@@ -13,13 +13,13 @@
         "aarch64-darwin"
       ];
       forEachSystem = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
-      manifest = (builtins.fromTOML (builtins.readFile ./Cargo.toml)).package;
+      manifest = builtins.fromTOML (builtins.readFile ./Cargo.toml);
     in
     {
       packages = forEachSystem (pkgs: {
         default = pkgs.rustPlatform.buildRustPackage {
-          pname = manifest.name;
-          version = manifest.version;
+          pname = manifest.package.name;
+          version = manifest.workspace.package.version;
           src = self;
           cargoLock.lockFile = ./Cargo.lock;
           nativeBuildInputs = [ pkgs.installShellFiles ];
@@ -36,7 +36,7 @@
             cp -r editors/nvim $out/share/nvim/site/pack/phi-ls/opt/phi-ls
           '';
           meta = {
-            inherit (manifest) description;
+            inherit (manifest.package) description;
             license = with pkgs.lib.licenses; [
               mit
               asl20

@@ -100,7 +100,9 @@ places() {
 
 # put FILE PLACE: a file in its place at once, or not at all; a program that runs keeps its old file.
 put() {
-    mkdir -p "$(dirname "$2")" && cp "$1" "$2.new" && mv -f "$2.new" "$2" || fail "cannot write $2: run this again"
+    if ! { mkdir -p "$(dirname "$2")" && cp "$1" "$2.new" && mv -f "$2.new" "$2"; }; then
+        fail "cannot write $2: run this again"
+    fi
 }
 
 install_phi_ls() {

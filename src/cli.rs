@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod engine;
 mod eval;
+mod fits;
 mod logits;
 mod man;
 mod models;
@@ -14,6 +15,7 @@ mod place;
 mod pull;
 mod replay;
 mod serve;
+mod stats;
 mod tokenize;
 mod try_out;
 
@@ -74,6 +76,8 @@ enum Command {
     Models(models::ModelsArgs),
     /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
+    /// What became of the completions on this machine: shown, accepted, kept, how fast
+    Stats(stats::StatsArgs),
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),
     /// Write the manual pages into a folder
@@ -118,7 +122,7 @@ impl Cli {
 fn command() -> clap::Command {
     let command = Cli::command();
     let (developers, others) = (listing(&command, true), listing(&command, false));
-    let heading = command.get_styles().get_header();
+    let heading = *command.get_styles().get_header();
     command.help_template(format!(
         "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n\
          {heading}Commands:{heading:#}\n{others}\n\n\
@@ -167,6 +171,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Pull(args)) => pull::pull(&args),
         Some(Command::Models(args)) => models::models(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Stats(args)) => stats::stats(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Eval(args)) => eval::eval(&args),
@@ -331,11 +336,8 @@ fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     // Of a model that is not installed nothing is known; loading it fails.
     let needs = embedded::load::needs_of(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
-    if let (Some(bytes), Some(false)) = (budget.bytes(), budget.fits(&[needs])) {
-        let (needed, allowed) = (needs.total() >> 20, bytes >> 20);
-        eprintln!(
-            "phi-ls: {model} needs {needed} MiB of memory, more than the {allowed} MiB it may use; see `phi-ls doctor`"
-        );
+    if let Some(excess) = budget.excess(&model.to_string(), needs) {
+        eprintln!("phi-ls: {excess}");
     }
     usize::try_from(budget.kv_bytes(needs, None)).unwrap_or(usize::MAX)
 }

@@ -76,6 +76,8 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
     pub prepare_next: bool,
+    /// What becomes of completions is counted, on this machine alone.
+    pub statistics: bool,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
@@ -225,6 +227,7 @@ impl Default for CompletionSettings {
             in_strings: true,
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            statistics: true,
             idle_unload: None,
         }
     }
@@ -502,11 +505,11 @@ mod milliseconds {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(duration.as_millis() as u64)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
@@ -517,11 +520,11 @@ mod minutes {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(duration.map_or(0, |duration| duration.as_secs() / 60))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         let minutes = u64::deserialize(deserializer)?;
         Ok((minutes > 0).then(|| Duration::from_secs(minutes * 60)))
     }

@@ -305,7 +305,7 @@ impl Engine {
     /// set shortly before, for work that takes long.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     fn spawn(work: impl FnOnce(mpsc::Receiver<Message>, Arc<AtomicBool>) + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));

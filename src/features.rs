@@ -10,6 +10,7 @@ pub mod edit;
 pub mod explain;
 mod indentation;
 pub mod inline_completion;
+pub mod next_edit;
 pub mod question;
 
 #[cfg(test)]

@@ -13,9 +13,10 @@
 //!     engine                      threads, scheduling, decode loop, servers that are asked instead; never documents
 //!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
 //!     model  hub                  candle only here (and engine) | network only in hub (and engine::remote)
+//!     statistics                  what becomes of completions, in a file of this machine
 //!  0  text                        ropes, positions, edits
-//!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory:
-//!                                 `unsafe` only here (and in the file map)
+//!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory, a
+//!                                 package of its own: `unsafe` only here (and in the file map)
 //! ```
 //!
 //! Inside a row, arrows are the only imports; beside those drawn, engine -> hub (a model's name becomes a file when it is
@@ -111,11 +112,13 @@
 //! - a prompt: `prompt/`, the only place with English addressed to a model
 
 pub mod config;
-pub mod kernels;
 pub mod text;
+
+pub use phi_ls_kernels as kernels;
 
 pub mod hub;
 pub mod model;
+pub mod statistics;
 pub mod syntax;
 pub mod workspace;
 

@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod ask;
+pub mod dismissed;
 pub mod from_proto;
 pub mod status;
 pub mod switch;

@@ -24,10 +24,10 @@ pub use config::ModelConfig;
 pub use decoder::Decoder;
 pub use describe::{ModelReport, describe};
 pub use device::DeviceDecoder;
-pub use fim::Fim;
+pub use fim::{Fim, FimText, commented_prefix};
 pub use gguf::GgufFile;
 pub use kv_cache::{KvCache, KvStore};
-pub use prompt::{EncodedPrompt, FimFile, FimParts, Prompt, PromptForm, Role, Turn};
+pub use prompt::{EncodedPrompt, FimFile, FimParts, NextEditParts, Prompt, PromptForm, Role, Turn};
 pub use rope::RopeFactors;
 pub use tokenizer::Tokenizer;
 
@@ -175,6 +175,15 @@ impl LoadedModel {
     /// # Errors
     /// The sentence a person needs, where the prompt has only a form this model does not understand.
     pub fn encode(&self, prompt: &Prompt) -> Result<EncodedPrompt, String> {
+        if let Some(parts) = &prompt.next_edit {
+            let encoded = self.fim.as_ref().and_then(|fim| fim.encode_next_edit(&self.tokenizer, parts));
+            return encoded.ok_or_else(|| {
+                format!(
+                    "{} has no token that files begin with: take a model made for next edits, such as sweep-next-edit-1.5B",
+                    self.name
+                )
+            });
+        }
         match (&prompt.fim, &self.fim) {
             (Some(parts), Some(fim)) => Ok(fim.encode(&self.tokenizer, parts)),
             _ if prompt.is_fim_only() => Err(format!(
@@ -221,7 +230,7 @@ pub fn size(path: &Path) -> std::io::Result<ModelSize> {
     })
 }
 
-/// Loads the GGUF file at `path`, onto the GPU where this build is made for one; `progress` hears the fraction done, 0 to
+/// Loads the GGUF file at `path`, onto the GPU where this build is made for one; `progress` is told the fraction done, 0 to
 /// 1.
 ///
 /// # Errors

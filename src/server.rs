@@ -39,6 +39,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tower_lsp_server::{LspService, Server};
 
+use crate::lsp::dismissed::DISMISSED;
 use crate::lsp::switch::SET_COMPLETIONS;
 use event::{Event, SessionSender};
 use handlers::Backend;
@@ -68,7 +69,7 @@ pub enum Ended {
 /// Serves standard input and output until the client is done or gone.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// When a thread cannot be started.
 pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(run(tokio::io::stdin(), tokio::io::stdout(), options));
@@ -80,7 +81,7 @@ pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
 /// Serves one client on `input` and `output` until it is done or gone.
 ///
 /// # Errors
-/// When the system gives no thread for the session.
+/// When cannot start a thread for the session.
 pub async fn run(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
@@ -97,6 +98,7 @@ pub async fn run(
         backend
     })
     .custom_method(SET_COMPLETIONS, Backend::set_completions)
+    .custom_method(DISMISSED, Backend::dismissed)
     .finish();
     let (writer, queue) = transport::unbounded_output();
     let (near, far) = tokio::io::duplex(PIPE_BYTES);

@@ -4,6 +4,7 @@
 //! A file is what is behind its name: a workspace opened through a symbolic link and a file named through the link's
 //! target belong together, and so the other way round.
 
+mod changes;
 mod git;
 mod ignore_files;
 mod root;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{ExcludeMatcher, Exclusion};
+pub use changes::Hunk;
 use git::TrackedFiles;
 use ignore_files::IgnoreFiles;
 use root::{project_root, real_path};

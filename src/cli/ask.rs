@@ -1,7 +1,9 @@
 //! `phi-ls ask`: a question about code without an editor, streamed to the terminal.
 
 mod commit;
+mod next;
 
+use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,8 @@ enum Kind {
     Tests,
     /// The message of a commit of what is staged in the repository around the current folder
     Commit,
+    /// The edit that comes next around a line, after those of the work tree; asks a model made for that
+    Next,
 }
 
 impl Kind {
@@ -69,7 +73,7 @@ impl Kind {
         format!("{self:?}").to_lowercase()
     }
 
-    /// What is asked about code; a commit is not about code in a file.
+    /// What is asked about code in a file, as an editor would.
     fn action(self) -> Option<Action> {
         Some(match self {
             Self::Explain => Action::ExplainCode,
@@ -77,7 +81,7 @@ impl Kind {
             Self::Refactor => Action::Refactor,
             Self::Document => Action::Document,
             Self::Tests => Action::WriteTests,
-            Self::Commit => return None,
+            Self::Commit | Self::Next => return None,
         })
     }
 }
@@ -90,6 +94,13 @@ struct Lines {
     last: usize,
     /// A range was given: exactly these lines.
     exact: bool,
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.first)?;
+        if self.exact { write!(f, "-{}", self.last) } else { Ok(()) }
+    }
 }
 
 impl FromStr for Lines {
@@ -121,8 +132,8 @@ fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
     if args.instruction.is_some() && args.kind != Kind::Refactor {
         bail!("expected --instruction with refactor, found it with {kind}; --follow-up asks more about an answer");
     }
-    if !args.follow_up.is_empty() && args.kind == Kind::Commit {
-        bail!("expected --follow-up with a question about code, found it with commit");
+    if !args.follow_up.is_empty() && matches!(args.kind, Kind::Commit | Kind::Next) {
+        bail!("expected --follow-up with a question about code, found it with {kind}");
     }
     Ok(())
 }
@@ -130,10 +141,12 @@ fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
 pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
     check_flags(args)?;
     match (&args.lines, args.kind.action()) {
-        (None, None) => commit::commit(args),
+        (None, None) if args.kind == Kind::Commit => commit::commit(args),
+        (Some(lines), None) if args.kind == Kind::Next => next::next(args, lines),
         (Some(lines), Some(action)) => ask_about(args, lines, action),
         (Some(_), None) => bail!("expected no place with commit: it is about what is staged in this repository"),
-        (None, Some(_)) => bail!("expected FILE:LINE or FILE:LINE-LINE after {}", args.kind.name()),
+        (None, _) if args.kind == Kind::Next => bail!("expected FILE:LINE after next"),
+        (None, _) => bail!("expected FILE:LINE or FILE:LINE-LINE after {}", args.kind.name()),
     }
 }
 

@@ -9,13 +9,14 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::ModelArgs;
+use super::fits::{Fit, fits, tokens_per_second};
 use super::models::InstalledModel;
 use crate::config::{
     self, Backend, CompletionLayout, Machine, MemoryBudget, Needs, RemoteServer, Role, Settings, Source,
 };
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::engine::remote::{self, Abilities, Patience};
-use crate::hub::{self, Alias, HubError, KNOWN_FILES, KnownFile, ModelRef};
+use crate::hub::{self, Alias, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::model::{self, ModelReport};
 use engines::Engines;
@@ -129,14 +130,6 @@ impl RoleModel {
     }
 }
 
-/// Whether one published file can run here.
-struct Fit {
-    known: &'static KnownFile,
-    needed_bytes: u64,
-    /// `None` where the memory is not known.
-    fits: Option<bool>,
-}
-
 impl Findings {
     fn collect() -> Result<Self, HubError> {
         let machine = Machine::read();
@@ -185,7 +178,7 @@ impl Findings {
                 "alias": fit.known.alias.name(),
                 "role": fit.known.alias.role(),
                 "licence": fit.known.alias.licence(),
-                "tokens_per_second": self.tokens_per_second(fit.known.bytes),
+                "tokens_per_second": tokens_per_second(self.tuning.as_ref(), fit.known.bytes),
                 "quantisation": fit.known.quantisation,
                 "file": fit.known.file,
                 "bytes": fit.known.bytes,
@@ -262,14 +255,9 @@ impl Findings {
         )
     }
 
-    /// A token takes one read of all weights: how many a second the memory allows.
-    fn tokens_per_second(&self, bytes: u64) -> Option<f64> {
-        let tuning = self.tuning.as_ref().filter(|_| bytes > 0)?;
-        Some((tuning.read_bandwidth / bytes as f64).round())
-    }
-
     fn expected_speed(&self, bytes: u64) -> String {
-        self.tokens_per_second(bytes).map_or_else(String::new, |speed| format!(" (about {speed:.0} tokens/s)"))
+        tokens_per_second(self.tuning.as_ref(), bytes)
+            .map_or_else(String::new, |speed| format!(" (about {speed:.0} tokens/s)"))
     }
 
     fn print_models(&self) {
@@ -284,7 +272,10 @@ impl Findings {
                             found.name(),
                             found.software,
                             found.way
-                        )
+                        );
+                        if let Some(middle) = found.middle {
+                            println!("  {:17} {middle}", "");
+                        }
                     }
                     Err(reason) => println!("  {:17} {reason}", role.name()),
                 }
@@ -393,18 +384,8 @@ fn server_json(server: &RemoteServer, found: &Result<Abilities, String>) -> Valu
         "model": found.map(|found| &found.model),
         "software": found.map(|found| found.software.to_string()),
         "way": found.map(|found| found.way.to_string()),
+        "middle": found.and_then(|found| found.middle).map(|middle| middle.to_string()),
     })
-}
-
-/// One row per model and quantisation, whoever publishes it.
-fn fits(settings: &Settings, budget: MemoryBudget) -> Vec<Fit> {
-    let same = |a: &KnownFile, b: &KnownFile| a.alias == b.alias && a.quantisation == b.quantisation;
-    let first = |known: &&KnownFile| KNOWN_FILES.iter().find(|other| same(other, known)) == Some(known);
-    let fit = |known: &'static KnownFile| {
-        let needs = known.size().needs_as(known.alias.main_role(), settings);
-        Fit { known, needed_bytes: needs.total(), fits: budget.fits(&[needs]) }
-    };
-    KNOWN_FILES.iter().filter(first).map(fit).collect()
 }
 
 /// With what this build computes on a GPU.

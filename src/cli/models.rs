@@ -1,5 +1,7 @@
 //! `phi-ls models`: what is installed, what it is, and which checks it passes.
 
+mod choice;
+
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -8,6 +10,9 @@ use crate::model::{self, ModelError, ModelReport, describe::Check};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelsArgs {
+    /// Those that `phi-ls pull` knows by a short name too: role, size, speed to expect here, licence
+    #[arg(long)]
+    all: bool,
     /// One JSON list instead of lines
     #[arg(long)]
     json: bool,
@@ -19,6 +24,17 @@ pub(super) struct ModelsArgs {
 /// There is no folder for models.
 pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     let folder = hub::models_folder().ok_or(HubError::NoFolder)?;
+    if args.all {
+        let choices = choice::choices(&hub::installed(&folder));
+        match args.json {
+            true => {
+                let list: Vec<Value> = choices.iter().map(choice::Choice::to_json).collect();
+                println!("{}", serde_json::to_string_pretty(&list)?);
+            }
+            false => choices.iter().for_each(choice::Choice::print),
+        }
+        return Ok(());
+    }
     let models: Vec<InstalledModel> = hub::installed(&folder).into_iter().map(InstalledModel::look_into).collect();
     if args.json {
         let list: Vec<Value> = models.iter().map(InstalledModel::to_json).collect();

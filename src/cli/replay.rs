@@ -1,5 +1,5 @@
 //! `phi-ls replay`: a recorded editing session against the real server: how long completions took, and how many prompt
-//! tokens had to be computed anew.
+//! tokens had to be computed again.
 
 mod client;
 pub(super) mod trace;
@@ -75,7 +75,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A server and a client, and what the client still has to hear of.
+/// A server and a client, and what the client still has to be told.
 struct Replay<'a> {
     args: &'a ReplayArgs,
     client: Client,

@@ -11,6 +11,7 @@ use crate::engine::embedded::{self, Loader};
 use crate::hub::ModelRef;
 use crate::model::{LoadOptions, ModelError};
 use crate::server::{self, Ended, Observer, ServerOptions};
+use crate::statistics;
 
 // They win over every setting.
 #[derive(clap::Args, Default, PartialEq)]
@@ -43,6 +44,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         settings: vec![(Source::File, file), (Source::Flags, args.settings())],
         problems,
         engine_program: std::env::current_exe().ok(),
+        statistics: statistics::file(),
         ..ServerOptions::new(Arc::new(loader()))
     };
     match server::run_stdio(options).context("cannot start the server")? {
@@ -83,7 +85,7 @@ pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
     }
 }
 
-/// The one pool that all models of the process compute on. A change of the setting `threads` loads the models anew, and
+/// The one pool that all models of the process compute on. A change of the setting `threads` loads the models again, and
 /// the first of them makes a new pool.
 #[derive(Default)]
 struct SharedPool {

@@ -49,6 +49,10 @@ pub enum Protocol {
     Continue,
     /// A chat; the answer repeats the beginning, which is cut off.
     Chat,
+    /// Completions: the code around the cursor between the tokens that the model's family has for that.
+    Fim,
+    /// Completions: the code after the cursor as the argument `suffix`.
+    Suffix,
 }
 
 /// What happens while a server does not answer.
@@ -86,7 +90,7 @@ impl Backend {
                 "model": text,
                 "apiKeyEnv": text,
                 "apiKeyFile": text,
-                "protocol": {"enum": ["auto", "continue", "chat"]},
+                "protocol": {"enum": ["auto", "continue", "chat", "fim", "suffix"]},
                 "whenItFails": {"enum": ["embedded", "nothing"]},
                 "allowHttp": {"type": "boolean"},
             },
@@ -150,7 +154,7 @@ impl RemoteServer {
             model: text(object, "model")?,
             api_key_env: text(object, "apiKeyEnv")?,
             api_key_file: text(object, "apiKeyFile")?.map(PathBuf::from),
-            protocol: one_of(object, "protocol", "\"auto\", \"continue\" or \"chat\"")?,
+            protocol: one_of(object, "protocol", "\"auto\", \"continue\", \"chat\", \"fim\" or \"suffix\"")?,
             when_it_fails: one_of(object, "whenItFails", "\"embedded\" or \"nothing\"")?,
             allow_http: one_of(object, "allowHttp", "true or false")?,
         };
@@ -290,7 +294,7 @@ mod tests {
         );
         check(
             with("protocol", json!("magic")),
-            "`protocol`: expected \"auto\", \"continue\" or \"chat\", found \"magic\"",
+            "`protocol`: expected \"auto\", \"continue\", \"chat\", \"fim\" or \"suffix\", found \"magic\"",
         );
         check(with("allowHttp", json!("yes")), "`allowHttp`: expected true or false, found \"yes\"");
         check(with("model", json!(" ")), "`model`: expected a text that is not empty, found something else");

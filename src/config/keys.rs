@@ -91,6 +91,12 @@ pub(super) const KEYS: &[Key] = &[
          in a row are not accepted)",
     ),
     key(
+        "completion.statistics",
+        Kind::Bool,
+        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; never sent \
+         anywhere",
+    ),
+    key(
         "completion.idleUnloadMinutes",
         Kind::Integer(0, 10_080),
         "idle minutes before the resident model is unloaded, to be loaded again when it is needed; 0 keeps it loaded",

@@ -103,6 +103,16 @@ impl MemoryBudget {
         self.bytes.map(|budget| together.iter().map(Needs::total).sum::<u64>() <= budget)
     }
 
+    /// The sentence that says that `model` alone is more than may be used; `None` where it is not, or nobody knows.
+    pub fn excess(&self, model: &str, needs: Needs) -> Option<String> {
+        let allowed = self.bytes.filter(|_| self.fits(&[needs]) == Some(false))?;
+        Some(format!(
+            "{model} needs {} MiB of memory, more than the {} MiB it may use; see `phi-ls doctor` for one that fits",
+            needs.total() >> 20,
+            allowed >> 20
+        ))
+    }
+
     /// Bytes of keys and values, in use and cached, that a model may hold beside another one: never less than a
     /// context, since without that it is of no use.
     pub fn kv_bytes(&self, model: Needs, beside: Option<Needs>) -> u64 {

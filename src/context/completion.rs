@@ -119,7 +119,7 @@ struct Frozen {
 /// Bytes of the window's beginning that must still be there.
 const HEAD_BYTES: usize = 64;
 /// What may be typed before the text that grows begins at a later line; and that many bytes while nobody types. A model that
-/// fills in the middle reads what stands behind the prefix anew then.
+/// fills in the middle then reads what stands behind the prefix again.
 const MAX_TYPED_BYTES: usize = 1024;
 const MAX_SETTLED_BYTES: usize = 256;
 /// Bytes of the cursor's line that are looked at right of it.

@@ -191,7 +191,7 @@ impl WorkspaceIndex {
         }
     }
 
-    /// Reads the file at `path` anew, or forgets it if it is gone or must not be in the index.
+    /// Reads the file at `path` again, or forgets it if it is gone or must not be in the index.
     pub fn refresh(&self, path: &Path) {
         let workspaces = self.workspaces();
         let file = workspaces.place_of(path).file;

@@ -1,5 +1,5 @@
 //! What the rest of the machine is told of an engine's work: the gate is closed while somebody waits for a completion, and the
-//! engine's owner hears when work begins and when none is left.
+//! engine's owner is told when work begins and when none is left.
 
 use super::queue::Queue;
 use super::{EngineEvent, Gate};

@@ -39,7 +39,7 @@ pub struct EngineOptions {
 /// Starts an engine that loads its model by `loader`.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the thread cannot be started.
 pub fn start(loader: Loader, options: EngineOptions, on_event: OnEvent) -> std::io::Result<Engine> {
     Engine::spawn(move |receiver, ended| worker::Worker::new(loader, options, on_event, receiver, ended).run())
 }

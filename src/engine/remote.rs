@@ -20,7 +20,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub use probe::{Abilities, Software, Way};
+pub use probe::{Abilities, Middle, Software, Way};
 pub use stand_in::StandIn;
 
 use super::{Engine, Gate, OnEvent};
@@ -56,7 +56,7 @@ impl Default for Patience {
 /// Starts an engine that asks `server`. `gate` is closed while interactive work goes on, if the server is on this machine.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the thread cannot be started.
 pub fn start(
     server: RemoteServer,
     patience: Patience,

@@ -62,7 +62,7 @@ pub struct Sharing {
 /// while completions of this client are pending.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the thread cannot be started.
 pub fn start(
     place: Place,
     setup: Setup,

@@ -32,7 +32,7 @@ pub struct StartOptions {
 /// there.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the thread cannot be started.
 pub fn start_for(
     role: Role,
     settings: &Settings,

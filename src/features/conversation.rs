@@ -54,7 +54,7 @@ impl Conversation {
     fn room(&self, asked: usize, options: &AssistantOptions) -> Result<usize, NotAsked> {
         let (tokens, limit) = (self.tokens + asked, options.context_tokens + options.max_tokens);
         let rest = |limit: usize| limit.checked_sub(tokens).filter(|rest| *rest >= LEAST_ANSWER);
-        // Beyond the short context everything so far would be read anew, with other rotary factors: a shorter answer is
+        // Beyond the short context everything so far would be read again, with other rotary factors: a shorter answer is
         // the better bargain as long as there is room for one.
         let short = limit.min(SHORT_CONTEXT_TOKENS as usize);
         let room = rest(short).or_else(|| rest(limit));

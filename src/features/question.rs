@@ -63,7 +63,7 @@ pub enum NotAsked {
     NoQuestion,
     #[error(
         "this conversation has become too long: with another answer it would take about {tokens} tokens of the {limit} that \
-         `assistant.contextTokens` and `assistant.maxTokens` allow together; ask about the code anew"
+         `assistant.contextTokens` and `assistant.maxTokens` allow together; ask about the code again"
     )]
     ConversationTooLong { tokens: usize, limit: usize },
 }
@@ -98,7 +98,7 @@ pub(super) fn context_of(
     }
 }
 
-/// Checks that an answer that writes `code` anew fits.
+/// Checks that an answer that writes `code` again fits.
 pub(super) fn check_room(code: &str, options: &AssistantOptions) -> Result<(), NotAsked> {
     let tokens = (cost(code) as f64 * TOKENS_PER_BYTE * ANSWER_GROWTH) as usize;
     let limit = options.max_tokens;

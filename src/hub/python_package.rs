@@ -64,7 +64,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// Creates it anew; one that is there was left behind by a call that was killed, for callers hold the lock.
+    /// Creates it again; one that is there was left behind by a call that was killed, for callers hold the lock.
     fn create(folder: &Path) -> Result<Self, HubError> {
         let path = folder.join(".pull-starter");
         let _ = std::fs::remove_dir_all(&path);

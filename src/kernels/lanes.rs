@@ -14,8 +14,8 @@ pub(super) use neon::*;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::level::Level;
-    use crate::kernels::math;
+    use crate::level::Level;
+    use crate::math;
 
     #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     fn exponentials(numbers: [f32; 8]) -> [f32; 8] {

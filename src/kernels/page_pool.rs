@@ -213,8 +213,8 @@ impl Drop for Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::attention::{KvShape, KvType, PAGE_LEN};
-    use crate::kernels::random::Random;
+    use crate::attention::{KvShape, KvType, PAGE_LEN};
+    use crate::random::Random;
 
     /// Pages of the starter, Phi-4-mini and Phi-3.5-mini (`layers`, key/value heads, head size) in both formats, of a
     /// model for tests, and of sizes nothing divides.

@@ -134,11 +134,10 @@ impl ModelConfig {
         let head_dim = keys.optional("attention.key_length", Keys::size)?.unwrap_or(hidden_size / num_attention_heads);
         let context_length = keys.positions("context_length")?;
         let original = match architecture.has_long_rope {
-            // The earliest files of Phi-3 with the original context alone do not say that it is.
-            true if context_length <= PHI_3_WINDOW.0 => {
-                keys.optional("rope.scaling.original_context_length", Keys::positions)?.unwrap_or(context_length)
-            }
-            true => keys.positions("rope.scaling.original_context_length")?,
+            // The earliest files of Phi-3 do not say it.
+            true => keys
+                .optional("rope.scaling.original_context_length", Keys::positions)?
+                .unwrap_or(context_length.min(PHI_3_WINDOW.0)),
             false => context_length,
         };
         let config = Self {
@@ -160,7 +159,7 @@ impl ModelConfig {
             rope_dim: keys.optional("rope.dimension_count", Keys::size)?.unwrap_or(head_dim),
             max_position_embeddings: context_length,
             original_max_position_embeddings: original.min(context_length),
-            rope_attn_factor: attn_factor(&keys, architecture, context_length > original)?,
+            rope_attn_factor: attn_factor(&keys, architecture, (original, context_length))?,
             rope_scaling_factor: scaling_factor(&keys, architecture)?,
             sliding_window: sliding_window(&keys, architecture, context_length)?,
             multipliers: multipliers(&keys, architecture, head_dim)?,
@@ -250,12 +249,18 @@ impl ModelConfig {
 }
 
 /// LongRoPE's factor on cos and sin. It holds for short sequences as well.
-fn attn_factor(keys: &Keys<'_>, architecture: &Architecture, long_rope: bool) -> Result<f32, ModelError> {
-    match architecture.has_long_rope {
-        true if long_rope => keys.float("rope.scaling.attn_factor"),
-        true => Ok(keys.optional("rope.scaling.attn_factor", Keys::float)?.unwrap_or(1.0)),
-        false => Ok(1.0),
+fn attn_factor(
+    keys: &Keys<'_>,
+    architecture: &Architecture,
+    (original, context_length): (usize, usize),
+) -> Result<f32, ModelError> {
+    if !architecture.has_long_rope {
+        return Ok(1.0);
     }
+    // What the authors' code takes where a file does not say it.
+    let ratio = context_length as f32 / original as f32;
+    let usual = if ratio > 1.0 { (1.0 + ratio.ln() / (original as f32).ln()).sqrt() } else { 1.0 };
+    Ok(keys.optional("rope.scaling.attn_factor", Keys::float)?.unwrap_or(usual))
 }
 
 /// The factor of linear rotary scaling; an error for scaling that the decoders do not follow.

@@ -6,7 +6,7 @@
 pub(in crate::model) mod formats;
 
 use super::Tokenizer;
-use super::prompt::{EncodedPrompt, FimParts, PromptForm};
+use super::prompt::{EncodedPrompt, FimParts, NextEditParts, PromptForm};
 use super::tokenizer::TextStart;
 use formats::Part::{Prefix, Suffix, Token, Typed};
 use formats::{FORMATS, Files, FimFormat};
@@ -16,8 +16,7 @@ const REPOSITORY: &str = "project";
 
 /// Whether the model called `model_name` was made for `format`.
 fn fits(format: &FimFormat, tokenizer: &Tokenizer, model_name: &str) -> bool {
-    format.named.is_none_or(|named| model_name.to_lowercase().contains(named))
-        && format.tokens().all(|token| tokenizer.special(token).is_some())
+    format.is_named(model_name) && format.tokens().all(|token| tokenizer.special(token).is_some())
 }
 
 /// How one model fills in the middle.
@@ -56,59 +55,170 @@ impl Fim {
     /// `parts` as ids: markers by id, and text stays text. `tokenizer` is the one this format was recognised by.
     pub fn encode(&self, tokenizer: &Tokenizer, parts: &FimParts) -> EncodedPrompt {
         let mut tokens: Vec<u32> = tokenizer.bos().into_iter().collect();
-        self.encode_marked_files(tokenizer, parts, &mut tokens);
         let mut prefill_start = tokens.len();
-        let mut text = String::new();
-        let mut start = TextStart::Exact;
-        for (index, part) in self.format.order.iter().enumerate() {
-            match part {
-                Token(token) => tokens.extend(tokenizer.special(token)),
-                Suffix => text.push_str(&parts.suffix),
-                Prefix => {
-                    // A file begins as any text does; what follows it goes on.
-                    start = TextStart::Fragment;
-                    text.push_str(&self.commented_files(parts));
-                    text.push_str(&parts.prefix);
+        for piece in pieces(self.format, parts) {
+            match piece {
+                Piece::Token(token) => tokens.extend(tokenizer.special(token)),
+                Piece::Text(text, start) => {
+                    prefill_start = tokens.len();
+                    tokens.extend(tokenizer.encode(&text, start));
                 }
-                Typed => text.push_str(&parts.typed),
-            }
-            // Neighbouring texts are one.
-            let ends_text = matches!(self.format.order.get(index + 1), None | Some(Token(_)));
-            if ends_text && !matches!(part, Token(_)) {
-                prefill_start = tokens.len();
-                tokens.extend(tokenizer.encode(&text, start));
-                text.clear();
-                start = TextStart::Exact;
             }
         }
         EncodedPrompt { tokens, prefill_start, form: PromptForm::Fim }
     }
+}
 
-    fn encode_marked_files(&self, tokenizer: &Tokenizer, parts: &FimParts, tokens: &mut Vec<u32>) {
-        let Files::Marked { repository, file } = self.format.files else { return };
-        let Some(path) = &parts.path else { return };
-        let mut marked = |token: &str, text: &str| {
-            tokens.extend(tokenizer.special(token));
-            tokens.extend(tokenizer.encode(text, TextStart::Exact));
+/// Where a model of next edits sees the cursor, if its vocabulary has this.
+const CURSOR: &str = "<|cursor|>";
+
+impl Fim {
+    /// `parts` as ids, for a model of next edits; `None` for one that has no token which files begin with.
+    ///
+    /// Source: the prompt of `sweep-autocomplete` 0.1.1, which runs Sweep's models.
+    pub fn encode_next_edit(&self, tokenizer: &Tokenizer, parts: &NextEditParts) -> Option<EncodedPrompt> {
+        let Files::Marked { file, .. } = self.format.files else { return None };
+        let mut tokens: Vec<u32> = tokenizer.bos().into_iter().collect();
+        let mut section = |path: &str, text: &str| {
+            tokens.extend(tokenizer.special(file));
+            tokens.extend(tokenizer.encode(&format!("{path}\n{text}"), TextStart::Exact));
         };
-        if let Some(repository) = repository {
-            marked(repository, &format!("{REPOSITORY}\n"));
+        for file in &parts.files {
+            section(&file.path, &format!("{}\n", file.text));
         }
-        for other in &parts.files {
-            marked(file, &format!("{}\n{}\n", other.path, other.text.trim_end_matches('\n')));
+        let place = &parts.place;
+        section(&format!("original/{place}"), &format!("{}\n", parts.original));
+        let (before, after) = &parts.current;
+        match tokenizer.special(CURSOR) {
+            Some(cursor) => {
+                section(&format!("current/{place}"), before);
+                tokens.push(cursor);
+                tokens.extend(tokenizer.encode(&format!("{after}\n"), TextStart::Exact));
+            }
+            None => section(&format!("current/{place}"), &format!("{before}{after}\n")),
         }
-        marked(file, &format!("{path}\n"));
+        tokens.extend(tokenizer.special(file));
+        tokens.extend(tokenizer.encode(&format!("updated/{place}\n"), TextStart::Exact));
+        let prefill_start = tokens.len();
+        Some(EncodedPrompt { tokens, prefill_start, form: PromptForm::Fim })
+    }
+}
+
+/// A format as a server is asked in it, whose tokens are not known here: their names stand in one text with the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FimText {
+    format: &'static FimFormat,
+}
+
+impl FimText {
+    /// The formats that the model called `model_name` may have been made for.
+    pub fn possible(model_name: &str) -> impl Iterator<Item = Self> {
+        FORMATS.iter().filter(move |format| format.is_named(model_name)).map(|format| Self { format })
     }
 
-    fn commented_files(&self, parts: &FimParts) -> String {
-        let (Files::Commented, Some(comment)) = (&self.format.files, &parts.line_comment) else { return String::new() };
-        let mut text = String::new();
-        for other in &parts.files {
-            text.push_str(&format!("{comment} {}\n{}\n", other.path, other.text.trim_end_matches('\n')));
-        }
-        if let Some(path) = &parts.path {
-            text.push_str(&format!("{comment} {path}\n"));
-        }
-        text
+    /// The family's name.
+    pub fn name(&self) -> &'static str {
+        self.format.name
     }
+
+    /// Its tokens one after the other, and how many they are for a model that has them.
+    pub fn tokens(&self) -> (String, usize) {
+        (self.format.tokens().collect(), self.format.tokens().count())
+    }
+
+    /// Tokens that end the middle.
+    pub fn ends(&self) -> &'static [&'static str] {
+        self.format.ends
+    }
+
+    /// `parts` as one text, and how many bytes of its end may be cut off to be written once more; `None` where the code
+    /// has something in it that the server would take for a token.
+    pub fn text(&self, parts: &FimParts) -> Option<(String, usize)> {
+        let mut whole = String::new();
+        let mut last = 0;
+        for piece in pieces(self.format, parts) {
+            match piece {
+                Piece::Token(token) => whole.push_str(token),
+                Piece::Text(text, _) if self.has_token(&text) => return None,
+                Piece::Text(text, _) => {
+                    last = text.len();
+                    whole.push_str(&text);
+                }
+            }
+        }
+        Some((whole, last))
+    }
+
+    fn has_token(&self, text: &str) -> bool {
+        self.format.tokens().chain(self.format.ends.iter().copied()).any(|token| text.contains(token))
+    }
+}
+
+/// The code before the cursor, with the other files and paths as comments in front: for servers that take the suffix as an
+/// argument of its own.
+pub fn commented_prefix(parts: &FimParts) -> String {
+    format!("{}{}{}", commented_files(parts), parts.prefix, parts.typed)
+}
+
+/// What a prompt is put together from.
+enum Piece {
+    Token(&'static str),
+    Text(String, TextStart),
+}
+
+/// `parts` in the order of `format`. The last piece is text: what is before the cursor.
+fn pieces(format: &FimFormat, parts: &FimParts) -> Vec<Piece> {
+    let mut pieces = marked_files(format, parts);
+    let mut text = String::new();
+    let mut start = TextStart::Exact;
+    for (index, part) in format.order.iter().enumerate() {
+        match part {
+            Token(token) => pieces.push(Piece::Token(token)),
+            Suffix => text.push_str(&parts.suffix),
+            Prefix => {
+                // A file begins as any text does; what follows it goes on.
+                start = TextStart::Fragment;
+                if format.files == Files::Commented {
+                    text.push_str(&commented_files(parts));
+                }
+                text.push_str(&parts.prefix);
+            }
+            Typed => text.push_str(&parts.typed),
+        }
+        // Neighbouring texts are one.
+        let ends_text = matches!(format.order.get(index + 1), None | Some(Token(_)));
+        if ends_text && !matches!(part, Token(_)) {
+            pieces.push(Piece::Text(std::mem::take(&mut text), start));
+            start = TextStart::Exact;
+        }
+    }
+    pieces
+}
+
+fn marked_files(format: &FimFormat, parts: &FimParts) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let (Files::Marked { repository, file }, Some(path)) = (&format.files, &parts.path) else { return pieces };
+    let mut marked = |token: &'static str, text: String| {
+        pieces.extend([Piece::Token(token), Piece::Text(text, TextStart::Exact)]);
+    };
+    if let Some(repository) = repository {
+        marked(repository, format!("{REPOSITORY}\n"));
+    }
+    for other in &parts.files {
+        marked(file, format!("{}\n{}\n", other.path, other.text.trim_end_matches('\n')));
+    }
+    marked(file, format!("{path}\n"));
+    pieces
+}
+
+fn commented_files(parts: &FimParts) -> String {
+    let Some(comment) = &parts.line_comment else { return String::new() };
+    let mut text = String::new();
+    for other in &parts.files {
+        text.push_str(&format!("{comment} {}\n{}\n", other.path, other.text.trim_end_matches('\n')));
+    }
+    if let Some(path) = &parts.path {
+        text.push_str(&format!("{comment} {path}\n"));
+    }
+    text
 }

@@ -27,6 +27,9 @@ pub struct Prompt {
     /// a completion does not know which model will be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fim: Option<FimParts>,
+    /// For a model of next edits, which has no other form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_edit: Option<NextEditParts>,
 }
 
 impl Prompt {
@@ -78,4 +81,18 @@ pub struct FimParts {
 pub struct FimFile {
     pub path: String,
     pub text: String,
+}
+
+/// What a model of next edits is shown: some lines of a file, how they came about, and what changed elsewhere. It writes
+/// the lines as they will be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NextEditParts {
+    /// The file around the lines, then what changed, oldest first.
+    pub files: Vec<FimFile>,
+    /// Where the lines are: the file's path, the first line and the last, counted from 1.
+    pub place: String,
+    /// The lines before the last changes.
+    pub original: String,
+    /// The lines as they are, before and after the cursor.
+    pub current: (String, String),
 }

@@ -49,7 +49,7 @@ impl LayerWeights {
 }
 
 impl Weights {
-    /// Packs the tensors of `gguf`; `progress` hears the fraction of bytes done.
+    /// Packs the tensors of `gguf`; `progress` is told the fraction of bytes done.
     pub(super) fn load(
         gguf: &GgufFile,
         config: &ModelConfig,

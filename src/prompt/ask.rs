@@ -1,5 +1,5 @@
 //! Prompts of questions about a piece of code. They share everything up to the question itself, so that asking for a fix
-//! after an explanation computes little anew.
+//! after an explanation computes little again.
 
 use super::{block, fence};
 use crate::context::{Caller, Excerpt, ItemContext, Marked};
@@ -58,7 +58,7 @@ pub fn document_prompt(context: &ItemContext) -> Prompt {
 pub fn tests_prompt(context: &ItemContext) -> Prompt {
     let request = "Write unit tests of this code with the test framework that is usual in its language: the ordinary \
         case, the edge cases, the errors. Answer with the tests only, in one code block, and do not repeat the code.";
-    Prompt { turns: turns(context, request), prefill: opened_block(context), fim: None }
+    Prompt { turns: turns(context, request), prefill: opened_block(context), ..Prompt::default() }
 }
 
 /// `prompt` again after an answer that could not be used, for `reason` (a sentence without a full stop).
@@ -85,7 +85,7 @@ fn edit(context: &ItemContext, request: &str) -> Prompt {
         "{request}\nAnswer with the complete code from its first to its last line, in one code block, with the same \
          indentation, and with nothing before or after it."
     );
-    Prompt { turns: turns(context, &request), prefill: opened_block(context), fim: None }
+    Prompt { turns: turns(context, &request), prefill: opened_block(context), ..Prompt::default() }
 }
 
 fn opened_block(context: &ItemContext) -> String {

@@ -76,7 +76,7 @@ fn chat(context: &CompletionContext) -> Prompt {
             Turn { role: Role::User, text: question },
         ],
         prefill: format!("{}{language}\n{}{}", completion_fence(context), context.cells_before, context.prefix),
-        fim: None,
+        ..Prompt::default()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod base;
 mod document_state;
+mod fate;
 mod next;
 mod planning;
 mod recall;
@@ -11,10 +12,11 @@ mod status;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::documents::Document;
+use super::documents::{Document, Documents};
 use super::engines::CompletionEngine;
 use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, SessionSender};
 use super::options::Observer;
@@ -29,6 +31,7 @@ use crate::syntax::names_of;
 use crate::text::LineEnding;
 use base::Base;
 use document_state::DocumentState;
+use fate::{Fates, Shown};
 use next::{Next, ShownInVain};
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
@@ -49,12 +52,18 @@ pub(super) struct Completions {
     states: HashMap<u64, DocumentState>,
     /// The last number that a job or a completion got.
     last_number: u64,
-    accepted: u64,
     shown_in_vain: ShownInVain,
+    fates: Fates,
 }
 
 impl Completions {
-    pub(super) fn new(session: SessionSender, to_client: ClientSender, observer: Option<Arc<dyn Observer>>) -> Self {
+    /// What becomes of completions is kept in the file `statistics`.
+    pub(super) fn new(
+        session: SessionSender,
+        to_client: ClientSender,
+        observer: Option<Arc<dyn Observer>>,
+        statistics: Option<PathBuf>,
+    ) -> Self {
         Self {
             session,
             to_client,
@@ -63,8 +72,8 @@ impl Completions {
             settings: CompletionSettings::default(),
             states: HashMap::new(),
             last_number: 0,
-            accepted: 0,
             shown_in_vain: ShownInVain::default(),
+            fates: Fates::new(statistics),
         }
     }
 
@@ -75,6 +84,8 @@ impl Completions {
     /// Takes over new settings: with others, other completions.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
         self.settings = settings.clone();
+        let model = settings.backend.server().map_or(&settings.model, |server| &server.base_url);
+        self.fates.configure(settings.statistics, model);
         self.states.values_mut().for_each(|state| {
             state.cancel_jobs();
             state.recall.clear();
@@ -112,8 +123,9 @@ impl Completions {
         }
     }
 
-    /// The document of this number, `len` bytes long until then, is edited at `range`.
-    pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize) {
+    /// In the document of this number, `len` bytes long until then, `inserted` bytes take the place of `range`.
+    pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize, inserted: usize) {
+        self.fates.edited(document, range, inserted);
         if let Some(state) = self.states.get_mut(&document) {
             state.edited(range, len);
         }
@@ -131,6 +143,8 @@ impl Completions {
             // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
             if inserted > 1 && state.recall.knows(text, cursors[0]) {
                 self.shown_in_vain.accepted();
+                let part = text.byte_slice(end - inserted..end);
+                self.fates.part_accepted(document.number, part.len_chars());
             }
             // Where nothing is offered unasked, nothing is computed unasked.
             if enabled(document, state.off, &self.settings) == Enabled::On {
@@ -142,6 +156,7 @@ impl Completions {
 
     /// The document of this number is closed.
     pub(super) fn close(&mut self, document: u64) {
+        self.fates.closed(document);
         if let Some(mut closed) = self.states.remove(&document) {
             closed.cancel_jobs();
         }
@@ -325,6 +340,7 @@ impl Completions {
     ) {
         let Snapshot { text, language_id, .. } = &document.snapshot;
         let (encoding, own) = (self.client.encoding, document.line_ending);
+        let latency = request.asked_at.elapsed();
         let taken = match request.answer {
             Answer::Inline(reply) => {
                 let line_ending = if self.client.keeps_carriage_returns { LineEnding::Lf } else { own };
@@ -334,6 +350,10 @@ impl Completions {
                 reply.send(to_proto::completion_list(text, cursor, items, id, encoding, own, language_id)).is_ok()
             }
         };
+        if taken && !items.is_empty() {
+            let (document, language, items) = (document.number, language_id.clone(), items.to_vec());
+            self.fates.shown(Shown { id, document, language, latency, items });
+        }
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
         if let (true, Some(item)) = (taken, items.first())
             && self.shown_in_vain.shown(id)
@@ -342,11 +362,16 @@ impl Completions {
         }
     }
 
-    /// A completion was accepted.
-    pub(super) fn accepted(&mut self) {
-        self.accepted += 1;
+    /// The item `index` of completion `id` was accepted; `documents` are as they are with it.
+    pub(super) fn accepted(&mut self, id: u64, index: usize, documents: &Documents) {
         self.shown_in_vain.accepted();
-        tracing::debug!(accepted = self.accepted, "a completion was accepted");
+        self.fates.accepted(id, index, |number| Some(&documents.numbered(number)?.snapshot.text));
+        tracing::debug!(id, index, "a completion was accepted");
+    }
+
+    /// The person has sent away what was shown in the document of this number.
+    pub(super) fn dismissed(&mut self, document: u64) {
+        self.fates.dismissed(document);
     }
 
     /// Begins to prepare what follows `item`, which is on screen for `document`, unless that is known or under way.
@@ -405,16 +430,18 @@ impl Completions {
 
     /// When [`Completions::handle_due`] has something to do next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.states.values().filter_map(DocumentState::due_at).min()
+        self.states.values().filter_map(DocumentState::due_at).chain(self.fates.next_deadline()).min()
     }
 
-    /// Gives up generations nobody came back for, and begins prefills nobody has asked for yet.
+    /// Gives up generations nobody came back for, begins prefills nobody has asked for yet, and looks what is left of what
+    /// was accepted.
     pub(super) fn handle_due<'a>(
         &mut self,
         now: Instant,
         documents: impl Iterator<Item = &'a Document>,
         engine: &mut CompletionEngine,
     ) {
+        self.fates.handle_due(now);
         for document in documents {
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             let is_due = |running: &mut Running| running.kept_until.is_some_and(|at| at <= now);

@@ -1,6 +1,7 @@
 //! What can happen to a session, and the way there.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use crate::config::Role;
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
 use crate::features::inline_completion::Trigger;
+use crate::lsp::dismissed::DismissedParams;
 use crate::lsp::switch::SetCompletionsParams;
 use crate::workspace::{NotStaged, Staged};
 
@@ -29,6 +31,7 @@ pub(super) enum Event {
     FoldersChanged(lsp::WorkspaceFoldersChangeEvent),
     Notebook(NotebookEvent),
     SetCompletions(SetCompletionsParams),
+    Dismissed(DismissedParams),
     /// Files were saved, or changed outside of the editor.
     FilesChanged(Vec<lsp::Uri>),
     /// `workspace/didChangeConfiguration`, as it came.
@@ -123,6 +126,7 @@ pub(super) struct CompletionRequest {
     pub position: lsp::Position,
     pub trigger: Trigger,
     pub selected: Option<lsp::SelectedCompletionInfo>,
+    pub asked_at: Instant,
     /// Set when the client has cancelled it.
     pub cancel: CancelFlag,
     pub answer: Answer,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tokio::task::unconstrained;
@@ -16,6 +17,7 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use super::event::{Answer, CommandRequest, CompletionRequest, Event, NotebookEvent, SessionSender};
 use crate::engine::CancelFlag;
 use crate::features::inline_completion::Trigger;
+use crate::lsp::dismissed::DismissedParams;
 use crate::lsp::from_proto;
 use crate::lsp::switch::SetCompletionsParams;
 
@@ -64,6 +66,10 @@ impl Backend {
     }
 
     /// Handles `phi-ls/setCompletions`.
+    pub(super) async fn dismissed(&self, params: DismissedParams) {
+        self.session.send(Event::Dismissed(params));
+    }
+
     pub(super) async fn set_completions(&self, params: SetCompletionsParams) {
         self.session.send(Event::SetCompletions(params));
     }
@@ -85,6 +91,7 @@ impl Backend {
             position: at.position,
             trigger,
             selected,
+            asked_at: Instant::now(),
             cancel: cancel.clone(),
             answer: answer(reply),
         };

@@ -34,7 +34,7 @@ impl Indexer {
     /// Begins to index `workspaces`; waits at `gate`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     pub(super) fn start(workspaces: Arc<Workspaces>, gate: Gate) -> std::io::Result<Self> {
         let index = Arc::new(WorkspaceIndex::new(workspaces, Bounds::default()));
         let (work, pending) = channel::<Work>();

@@ -36,6 +36,8 @@ pub struct ServerOptions {
     /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
     /// this process, and come from `loader`.
     pub engine_program: Option<PathBuf>,
+    /// Where it is kept what becomes of completions; without it, nowhere.
+    pub statistics: Option<PathBuf>,
 }
 
 impl ServerOptions {
@@ -48,6 +50,7 @@ impl ServerOptions {
             minute: Duration::from_secs(60),
             observer: None,
             engine_program: None,
+            statistics: None,
         }
     }
 }

@@ -141,7 +141,7 @@ impl Questions {
         engines: &mut Engines,
     ) {
         let Some(kept) = self.conversations.find(arguments.answer) else {
-            let message = "this conversation is not kept any more; ask about the code anew";
+            let message = "this conversation is not kept any more; ask about the code again";
             return request.answer(Err(Error::invalid_params(message)));
         };
         let Some(document) = kept.document(documents) else { return request.answer(Err(Error::internal_error())) };
@@ -169,11 +169,7 @@ impl Questions {
         match std::thread::Builder::new().name("staged".to_owned()).spawn(read) {
             Ok(_) => drop(self.reading.insert(number, request)),
             Err(error) => {
-                self.refuse(
-                    request,
-                    COMMIT_TITLE,
-                    &format!("the system gives no thread to read what is staged: {error}"),
-                );
+                self.refuse(request, COMMIT_TITLE, &format!("cannot start a thread to read what is staged: {error}"));
             }
         }
     }

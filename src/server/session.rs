@@ -31,6 +31,12 @@ use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, COMMIT_COMMAND, FOLLOW_UP_COMMAN
 use crate::workspace::Workspaces;
 use configuration::Configuration;
 
+/// The number of the completion that was accepted, and of its item.
+fn accepted(request: &CommandRequest) -> Option<(u64, usize)> {
+    let [id, index] = request.params.arguments.as_deref()? else { return None };
+    Some((id.as_u64()?, usize::try_from(index.as_u64()?).ok()?))
+}
+
 /// All state of one client's session.
 pub(super) struct Session {
     events: Receiver<Event>,
@@ -85,7 +91,7 @@ impl Session {
             indexer: None,
             gate,
             engines: Engines::new(common),
-            completions: Completions::new(sender.clone(), to_client.clone(), options.observer),
+            completions: Completions::new(sender.clone(), to_client.clone(), options.observer, options.statistics),
             questions: Questions::new(sender.clone(), to_client.clone()),
             to_client,
             failure_told: false,
@@ -142,6 +148,7 @@ impl Session {
             Event::ConfigurationChanged(value) => self.configuration_changed(value),
             Event::Configuration(value) => self.configure(value),
             Event::SetCompletions(params) => self.set_completions(&params),
+            Event::Dismissed(params) => self.dismissed(&params),
             Event::Complete(request) => self.complete(*request),
             Event::Completion { document, event } => {
                 let document = self.documents.numbered(document);
@@ -233,10 +240,16 @@ impl Session {
 
     fn execute_command(&mut self, mut request: CommandRequest) {
         match request.params.command.as_str() {
-            ACCEPTED_COMMAND => {
-                self.completions.accepted();
-                request.answer(Ok(None));
-            }
+            ACCEPTED_COMMAND => match accepted(&request) {
+                Some((id, index)) => {
+                    self.completions.accepted(id, index, &self.documents);
+                    request.answer(Ok(None));
+                }
+                None => {
+                    let message = "expected the number of a completion and of one of its items";
+                    request.answer(Err(Error::invalid_params(message)));
+                }
+            },
             ASK_COMMAND => match request.argument("a question") {
                 Ok(arguments) => self.ask(request, arguments),
                 Err(error) => request.answer(Err(error)),
@@ -318,7 +331,7 @@ impl Session {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
         tracing::error!("a fault in phi-ls: {text}");
         if !std::mem::replace(&mut self.failure_told, true) {
-            let message = format!("something went wrong inside and was put aside; please report it: {text}");
+            let message = format!("an internal error occurred and the request was dropped; please report it: {text}");
             self.to_client.message(lsp::MessageType::Error, &message);
         }
     }

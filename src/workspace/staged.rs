@@ -15,7 +15,7 @@ use super::{Refusal, Workspaces};
 const MAX_CHANGES_BYTES: usize = 64 << 10;
 
 /// Files whose changes are read.
-const MAX_FILES: usize = 100;
+pub(super) const MAX_FILES: usize = 100;
 
 /// Subjects of earlier commits that are read.
 const EARLIER: usize = 5;
@@ -55,7 +55,7 @@ pub enum NotStaged {
     Nothing,
     #[error("everything that is staged is excluded from prompts: {0}")]
     Refused(String),
-    #[error("git does not say what is staged: {0}")]
+    #[error("git does not say what has changed: {0}")]
     Failed(String),
 }
 
@@ -67,13 +67,13 @@ impl Workspaces {
     pub fn staged(&self, path: &Path) -> Result<Staged, NotStaged> {
         let git = Git::around(path)?;
         let mut staged = Staged { earlier: git.earlier(), ..Staged::default() };
-        for entry in git.changed_files()? {
+        for entry in git.changed_files(&["diff", "--cached", "--numstat", "-z", "-M", "--diff-filter=ACDMRT"])? {
             let refusal = entry.names().find_map(|name| self.refusal(&git.root.join(name)));
             match refusal {
                 Some(refusal) => staged.refused.push((entry.name, refusal)),
                 None => {
                     let is_read = entry.lines.is_some() && staged.files.len() < MAX_FILES;
-                    let diff = if is_read { git.diff(&entry)? } else { String::new() };
+                    let diff = if is_read { git.diff(&["diff", "--cached", "-M"], &entry)? } else { String::new() };
                     staged.files.push(StagedFile { name: entry.name, lines: entry.lines, diff });
                 }
             }
@@ -86,12 +86,12 @@ impl Workspaces {
     }
 }
 
-/// A file that differs between the last commit and the index.
-struct Entry {
-    name: String,
+/// A file that differs from another state of it.
+pub(super) struct Entry {
+    pub(super) name: String,
     /// What it was called before.
     old_name: Option<String>,
-    lines: Option<(usize, usize)>,
+    pub(super) lines: Option<(usize, usize)>,
 }
 
 impl Entry {
@@ -101,15 +101,15 @@ impl Entry {
 }
 
 /// Git, in one repository.
-struct Git {
+pub(super) struct Git {
     /// The root of the work tree.
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// An index that stands for the repository's own while a commit is made.
     index: Option<OsString>,
 }
 
 impl Git {
-    fn around(path: &Path) -> Result<Self, NotStaged> {
+    pub(super) fn around(path: &Path) -> Result<Self, NotStaged> {
         let is_folder = path.is_dir();
         let folder = if is_folder { path } else { path.parent().unwrap_or(path) };
         let is_git_dir = |folder: &&Path| {
@@ -131,9 +131,9 @@ impl Git {
         Ok(Self { root, index })
     }
 
-    /// The files that differ between the last commit and the index.
-    fn changed_files(&self) -> Result<Vec<Entry>, NotStaged> {
-        let listed = self.run(["diff", "--cached", "--numstat", "-z", "-M", "--diff-filter=ACDMRT"], usize::MAX)?;
+    /// The files that differ, as `command` lists them: a `git diff` with `--numstat` and `-z`.
+    pub(super) fn changed_files(&self, command: &[&str]) -> Result<Vec<Entry>, NotStaged> {
+        let listed = self.run(command.iter().copied(), usize::MAX)?;
         let mut fields = listed.split('\0');
         let mut entries = Vec::new();
         while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
@@ -152,10 +152,10 @@ impl Git {
         Ok(entries)
     }
 
-    /// How one file changes.
-    fn diff(&self, entry: &Entry) -> Result<String, NotStaged> {
-        let fixed = ["diff", "--cached", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--"];
-        self.run(fixed.into_iter().chain(entry.names()), MAX_CHANGES_BYTES)
+    /// How one file changes, as `command` shows it: a `git diff`.
+    pub(super) fn diff(&self, command: &[&str], entry: &Entry) -> Result<String, NotStaged> {
+        let fixed = ["--no-color", "--no-ext-diff", "--no-textconv", "--"];
+        self.run(command.iter().copied().chain(fixed).chain(entry.names()), MAX_CHANGES_BYTES)
     }
 
     /// The first lines of the last commits; none where there is none yet.

@@ -306,6 +306,31 @@ fn what_is_staged_is_told_file_by_file() {
 }
 
 #[test]
+fn what_has_changed_since_the_last_commit_is_told_change_by_change() {
+    let lines = |changed: &[usize]| {
+        (1..=9)
+            .map(|n| if changed.contains(&n) { format!("new {n}\n") } else { format!("line {n}\n") })
+            .collect::<String>()
+    };
+    let folder = Folder::new(&[("b.txt", &lines(&[])), ("a.txt", "x\n"), ("gone.txt", "x\n"), (".env", "A=1\n")]);
+    folder.git("", &["init", "-q"]);
+    folder.git("", &["add", "--force", "."]);
+    folder.git("", &["commit", "-qm", "Begin"]);
+    folder.write("b.txt", &lines(&[2, 8]));
+    folder.git("", &["add", "b.txt"]);
+    folder.write(".env", "A=2\n");
+    folder.write("new.txt", "x\n");
+    std::fs::remove_file(folder.join("gone.txt")).unwrap();
+    folder.write("a.txt", "y\n");
+    let earlier = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    std::fs::File::options().append(true).open(folder.join("b.txt")).unwrap().set_modified(earlier).unwrap();
+    let hunks = folder.workspaces().changes(&folder.join("b.txt")).unwrap();
+    let shown: Vec<_> = hunks.iter().map(|hunk| (hunk.name.as_str(), hunk.first, hunk.last())).collect();
+    assert_eq!(shown, [("b.txt", 1, 3), ("b.txt", 7, 9), ("a.txt", 1, 1)]);
+    assert_eq!((hunks[0].old.as_str(), hunks[0].new.as_str()), ("line 1\nline 2\nline 3\n", "line 1\nnew 2\nline 3\n"));
+}
+
+#[test]
 fn what_git_is_configured_to_run_is_not_run() {
     let folder = Folder::new(&[("a.txt", "x\n"), (".gitattributes", "*.txt diff=own\n")]);
     folder.git("", &["init", "-q"]);

@@ -186,7 +186,7 @@ fn can_run(command: &[String]) -> bool {
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     match command[..] {
         ["doctor", "--retune"] | ["ask", "refactor", ..] => false,
-        ["doctor" | "models" | "complete" | "ask" | "completions" | "man", ..] => true,
+        ["doctor" | "models" | "stats" | "complete" | "ask" | "completions" | "man", ..] => true,
         _ => false,
     }
 }

@@ -2,13 +2,14 @@
 //! does. One without a check fails the test.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phi_ls::config::{Settings, Source};
 use phi_ls::engine::embedded::Loader;
+use phi_ls::statistics::{self, What};
 use serde_json::{Value, json};
 
 use crate::actions::{TEXT, capabilities, choose};
@@ -199,6 +200,24 @@ const SETTINGS: &[(&str, fn())] = &[
         observed.server.notification("phi-ls/status", |status| status["state"] == "busy");
         observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
         observed.server.finish();
+    }),
+    ("completion.statistics", || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("statistics.jsonl");
+        let counted = |on: bool| {
+            let options = TestOptions {
+                settings: vec![(Source::Flags, json!({"completion.statistics": on}))],
+                statistics: Some(file.clone()),
+                ..TestOptions::scripted(|text| rest_of("foo(1)", text))
+            };
+            let mut server = TestServer::start(options);
+            server.initialize(json!({"capabilities": capabilities()}));
+            server.open(URI, "python", "x = \n");
+            assert_eq!(server.complete(0, 4), ["foo(1)"]);
+            server.finish();
+            statistics::read(&file).unwrap().len()
+        };
+        assert_eq!((counted(false), counted(true)), (0, 1));
     }),
     ("completion.idleUnloadMinutes", || {
         let mut observed = observed(&json!({"completion.idleUnloadMinutes": 1}), "foo(1)", "x = \n");
@@ -428,16 +447,43 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         assert!(output.status.success(), "{stderr}");
         let report: Value = serde_json::from_str(&stdout).unwrap();
         assert!(report["prompt_tokens"].as_u64() > Some(0) && report["answer"] != "", "{report}");
+        // Only models made for it are asked for the next edit.
+        git(&["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-qm", "Begin"]);
+        let (output, _, stderr) =
+            run(&mut bench.command(&["ask", "next", &place, "--model", &bench.path("tiny.gguf")]));
+        assert!(!output.status.success() && stderr.contains("has no token that files begin with"), "{stderr}");
     }),
     ("pull", |bench| {
         let (output, _, stderr) = run(&mut bench.command(&["pull", "hf:owner/repo/m.gguf"]));
         assert!(!output.status.success() && stderr.contains("cannot reach http://127.0.0.1:1/owner"), "{stderr}");
+    }),
+    ("stats", |bench| {
+        let stats = |arguments: &[&str]| {
+            let mut command = bench.command(&[&["stats"], arguments].concat());
+            let (output, stdout, stderr) = run(command.env("XDG_DATA_HOME", bench.folder.path()));
+            assert!(output.status.success(), "{stderr}");
+            stdout
+        };
+        let empty: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        let file = PathBuf::from(empty["file"].as_str().unwrap());
+        assert!(file.starts_with(bench.folder.path()), "{}", file.display());
+        statistics::append(&file, "python", "starter", What::Shown { latency_ms: 40 }).unwrap();
+        statistics::append(&file, "python", "starter", What::Accepted { characters: 7, part: false }).unwrap();
+        let counted: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        assert_eq!(counted["languages"]["python"]["characters_accepted"], 7, "{counted}");
+        assert!(stats(&[]).contains("starter"), "a table");
+        stats(&["--delete"]);
+        assert!(!file.exists());
     }),
     ("models", |bench| {
         let models = bench.folder.path().join("models");
         std::fs::create_dir_all(&models).unwrap();
         std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
         assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
+        let all = bench.json(&["models", "--all", "--json"]);
+        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
+        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
+        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
         std::fs::remove_dir_all(&models).unwrap();
     }),
     ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),

@@ -80,7 +80,8 @@ fn the_text_is_what_follows_the_prompt_and_ends_with_the_turn() {
     let fixture = fixture(|text| rest_of("return total;", text));
     let turns = vec![Turn { role: Role::User, text: "continue".to_owned() }];
     let generation =
-        run(&fixture.engine, Prompt { turns, prefill: "let total = 1;\n".to_owned(), fim: None }, params(50)).unwrap();
+        run(&fixture.engine, Prompt { turns, prefill: "let total = 1;\n".to_owned(), ..Prompt::default() }, params(50))
+            .unwrap();
     assert_eq!(generation.candidates[0].text, "return total;");
     assert_eq!(generation.candidates[0].stop_reason, StopReason::EndOfTurn);
     assert!(fixture.events.lock().unwrap().contains(&EngineEvent::Ready { model: "scripted".to_owned() }));
@@ -91,7 +92,7 @@ fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
     let turns = vec![Turn { role: Role::User, text: "continue".to_owned() }];
     let text = |text: &str| text.to_owned();
     let fim = FimParts { prefix: text("a\n"), typed: text("b = "), suffix: text("\nc\n"), ..FimParts::default() };
-    let prompt = Prompt { turns, prefill: text("```\na\nb = "), fim: Some(fim.clone()) };
+    let prompt = Prompt { turns, prefill: text("```\na\nb = "), fim: Some(fim.clone()), ..Prompt::default() };
     let stop = StopRules { stop_strings: vec![text("```")], ..StopRules::default() };
     let params = GenerationParams { stop, ..params(50) };
 

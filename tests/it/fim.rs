@@ -5,7 +5,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 use phi_ls::context::{Anchor, Limits, completion_context};
 use phi_ls::model::tokenizer::{Healing, TokenizerData};
-use phi_ls::model::{ChatFormat, Fim, FimFile, FimParts, Prompt, PromptForm, Tokenizer};
+use phi_ls::model::{ChatFormat, Fim, FimFile, FimParts, NextEditParts, Prompt, PromptForm, Tokenizer};
 use phi_ls::prompt::{Layout, completion_prompt};
 
 use crate::support::documents::snapshot;
@@ -324,4 +324,43 @@ fn healing_goes_back_into_what_was_typed_and_no_further() {
     let encoded = fim.encode(&tokenizer, &parts("a", "", "b"));
     let (keep, healing) = Healing::at(&tokenizer, &encoded.tokens, encoded.prefill_start);
     assert_eq!((keep, healing.required()), (encoded.tokens.len(), b"".as_slice()));
+}
+
+#[test]
+fn a_model_of_next_edits_is_asked_in_its_form() {
+    let file = |path: &str, text: &str| FimFile { path: path.to_owned(), text: text.to_owned() };
+    let parts = NextEditParts {
+        files: vec![file("a.py", "x = 1\ny = x"), file("a.py:1:1", "original:\nz = 1\nupdated:\nx = 1")],
+        place: "a.py:1:2".to_owned(),
+        original: "z = 1\ny = x".to_owned(),
+        current: ("x = 1".to_owned(), "\ny = x".to_owned()),
+    };
+    let with_cursor = [QWEN, &["<|cursor|>"]].concat();
+    let prompt = |specials: &[&str]| {
+        let tokenizer = tokenizer("gpt2", specials, 3);
+        let encoded = Fim::recognise(&tokenizer, "sweep").unwrap().encode_next_edit(&tokenizer, &parts).unwrap();
+        assert_eq!((encoded.form, encoded.prefill_start), (PromptForm::Fim, encoded.tokens.len()));
+        shown(&tokenizer, &encoded.tokens)
+    };
+    let expected = expect![[r#"
+        <|file_sep|>a.py
+        x = 1
+        y = x
+        <|file_sep|>a.py:1:1
+        original:
+        z = 1
+        updated:
+        x = 1
+        <|file_sep|>original/a.py:1:2
+        z = 1
+        y = x
+        <|file_sep|>current/a.py:1:2
+        x = 1<|cursor|>
+        y = x
+        <|file_sep|>updated/a.py:1:2
+    "#]];
+    expected.assert_eq(&prompt(&with_cursor));
+    assert_eq!(prompt(QWEN), prompt(&with_cursor).replace("<|cursor|>", ""));
+    let starcoder = tokenizer("gpt2", STARCODER, 3);
+    assert!(Fim::recognise(&starcoder, "granite").unwrap().encode_next_edit(&starcoder, &parts).is_none());
 }

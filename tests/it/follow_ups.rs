@@ -127,7 +127,7 @@ fn a_conversation_that_has_become_too_long_is_ended_with_advice() {
     let id = follow_up(&mut server, &first["id"], &"Why? ".repeat(300));
     let reason = server.result(id)["reason"].as_str().expect("a reason").to_owned();
     assert!(reason.contains("has become too long") && reason.contains("of the 1100 that"), "{reason}");
-    assert!(warning(&mut server).contains("ask about the code anew"));
+    assert!(warning(&mut server).contains("ask about the code again"));
     server.finish();
 }
 

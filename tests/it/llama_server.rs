@@ -76,7 +76,11 @@ fn submit(
 }
 
 fn chat(question: &str, prefill: &str) -> Prompt {
-    Prompt { turns: vec![Turn { role: Role::User, text: question.to_owned() }], prefill: prefill.to_owned(), fim: None }
+    Prompt {
+        turns: vec![Turn { role: Role::User, text: question.to_owned() }],
+        prefill: prefill.to_owned(),
+        ..Prompt::default()
+    }
 }
 
 /// A question whose answer would fill the server's context.

@@ -418,9 +418,7 @@ fn check_missing(model: &TinyModel, name: &str, expected: &str) {
 #[test]
 fn what_an_architecture_needs_is_named_when_missing() {
     let (phi3, llama) = (TinyModel::phi3(), TinyModel::llama());
-    for key in ["phi3.embedding_length", "phi3.rope.scaling.attn_factor", "phi3.rope.scaling.original_context_length"] {
-        check_missing(&phi3, key, &format!("metadata key `{key}` is missing"));
-    }
+    check_missing(&phi3, "phi3.embedding_length", "metadata key `phi3.embedding_length` is missing");
     for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon", "tokenizer.ggml.tokens"] {
         check_missing(&llama, key, &format!("metadata key `{key}` is missing"));
     }
@@ -453,6 +451,15 @@ fn the_earliest_phi_3_files_leave_out_what_is_known_of_them() {
     let config = config_of(&writer);
     assert_eq!((config.rope_theta, config.sliding_window), (10_000.0, Some(2047)));
     assert_eq!((config.original_max_position_embeddings, config.has_long_rope()), (4096, false));
+    let long = TinyModel { context_length: 131_072, ..TinyModel::phi3() };
+    let mut without_keys = long.writer();
+    for key in ["rope.scaling.original_context_length", "rope.scaling.attn_factor"] {
+        without_keys.remove(&format!("phi3.{key}"));
+    }
+    let (with, without) = (config_of(&long.writer()), config_of(&without_keys));
+    assert_eq!((without.original_max_position_embeddings, without.has_long_rope()), (4096, true));
+    assert!((without.rope_attn_factor - 1.190_238).abs() < 1e-6, "{}", without.rope_attn_factor);
+    assert!((without.rope_attn_factor - with.rope_attn_factor).abs() < 1e-6);
     // A window as wide as the context, as later files have it, is none.
     writer.u32("phi3.attention.sliding_window", 262_144);
     assert_eq!(config_of(&writer).sliding_window, None);

@@ -13,7 +13,7 @@ use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
     StopReason, StopRules, embedded,
 };
-use phi_ls::model::{Prompt, Role, Turn};
+use phi_ls::model::{FimParts, Prompt, PromptForm, Role, Turn};
 use serde_json::{Value, json};
 
 use crate::actions::{TEXT, capabilities, choose};
@@ -104,7 +104,7 @@ fn chat(prefill: &str) -> Prompt {
         Turn { role: Role::System, text: "You write code.".to_owned() },
         Turn { role: Role::User, text: "Go on.".to_owned() },
     ];
-    Prompt { turns, prefill: prefill.to_owned(), fim: None }
+    Prompt { turns, prefill: prefill.to_owned(), ..Prompt::default() }
 }
 
 fn params(max_new_tokens: usize) -> GenerationParams {
@@ -337,7 +337,7 @@ fn what_a_server_can_do_is_found_out() {
         }
     };
     assert_eq!(way(goes_on), (true, "tal".to_owned()));
-    // It begins anew.
+    // It begins from the start.
     let repeats = |asked: &Asked, stream: &mut TcpStream| {
         if !lenient(asked, stream, "1, 2") {
             stream_text(stream, asked, &["Sure!\n```python", "\nx = to", "tal\n```"]);
@@ -379,6 +379,90 @@ fn a_server_that_keeps_no_white_space_is_given_none() {
     });
     assert_eq!(Fixture::of(&server).text(chat("```py\ndef f():\n    "), healed(20)), "return 1");
     assert_eq!(server.asked()[0].last_message(), "```py\ndef f():");
+}
+
+/// A prompt of a completion, in both forms.
+fn around_the_cursor() -> Prompt {
+    let parts = FimParts { prefix: "a = 1\n".to_owned(), typed: "x = to".to_owned(), ..FimParts::default() };
+    let fim = FimParts { suffix: "\nprint(x)\n".to_owned(), path: Some("a.py".to_owned()), ..parts };
+    Prompt { fim: Some(fim), ..chat("```py\nx = to") }
+}
+
+/// Answers probes as a server of `owner` whose model has the tokens `tokens`, and all else with `text`.
+fn with_tokens(
+    owner: &'static str,
+    tokens: &'static str,
+    text: &'static str,
+) -> impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static {
+    move |asked, stream| {
+        if asked.is_probe() && asked.body["prompt"] == tokens {
+            json_response(stream, &json!({"choices": [{"text": ""}], "usage": {"prompt_tokens": 4}}));
+        } else if !probed(asked, stream, owner) {
+            stream_text(stream, asked, &[text]);
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_model_fills_in_the_middle_is_asked_for_it() {
+    let server = ModelServer::start(with_tokens("vllm", "<fim_prefix><fim_suffix><fim_middle>", " total"));
+    let fixture = Fixture::of(&server);
+    let best = fixture.run(around_the_cursor(), healed(20)).unwrap().candidates.remove(0);
+    assert_eq!((best.text.as_str(), best.form), ("tal", PromptForm::Fim));
+    let asked = &server.asked()[0];
+    assert_eq!(
+        (asked.path.as_str(), &asked.body["prompt"]),
+        ("/v1/completions", &json!("<fim_prefix><fim_suffix>\nprint(x)\n<fim_middle>a = 1\nx ="))
+    );
+    // A question is none.
+    assert_eq!(fixture.text(chat("```py\nx = to"), healed(20)), "tal");
+    assert_eq!(server.asked()[1].path, "/v1/chat/completions");
+    let found = remote::look_into(&settings(&server.url, json!({})), patience()).unwrap();
+    assert_eq!(found.middle.unwrap().to_string(), "completions fill in the middle, starcoder");
+}
+
+#[test]
+fn a_server_that_takes_a_suffix_gets_one() {
+    let server = ModelServer::start(with_tokens("library", "", " total"));
+    let best = Fixture::of(&server).run(around_the_cursor(), healed(20)).unwrap().candidates.remove(0);
+    assert_eq!((best.text.as_str(), best.form), ("tal", PromptForm::Fim));
+    let body = &server.asked()[0].body;
+    assert_eq!((&body["prompt"], &body["suffix"]), (&json!("a = 1\nx ="), &json!("\nprint(x)\n")));
+}
+
+#[test]
+fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
+    let lacks = |asked: &Asked, stream: &mut TcpStream| match asked.body.get("suffix") {
+        Some(_) => respond(stream, 400, "", r#"{"error": {"message": "coder does not support insert"}}"#),
+        None => drop(probed(asked, stream, "library")),
+    };
+    let check = |protocol: &str, expected: &str| {
+        let server = ModelServer::start(lacks);
+        let fixture = Fixture::new(settings(&server.url, json!({"protocol": protocol})), patience(), None);
+        let said = fixture.run(around_the_cursor(), params(9)).unwrap_err().to_string();
+        assert_eq!(said.replace(&server.url, "URL"), expected);
+    };
+    let then = "set `protocol` of the setting `backend` to \"auto\"";
+    check("suffix", &format!("the model server at URL takes no `suffix`: {then}"));
+    check(
+        "fim",
+        &format!("the model server at URL has a model without tokens to fill in the middle with (coder): {then}"),
+    );
+    // Found out, not set: it is asked in a chat.
+    let server = ModelServer::start(move |asked, stream| {
+        lacks(asked, stream);
+        if !asked.is_probe() {
+            stream_text(stream, asked, &[" total"]);
+        }
+    });
+    assert_eq!(Fixture::of(&server).text(around_the_cursor(), healed(20)), "tal");
+    assert_eq!(server.asked()[0].path, "/v1/chat/completions");
+    let only = Prompt { fim: around_the_cursor().fim, ..Prompt::default() };
+    let said = Fixture::of(&server).run(only, params(9)).unwrap_err().to_string();
+    assert!(
+        said.ends_with("cannot be asked to fill in the middle of this: set `completion.layout` to \"auto\""),
+        "{said}"
+    );
 }
 
 /// What is said of a server that answers every question like this.

@@ -75,9 +75,9 @@ fn run(engine: &Engine, text: &str, params: GenerationParams) -> Generation {
 fn run_cancelled(engine: &Engine, text: &str) {
     let cancel = CancelFlag::default();
     let (flag, heard) = (cancel.clone(), Arc::new(Mutex::new(false)));
-    let hearing = Arc::clone(&heard);
+    let receiver = Arc::clone(&heard);
     let on_text: TextListener = Box::new(move |_| {
-        *hearing.lock().expect("no panic holds it") = true;
+        *receiver.lock().expect("no panic holds it") = true;
         flag.cancel();
     });
     let params = GenerationParams { max_new_tokens: 2000, ..random(3) };

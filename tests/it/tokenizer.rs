@@ -304,7 +304,7 @@ fn check_chat(name: &str, tokenizer: &Tokenizer) {
     let expected = &golden("chats")["chats"][name];
     let prompt = ids(&expected["prompt"]);
     for (prefill, prefill_ids) in PREFILLS.iter().zip(expected["prefills"].as_array().unwrap()) {
-        let asked = Prompt { turns: conversation(), prefill: (*prefill).to_owned(), fim: None };
+        let asked = Prompt { turns: conversation(), prefill: (*prefill).to_owned(), ..Prompt::default() };
         let EncodedPrompt { tokens, prefill_start, .. } = format.encode(tokenizer, &asked);
         assert_same(tokenizer, &tokens[..prefill_start], &prompt, &format!("{name}: the turns"));
         assert_same(tokenizer, &tokens[prefill_start..], &ids(prefill_ids), &format!("{name}: {prefill:?}"));
@@ -422,7 +422,7 @@ fn healing_goes_back_to_the_last_boundary_of_words() {
 #[test]
 fn healing_keeps_the_space_a_tokenizer_invented() {
     let tokenizer = phi_3();
-    let prompt = Prompt { turns: conversation(), prefill: "retu".to_owned(), fim: None };
+    let prompt = Prompt { turns: conversation(), prefill: "retu".to_owned(), ..Prompt::default() };
     let encoded = ChatFormat::recognise(tokenizer).encode(tokenizer, &prompt);
     let (keep, mut healing) = Healing::at(tokenizer, &encoded.tokens, encoded.prefill_start);
     assert_eq!((keep, healing.required()), (encoded.prefill_start, b" retu".as_slice()));

@@ -108,7 +108,7 @@ impl Prompts {
         self.engine.submit(Job {
             priority: Priority::Interactive,
             document: 0,
-            prompt: Prompt { turns: Vec::new(), prefill },
+            prompt: Prompt { prefill, ..Prompt::default() },
             params: GenerationParams { max_new_tokens: 1, ..GenerationParams::default() },
             cancel: CancelFlag::default(),
             on_text: None,

@@ -17,6 +17,7 @@ import { documentSelector } from "./documents";
 import { archivesOf, downloadServer } from "./download";
 import { Gate } from "./gate";
 import { showMenu } from "./menu";
+import { chooseModel, showStatistics } from "./program";
 import { EditReview } from "./review";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
@@ -63,6 +64,8 @@ export async function activate(activated: vscode.ExtensionContext): Promise<void
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.downloadServer", download),
     vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
+    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findProgram(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findProgram(wantedServer()))),
     vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
     vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
       writeCommitMessage(client, pressed),
@@ -81,9 +84,18 @@ export async function deactivate(): Promise<void> {
   await stop();
 }
 
+/** The server's program, as the settings name it. */
+function wantedServer(): string {
+  return vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
+}
+
+function findProgram(wanted: string): Promise<string | undefined> {
+  return findServer(wanted, context.asAbsolutePath("server"), downloadFolder());
+}
+
 async function start(): Promise<void> {
-  const wanted = vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
-  const command = await findServer(wanted, context.asAbsolutePath("server"), downloadFolder());
+  const wanted = wantedServer();
+  const command = await findProgram(wanted);
   if (command === undefined) {
     void reportMissing(wanted);
     return;

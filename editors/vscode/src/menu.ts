@@ -14,6 +14,8 @@ export async function showMenu(switches: Switches): Promise<void> {
     { label: "Turn Completions On or Off", command: "phi-ls.toggle" },
     ...(document === undefined ? [] : ofDocument),
     { label: "Snooze Completions", command: "phi-ls.snooze" },
+    { label: "Choose a Model", command: "phi-ls.chooseModel" },
+    { label: "Show Statistics", command: "phi-ls.showStatistics" },
     { label: "Show Log", command: "phi-ls.showLog" },
     { label: "Restart Server", command: "phi-ls.restart" },
   ];

@@ -11,6 +11,8 @@ export interface StatusParams {
   model?: string;
   /** While loading: how much is done, 0 to 1. */
   fraction?: number;
+  /** Where the model is in a process that other windows use, too. */
+  sharing?: { processId: number; clients: number };
 }
 
 /** The parameters of the server's `phi-ls/documentStatus` notification. */
@@ -72,7 +74,7 @@ export class StatusItem implements vscode.Disposable {
   }
 
   private draw(): void {
-    const { state, message, model, fraction } = this.shown ?? { state: "ready", message: "not started" };
+    const { state, message, model, fraction, sharing } = this.shown ?? { state: "ready", message: "not started" };
     const document = vscode.window.activeTextEditor?.document;
     const off = document === undefined ? this.switches.off() : this.switches.offFor(document);
     const reason = off?.reason ?? this.reasons.get(document?.uri.toString() ?? "");
@@ -80,7 +82,12 @@ export class StatusItem implements vscode.Disposable {
     const without = reason === undefined ? "" : off?.snoozed ? "$(bell-slash) " : "$(circle-slash) ";
     this.item.text = `${ICONS[state] || without}phi-ls${percent}`;
     // A plain string: what the server says is text, never Markdown.
-    this.item.tooltip = [reason, model ? `${model}: ${message}` : message].filter(Boolean).join("\n");
+    const shared = sharing && `engine process ${sharing.processId}, used by ${windows(sharing.clients)}`;
+    this.item.tooltip = [reason, model ? `${model}: ${message}` : message, shared].filter(Boolean).join("\n");
     this.item.backgroundColor = state === "error" ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
   }
+}
+
+function windows(count: number): string {
+  return count === 1 ? "this window" : `${count} windows`;
 }

@@ -170,7 +170,7 @@ function overridingLanguages(): string[] {
 }
 
 /** Where a change of the setting `key` has an effect. */
-function target(key: string): vscode.ConfigurationTarget {
+export function target(key: string): vscode.ConfigurationTarget {
   const found = vscode.workspace.getConfiguration().inspect(key);
   return found?.workspaceValue === undefined ? vscode.ConfigurationTarget.Global : vscode.ConfigurationTarget.Workspace;
 }

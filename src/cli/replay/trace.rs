@@ -73,7 +73,7 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    /// Answers to the server are left out: at a replay it asks anew.
+    /// Answers to the server are left out: at a replay it asks again.
     fn message(&self, body: &[u8]) {
         let Ok(message) = serde_json::from_slice::<Value>(body) else { return };
         if message.get("method").is_none() {

@@ -108,7 +108,7 @@ impl Run {
         }
         let mut cache = prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
         let cached_tokens = cache.tokens().len();
-        // The last token is computed anew even when it is cached: its logits are what comes next.
+        // The last token is computed again even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
         prefixes.make_room(&cache, needed);
         Ok(Self {

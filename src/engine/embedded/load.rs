@@ -15,7 +15,7 @@ pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
     })
 }
 
-/// Loads the GGUF file at `path` and sees to it that the kernels suit the processor; `progress` hears the fraction done.
+/// Loads the GGUF file at `path` and sees to it that the kernels suit the processor; `progress` is told the fraction done.
 ///
 /// # Errors
 /// As [`model::load`].

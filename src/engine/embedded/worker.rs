@@ -73,7 +73,7 @@ impl Worker {
 
     pub(super) fn run(mut self) {
         if self.options.load_at_start {
-            // A failure has been reported as an event; jobs will hear of it too.
+            // A failure has been reported as an event; jobs are told of it too.
             let _ = self.ensure_loaded();
         }
         while self.receive() {
@@ -163,9 +163,9 @@ impl Worker {
         (entry.submitted.job.on_done)(outcome);
     }
 
-    /// After a panic nothing the job touched can be trusted: the model is loaded anew, other jobs begin again.
+    /// After a panic nothing the job touched can be trusted: the model is loaded again, other jobs begin again.
     fn recover(&mut self, mut entry: Entry<Run>, message: &str) {
-        tracing::error!(message, "a job panicked; the model is loaded anew");
+        tracing::error!(message, "a job panicked; the model is loaded again");
         self.loaded = None;
         self.queue.restart_all();
         (self.on_event)(EngineEvent::Failed(format!("the engine failed and starts again: {message}")));

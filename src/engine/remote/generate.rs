@@ -58,12 +58,21 @@ pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Questi
         Priority::WarmUp | Priority::Background => client.patience.background,
     };
     let ask = |candidate| request(abilities, prompt, params, candidate, with_logprobs);
+    if prompt.next_edit.is_some() {
+        return Err(Fault::request(client.server(), "is not asked for next edits: take a model of this machine"));
+    }
+    let request = ask(0);
+    if prompt.is_fim_only() && request.form == PromptForm::Chat {
+        return Err(Fault::request(
+            client.server(),
+            "cannot be asked to fill in the middle of this: set `completion.layout` to \"auto\"",
+        ));
+    }
     let mut others = JoinSet::new();
     for candidate in 1..params.candidates {
         let (connection, request, params) = (Arc::clone(connection), ask(candidate), params.clone());
         others.spawn(async move { Lane::new(&request, &params).read(&connection, request, patience, None).await });
     }
-    let request = ask(0);
     let lane = Lane::new(&request, params);
     let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
     let mut lanes = vec![lane.read(connection, request, patience, tell.as_mut()).await?];
@@ -123,6 +132,7 @@ struct Telling<'a> {
 /// One text while it streams in.
 struct Lane {
     owed: Owed,
+    form: PromptForm,
     text: GrowingText,
     max_new_tokens: usize,
     /// Tokens as far as pieces of text and the server tell, those that were owed included.
@@ -144,7 +154,8 @@ impl Lane {
     fn new(request: &Request, params: &GenerationParams) -> Self {
         Self {
             owed: request.owed.clone(),
-            text: GrowingText::new(&params.stop),
+            form: request.form,
+            text: GrowingText::new(&params.stop.of_form(request.form)),
             max_new_tokens: params.max_new_tokens,
             tokens: 0,
             new_tokens: 0,
@@ -256,7 +267,7 @@ impl Lane {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
             mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
-            form: PromptForm::Chat,
+            form: self.form,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Owed {
 
     /// An answer that begins where the prompt began with `prefill`: whatever it says first, and whatever stands on the line
     /// of its fence, if that is how the prefill begins.
-    pub(super) fn anew(prefill: &str) -> Self {
+    pub(super) fn from_the_start(prefill: &str) -> Self {
         let fence = &prefill[..prefill.len() - prefill.trim_start_matches('`').len()];
         match (fence.len(), prefill.split_once('\n')) {
             (3.., Some((_, code))) => Self { fence: Some((fence.to_owned(), String::new())), rest: code.to_owned() },
@@ -137,12 +137,12 @@ mod tests {
 
     #[test]
     fn an_answer_from_the_beginning_may_talk_before_its_code_block() {
-        let mut owed = Owed::anew("```python\nx = ");
+        let mut owed = Owed::from_the_start("```python\nx = ");
         let pieces = ["Sure:\n``", "`py", "\nx =", " 1"];
         let texts: Vec<String> = pieces.iter().map(|piece| owed.take(piece).unwrap()).collect();
         assert_eq!(texts.concat(), "1");
-        assert_eq!(Owed::anew("```python\nx = ").take("```\ny"), Err(Missing));
-        let mut owed = Owed::anew("```python\nx = ");
+        assert_eq!(Owed::from_the_start("```python\nx = ").take("```\ny"), Err(Missing));
+        let mut owed = Owed::from_the_start("```python\nx = ");
         assert_eq!(owed.take(&"no code ".repeat(300)), Err(Missing));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::fault::{Fault, Reach};
 use crate::config::{Protocol, RemoteServer};
+use crate::model::FimText;
 
 /// The models of a server.
 const MODELS: &str = "/v1/models";
@@ -19,6 +20,8 @@ pub struct Abilities {
     pub model: String,
     pub software: Software,
     pub way: Way,
+    /// How it is asked for the middle of a text, where it can be.
+    pub middle: Option<Middle>,
     /// Line breaks at the end of a message that is to be continued reach the model.
     pub(super) keeps_line_breaks: bool,
 }
@@ -36,6 +39,15 @@ impl Abilities {
 pub enum Way {
     Continue,
     Chat,
+}
+
+/// How a server is asked to fill in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Middle {
+    /// In one text, with the tokens of the model's family.
+    Tokens(FimText),
+    /// What is behind the cursor is an argument of its own.
+    Suffix,
 }
 
 /// What runs there, as far as it matters.
@@ -95,6 +107,15 @@ impl fmt::Display for Way {
     }
 }
 
+impl fmt::Display for Middle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(format) => write!(f, "completions fill in the middle, {}", format.name()),
+            Self::Suffix => f.write_str("completions fill in the middle, with the suffix as an argument"),
+        }
+    }
+}
+
 /// Finds out what the server of `client`, which is `server` in the settings, can do.
 ///
 /// # Errors
@@ -110,12 +131,13 @@ pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abil
     let way = match server.protocol {
         Protocol::Continue => Way::Continue,
         Protocol::Chat => Way::Chat,
-        Protocol::Auto => way(client, &model, software).await?,
+        Protocol::Auto | Protocol::Fim | Protocol::Suffix => way(client, &model, software).await?,
     };
+    let middle = middle(client, server, &model, software).await?;
     let keeps_line_breaks =
         way == Way::Continue && (software == Software::LlamaServer || keeps_line_breaks(client, &model).await?);
-    tracing::info!(%server, model, %software, %way, keeps_line_breaks, "a model server");
-    Ok(Abilities { model, software, way, keeps_line_breaks })
+    tracing::info!(%server, model, %software, %way, ?middle, keeps_line_breaks, "a model server");
+    Ok(Abilities { model, software, way, middle, keeps_line_breaks })
 }
 
 /// The names of the models, and whose they are.
@@ -172,6 +194,59 @@ async fn way(client: &Client, model: &str, software: Software) -> Result<Way, Fa
         }
     };
     Ok(if is_refused || goes_on { Way::Continue } else { Way::Chat })
+}
+
+/// How the server is asked to fill in the middle, as the settings want it.
+async fn middle(
+    client: &Client,
+    server: &RemoteServer,
+    model: &str,
+    software: Software,
+) -> Result<Option<Middle>, Fault> {
+    let cannot =
+        |what: &str| Fault::server(server, format!("{what}: set `protocol` of the setting `backend` to \"auto\""));
+    match (server.protocol, software) {
+        (Protocol::Continue | Protocol::Chat, _) => Ok(None),
+        (Protocol::Suffix, _) => match takes_suffix(client, model).await? {
+            true => Ok(Some(Middle::Suffix)),
+            false => Err(cannot("takes no `suffix`")),
+        },
+        // It puts any text without a suffix into a chat.
+        (Protocol::Auto, Software::Ollama) => Ok(takes_suffix(client, model).await?.then_some(Middle::Suffix)),
+        (Protocol::Auto, _) => marked_middle(client, model).await,
+        (Protocol::Fim, _) => match marked_middle(client, model).await? {
+            Some(middle) => Ok(Some(middle)),
+            None => Err(cannot(&format!("has a model without tokens to fill in the middle with ({model})"))),
+        },
+    }
+}
+
+/// The format whose tokens the model has: they are as many tokens of a prompt as they are, and not several each.
+async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, Fault> {
+    for format in FimText::possible(model) {
+        let (tokens, count) = format.tokens();
+        let body = json!({"model": model, "prompt": tokens, "max_tokens": 1, "temperature": 0});
+        let answer = match client.ask(TEXT, &body, client.patience.interactive).await {
+            Err(fault) if fault.reach == Reach::Request => return Ok(None),
+            Err(fault) => return Err(fault),
+            Ok(answer) => answer,
+        };
+        let used = answer.pointer("/usage/prompt_tokens").and_then(Value::as_u64);
+        // A beginning and an end of the text may be counted too.
+        if used.is_some_and(|used| used > 0 && used <= count as u64 + 2) {
+            return Ok(Some(Middle::Tokens(format)));
+        }
+    }
+    Ok(None)
+}
+
+async fn takes_suffix(client: &Client, model: &str) -> Result<bool, Fault> {
+    let body = json!({"model": model, "prompt": "a = ", "suffix": "\n", "max_tokens": 1, "temperature": 0});
+    match client.ask(TEXT, &body, client.patience.interactive).await {
+        Err(fault) if fault.reach == Reach::Request => Ok(false),
+        Err(fault) => Err(fault),
+        Ok(_) => Ok(true),
+    }
 }
 
 /// Whether line breaks at the end of a message count: more of them are more tokens.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::owed::{Owed, cut};
-use super::probe::{Abilities, CHAT, Software, TEXT, Way};
+use super::probe::{Abilities, CHAT, Middle, Software, TEXT, Way};
 use crate::engine::{GenerationParams, Sampling};
-use crate::model::{Prompt, Role};
+use crate::model::{FimParts, Prompt, PromptForm, Role, commented_prefix};
 
 /// As many stop strings as every server takes.
 const MAX_STOPS: usize = 4;
@@ -16,6 +16,7 @@ pub(super) struct Request {
     pub(super) path: &'static str,
     pub(super) body: Value,
     pub(super) owed: Owed,
+    pub(super) form: PromptForm,
 }
 
 /// The request for the `candidate`-th text of a job.
@@ -26,15 +27,14 @@ pub(super) fn request(
     candidate: usize,
     with_logprobs: bool,
 ) -> Request {
-    let Beginning { path, mut body, owed, may_stop } = beginning(abilities, prompt, params);
+    let Beginning { path, mut body, owed, stops, form } = beginning(abilities, prompt, params);
     body["model"] = abilities.model.as_str().into();
     body["max_tokens"] = (params.max_new_tokens + owed.len()).into();
     body["stream"] = true.into();
     body["stream_options"] = json!({"include_usage": true});
     sample(&mut body, &params.sampling, candidate, params.candidates);
-    let stops: Vec<&String> = params.stop.stop_strings.iter().take(MAX_STOPS).collect();
-    if may_stop && !stops.is_empty() {
-        body["stop"] = json!(stops);
+    if !stops.is_empty() {
+        body["stop"] = stops.into_iter().take(MAX_STOPS).collect();
     }
     if with_logprobs {
         // A chat takes a yes and a number, the older protocol a number.
@@ -51,7 +51,7 @@ pub(super) fn request(
         Software::Vllm | Software::SgLang => body["stream_options"]["continuous_usage_stats"] = true.into(),
         Software::LmDeploy | Software::Ollama | Software::Other => {}
     }
-    Request { path, body, owed }
+    Request { path, body, owed, form }
 }
 
 /// The request that has the server read a prompt and write nothing, or as little as it can.
@@ -69,27 +69,64 @@ struct Beginning {
     path: &'static str,
     body: Value,
     owed: Owed,
-    /// The server may look for stop strings: what is owed has none.
-    may_stop: bool,
+    /// What the server looks for to stop at.
+    stops: Vec<String>,
+    form: PromptForm,
 }
 
 fn beginning(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) -> Beginning {
-    let prefill = prompt.prefill.as_str();
-    let is_chat = abilities.way == Way::Chat;
-    // Text that is not in a chat is kept as it is.
-    let keeps_line_breaks = abilities.keeps_line_breaks || prompt.turns.is_empty();
-    let kept = cut(prefill, params.heal, keeps_line_breaks);
-    if prompt.turns.is_empty() {
-        let body = json!({"prompt": &prefill[..kept]});
-        return Beginning { path: TEXT, body, owed: Owed::exactly(&prefill[kept..]), may_stop: true };
+    let filled_in = prompt.fim.as_ref().zip(abilities.middle.as_ref());
+    let filled_in = filled_in.and_then(|(parts, middle)| middle_of(parts, middle, abilities.software, params.heal));
+    if let Some(beginning) = filled_in {
+        return beginning;
     }
+    let stops = params.stop.stop_strings.clone();
+    if prompt.turns.is_empty() {
+        // Text that is not in a chat is kept as it is.
+        let kept = cut(&prompt.prefill, params.heal, true);
+        let (body, owed) = (json!({"prompt": &prompt.prefill[..kept]}), Owed::exactly(&prompt.prefill[kept..]));
+        return Beginning { path: TEXT, body, owed, stops, form: PromptForm::Chat };
+    }
+    let (body, owed) = conversation(abilities, prompt, params.heal);
+    // What is owed may hold what would end it.
+    let may_stop = abilities.way != Way::Chat || owed.is_paid();
+    let stops = if may_stop { stops } else { Vec::new() };
+    Beginning { path: CHAT, body, owed, stops, form: PromptForm::Chat }
+}
+
+/// The code around the cursor; `None` where it cannot be said in this way.
+fn middle_of(parts: &FimParts, middle: &Middle, software: Software, heal: bool) -> Option<Beginning> {
+    let (mut body, text, last, stops) = match middle {
+        Middle::Suffix => {
+            let prefix = commented_prefix(parts);
+            let last = prefix.len();
+            (json!({"suffix": parts.suffix}), prefix, last, Vec::new())
+        }
+        Middle::Tokens(format) => {
+            let (text, last) = format.text(parts)?;
+            (json!({}), text, last, format.ends().iter().map(|&end| end.to_owned()).collect())
+        }
+    };
+    if matches!(software, Software::Vllm | Software::SgLang) && !stops.is_empty() {
+        // What ends the middle has to be seen to end it.
+        body["skip_special_tokens"] = false.into();
+    }
+    let last = text.len() - last;
+    let kept = last + cut(&text[last..], heal, true);
+    body["prompt"] = text[..kept].into();
+    Some(Beginning { path: TEXT, body, owed: Owed::exactly(&text[kept..]), stops, form: PromptForm::Fim })
+}
+
+/// A chat, and what its answer owes.
+fn conversation(abilities: &Abilities, prompt: &Prompt, heal: bool) -> (Value, Owed) {
+    let prefill = prompt.prefill.as_str();
     let message = |role: Role, text: &str| json!({"role": name(role), "content": text});
     let mut messages: Vec<Value> = prompt.turns.iter().map(|turn| message(turn.role, &turn.text)).collect();
     let mut body = json!({});
-    let owed = match kept {
-        _ if is_chat => Owed::anew(prefill),
+    let owed = match cut(prefill, heal, abilities.keeps_line_breaks) {
+        _ if abilities.way == Way::Chat => Owed::from_the_start(prefill),
         0 => Owed::exactly(prefill),
-        _ => {
+        kept => {
             messages.push(message(Role::Assistant, &prefill[..kept]));
             body["continue_final_message"] = true.into();
             body["add_generation_prompt"] = false.into();
@@ -100,7 +137,7 @@ fn beginning(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) 
     if abilities.software.takes_template_arguments() {
         body["chat_template_kwargs"] = json!({"enable_thinking": false});
     }
-    Beginning { path: CHAT, body, may_stop: !is_chat || owed.is_paid(), owed }
+    (body, owed)
 }
 
 fn name(role: Role) -> &'static str {
@@ -127,14 +164,34 @@ fn sample(body: &mut Value, sampling: &Sampling, candidate: usize, candidates: u
 mod tests {
     use super::*;
     use crate::engine::StopRules;
-    use crate::model::Turn;
+    use crate::model::{FimText, Turn};
 
     fn abilities(software: Software, way: Way) -> Abilities {
-        Abilities { model: "m".to_owned(), software, way, keeps_line_breaks: true }
+        Abilities { model: "m".to_owned(), software, way, middle: None, keeps_line_breaks: true }
+    }
+
+    fn around_the_cursor() -> Prompt {
+        let parts = FimParts {
+            path: Some("a.py".to_owned()),
+            line_comment: Some("#".to_owned()),
+            prefix: "import os\n".to_owned(),
+            typed: "x = os.pa".to_owned(),
+            suffix: "\nprint(x)\n".to_owned(),
+            ..FimParts::default()
+        };
+        Prompt { fim: Some(parts), ..prompt("x = os.pa") }
+    }
+
+    fn tokens_of(family: &str) -> Middle {
+        Middle::Tokens(FimText::possible("m").find(|format| format.name() == family).unwrap())
     }
 
     fn prompt(prefill: &str) -> Prompt {
-        Prompt { turns: vec![Turn { role: Role::User, text: "go".to_owned() }], prefill: prefill.to_owned(), fim: None }
+        Prompt {
+            turns: vec![Turn { role: Role::User, text: "go".to_owned() }],
+            prefill: prefill.to_owned(),
+            ..Prompt::default()
+        }
     }
 
     fn params() -> GenerationParams {
@@ -159,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_begins_anew_and_its_fence_does_not_end_it() {
+    fn a_chat_begins_again_and_its_fence_does_not_end_it() {
         let request = request(&abilities(Software::Other, Way::Chat), &prompt("```py\nx = fo"), &params(), 0, false);
-        assert_eq!(request.owed, Owed::anew("```py\nx = fo"));
+        assert_eq!(request.owed, Owed::from_the_start("```py\nx = fo"));
         assert_eq!(request.body["messages"].as_array().unwrap().len(), 1);
         for absent in ["stop", "continue_final_message", "logprobs", "cache_prompt", "chat_template_kwargs"] {
             assert!(request.body.get(absent).is_none(), "{absent}");
@@ -176,6 +233,46 @@ mod tests {
             (request.path, &request.body["prompt"], &request.body["logprobs"]),
             (TEXT, &json!("def"), &json!(1))
         );
+    }
+
+    #[test]
+    fn a_model_made_for_it_is_asked_for_the_middle() {
+        let abilities = Abilities { middle: Some(tokens_of("qwen")), ..abilities(Software::Vllm, Way::Continue) };
+        let asked = request(&abilities, &around_the_cursor(), &params(), 0, true);
+        assert_eq!((asked.path, asked.form, asked.owed), (TEXT, PromptForm::Fim, Owed::exactly(".pa")));
+        assert_eq!(
+            asked.body["prompt"],
+            "<|repo_name|>project\n<|file_sep|>a.py\n<|fim_prefix|>import os\n<|fim_suffix|>\nprint(x)\n<|fim_middle|>x = os"
+        );
+        assert_eq!(
+            (&asked.body["stop"][0], &asked.body["skip_special_tokens"]),
+            (&json!("<|fim_pad|>"), &json!(false))
+        );
+        assert_eq!((&asked.body["logprobs"], asked.body.get("messages")), (&json!(1), None));
+    }
+
+    #[test]
+    fn a_suffix_can_be_an_argument() {
+        let abilities = Abilities { middle: Some(Middle::Suffix), ..abilities(Software::Ollama, Way::Continue) };
+        let asked = request(&abilities, &around_the_cursor(), &params(), 0, false);
+        assert_eq!(
+            (&asked.body["prompt"], &asked.body["suffix"], asked.owed),
+            (&json!("# a.py\nimport os\nx = os"), &json!("\nprint(x)\n"), Owed::exactly(".pa"))
+        );
+        // A question is not the middle of anything.
+        assert_eq!(request(&abilities, &prompt("x"), &params(), 0, false).path, CHAT);
+    }
+
+    #[test]
+    fn code_that_holds_a_token_of_the_model_is_asked_in_a_chat() {
+        let abilities =
+            Abilities { middle: Some(tokens_of("qwen")), ..abilities(Software::LlamaServer, Way::Continue) };
+        for token in ["<|fim_middle|>", "<|file_sep|>"] {
+            let mut prompt = around_the_cursor();
+            prompt.fim.as_mut().unwrap().suffix = format!("print('{token}')");
+            let asked = request(&abilities, &prompt, &params(), 0, false);
+            assert_eq!((asked.path, asked.form), (CHAT, PromptForm::Chat));
+        }
     }
 
     #[test]

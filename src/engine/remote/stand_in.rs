@@ -8,7 +8,7 @@ use super::link::News;
 use crate::engine::{Engine, EngineError, EngineEvent, Job, OnEvent};
 
 /// Starts the engine that stands in.
-pub type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
+pub(super) type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
 
 /// An engine that is not started before somebody needs it.
 pub struct StandIn {
@@ -28,7 +28,7 @@ impl StandIn {
         }
     }
 
-    /// Hands over `job`. The owner hears of the engine only while `is_down`.
+    /// Hands over `job`. The owner is told of the engine only while `is_down`.
     pub(super) fn submit(&mut self, job: Job, news: &News, is_down: &Arc<AtomicBool>) {
         if let Some(start) = self.waiting.take() {
             let (news, is_down) = (news.clone(), Arc::clone(is_down));
@@ -44,7 +44,7 @@ impl StandIn {
         }
         match &self.engine {
             Some(engine) => engine.submit(job),
-            None => (job.on_done)(Err(EngineError::Unavailable("the system gives no thread for the model".to_owned()))),
+            None => (job.on_done)(Err(EngineError::Unavailable("cannot start a thread for the model".to_owned()))),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Entry, Queue};
 use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
 
-/// How soon the process hears that nobody waits for a job any more.
+/// How soon the process is told that nobody waits for a job any more.
 const CANCEL_POLL: Duration = Duration::from_millis(5);
 
 /// Time between two looks at whether the process is there.
@@ -48,7 +48,7 @@ struct Sent {
 /// What the thread waits for.
 enum Incoming {
     Message(Message),
-    /// From connection number so-and-so.
+    /// From the connection with this number.
     Reply(u64, Reply),
     /// It has ended.
     Ended(u64),
@@ -178,7 +178,7 @@ impl Client {
                 Incoming::Message(Message::Job(submitted)) => self.admit(submitted),
                 Incoming::Message(Message::UnloadAfter(limit)) => self.unload_after(limit),
                 Incoming::Message(Message::Stop) => return false,
-                Incoming::Reply(connection, reply) => self.hear(connection, reply),
+                Incoming::Reply(connection, reply) => self.take_reply(connection, reply),
                 Incoming::Ended(connection) => self.ended(connection),
             }
             next = self.incoming.try_recv().ok();
@@ -273,7 +273,7 @@ impl Client {
         let (replies, sender) = (Arc::clone(&stream), self.sender.clone());
         let reading = move || read_replies(number, &replies, &sender);
         if let Err(error) = std::thread::Builder::new().name("engine-replies".to_owned()).spawn(reading) {
-            return self.fail(format!("the system gives no thread for the engine process: {error}"));
+            return self.fail(format!("cannot start a thread for the engine process: {error}"));
         }
         let join = Join { setup: self.setup.clone(), pid: std::process::id(), wishes: self.wishes.clone() };
         self.link = Link::Joined(Connection { number, stream, since, pid: None });
@@ -324,7 +324,7 @@ impl Client {
     }
 
     /// Takes in what connection number `connection` says.
-    fn hear(&mut self, connection: u64, reply: Reply) {
+    fn take_reply(&mut self, connection: u64, reply: Reply) {
         let Link::Joined(joined) = &mut self.link else { return };
         if joined.number != connection {
             return;
@@ -332,15 +332,15 @@ impl Client {
         match reply {
             Reply::Welcome { pid } => joined.pid = Some(pid),
             Reply::Refused(reason) => self.fail(reason),
-            Reply::Text { id, text } => self.hear_text(id, &text),
-            Reply::Done { id, outcome } => self.hear_outcome(id, outcome),
+            Reply::Text { id, text } => self.take_text(id, &text),
+            Reply::Done { id, outcome } => self.take_outcome(id, outcome),
             Reply::Event(event) => (self.on_event)(event),
             Reply::Sharing(sharing) => (self.on_event)(EngineEvent::Shared(sharing)),
             Reply::Report(_) => {}
         }
     }
 
-    fn hear_text(&mut self, id: u64, text: &str) {
+    fn take_text(&mut self, id: u64, text: &str) {
         let Some(entry) = self.jobs.iter_mut().find(|entry| has_id(entry, id)) else { return };
         if let Some(sent) = &mut entry.work {
             sent.told = true;
@@ -350,7 +350,7 @@ impl Client {
         }
     }
 
-    fn hear_outcome(&mut self, id: u64, outcome: Result<Generation, EngineError>) {
+    fn take_outcome(&mut self, id: u64, outcome: Result<Generation, EngineError>) {
         self.deaths = 0;
         self.told = None;
         if let Some(entry) = self.jobs.take(|entry| has_id(entry, id)) {

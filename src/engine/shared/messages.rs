@@ -25,7 +25,7 @@ pub(super) enum Request {
     /// Who uses you? Nothing else is asked.
     Report,
     Job(Box<SentJob>),
-    /// Nobody waits for job number so-and-so any more.
+    /// Nobody waits any more for the job with this number.
     Cancel(u64),
     /// From now on the model may go after this long without a job.
     UnloadAfter(Option<std::time::Duration>),

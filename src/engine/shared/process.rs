@@ -278,9 +278,7 @@ impl<'a> Member<'a> {
         }
         match models::engine(self.process, &self.wishes, false) {
             Ok(engine) => engine.for_client(self.number).submit(self.job(job)),
-            Err(error) => {
-                refuse(EngineError::Unavailable(format!("the system gives no thread for the model: {error}")))
-            }
+            Err(error) => refuse(EngineError::Unavailable(format!("cannot start a thread for the model: {error}"))),
         }
     }
 

@@ -56,6 +56,10 @@ fn is_multi_line(place: &Place, snapshot: &Snapshot, trigger: Trigger, setting: 
 /// Whether lines can go in front of what follows: a block's end, a closing tag, closers alone.
 fn may_break_line(place: &Place) -> bool {
     let rest = place.line_suffix.trim_start();
+    // Brackets that open belong to what is before them: `name|()`.
+    if rest.starts_with(['(', '[']) {
+        return false;
+    }
     match place.following {
         Following::Nothing | Following::Tag => true,
         Following::Closer => rest.starts_with('}') || closes_only(rest),

@@ -535,12 +535,14 @@ fn the_setting_decides_about_lines_where_syntax_does_not_forbid() {
     let statement = "fn f() {\n    let a = $0\n}\n";
     let before_code = "fn f() {\n    g($0, a);\n}\n";
     let before_closer = "fn f() {\n    g(|| {$0}, a);\n}\n";
+    let before_brackets = "}]g$0[[\n";
     assert!(!single_line(Multiline::Auto, Trigger::Automatic, opened));
     assert!(single_line(Multiline::Auto, Trigger::Automatic, statement));
     assert!(!single_line(Multiline::Auto, Trigger::Invoked, statement));
     assert!(single_line(Multiline::Never, Trigger::Invoked, opened));
     assert!(!single_line(Multiline::Always, Trigger::Automatic, statement));
     assert!(single_line(Multiline::Always, Trigger::Invoked, before_code));
+    assert!(single_line(Multiline::Always, Trigger::Invoked, before_brackets));
     assert!(!single_line(Multiline::Auto, Trigger::Invoked, before_closer));
     assert!(!single_line(Multiline::Auto, Trigger::Automatic, before_closer));
 }

@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::input::AttentionInput;
 use super::page::{self, KvShape, KvType, PAGE_LEN};
-use crate::kernels::disjoint::DisjointSlice;
+use crate::disjoint::DisjointSlice;
 #[cfg(target_arch = "x86_64")]
-use crate::kernels::level::Level;
-use crate::kernels::pool::ThreadPool;
+use crate::level::Level;
+use crate::pool::ThreadPool;
 use tile::{HeadPage, Tile, join};
 
 /// Queries that one tile holds at most, unless one row has more.

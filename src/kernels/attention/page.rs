@@ -17,7 +17,7 @@
 
 use half::f16;
 
-use crate::kernels::level::Level;
+use crate::level::Level;
 
 /// Number format of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

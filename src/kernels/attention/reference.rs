@@ -2,8 +2,8 @@
 
 use super::input::AttentionInput;
 use super::page::{self, KvShape, PAGE_LEN};
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::pool::ThreadPool;
+use crate::disjoint::DisjointSlice;
+use crate::pool::ThreadPool;
 
 pub(super) fn attend(
     pool: &ThreadPool,

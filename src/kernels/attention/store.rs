@@ -7,9 +7,9 @@ mod vectors;
 use std::ops::Range;
 
 use super::page::{self, KvShape, PAGE_LEN};
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::ops::{self, RopeStyle};
-use crate::kernels::pool::ThreadPool;
+use crate::disjoint::DisjointSlice;
+use crate::ops::{self, RopeStyle};
+use crate::pool::ThreadPool;
 
 /// One layer's bytes of a page that new rows are written to.
 pub struct LayerPage<'a>(DisjointSlice<'a, u8>);
@@ -149,8 +149,8 @@ fn place(sequence: &NewRows, index: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::attention::KvType;
-    use crate::kernels::random::Random;
+    use crate::attention::KvType;
+    use crate::random::Random;
 
     /// Rows one after another, each with the plain functions, beside the whole at once.
     fn check(kv_type: KvType, m: usize, first_position: usize, queries: Range<usize>) {

@@ -1,7 +1,7 @@
 //! Attention kernels against a plain computation in f64.
 
 use super::*;
-use crate::kernels::random::Random;
+use crate::random::Random;
 
 /// Keys and values of one sequence as f32 `(positions, num_kv_heads * head_dim)`, and stored in pages.
 struct Cached {

@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use crate::kernels::math::{LN_2_HIGH, LN_2_LOW, POLYNOMIAL, ROUND, SMALLEST};
+use crate::math::{LN_2_HIGH, LN_2_LOW, POLYNOMIAL, ROUND, SMALLEST};
 
 #[derive(Clone, Copy)]
 pub(in super::super) struct Lanes(float32x4_t, float32x4_t);

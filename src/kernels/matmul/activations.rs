@@ -7,9 +7,9 @@
 pub(super) mod quantize;
 
 use super::shape::{BLOCK, GROUP, ROWS, SUPER};
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::level::Level;
-use crate::kernels::pool::ThreadPool;
+use crate::disjoint::DisjointSlice;
+use crate::level::Level;
+use crate::pool::ThreadPool;
 use quantize::{Block, quantize_block, quantize_superblock};
 
 /// An `(m, cols)` block of activations in the quantised forms the matrices it meets need; reused between calls so

@@ -13,7 +13,7 @@ use super::formats::with_format;
 use super::kernel::GroupKernel;
 use super::layout::SCALE_PLACE;
 use super::shape::ROWS;
-use crate::kernels::quant::QuantType;
+use crate::quant::QuantType;
 use dot::{Dpbusd, Maddubs};
 
 /// The kernel of a type that has one.

@@ -12,7 +12,7 @@ use super::avx2;
 use super::formats::with_format;
 use super::kernel::{GroupKernel, WideKernel};
 use super::shape::GROUP;
-use crate::kernels::quant::QuantType;
+use crate::quant::QuantType;
 
 /// Groups of a wide kernel: with 4 activation rows, 12 sums and as many totals fit the 32 registers.
 const WIDE: usize = 3;

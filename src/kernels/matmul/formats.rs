@@ -3,7 +3,7 @@
 
 use super::layout;
 use super::shape::{BLOCK, ROWS};
-use crate::kernels::quant::QuantType;
+use crate::quant::QuantType;
 
 /// A format with a scale per block of 32 columns. Up to 8 blocks are a unit, which is 256 columns, or what a row has left.
 pub(super) trait LegacyQuant {
@@ -128,7 +128,7 @@ macro_rules! with_format {
     };
     (@arm $format:ident [$name:ident $value:expr]) => {{
         #[allow(dead_code, reason = "not every expression is of the format")]
-        type $name = $crate::kernels::matmul::formats::$format;
+        type $name = $crate::matmul::formats::$format;
         $value
     }};
 }

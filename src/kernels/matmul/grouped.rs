@@ -8,11 +8,11 @@ use super::kernel::{GroupKernel, WideKernel};
 use super::layout;
 use super::packed::{Kernel, PackedMatrix};
 use super::shape::ROWS;
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::level::Level;
-use crate::kernels::pool::ThreadPool;
-use crate::kernels::quant::QuantType;
-use crate::kernels::tuning::Tuning;
+use crate::disjoint::DisjointSlice;
+use crate::level::Level;
+use crate::pool::ThreadPool;
+use crate::quant::QuantType;
+use crate::tuning::Tuning;
 
 /// Fewer multiplications than this are not worth waking another thread for.
 const PARALLEL_FROM: usize = 100_000;

@@ -15,7 +15,7 @@ use super::kernel::GroupKernel;
 use super::neon::{self, Sums};
 use super::shape::GROUP;
 use super::superblock::Expanded;
-use crate::kernels::quant::QuantType;
+use crate::quant::QuantType;
 
 /// Up to this many activation rows, unpacking in registers for the dot products is less work.
 const DOT_UP_TO: usize = GROUP;

@@ -1,7 +1,7 @@
 //! What a kernel is: a function for one group of rows, or for several at once.
 
 use super::activations::Activations;
-use crate::kernels::tuning::Tuning;
+use crate::tuning::Tuning;
 
 /// Adds the product of neighbouring packed groups of 16 rows with all activation rows to `sums (m, groups * 16)`.
 ///

@@ -12,9 +12,9 @@ mod pack;
 use std::ops::Range;
 
 use super::shape::{BLOCK, GROUP, ROWS};
-use crate::kernels::level::Level;
-use crate::kernels::quant::QuantType;
-use crate::kernels::tuning::Tuning;
+use crate::level::Level;
+use crate::quant::QuantType;
+use crate::tuning::Tuning;
 
 /// Where row r's byte lies in 16 bytes of scales: so ordered that widening to 16 bits and unpacking gives the rows
 /// 0..8 in the low and 8..16 in the high halves without crossing vector lanes.
@@ -212,7 +212,7 @@ pub(super) fn groups_of(task: usize, per_task: usize, rows: usize) -> Range<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::random::Random;
+    use crate::random::Random;
 
     const INTERLEAVED: [QuantType; 12] = [
         QuantType::Q4_0,

@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use super::layout;
 use super::packed::{Kernel, PackedMatrix};
 use super::shape::ROWS;
-use crate::kernels::buffer::AlignedBytes;
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::level::Level;
-use crate::kernels::pool::ThreadPool;
-use crate::kernels::quant::QuantType;
+use crate::buffer::AlignedBytes;
+use crate::disjoint::DisjointSlice;
+use crate::level::Level;
+use crate::pool::ThreadPool;
+use crate::quant::QuantType;
 
 /// Fills a buffer with the native bytes of a matrix from an offset on.
 pub type ReadAt<'a> = dyn Fn(usize, &mut [u8]) -> io::Result<()> + Send + Sync + 'a;
@@ -27,7 +27,7 @@ pub struct Source<'a> {
 }
 
 /// Matrices are packed together until they hold this much: many small ones share one parallel region, and whoever waits
-/// hears of progress.
+/// is told of progress.
 const BATCH_BYTES: usize = (96 << 20) / SMALLER;
 /// What one task packs: several huge pages, since two threads that touch the same fresh one would both clear it.
 const STRETCH_BYTES: usize = (4 << 20) / SMALLER;
@@ -79,7 +79,7 @@ impl Source<'_> {
 }
 
 impl PackedMatrix {
-    /// Reads and packs all `sources`; `progress` hears after every batch how many of their bytes are done.
+    /// Reads and packs all `sources`; `progress` is told after every batch how many of their bytes are done.
     ///
     /// # Errors
     /// The first that reading meets.
@@ -150,8 +150,8 @@ fn stretches(matrix: usize, source: &Source<'_>) -> impl Iterator<Item = Stretch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::quant::dequantize;
-    use crate::kernels::random::Random;
+    use crate::quant::dequantize;
+    use crate::random::Random;
 
     /// Of a few rows and of many, of one read and of several, with and without an interleaved layout.
     const MATRICES: [(QuantType, usize, usize); 6] = [
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn every_matrix_holds_its_own_rows() {
         let native = native();
-        let mut heard = Vec::new();
-        let matrices = PackedMatrix::load_all(&sources(&native), &ThreadPool::new(3), &mut |done| heard.push(done));
+        let mut told = Vec::new();
+        let matrices = PackedMatrix::load_all(&sources(&native), &ThreadPool::new(3), &mut |done| told.push(done));
         for ((matrix, &(quant, rows, cols)), bytes) in matrices.unwrap().iter().zip(&MATRICES).zip(&native) {
             assert_eq!((matrix.rows, matrix.cols), (rows, cols));
             let (mut expected, mut found) = (vec![0.0; rows * cols], vec![0.0; rows * cols]);
@@ -193,8 +193,8 @@ mod tests {
             found.chunks_exact_mut(cols).enumerate().for_each(|(row, out)| matrix.dequantize_row(row, out));
             assert!(found == expected, "{quant:?}");
         }
-        assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
-        assert_eq!(heard.last(), Some(&native.iter().map(Vec::len).sum()));
+        assert!(told.len() > 1 && told.is_sorted(), "{told:?}");
+        assert_eq!(told.last(), Some(&native.iter().map(Vec::len).sum()));
     }
 
     #[test]

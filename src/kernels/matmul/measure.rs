@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::activations::Activations;
 use super::packed::PackedMatrix;
-use crate::kernels::level::Level;
-use crate::kernels::pool::ThreadPool;
-use crate::kernels::quant::QuantType;
-use crate::kernels::tuning::Tuning;
+use crate::level::Level;
+use crate::pool::ThreadPool;
+use crate::quant::QuantType;
+use crate::tuning::Tuning;
 
 /// What was found out about the processor and its memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -144,7 +144,7 @@ impl<'a> Trial<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::random::Random;
+    use crate::random::Random;
 
     #[test]
     fn a_measurement_chooses_among_what_it_tries() {

@@ -16,8 +16,8 @@ use std::arch::asm;
 
 use super::formats::with_format;
 use super::kernel::GroupKernel;
-use crate::kernels::lanes::neon as lanes;
-use crate::kernels::quant::QuantType;
+use crate::lanes::neon as lanes;
+use crate::quant::QuantType;
 
 /// The kernel of a type that has one.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
@@ -93,7 +93,7 @@ unsafe fn load(at: *const u8) -> uint8x16_t {
 /// then. It would otherwise be kept for the later ones in registers that are not there, by way of the stack.
 #[inline]
 #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read")]
-pub(super) fn anew(mut at: *const u8) -> *const u8 {
+pub(super) fn opaque(mut at: *const u8) -> *const u8 {
     // SAFETY: no instruction at all.
     unsafe { asm!("/* {0} */", inout(reg) at, options(nomem, nostack, preserves_flags)) };
     at

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use super::layout;
-use crate::kernels::buffer::AlignedBytes;
-use crate::kernels::level::Level;
-use crate::kernels::quant::{self, QuantType};
+use crate::buffer::AlignedBytes;
+use crate::level::Level;
+use crate::quant::{self, QuantType};
 
 /// A weight matrix `(rows, cols)` in the layout its kernel wants, at about the file's own bytes.
 pub struct PackedMatrix {

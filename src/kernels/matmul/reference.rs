@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use super::activations::Activations;
 use super::packed::PackedMatrix;
-use crate::kernels::disjoint::DisjointSlice;
-use crate::kernels::pool::ThreadPool;
+use crate::disjoint::DisjointSlice;
+use crate::pool::ThreadPool;
 
 /// Matrix rows in one task.
 const ROWS_PER_TASK: usize = 16;

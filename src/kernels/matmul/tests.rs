@@ -3,8 +3,8 @@
 use super::activations::quantize::{quantize_block, quantize_superblock};
 use super::shape::{BLOCK, SUPER};
 use super::*;
-use crate::kernels::quant;
-use crate::kernels::random::Random;
+use crate::quant;
+use crate::random::Random;
 
 const ALL: [QuantType; 16] = [
     QuantType::F32,

@@ -85,6 +85,11 @@ pub(in crate::model) const FORMATS: [FimFormat; 6] = [
 ];
 
 impl FimFormat {
+    /// Whether a model called `model_name` may be of this family.
+    pub(in crate::model) fn is_named(&self, model_name: &str) -> bool {
+        self.named.is_none_or(|named| model_name.to_lowercase().contains(named))
+    }
+
     /// The tokens that parts begin with.
     pub(in crate::model) fn tokens(&self) -> impl Iterator<Item = &'static str> {
         self.order.iter().filter_map(|part| match part {

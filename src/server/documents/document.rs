@@ -94,13 +94,14 @@ impl Document {
     }
 
     /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted. Just
-    /// before each of them `note` is called with the range that gives way and the length of the text until then.
+    /// before each of them `note` is called with the range that gives way, the length of the text until then, and how many
+    /// bytes are inserted.
     pub(in crate::server) fn apply(
         &mut self,
         version: i32,
         changes: Vec<lsp::TextDocumentContentChangeEvent>,
         encoding: PositionEncoding,
-        mut note: impl FnMut(&Range<usize>, usize),
+        mut note: impl FnMut(&Range<usize>, usize, usize),
     ) -> Option<(usize, usize)> {
         let mut edits: Vec<Edit> = Vec::with_capacity(changes.len());
         for change in changes {
@@ -108,7 +109,7 @@ impl Document {
                 self.line_ending = line_ending;
             }
             let edit = from_proto::edit(&self.snapshot.text, change, encoding);
-            note(&clamped_range(&self.snapshot.text, &edit), self.snapshot.text.len_bytes());
+            note(&clamped_range(&self.snapshot.text, &edit), self.snapshot.text.len_bytes(), edit.new_text.len());
             apply_edit(&mut self.snapshot.text, &edit);
             edits.push(edit);
         }
@@ -160,7 +161,7 @@ mod tests {
 
     fn changed(document: &mut Document, json: serde_json::Value) {
         let changes = serde_json::from_value(json).expect("changes");
-        document.apply(2, changes, PositionEncoding::Utf16, |_, _| {});
+        document.apply(2, changes, PositionEncoding::Utf16, |_, _, _| {});
     }
 
     #[test]

@@ -6,14 +6,7 @@ use crate::engine::embedded::load::{needs, needs_beside};
 /// Why the completion model is more than the machine should hold, even alone; it is loaded all the same.
 pub(super) fn completion_too_large(settings: &Settings) -> Option<String> {
     let needed = needs(Role::Completion, settings)?;
-    let budget = MemoryBudget::new(settings, &Machine::read());
-    let allowed = budget.bytes().filter(|_| budget.fits(&[needed]) == Some(false))?;
-    Some(format!(
-        "{} needs {} MiB of memory, more than the {} MiB it may use; see `phi-ls doctor` for one that fits",
-        settings.completion.model,
-        needed.total() >> 20,
-        allowed >> 20
-    ))
+    MemoryBudget::new(settings, &Machine::read()).excess(&settings.completion.model, needed)
 }
 
 /// Checks that the assistant's model fits into memory beside the completion model. What is not installed or not known is no

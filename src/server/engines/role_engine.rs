@@ -144,7 +144,7 @@ impl RoleEngine {
             Some(engine) => engine,
             None => {
                 self.number += 1;
-                let no_thread = |error| format!("the system gives no thread for the model: {error}");
+                let no_thread = |error| format!("cannot start a thread for the model: {error}");
                 self.new_engine().map_err(no_thread)?
             }
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::Session;
+use crate::lsp::dismissed::DismissedParams;
 use crate::lsp::switch::SetCompletionsParams;
 use crate::lsp::{from_proto, to_proto};
 use crate::server::index::Indexer;
@@ -33,8 +34,8 @@ impl Session {
             return tracing::debug!(uri = uri.0, "a change of a document that is not open");
         };
         let (number, version, completions) = (document.number, params.text_document.version, &mut self.completions);
-        let edited = document.apply(version, params.content_changes, self.client.encoding, |range, len| {
-            completions.note_edit(number, range, len);
+        let edited = document.apply(version, params.content_changes, self.client.encoding, |range, len, inserted| {
+            completions.note_edit(number, range, len, inserted);
         });
         let Some((end, inserted)) = edited else { return };
         completions.edited(document, end, inserted);
@@ -62,6 +63,13 @@ impl Session {
         };
         self.completions.set_enabled(document, params.enabled);
         self.load_if_wanted();
+    }
+
+    /// The person has sent away what was shown in a document.
+    pub(super) fn dismissed(&mut self, params: &DismissedParams) {
+        if let Some(document) = self.documents.get(&params.uri) {
+            self.completions.dismissed(document.number);
+        }
     }
 
     /// Finds out where the document `uri` is now and whether it may be read, and says what is new about that.
@@ -138,7 +146,7 @@ impl Session {
         }
         match Indexer::start(Arc::clone(&self.workspaces), self.gate.clone()) {
             Ok(indexer) => self.indexer = Some(indexer),
-            Err(error) => tracing::warn!("the system gives no thread for the index: {error}"),
+            Err(error) => tracing::warn!("cannot start a thread for the index: {error}"),
         }
     }
 

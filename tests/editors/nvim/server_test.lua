@@ -251,6 +251,35 @@ test('the message of a commit is what the model says of what is staged', functio
   child:quit()
 end)
 
+test('a model is chosen among those installed, and used', function()
+  local child = start(LINES)
+  child:lua([[
+    _G.offered = {}
+    vim.ui.select = function(items, options, on_choice)
+      for _, item in ipairs(items) do
+        table.insert(_G.offered, (options.format_item or tostring)(item))
+      end
+      on_choice(items[1])
+    end
+    require('phi-ls').config.settings['completion.model'] = 'phi-4-mini'
+  ]])
+  child:press(':PhiLs model<CR>')
+  child:wait('the first one is used for completions', function()
+    return child:lua('return require("phi-ls").config.settings.completion.model') == 'starter'
+      and child:lua('return require("phi-ls").config.settings["completion.model"]') == vim.NIL
+  end)
+  local offered = child:lua('return _G.offered')
+  assert(offered[1]:find('^starter, %d+ MiB, .*for both, Apache%-2%.0, installed$'), offered[1])
+  assert(vim.iter(offered):any(function(line)
+    return line:find('^phi%-3%.5%-mini, 2%.2 GiB, .*for completions, MIT')
+  end), table.concat(offered, '\n'))
+  child:press(':PhiLs model assistant nothing<CR>')
+  child:wait('a model that is not there is named', function()
+    return child:lua('return vim.fn.execute("messages")'):find("found 'nothing'", 1, true) ~= nil
+  end)
+  child:quit()
+end)
+
 --- Whether the process runs; one that has ended and that nobody has asked about yet does not.
 ---@param pid integer
 local function runs(pid)
@@ -261,6 +290,14 @@ local function runs(pid)
   end
   return stat ~= '' and stat:match('%) (%a)') ~= 'Z'
 end
+
+test('the status says who uses the engine process', function()
+  local child = start(LINES)
+  child:wait('it is said', function()
+    return child:lua('return vim.fn.execute("PhiLs status")'):find('engine process %d+, used by this Neovim') ~= nil
+  end)
+  child:quit()
+end)
 
 test('an editor that is killed takes the server along', function()
   local child = start(LINES)

@@ -46,6 +46,7 @@ export const tests = {
   async "a server whose window is closed ends within 5 seconds"() {
     await open(FILE);
     await until("one engine process is there", () => processes(SERVER, { engines: true }).length === 1);
+    await until("the status item says who uses it", async () => /engine process \d+, used by this window/.test(await statusLabel()));
     const [pid] = processes(SERVER);
     await quit();
     await gone(pid, GRACE_MS + 5000);

@@ -41,7 +41,7 @@ export const tests = {
         await page.waitForSelector(".ghost-text-decoration", { timeout: 20_000 });
         return ghost();
       } catch (timeout) {
-        // Right after a start a key may come to nothing: the line is typed anew.
+        // Right after a start a key may come to nothing: the line is typed again.
         await clearLine();
         await page.keyboard.type(TYPED.trimEnd(), { delay: 30 });
         throw timeout;
@@ -71,6 +71,24 @@ export const tests = {
     await page.keyboard.press("Escape");
     await until("it is gone", async () => (await ghost()) === "");
     await saved(FILE, START + TYPED);
+  },
+  async "a model is chosen among those installed"() {
+    const row = (text) => page.waitForSelector(`.quick-input-list .monaco-list-row:has-text("${text}")`);
+    await run("phi-ls: Choose a Model");
+    await row("phi-3.5-mini");
+    await picture("models.png");
+    await page.keyboard.type("starter");
+    await row("starter");
+    await page.keyboard.press("Enter");
+    await row("Questions");
+    await page.keyboard.type("Questions");
+    await page.keyboard.press("Enter");
+    await until("it is chosen", async () => {
+      await run("phi-ls: Choose a Model");
+      const chosen = await row("chosen for").then((found) => found.textContent());
+      await page.keyboard.press("Escape");
+      return /starter.*chosen for (completions and )?questions/.test(chosen);
+    });
   },
   async "the server can be restarted"() {
     await run("phi-ls: Restart Server");

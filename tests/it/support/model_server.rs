@@ -28,7 +28,10 @@ impl Asked {
 
     /// It is one of the requests by which phi-ls finds out what a server can do.
     pub(crate) fn is_probe(&self) -> bool {
+        // Of what a person waits for, all streams, and what is read ahead says that it does not.
+        let is_short = self.path == "/v1/completions" && self.body["max_tokens"] == 1 && self.body["stream"].is_null();
         self.path == "/v1/models"
+            || is_short
             || self.body["messages"][0]["content"].as_str().is_some_and(|text| text.starts_with("Count"))
     }
 }

@@ -1,5 +1,6 @@
 //! What a server is tested with: settings, and models that say what a script says, held up where a test wants it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) struct TestOptions {
     pub(crate) prepare_next: bool,
     /// How long a minute of the settings is.
     pub(crate) minute: Duration,
+    /// Where it is kept what becomes of completions.
+    pub(crate) statistics: Option<PathBuf>,
     /// Bytes the pipes hold.
     pub(crate) pipe_bytes: usize,
 }
@@ -51,6 +54,7 @@ impl TestOptions {
             counters: Counters::default(),
             answers_requests: true,
             prepare_next: false,
+            statistics: None,
             minute: Duration::from_secs(60),
             pipe_bytes: 1 << 20,
         }

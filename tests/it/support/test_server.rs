@@ -55,7 +55,12 @@ impl TestServer {
         let (output, input) = tokio::io::split(client);
         let mut settings = options.settings;
         settings.insert(0, (Source::File, json!({"completion.prepareNext": options.prepare_next})));
-        let server_options = ServerOptions { settings, minute: options.minute, ..ServerOptions::new(options.loader) };
+        let server_options = ServerOptions {
+            settings,
+            minute: options.minute,
+            statistics: options.statistics,
+            ..ServerOptions::new(options.loader)
+        };
         let running = runtime.spawn(server::run(server_input, server_output, server_options));
         let (sender, messages) = mpsc::channel();
         runtime.spawn(read_messages(output, sender));

@@ -52,6 +52,9 @@ local restart_timer ---@type uv.uv_timer_t?
 -- Columns of the last line that messages do not get.
 local COLUMNS_OF_OTHERS = 12
 
+-- The engine process that other windows use, too; nil where the model is the server's own.
+M.sharing = nil ---@type { processId: integer, clients: integer }?
+
 --- Shows a message. One that is too long for its place would make Neovim wait for a key, whatever a person is typing:
 --- it is shortened, and `:PhiLs status` has it whole.
 ---@param message string
@@ -108,6 +111,7 @@ local function on_status(_, params)
   elseif params.state == 'error' then
     tell_once(message or 'the server reports an error: see :PhiLs log', vim.log.levels.ERROR)
   end
+  M.sharing = type(params.sharing) == 'table' and params.sharing or nil
   set_status(params.state, message, type(params.fraction) == 'number' and params.fraction or nil)
 end
 
@@ -208,6 +212,15 @@ local function settings()
     end
   end
   return next(current) and current or vim.empty_dict()
+end
+
+--- Tells the server, which counts what becomes of completions, that a person has sent one away.
+---@param buf integer
+function M.tell_dismissed(buf)
+  local client = M.get()
+  if client then
+    client:notify('phi-ls/dismissed', { uri = documents.uri(buf) })
+  end
 end
 
 --- Tells the server of the switch: what is off is not computed either.

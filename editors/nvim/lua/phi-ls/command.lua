@@ -39,6 +39,13 @@ function subcommands.status()
       buffers == 1 and '' or 's'
     )
   end
+  if client.sharing then
+    local count = client.sharing.clients
+    lines[#lines + 1] = ('engine process %d, used by %s'):format(
+      client.sharing.processId,
+      count == 1 and 'this Neovim' or count .. ' editors'
+    )
+  end
   if client.message then
     vim.list_extend(lines, { 'the last long message:', client.message })
   end
@@ -112,6 +119,19 @@ function subcommands.commit()
   return require('phi-ls').commit()
 end
 
+function subcommands.stats()
+  local config = require('phi-ls').config
+  local result = vim.system({ config.cmd[1], 'stats' }, { text = true, env = config.cmd_env }):wait()
+  if result.code ~= 0 then
+    return vim.trim(result.stderr)
+  end
+  vim.api.nvim_echo({ { vim.trim(result.stdout) } }, false, {})
+end
+
+function subcommands.model(words)
+  return require('phi-ls.models').choose(words[1], words[2])
+end
+
 ---@param words string[]
 ---@param lines phi-ls.Lines?
 function M.run(words, lines)
@@ -138,7 +158,9 @@ function M.complete(lead, line)
   local words = vim.tbl_keys(subcommands)
   local earlier = vim.split(vim.trim(line:sub(1, #line - #lead)), '%s+')
   if #earlier > 1 then
-    words = vim.list_contains({ 'enable', 'disable', 'toggle' }, earlier[2]) and vim.list_slice(SCOPES) or {}
+    local roles = #earlier == 2 and { 'assistant', 'completion' } or {}
+    local more = { enable = SCOPES, disable = SCOPES, toggle = SCOPES, model = roles }
+    words = vim.list_slice(more[earlier[2]] or {})
   end
   local names = vim.tbl_filter(function(name)
     return vim.startswith(name, lead)

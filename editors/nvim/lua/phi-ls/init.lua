@@ -140,6 +140,9 @@ function M.accept_line()
 end
 
 function M.dismiss()
+  if M.visible() then
+    client.tell_dismissed(api.nvim_get_current_buf())
+  end
   ui().dismiss()
 end
 

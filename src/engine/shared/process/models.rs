@@ -118,8 +118,8 @@ pub(super) fn engine(process: &Arc<Process>, wishes: &Wishes, load_at_start: boo
         gate: state.models.gate.clone(),
     };
     let loader = loader(name(role, &process.setup), &state.models.options);
-    let hearing = Arc::clone(process);
-    let engine = embedded::start(loader, options, Box::new(move |event| hear(&hearing, role, event)))?;
+    let receiver = Arc::clone(process);
+    let engine = embedded::start(loader, options, Box::new(move |event| receive(&receiver, role, event)))?;
     let held = Held { role, engine: engine.clone(), state: ModelState::Unloaded, jobs: 0, idle_unload };
     state.models.held.push(held);
     Ok(engine)
@@ -136,7 +136,7 @@ fn loader(name: &str, options: &LoadOptions) -> Loader {
 }
 
 /// Takes note of what the engine of `role` says, and tells its clients.
-fn hear(process: &Process, role: Role, event: EngineEvent) {
+fn receive(process: &Process, role: Role, event: EngineEvent) {
     let new_state = match &event {
         EngineEvent::Loading(fraction) => ModelState::Loading(*fraction),
         EngineEvent::Ready { model } => ModelState::Loaded(model.clone()),

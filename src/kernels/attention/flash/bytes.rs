@@ -11,7 +11,7 @@
 
 use super::super::page::{self, BLOCK, PAGE_LEN};
 use super::tile::{HeadPage, TINY, Tile, WORD_MAX};
-use crate::kernels::lanes;
+use crate::lanes;
 
 /// Vectors of a page's scores.
 const VECTORS: usize = PAGE_LEN / 8;

@@ -9,7 +9,7 @@
 
 use super::super::page::{self, PAGE_LEN};
 use super::tile::{HeadPage, Tile};
-use crate::kernels::lanes::{self, Lanes};
+use crate::lanes::{self, Lanes};
 
 /// From how many queries on a page is widened to f32 once instead of by each tile of them.
 const WIDEN_FROM: usize = 8;

@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::super::page::{KvShape, KvType, PAGE_LEN};
-use crate::kernels::lanes;
-use crate::kernels::math::exp;
+use crate::lanes;
+use crate::math::exp;
 
 /// One head's block of a page.
 pub(super) struct HeadPage<'a> {

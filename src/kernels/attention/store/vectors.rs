@@ -1,7 +1,7 @@
 //! Writing one head's key and value into a page in vectors of eight, byte for byte as [`page::store`] does.
 
 use super::super::page::{self, BLOCK, KvShape, KvType, PAGE_LEN};
-use crate::kernels::lanes;
+use crate::lanes;
 
 /// Writes one head's `key` and `value` at `position` of its block `head`.
 ///

@@ -7,8 +7,8 @@ mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-use crate::kernels::level::Level;
-use crate::kernels::matmul::shape::{BLOCK, SUPER};
+use crate::level::Level;
+use crate::matmul::shape::{BLOCK, SUPER};
 
 /// A quantised block of 32.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ fn nearest_f16(level: Level, x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::random::Random;
+    use crate::random::Random;
 
     #[test]
     fn every_level_gives_the_same_quants() {

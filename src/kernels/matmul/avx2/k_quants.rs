@@ -25,12 +25,12 @@ use std::mem::MaybeUninit;
 
 use super::dot::Dot;
 use super::{load, load_halves};
-use crate::kernels::matmul::activations::{Activations, SuperForm, row_groups};
-use crate::kernels::matmul::fetch::{LINE, fetch, fetch_share};
-use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_four};
-use crate::kernels::tuning::Tuning;
-pub(in crate::kernels::matmul) use unpack::ScaleBytes;
+use crate::matmul::activations::{Activations, SuperForm, row_groups};
+use crate::matmul::fetch::{LINE, fetch, fetch_share};
+use crate::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::matmul::superblock::{Expanded, for_four};
+use crate::tuning::Tuning;
+pub(in crate::matmul) use unpack::ScaleBytes;
 pub(super) use unpack::Unpack;
 
 /// A superblock of one group of activation rows, see `SuperForm`.
@@ -97,7 +97,7 @@ type Sums<const A: usize> = [[__m256i; 2]; A];
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel); the processor has what `D` needs.
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel); the processor has what `D` needs.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn group<T: Unpack, D: Dot>(
     weights: &[u8],

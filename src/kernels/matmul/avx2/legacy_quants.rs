@@ -8,12 +8,12 @@ use std::arch::x86_64::*;
 
 use super::dot::Dot;
 use super::{load, load_halves};
-use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
-use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
-use crate::kernels::matmul::shape::{BLOCK, GROUP, ROWS};
-use crate::kernels::quant::IQ4_VALUES;
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::matmul::fetch::fetch;
+use crate::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::matmul::shape::{BLOCK, GROUP, ROWS};
+use crate::quant::IQ4_VALUES;
+use crate::tuning::Tuning;
 
 /// Sums of one block: 16 rows (two vectors of 8) for each of `A` activation rows.
 type Sums<const A: usize> = [[__m256i; 2]; A];
@@ -41,7 +41,7 @@ pub(super) trait Unpack: LegacyQuant {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel); the processor has what `D` needs.
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel); the processor has what `D` needs.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn group<T: Unpack, D: Dot>(
     weights: &[u8],

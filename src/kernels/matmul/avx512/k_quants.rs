@@ -12,11 +12,11 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::{broadcast, load};
-use crate::kernels::matmul::activations::{Activations, row_groups};
-use crate::kernels::matmul::fetch::{fetch, fetch_share};
-use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_sub_blocks};
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, row_groups};
+use crate::matmul::fetch::{fetch, fetch_share};
+use crate::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::matmul::superblock::{Expanded, for_sub_blocks};
+use crate::tuning::Tuning;
 pub(super) use unpack::Unpack;
 use unpack::scales;
 
@@ -102,7 +102,7 @@ struct Superblock<const G: usize> {
 /// `G` neighbouring groups of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn groups<T: Unpack, const G: usize>(
     weights: &[u8],

@@ -6,12 +6,12 @@
 use std::arch::x86_64::*;
 
 use super::{broadcast, load, load_halves, nibbles};
-use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
-use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
-use crate::kernels::matmul::shape::{BLOCK, GROUP, ROWS};
-use crate::kernels::quant::IQ4_VALUES;
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::matmul::fetch::fetch;
+use crate::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::matmul::shape::{BLOCK, GROUP, ROWS};
+use crate::quant::IQ4_VALUES;
+use crate::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
 pub(super) trait Unpack: LegacyQuant {
@@ -123,7 +123,7 @@ impl Unpack for Iq4Xs {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]) {
     for_blocks(activations, weights, T::BYTES, sums, |weights, input, is_first, sums| {

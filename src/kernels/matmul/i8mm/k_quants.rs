@@ -3,18 +3,18 @@
 use std::arch::aarch64::*;
 
 use super::{DOT_UP_TO, PairSums, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
-use crate::kernels::matmul::activations::{Activations, row_groups};
-use crate::kernels::matmul::fetch::fetch_share;
-use crate::kernels::matmul::neon::anew;
-use crate::kernels::matmul::neon::k_quants::{self as neon, Input, Scales, Unpack};
-use crate::kernels::matmul::shape::{ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_sub_blocks};
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, row_groups};
+use crate::matmul::fetch::fetch_share;
+use crate::matmul::neon::k_quants::{self as neon, Input, Scales, Unpack};
+use crate::matmul::neon::opaque;
+use crate::matmul::shape::{ROWS, SUB_BLOCKS, SUPER};
+use crate::matmul::superblock::{Expanded, for_sub_blocks};
+use crate::tuning::Tuning;
 
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod,i8mm")]
 pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]) {
     let m = activations.m;
@@ -51,7 +51,7 @@ unsafe fn expand<T: Unpack>(weights: *const u8, fetch_ahead: usize, expanded: &m
     // SAFETY: the caller passes a superblock.
     unsafe {
         for_sub_blocks!(S => {
-            let weights = anew(weights);
+            let weights = opaque(weights);
             for half in 0..2 {
                 for step in 0..2 {
                     fetch_share(weights.wrapping_add(fetch_ahead), T::BYTES, 4 * S + 2 * half + step, 64);

@@ -3,17 +3,17 @@
 use std::arch::aarch64::*;
 
 use super::{DOT_UP_TO, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
-use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
-use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::neon::legacy_quants::{self as neon, Totals, Unpack};
-use crate::kernels::matmul::shape::{ROWS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_four};
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::matmul::fetch::fetch;
+use crate::matmul::neon::legacy_quants::{self as neon, Totals, Unpack};
+use crate::matmul::shape::{ROWS, SUPER};
+use crate::matmul::superblock::{Expanded, for_four};
+use crate::tuning::Tuning;
 
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod,i8mm")]
 pub(super) unsafe fn group<T: Unpack>(weights: &[u8], activations: &Activations, tuning: &Tuning, sums: &mut [f32]) {
     if activations.m <= DOT_UP_TO {

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Part, Range8, SIX_BIT_BYTES};
-use crate::kernels::matmul::shape::ROWS;
+use crate::matmul::shape::ROWS;
 
 /// As `Part::pack_plain`.
 #[target_feature(enable = "avx2")]

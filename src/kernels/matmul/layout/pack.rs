@@ -1,9 +1,9 @@
 //! Packing the parts of 16 native blocks, for any processor.
 
 use super::{Part, Range8, SCALE_PLACE};
-use crate::kernels::level::Level;
-use crate::kernels::matmul::shape::ROWS;
-use crate::kernels::quant::k_scale_min;
+use crate::level::Level;
+use crate::matmul::shape::ROWS;
+use crate::quant::k_scale_min;
 
 impl Part {
     /// Takes this part of 16 native blocks into `packed`, as fast as `level` can.

@@ -3,10 +3,10 @@
 use std::arch::aarch64::*;
 
 use super::lanes;
-use crate::kernels::matmul::activations::Activations;
-use crate::kernels::matmul::formats::{Bf16, F16, F32};
-use crate::kernels::matmul::shape::ROWS;
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::Activations;
+use crate::matmul::formats::{Bf16, F16, F32};
+use crate::matmul::shape::ROWS;
+use crate::tuning::Tuning;
 
 /// Columns taken at a time, so that the rows of a group and the activations of a tile stay in the caches.
 const COLUMNS: usize = 1024;
@@ -59,7 +59,7 @@ impl Float for Bf16 {
 /// 16 rows as in the file with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon")]
 pub(in super::super) unsafe fn group<T: Float>(
     weights: &[u8],

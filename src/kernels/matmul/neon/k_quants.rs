@@ -6,13 +6,13 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Sums, anew, dot, load, load_halves, multiply_add};
-use crate::kernels::matmul::activations::{Activations, row_groups};
-use crate::kernels::matmul::fetch::fetch_share;
-use crate::kernels::matmul::formats::KQuant;
-use crate::kernels::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
-use crate::kernels::matmul::superblock::{Expanded, for_four, for_sub_blocks};
-use crate::kernels::tuning::Tuning;
+use super::{Sums, dot, load, load_halves, multiply_add, opaque};
+use crate::matmul::activations::{Activations, row_groups};
+use crate::matmul::fetch::fetch_share;
+use crate::matmul::formats::KQuant;
+use crate::matmul::shape::{GROUP, ROWS, SUB_BLOCKS, SUPER};
+use crate::matmul::superblock::{Expanded, for_four, for_sub_blocks};
+use crate::tuning::Tuning;
 
 mod unpack;
 
@@ -121,7 +121,7 @@ fn both(pair: i32) -> i32 {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod")]
 pub(in super::super) unsafe fn group<T: Unpack>(
     weights: &[u8],
@@ -205,7 +205,7 @@ unsafe fn packed<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, f
     // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
         for_sub_blocks!(S => {
-            let weights = anew(weights);
+            let weights = opaque(weights);
             if S.is_multiple_of(T::SCALE_SUB_BLOCKS) {
                 sums = start::<T, A, G>(input, S);
             }
@@ -255,7 +255,7 @@ unsafe fn expand<T: Unpack>(weights: *const u8, fetch_ahead: usize, expanded: &m
     // SAFETY: the caller passes a superblock; 64 dwords of 4 vectors are exactly `expanded`.
     unsafe {
         for_sub_blocks!(S => {
-            let weights = anew(weights);
+            let weights = opaque(weights);
             for chunk in 0..4 {
                 fetch_share(weights.wrapping_add(fetch_ahead), T::BYTES, 4 * S + chunk, 64);
                 for g in 0..4 {

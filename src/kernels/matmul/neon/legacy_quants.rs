@@ -6,13 +6,13 @@
 use std::arch::aarch64::*;
 
 use super::{Sums, dot, load, load_halves, multiply_add, nibbles};
-use crate::kernels::matmul::activations::{Activations, BlockInput, for_blocks};
-use crate::kernels::matmul::fetch::fetch;
-use crate::kernels::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
-use crate::kernels::matmul::shape::{BLOCK, ROWS};
-use crate::kernels::matmul::superblock::for_four;
-use crate::kernels::quant::IQ4_VALUES;
-use crate::kernels::tuning::Tuning;
+use crate::matmul::activations::{Activations, BlockInput, for_blocks};
+use crate::matmul::fetch::fetch;
+use crate::matmul::formats::{Iq4Nl, Iq4Xs, LegacyQuant, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use crate::matmul::shape::{BLOCK, ROWS};
+use crate::matmul::superblock::for_four;
+use crate::quant::IQ4_VALUES;
+use crate::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
 pub(in super::super) trait Unpack: LegacyQuant {
@@ -116,7 +116,7 @@ impl Unpack for Iq4Xs {
 /// One group of 16 rows with all activation rows.
 ///
 /// # Safety
-/// See [`GroupKernel`](crate::kernels::matmul::kernel::GroupKernel).
+/// See [`GroupKernel`](crate::matmul::kernel::GroupKernel).
 #[target_feature(enable = "neon,dotprod")]
 pub(in super::super) unsafe fn group<T: Unpack>(
     weights: &[u8],

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use super::super::super::page::{self, BLOCK, PAGE_LEN};
 use super::super::tile::{HeadPage, TINY, Tile, WORD_MAX};
 use super::{LANES, query_tiles};
-use crate::kernels::lanes;
+use crate::lanes;
 
 /// Vectors of a page's scores.
 const VECTORS: usize = PAGE_LEN / LANES;

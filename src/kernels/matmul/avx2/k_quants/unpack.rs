@@ -3,11 +3,11 @@
 use std::arch::x86_64::*;
 
 use super::super::load;
-use crate::kernels::matmul::formats::{KQuant, Q2K, Q3K, Q4K, Q5K, Q6K};
-use crate::kernels::matmul::shape::{BLOCK, SUB_BLOCKS, SUPER};
+use crate::matmul::formats::{KQuant, Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::matmul::shape::{BLOCK, SUB_BLOCKS, SUPER};
 
 /// The integer scales of 16 rows of a superblock as bytes, in `SCALE_PLACE` order: for all instruction sets of x86-64.
-pub(in crate::kernels::matmul) trait ScaleBytes: KQuant {
+pub(in crate::matmul) trait ScaleBytes: KQuant {
     /// Dwords of two 16-bit minima that each row has. Minima of 32 columns: those of blocks 2 p and 2 p + 1 are a pair, to
     /// meet the pair of sums of those columns. Minima of 16 columns: each is a pair with itself, to meet the two half sums
     /// of its sub-block.

@@ -4,11 +4,11 @@ use std::arch::x86_64::*;
 
 use super::super::{load, load_halves, moved, nibbles};
 use super::Scales;
-use crate::kernels::matmul::avx2::in_row_order;
-use crate::kernels::matmul::avx2::k_quants::ScaleBytes;
-use crate::kernels::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
-use crate::kernels::matmul::shape::{ROWS, SUB_BLOCKS};
-use crate::kernels::matmul::superblock::place;
+use crate::matmul::avx2::in_row_order;
+use crate::matmul::avx2::k_quants::ScaleBytes;
+use crate::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::matmul::shape::{ROWS, SUB_BLOCKS};
+use crate::matmul::superblock::place;
 
 /// The quants of a K-quant.
 pub(in super::super) trait Unpack: ScaleBytes {

@@ -4,9 +4,9 @@ use std::arch::aarch64::*;
 
 use super::super::{load, nibbles};
 use super::{Scales, Unpack};
-use crate::kernels::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
-use crate::kernels::matmul::shape::SUB_BLOCKS;
-use crate::kernels::matmul::superblock::place;
+use crate::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
+use crate::matmul::shape::SUB_BLOCKS;
+use crate::matmul::superblock::place;
 
 /// 16 bytes of scales in `SCALE_PLACE` order, widened: rows 0..4 and 8..12 are the low half, the others the high one.
 #[target_feature(enable = "neon")]

@@ -1,0 +1,80 @@
+//! `phi-ls stats`: what became of the completions on this machine.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use crate::statistics::{self, Record, Summary, summaries};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsArgs {
+    /// One JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Delete what has been kept so far
+    #[arg(long, conflicts_with = "json")]
+    delete: bool,
+}
+
+/// Prints what the records of this machine come to.
+///
+/// # Errors
+/// There is no folder for data, or the file cannot be read or removed.
+pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
+    let Some(file) = statistics::file() else { bail!("expected a home folder, found none") };
+    if args.delete {
+        return statistics::delete(&file).with_context(|| format!("cannot delete {}", file.display()));
+    }
+    let records = statistics::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let (all, languages) = summaries(&records, |record| record.language.clone());
+    let (_, models) = summaries(&records, |record| record.model.clone());
+    if args.json {
+        println!("{}", json!({"file": file, "all": all, "languages": languages, "models": models}));
+        return Ok(());
+    }
+    if records.is_empty() {
+        println!("no completion has been shown yet; they are counted in {}", file.display());
+        return Ok(());
+    }
+    println!("since {}, in {}", day(&records), file.display());
+    print_table("", &BTreeMap::from([("all".to_owned(), all)]));
+    print_table("language", &languages);
+    print_table("model", &models);
+    Ok(())
+}
+
+/// How long ago the first record was made.
+fn day(records: &[Record]) -> String {
+    let first = records.iter().map(|record| record.at).min().unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    match now.saturating_sub(first) / 86_400 {
+        0 => "today".to_owned(),
+        1 => "yesterday".to_owned(),
+        days => format!("{days} days ago"),
+    }
+}
+
+fn print_table(title: &str, rows: &BTreeMap<String, Summary>) {
+    println!(
+        "\n{title:24} {:>7} {:>8} {:>6} {:>9} {:>7} {:>10} {:>9} {:>9} {:>18}",
+        "shown", "accepted", "parts", "dismissed", "ignored", "characters", "kept 30 s", "kept 5 m", "ms p50/p90/p99"
+    );
+    for (name, row) in rows {
+        let share =
+            |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+        let latency = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+        let latencies = [row.latency_ms_p50, row.latency_ms_p90, row.latency_ms_p99].map(latency).join("/");
+        println!(
+            "{name:24} {:7} {:8} {:6} {:9} {:7} {:10} {:>9} {:>9} {latencies:>18}",
+            row.shown,
+            row.accepted,
+            row.parts_accepted,
+            row.dismissed,
+            row.ignored,
+            row.characters_accepted,
+            share(row.kept_after_30_s),
+            share(row.kept_after_5_min),
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! `phi-ls/dismissed`: a notification of our own by which a client tells that the person has sent a completion away.
+
+use serde::{Deserialize, Serialize};
+use tower_lsp_server::gen_lsp_types::Uri;
+
+/// The name of the notification.
+pub const DISMISSED: &str = "phi-ls/dismissed";
+
+/// Its parameters: in which document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DismissedParams {
+    pub uri: Uri,
+}

@@ -1,0 +1,265 @@
+//! What becomes of the completions that were shown, for the statistics.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::features::inline_completion::InlineItem;
+use crate::statistics::{self, What};
+use crate::text::Rope;
+
+/// When it is looked whether what was accepted is still there, in seconds.
+const LOOKED_AT_AFTER: [u64; 2] = [30, 300];
+
+/// Accepted texts that are followed at once.
+const MAX_FOLLOWED: usize = 100;
+
+/// A completion on somebody's screen.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    pub id: u64,
+    /// The document's number.
+    pub document: u64,
+    pub language: String,
+    pub latency: Duration,
+    pub items: Vec<InlineItem>,
+}
+
+/// Keeps records of what happens to completions.
+pub(super) struct Fates {
+    /// Nothing is kept without.
+    file: Option<PathBuf>,
+    enabled: bool,
+    model: String,
+    on_screen: Option<Shown>,
+    /// Something of the completion on the screen was accepted.
+    is_partly_accepted: bool,
+    followed: Vec<Accepted>,
+}
+
+/// A text that was accepted.
+struct Accepted {
+    document: u64,
+    language: String,
+    /// The bytes of it that are still there.
+    pieces: Vec<Range<usize>>,
+    characters: usize,
+    bytes: usize,
+    at: Instant,
+    looked: usize,
+}
+
+impl Fates {
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            enabled: true,
+            model: String::new(),
+            on_screen: None,
+            is_partly_accepted: false,
+            followed: Vec::new(),
+        }
+    }
+
+    /// What comes from now on is `model`'s; nothing is kept unless `enabled`.
+    pub(super) fn configure(&mut self, enabled: bool, model: &str) {
+        (self.enabled, self.model) = (enabled, model.to_owned());
+        if !enabled {
+            (self.on_screen, self.followed) = (None, Vec::new());
+        }
+    }
+
+    /// A completion is on the screen, maybe the same as before with less of it left.
+    pub(super) fn shown(&mut self, shown: Shown) {
+        if self.file.is_none() || !self.enabled {
+            return;
+        }
+        let is_new = self.on_screen.as_ref().is_none_or(|before| before.id != shown.id);
+        if is_new {
+            self.resolve(What::Ignored);
+            let latency_ms = u64::try_from(shown.latency.as_millis()).unwrap_or(u64::MAX);
+            self.record(&shown.language, What::Shown { latency_ms });
+        }
+        self.on_screen = Some(shown);
+    }
+
+    /// The item `index` of completion `id` was accepted; `text` is the text of a document by its number, with it.
+    pub(super) fn accepted<'a>(&mut self, id: u64, index: usize, text: impl Fn(u64) -> Option<&'a Rope>) {
+        let Some(shown) = self.on_screen.take_if(|shown| shown.id == id) else { return };
+        let Some(item) = shown.items.get(index) else { return };
+        let characters = item.insert_text.chars().count();
+        self.record(&shown.language, What::Accepted { characters, part: false });
+        let range = item.range.start..item.range.start + item.insert_text.len();
+        let is_there = text(shown.document)
+            .and_then(|text| text.get_byte_slice(range.clone()))
+            .is_some_and(|slice| slice == item.insert_text.as_str());
+        if is_there && self.followed.len() < MAX_FOLLOWED {
+            self.followed.push(Accepted {
+                document: shown.document,
+                language: shown.language,
+                bytes: range.len(),
+                pieces: vec![range],
+                characters,
+                at: Instant::now(),
+                looked: 0,
+            });
+        }
+        self.is_partly_accepted = false;
+    }
+
+    /// A word or a line of what is on the screen of `document` was accepted.
+    pub(super) fn part_accepted(&mut self, document: u64, characters: usize) {
+        let Some(shown) = self.on_screen.as_ref().filter(|shown| shown.document == document) else { return };
+        let language = shown.language.clone();
+        self.is_partly_accepted = true;
+        self.record(&language, What::Accepted { characters, part: true });
+    }
+
+    /// The person sent away what was on the screen of `document`.
+    pub(super) fn dismissed(&mut self, document: u64) {
+        if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
+            self.resolve(What::Dismissed);
+        }
+    }
+
+    /// `inserted` bytes take the place of `range` in the document of this number.
+    pub(super) fn edited(&mut self, document: u64, range: &Range<usize>, inserted: usize) {
+        for accepted in self.followed.iter_mut().filter(|accepted| accepted.document == document) {
+            accepted.pieces = accepted.pieces.drain(..).flat_map(|piece| left_of(&piece, range, inserted)).collect();
+        }
+    }
+
+    /// The document of this number is closed: nobody can tell any more what is kept in it.
+    pub(super) fn closed(&mut self, document: u64) {
+        if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
+            self.resolve(What::Ignored);
+        }
+        self.followed.retain(|accepted| accepted.document != document);
+    }
+
+    /// When [`Fates::handle_due`] has something to do next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.followed.iter().map(Accepted::due_at).min()
+    }
+
+    /// Looks what is left of texts accepted some time ago.
+    pub(super) fn handle_due(&mut self, now: Instant) {
+        let mut records = Vec::new();
+        for accepted in self.followed.iter_mut().filter(|accepted| accepted.due_at() <= now) {
+            let left: usize = accepted.pieces.iter().map(Range::len).sum();
+            let (characters, after_seconds) = (accepted.characters, LOOKED_AT_AFTER[accepted.looked]);
+            let kept = characters * left / accepted.bytes.max(1);
+            records.push((accepted.language.clone(), What::Kept { after_seconds, kept, characters }));
+            accepted.looked += 1;
+        }
+        self.followed.retain(|accepted| accepted.looked < LOOKED_AT_AFTER.len());
+        records.iter().for_each(|(language, what)| self.record(language, *what));
+    }
+
+    /// What was on the screen is gone; if nothing of it was accepted, because of `what`.
+    fn resolve(&mut self, what: What) {
+        let Some(shown) = self.on_screen.take() else { return };
+        if !std::mem::take(&mut self.is_partly_accepted) {
+            self.record(&shown.language, what);
+        }
+    }
+
+    fn record(&self, language: &str, what: What) {
+        let Some(file) = self.file.as_ref().filter(|_| self.enabled) else { return };
+        if let Err(error) = statistics::append(file, language, &self.model, what) {
+            tracing::debug!("cannot write {}: {error}", file.display());
+        }
+    }
+}
+
+impl Accepted {
+    fn due_at(&self) -> Instant {
+        self.at + Duration::from_secs(LOOKED_AT_AFTER[self.looked])
+    }
+}
+
+/// What is left of `piece` where `inserted` bytes take the place of `range`, at its new place.
+fn left_of(piece: &Range<usize>, range: &Range<usize>, inserted: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let before = piece.start..piece.end.min(range.start);
+    let moved = |at: usize| at - range.len() + inserted;
+    let rest = piece.start.max(range.end)..piece.end;
+    let after = if rest.is_empty() { 0..0 } else { moved(rest.start)..moved(rest.end) };
+    [before, after].into_iter().filter(|left| !left.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_text_moves_with_what_is_around_it() {
+        let left = |range: Range<usize>, inserted| {
+            let pieces = left_of(&(10..20), &range, inserted);
+            pieces.map(|piece| (piece.start, piece.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(left(0..5, 0), [(5, 15)]);
+        assert_eq!(left(0..0, 3), [(13, 23)]);
+        assert_eq!(left(30..35, 1), [(10, 20)]);
+        assert_eq!(left(12..14, 1), [(10, 12), (13, 19)]);
+        assert_eq!(left(15..15, 4), [(10, 15), (19, 24)]);
+        assert_eq!(left(5..12, 0), [(5, 13)]);
+        assert_eq!(left(8..25, 2), [] as [(usize, usize); 0]);
+    }
+
+    fn shown(id: u64) -> Shown {
+        let items = vec![InlineItem { insert_text: "total".to_owned(), range: 4..4 }];
+        Shown { id, document: 1, language: "rust".to_owned(), latency: Duration::from_millis(5), items }
+    }
+
+    fn told(act: impl FnOnce(&mut Fates)) -> Vec<What> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("statistics.jsonl");
+        let mut fates = Fates::new(Some(file.clone()));
+        act(&mut fates);
+        statistics::read(&file).unwrap().into_iter().map(|record| record.what).collect()
+    }
+
+    const SHOWN: What = What::Shown { latency_ms: 5 };
+
+    #[test]
+    fn a_completion_is_shown_once_and_comes_to_one_end() {
+        let seen = told(|fates| {
+            fates.shown(shown(1));
+            // Typed along.
+            fates.shown(shown(1));
+            fates.shown(shown(2));
+            fates.dismissed(1);
+            fates.shown(shown(3));
+            fates.part_accepted(1, 2);
+            fates.closed(1);
+        });
+        let part = What::Accepted { characters: 2, part: true };
+        assert_eq!(seen, [SHOWN, What::Ignored, SHOWN, What::Dismissed, SHOWN, part]);
+    }
+
+    #[test]
+    fn what_was_accepted_is_looked_for_later() {
+        let text = Rope::from_str("x = total;\n");
+        let seen = told(|fates| {
+            fates.shown(shown(1));
+            fates.accepted(1, 0, |_| Some(&text));
+            fates.edited(1, &(7..9), 0);
+            let due = fates.next_deadline().unwrap();
+            fates.handle_due(due);
+            fates.handle_due(fates.next_deadline().unwrap());
+            assert_eq!(fates.next_deadline(), None);
+        });
+        let kept = |after_seconds| What::Kept { after_seconds, kept: 3, characters: 5 };
+        assert_eq!(seen, [SHOWN, What::Accepted { characters: 5, part: false }, kept(30), kept(300)]);
+    }
+
+    #[test]
+    fn where_it_is_off_nothing_is_kept() {
+        let seen = told(|fates| {
+            fates.configure(false, "m");
+            fates.shown(shown(1));
+            fates.dismissed(1);
+        });
+        assert_eq!(seen, []);
+    }
+}
