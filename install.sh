@@ -75,8 +75,8 @@ sha256() {
 fetch_archive() {
     platform=$(target)
     download "$from/SHA256SUMS" "$work/SHA256SUMS"
-    line=$(grep -E "^[0-9a-f]{64} [ *]phi-ls-[^/ ]*-$platform\.tar\.gz\$" "$work/SHA256SUMS" | head -n 1) ||
-        fail "expected an archive for $platform in $from/SHA256SUMS, found none"
+    line=$(grep -E "^[0-9a-f]{64} [ *]phi-ls-[^/ ]*-$platform\.tar\.gz\$" "$work/SHA256SUMS" | head -n 1)
+    [ -n "$line" ] || fail "expected an archive for $platform in $from/SHA256SUMS, found none"
     expected=${line%% *}
     name=${line##*[ *]}
     say "downloading $name"

@@ -109,7 +109,7 @@ ok "installed over an earlier version"
 
 mkdir "$work/cut" "$work/tampered" "$work/other" "$work/foreign"
 cp "$work/dist/SHA256SUMS" "$work/cut"
-head -c 1000000 "$work/dist/$name.tar.gz" > "$work/cut/$name.tar.gz"
+head -c -1000 "$work/dist/$name.tar.gz" > "$work/cut/$name.tar.gz"
 refused 'is not what the release holds' --from "$address/cut"
 cp "$work/dist/SHA256SUMS" "$work/tampered"
 { cat "$work/dist/$name.tar.gz"; echo; } > "$work/tampered/$name.tar.gz"

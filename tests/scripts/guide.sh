@@ -4,7 +4,7 @@
 # mdBook is compiled once, into $PHI_LS_TEST_CACHE.
 set -euo pipefail
 
-version=0.4.52
+version=0.5.4
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${PHI_LS_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/phi-ls-tests}
 home=$cache/mdbook-$version
