@@ -60,6 +60,28 @@ assert not {"expect-test", "tempfile-macros", "serde_derive", "cc"} & set(names)
 END
 ok "the list of components is that of the program"
 
+[ -d "$root/editors/vscode/node_modules" ] ||
+    npm ci --prefix "$root/editors/vscode" --ignore-scripts --no-audit --no-fund --loglevel=error
+for package in universal "$target"; do
+    "$root/scripts/release" vsix "$package" --out "$work/dist" > "$work/output" 2>&1 || fail "$(cat "$work/output")"
+done
+python3 - "$work/dist/phi-ls-$version" << 'END'
+import glob, json, sys, zipfile
+for path in glob.glob(f"{sys.argv[1]}-*.vsix"):
+    package = zipfile.ZipFile(path)
+    files = {entry.filename: entry for entry in package.infolist()}
+    manifest = json.loads(package.read("extension/package.json"))
+    assert manifest["repository"]["url"] == "https://example.com/somebody/phi-ls", manifest["repository"]
+    assert "extension/icon.png" in files and "extension/out/extension.js" in files, sorted(files)
+    server = files.get("extension/server/phi-ls")
+    assert (server is None) == path.endswith("-universal.vsix"), path
+    # The right to run it is kept.
+    assert server is None or server.external_attr >> 16 & 0o111 == 0o111, oct(server.external_attr)
+    described = package.read("extension.vsixmanifest").decode()
+    assert ('TargetPlatform="linux-' in described) == (server is not None), described
+END
+ok "VS Code packages, with and without the server"
+
 "$root/scripts/release" finish --partial --out "$work/dist"
 (cd "$work/dist" && sha256sum --quiet --check SHA256SUMS) || fail "checksums"
 grep -q "^repository='https://example.com/somebody/phi-ls'$" "$work/dist/install.sh" || fail "install.sh has no address"
