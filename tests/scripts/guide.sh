@@ -16,14 +16,14 @@ if ! "$home/bin/mdbook" --version > /dev/null 2>&1; then
 fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-"$home/bin/mdbook" build --dest-dir "$out" "$root/docs" 2>&1 | tee "$out/log"
-if grep -E 'WARN|ERROR' "$out/log"; then
+"$home/bin/mdbook" build --dest-dir "$out/book" "$root/docs" 2>&1 | tee "$out/log"
+if grep -qE 'WARN|ERROR' "$out/log"; then
     echo "tests/scripts/guide.sh: expected a guide without warnings" >&2
     exit 1
 fi
 for page in "$root"/docs/src/*.md; do
     name=$(basename "$page" .md)
-    [ "$name" = SUMMARY ] || [ -s "$out/$name.html" ] || {
+    [ "$name" = SUMMARY ] || [ -s "$out/book/$name.html" ] || {
         echo "tests/scripts/guide.sh: expected a page $name.html, found none" >&2
         exit 1
     }
