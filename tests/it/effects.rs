@@ -520,6 +520,28 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
+    ("completions", |bench| {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = bench.output(&["completions", shell]);
+            assert!(script.contains("doctor") && script.contains("--completion-model"), "{shell}: {script}");
+        }
+    }),
+    ("man", |bench| {
+        let folder = bench.folder.path().join("man");
+        bench.output(&["man", folder.to_str().unwrap()]);
+        for (page, word) in [("phi-ls.1", "phi\\-ls\\-doctor(1)"), ("phi-ls-ask.1", "instruction")] {
+            let text = std::fs::read_to_string(folder.join(page)).expect("a page");
+            assert!(text.contains(word), "{page}: {text}");
+        }
+    }),
+    ("engine", |bench| {
+        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
+        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
+        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
+    }),
     ("bench", |bench| {
         let model = bench.path("tiny.gguf");
         let report = bench.json(&["bench", "--model", &model, "-p", "40", "-n", "4", "-r", "1", "--json"]);
@@ -562,20 +584,16 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let report = bench.json(&["logits", "--model", &bench.path("tiny.gguf"), "--tokens", "5,6", "--greedy", "3"]);
         assert_eq!(report["greedy"].as_array().map(Vec::len), Some(3));
     }),
-    ("engine", |bench| {
-        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
-        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
-        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
-        process.kill().unwrap();
-        process.wait().unwrap();
-        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
-    }),
 ];
 
-/// Names and descriptions of the commands, as `phi-ls --help` lists them.
+/// Names and descriptions of the commands, as `phi-ls --help` lists them: everybody's, then the developers'.
 fn listed_commands() -> Vec<(String, String)> {
     let (_, help, _) = run(&mut phi_ls(&["--help"], Path::new("/nowhere"), "http://127.0.0.1:1"));
-    let list = help.split("Commands:\n").nth(1).expect("a list of commands");
+    ["\nCommands:\n", "\nDeveloper commands:\n"].iter().flat_map(|heading| commands_under(heading, &help)).collect()
+}
+
+fn commands_under(heading: &str, help: &str) -> Vec<(String, String)> {
+    let list = help.split(heading).nth(1).unwrap_or_else(|| panic!("expected {heading:?} in {help}"));
     let list = list.split("\n\n").next().unwrap_or_default();
     // A long description goes on in the next line, further to the right.
     let mut commands: Vec<(String, String)> = Vec::new();

@@ -14,6 +14,7 @@ import {
 import { AnswerPanel, type AnswerParams } from "./answer";
 import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
+import { archivesOf, downloadServer } from "./download";
 import { Gate } from "./gate";
 import { type CompletionGrewParams, Growth } from "./growth";
 import { showMenu } from "./menu";
@@ -30,6 +31,7 @@ const RESTART_AFTER_MS = [500, 2000, 8000];
 const RESTART_WINDOW_MS = 3 * 60 * 1000;
 
 let client: LanguageClient | undefined;
+let context: vscode.ExtensionContext;
 let log: vscode.LogOutputChannel;
 let switches: Switches;
 let growth: Growth;
@@ -45,7 +47,8 @@ let restartTimer: NodeJS.Timeout | undefined;
 /** The settings the server has been told last. */
 let told = "";
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export async function activate(activated: vscode.ExtensionContext): Promise<void> {
+  context = activated;
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   switches = new Switches();
   growth = new Growth(context.extension.id, () => client);
@@ -63,9 +66,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     review,
     vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
+    vscode.commands.registerCommand("phi-ls.downloadServer", download),
     vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
-    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findServer(wantedServer()))),
-    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findServer(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findProgram(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findProgram(wantedServer()))),
     vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
     vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
       writeCommitMessage(client, pressed),
@@ -89,9 +93,13 @@ function wantedServer(): string {
   return vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
 }
 
+function findProgram(wanted: string): Promise<string | undefined> {
+  return findServer(wanted, context.asAbsolutePath("server"), downloadFolder());
+}
+
 async function start(): Promise<void> {
   const wanted = wantedServer();
-  const command = await findServer(wanted);
+  const command = await findProgram(wanted);
   if (command === undefined) {
     void reportMissing(wanted);
     return;
@@ -218,10 +226,44 @@ async function reportMissing(wanted: string): Promise<void> {
     : "phi-ls: found no program phi-ls on the PATH. Install it, or say where it is.";
   status.show({ state: "error", message });
   log.error(message);
-  const choice = await vscode.window.showErrorMessage(message, "Open Settings");
-  if (choice) {
+  const archives = wanted ? undefined : archivesOf(context.extension.packageJSON);
+  const choices = archives === undefined ? ["Open Settings"] : ["Download", "Open Settings"];
+  const choice = await vscode.window.showErrorMessage(message, ...choices);
+  if (choice === "Download") {
+    await download();
+  } else if (choice) {
     await vscode.commands.executeCommand("workbench.action.openSettings", "phi-ls.serverPath");
   }
+}
+
+/** Where a downloaded server is kept; it goes with the extension. */
+function downloadFolder(): string {
+  return vscode.Uri.joinPath(context.globalStorageUri, "server").fsPath;
+}
+
+/** Downloads the server of this version and starts it. */
+async function download(): Promise<void> {
+  const archives = archivesOf(context.extension.packageJSON);
+  if (archives === undefined) {
+    void vscode.window.showErrorMessage("phi-ls: this package does not belong to a release and knows no address to download from.");
+    return;
+  }
+  const ran = client !== undefined;
+  try {
+    // Windows does not replace a program that runs.
+    await stop();
+    await downloadServer(archives, downloadFolder());
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error(`downloading from ${archives}: ${reason}`);
+    status.show({ state: "error", message: `the server was not downloaded: ${reason}` });
+    void vscode.window.showErrorMessage(`phi-ls: the server was not downloaded: ${reason}`);
+    if (ran) {
+      await restartByHand();
+    }
+    return;
+  }
+  await restartByHand();
 }
 
 function onConfiguration(event: vscode.ConfigurationChangeEvent): void {

@@ -290,7 +290,7 @@ local function is_executable()
   if vim.fn.executable(config.cmd[1]) == 1 then
     return true
   end
-  tell_once(("'%s' is not an executable: install phi-ls or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
+  tell_once(("'%s' is not an executable: :PhiLs install brings it, or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
   set_status('error', config.cmd[1] .. ' not found')
   return false
 end
