@@ -1,7 +1,7 @@
 //! `phi-ls replay`: editing sessions against the real server, recorded ones and typed ones: how long completions took, what the
 //! person saw, and what it cost.
 
-mod client;
+pub(super) mod client;
 mod given;
 mod measures;
 mod page;

@@ -318,7 +318,7 @@ mod tests {
         let candidate = Candidate {
             text: text.to_owned(),
             stop_reason: StopReason::LineEnd,
-            mean_logprob: None,
+            certainty: None,
             form: PromptForm::Chat,
         };
         Generation {
@@ -330,6 +330,7 @@ mod tests {
             accepted_tokens: 0,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            ..Generation::default()
         }
     }
 
