@@ -379,7 +379,9 @@ impl Completions {
         let (id, offset) = (job, running.plan.offset);
         let at_base = running.cursor == offset && *version == running.version;
         state.recall.remember(running.completion(items.clone()));
-        let Some(request) = running.waiting.take() else { return self.done_after_all(&running, &items, document, engine) };
+        let Some(request) = running.waiting.take() else {
+            return self.done_after_all(&running, &items, document, engine);
+        };
         if at_base {
             state.recall.mark_shown(id);
             return self.answer(request, document, offset, id, &items, engine);

@@ -66,16 +66,7 @@ fn submit(
 ) -> mpsc::Receiver<Result<Generation, EngineError>> {
     let (sender, receiver) = mpsc::channel();
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    engine.submit(Job {
-        priority,
-        document: 1,
-        prompt,
-        short_prompt: None,
-        params,
-        cancel,
-        on_text: None,
-        on_done,
-    });
+    engine.submit(Job { priority, document: 1, prompt, short_prompt: None, params, cancel, on_text: None, on_done });
     receiver
 }
 

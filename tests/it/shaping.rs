@@ -140,8 +140,7 @@ fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop
         }
     }
     let shown = shown?;
-    let candidate =
-        Candidate { text: raw.to_owned(), stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat };
+    let candidate = Candidate { text: raw.to_owned(), stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat };
     let items = growth.finish(plan, std::slice::from_ref(&candidate), true);
     assert!(items[0].insert_text.starts_with(&shown.insert_text), "{shown:?} is taken back: {items:?} of {raw:?}");
     Some(finish(plan, &candidate).as_ref() == items.first())

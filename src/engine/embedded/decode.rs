@@ -175,12 +175,7 @@ impl Run {
         Ok(if unfinished { Progress::More } else { Progress::Done })
     }
 
-    fn prefill_chunk(
-        &mut self,
-        job: &Job,
-        loaded: &mut LoadedModel,
-        scratch: &mut Scratch,
-    ) -> Result<(), ModelError> {
+    fn prefill_chunk(&mut self, job: &Job, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
         let (Scratch { logits, pace, .. }, params) = (scratch, &job.params);
         let Encoded { tokens, cache, form, .. } = &mut self.prompt;
         let done = cache.tokens().len();

@@ -182,7 +182,12 @@ mod tests {
         check("python", "total = $0\n", "total = total + 1", &["total", "total +"]);
         // As the line above.
         check("python", "    self.width = width\n    $0\n", "self.width = width", &[]);
-        check("python", "    self.width = width\n    $0\n", "self.height = h ", &["self.height", "self.height =", "self.height = h"]);
+        check(
+            "python",
+            "    self.width = width\n    $0\n",
+            "self.height = h ",
+            &["self.height", "self.height =", "self.height = h"],
+        );
         // As the tag that ends a turn.
         check("python", "x = $0\n", "total<|end|>", &["total"]);
         // As a fence.

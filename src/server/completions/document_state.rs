@@ -138,7 +138,8 @@ impl DocumentState {
     /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
-        let waits = |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
+        let waits =
+            |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
         let answer = self.running.as_ref().filter(waits).map(|running| running.due);
         let warm_up = self.warm_up_at.map(|(at, _)| at);
         kept.into_iter().chain(answer).chain(warm_up).min()
