@@ -457,6 +457,18 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let (output, _, stderr) = run(&mut bench.command(&["pull", "hf:owner/repo/m.gguf"]));
         assert!(!output.status.success() && stderr.contains("cannot reach http://127.0.0.1:1/owner"), "{stderr}");
     }),
+    ("models", |bench| {
+        let models = bench.folder.path().join("models");
+        std::fs::create_dir_all(&models).unwrap();
+        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
+        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
+        let all = bench.json(&["models", "--all", "--json"]);
+        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
+        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
+        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
+        std::fs::remove_dir_all(&models).unwrap();
+    }),
+    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
     ("stats", |bench| {
         let stats = |arguments: &[&str]| {
             let mut command = bench.command(&[&["stats"], arguments].concat());
@@ -475,18 +487,6 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
-    ("models", |bench| {
-        let models = bench.folder.path().join("models");
-        std::fs::create_dir_all(&models).unwrap();
-        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
-        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
-        let all = bench.json(&["models", "--all", "--json"]);
-        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
-        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
-        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
-        std::fs::remove_dir_all(&models).unwrap();
-    }),
-    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
     ("completions", |bench| {
         for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
             let script = bench.output(&["completions", shell]);
