@@ -86,7 +86,7 @@ enum Command {
     Engine(engine::EngineArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
-    /// Replay a recorded editing session: latencies of completions, tokens computed
+    /// Replay editing sessions: how long completions take, what a person sees of them, and what they cost
     Replay(replay::ReplayArgs),
     /// Cut holes in the files of a folder, complete them, and compare
     Eval(eval::EvalArgs),

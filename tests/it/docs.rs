@@ -14,7 +14,8 @@ use crate::support::tiny_gguf::TinyModel;
 const REFERENCE: &str = "docs/src/settings.md";
 
 /// The reference is generated behind this line.
-const GENERATED: &str = "<!-- Generated from src/config/keys.rs by tests/it/docs.rs: what follows is not edited by hand. -->\n";
+const GENERATED: &str =
+    "<!-- Generated from src/config/keys.rs by tests/it/docs.rs: what follows is not edited by hand. -->\n";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,7 +74,8 @@ fn the_settings_reference_is_the_servers() {
 /// What people read, relative to the package.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    let folders = ["", ".github", "docs/src", "editors", "editors/nvim", "editors/vscode", "queries", "benches", "tests"];
+    let folders =
+        ["", ".github", "docs/src", "editors", "editors/nvim", "editors/vscode", "queries", "benches", "tests"];
     for folder in folders {
         let entries = std::fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
         let files = entries.map(|entry| Path::new(folder).join(entry.file_name()));
@@ -128,7 +130,8 @@ fn links_lead_somewhere() {
     let mut wrong = Vec::new();
     for page in pages() {
         for link in links(&read(&page)) {
-            let (file, anchor) = link.split_once('#').map_or((link.as_str(), None), |(file, anchor)| (file, Some(anchor)));
+            let (file, anchor) =
+                link.split_once('#').map_or((link.as_str(), None), |(file, anchor)| (file, Some(anchor)));
             // What is elsewhere is not looked at: no test needs a network.
             if file.contains("://") || file.starts_with("mailto:") {
                 continue;

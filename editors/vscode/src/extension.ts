@@ -1,5 +1,5 @@
 // The extension's life: starts the language server, restarts it on demand and when it ended, hands settings on. Ghost text
-// itself is the language client's built-in inline completion.
+// itself is the language client's built-in inline completion, and grows by growth.ts.
 
 import * as vscode from "vscode";
 import {
@@ -16,6 +16,7 @@ import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
 import { archivesOf, downloadServer } from "./download";
 import { Gate } from "./gate";
+import { type CompletionGrewParams, Growth } from "./growth";
 import { showMenu } from "./menu";
 import { chooseModel, showStatistics } from "./program";
 import { EditReview } from "./review";
@@ -33,6 +34,7 @@ let client: LanguageClient | undefined;
 let context: vscode.ExtensionContext;
 let log: vscode.LogOutputChannel;
 let switches: Switches;
+let growth: Growth;
 let gate: Gate;
 let status: StatusItem;
 let answers: AnswerPanel;
@@ -49,13 +51,15 @@ export async function activate(activated: vscode.ExtensionContext): Promise<void
   context = activated;
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   switches = new Switches();
-  gate = new Gate(switches, () => client);
+  growth = new Growth(context.extension.id, () => client);
+  gate = new Gate(switches, growth, () => client);
   status = new StatusItem(switches);
   answers = new AnswerPanel(context.extensionUri, () => client);
   review = new EditReview(() => client);
   context.subscriptions.push(
     log,
     switches,
+    growth,
     gate,
     status,
     answers,
@@ -107,6 +111,7 @@ async function start(): Promise<void> {
   client.registerFeature(ownNotifications);
   client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
   client.onNotification("phi-ls/documentStatus", (params: DocumentStatusParams) => status.showDocument(params));
+  client.onNotification("phi-ls/completionGrew", (params: CompletionGrewParams) => growth.grow(params));
   client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
   try {
     await client.start();
@@ -125,7 +130,8 @@ async function start(): Promise<void> {
 const ownNotifications: StaticFeature = {
   fillClientCapabilities(capabilities) {
     const experimental = capabilities.experimental as object | undefined;
-    capabilities.experimental = { ...experimental, phiLs: { answers: true, documentStatus: true } };
+    const phiLs = { answers: true, documentStatus: true, completionGrew: true };
+    capabilities.experimental = { ...experimental, phiLs };
   },
   initialize() {},
   getState: () => ({ kind: "static" }),
