@@ -16,7 +16,7 @@ use super::complete::{generate, start_engine_of};
 use super::place::{read_snapshot, surroundings, workspaces_around};
 use crate::config::Role;
 use crate::context::Snapshot;
-use crate::engine::{Engine, Generation, GenerationParams, Priority};
+use crate::engine::{Engine, Generation, GenerationParams, Priority, TextPiece};
 use crate::features::answering::{Outcome, Plan};
 use crate::features::code_actions::Action;
 use crate::features::conversation::Conversation;
@@ -242,8 +242,8 @@ pub(super) fn stream(
     params: &GenerationParams,
     quiet: bool,
 ) -> anyhow::Result<Generation> {
-    let print = Box::new(|text: &str| {
-        print!("{text}");
+    let print = Box::new(|piece: TextPiece| {
+        print!("{}", piece.text);
         // A closed pipe is noticed when the command ends.
         let _ = std::io::stdout().flush();
     });

@@ -135,6 +135,7 @@ pub(super) fn generate(
         priority,
         document: 0,
         prompt: prompt.clone(),
+        short_prompt: None,
         params: params.clone(),
         cancel: CancelFlag::default(),
         on_text,

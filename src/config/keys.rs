@@ -88,7 +88,16 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
     key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
-    key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),
+    key(
+        "completion.confidence",
+        Kind::OneOf(&["low", "balanced", "high"]),
+        "how sure to be of what is shown unasked: `low` shows whatever the model writes, `high` only what is probably right",
+    ),
+    key(
+        "completion.timeBudgetMs",
+        Kind::Integer(0, 600_000),
+        "after it, what is there is offered up to the last whole word, and no further line is begun",
+    ),
     key(
         "completion.prepareNext",
         Kind::Bool,

@@ -80,6 +80,12 @@ impl Limits {
         self.total_bytes <= new.total_bytes + new.total_bytes / 5
     }
 
+    /// Limits of a context of which only what is [`CompletionContext::nearest`] is asked: about `tokens` tokens of it when the
+    /// window is placed, and room for it to grow.
+    pub fn nearest(tokens: usize) -> Self {
+        Self::of_bytes(tokens * 6)
+    }
+
     fn suffix(self) -> usize {
         self.total_bytes * 15 / 100
     }
@@ -133,6 +139,22 @@ pub struct CompletionContext {
     pub line_suffix: String,
     /// The longest run of backticks that has begun a line of the prefix or suffix since the window was placed.
     pub longest_fence: usize,
+}
+
+impl CompletionContext {
+    /// Of the context only the code right before the cursor, which helps most for what it takes to read. What is around it in a
+    /// prompt then is the same in all files of a language.
+    pub fn nearest(self) -> Self {
+        Self {
+            path: None,
+            imports: String::new(),
+            outline: String::new(),
+            cells_before: String::new(),
+            suffix: String::new(),
+            cells_after: String::new(),
+            ..self
+        }
+    }
 }
 
 /// Where a document's window is, and what was frozen when it was placed there. Keep one per document, hand it to every

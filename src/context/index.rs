@@ -300,7 +300,9 @@ impl WorkspaceIndex {
         let mut found = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let hash = name_hash(name);
-            for entry in contents.declaring.files(word_hash(name)).iter().filter_map(|number| contents.numbered(*number)) {
+            for entry in
+                contents.declaring.files(word_hash(name)).iter().filter_map(|number| contents.numbered(*number))
+            {
                 let items = entry.items.iter().filter(|item| item.name == hash && entry.language.family == family);
                 found.extend(items.map(|item| Found::new(entry, at, item)));
             }
@@ -408,7 +410,8 @@ impl WorkspaceIndex {
     fn forget(&self, path: &Path) {
         let mut contents = self.contents_mut();
         let from_here = contents.numbers.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
-        let below: Vec<_> = from_here.map(|(known, _)| Arc::clone(known)).take_while(|known| known.starts_with(path)).collect();
+        let below: Vec<_> =
+            from_here.map(|(known, _)| Arc::clone(known)).take_while(|known| known.starts_with(path)).collect();
         below.iter().for_each(|path| contents.remove(path));
     }
 

@@ -20,7 +20,7 @@ use super::documents::Documents;
 use super::engines::{Common, Engines};
 use super::event::{CommandRequest, CompletionRequest, Event, SessionSender};
 use super::index::Indexer;
-use super::options::ServerOptions;
+use super::options::{Observer, ServerOptions};
 use super::outgoing::ClientSender;
 use super::questions::{Questions, offers};
 use crate::config::{Enabled, Settings};
@@ -52,6 +52,7 @@ pub(super) struct Session {
     workspaces: Arc<Workspaces>,
     documents: Documents,
     indexer: Option<Indexer>,
+    observer: Option<Arc<dyn Observer>>,
     /// Closed while a completion is pending.
     gate: Gate,
     engines: Engines,
@@ -89,6 +90,7 @@ impl Session {
             workspaces: Arc::default(),
             documents: Documents::default(),
             indexer: None,
+            observer: options.observer.clone(),
             gate,
             engines: Engines::new(common),
             completions: Completions::new(sender.clone(), to_client.clone(), options.observer, options.statistics),

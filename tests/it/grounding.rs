@@ -588,7 +588,8 @@ fn measure_an_index_of_20_000_files() {
             document.surroundings =
                 Arc::new(Surroundings { file, index: Some(Arc::clone(&index)), ..Surroundings::default() });
             let begun = Instant::now();
-            let context = completion_context(&document, text.len() / 2, Limits::for_tokens(1536), &mut Anchor::default());
+            let context =
+                completion_context(&document, text.len() / 2, Limits::for_tokens(1536), &mut Anchor::default());
             assert!(!context.project.excerpts.is_empty());
             begun.elapsed()
         })

@@ -34,6 +34,11 @@ impl Readings {
             let known = self.bytes_per_token.entry(language_id.to_owned()).or_insert(ratio);
             *known += (ratio - *known) * NEW_SHARE;
         }
+        if let Some(speed) = generation.reading_speed {
+            self.tokens_per_second = Some(f64::from(speed));
+            return;
+        }
+        // A server's speed is seen from outside.
         let fresh = prompt_tokens.saturating_sub(cached_tokens);
         if fresh >= LEAST_FRESH_TOKENS && !time_to_first_token.is_zero() {
             let speed = fresh as f64 / time_to_first_token.as_secs_f64();
@@ -71,14 +76,12 @@ mod tests {
 
     fn generation(prompt_tokens: usize, cached_tokens: usize, millis: u64) -> Generation {
         Generation {
-            candidates: Vec::new(),
             prompt_tokens,
             cached_tokens,
             generated_tokens: 1,
-            drafted_tokens: 0,
-            accepted_tokens: 0,
             time_to_first_token: Duration::from_millis(millis),
             total: Duration::from_millis(millis),
+            ..Generation::default()
         }
     }
 
@@ -97,6 +100,9 @@ mod tests {
         readings.note("rust", &prompt, &generation(1000, 0, 5000));
         readings.note("rust", &prompt, &generation(1000, 990, 5000));
         assert_eq!(readings.of("rust").tokens_per_second, Some(200.0));
+        // An engine that measures knows better.
+        readings.note("rust", &prompt, &Generation { reading_speed: Some(40.0), ..generation(1000, 0, 1) });
+        assert_eq!(readings.of("rust").tokens_per_second, Some(40.0));
         // A server that does not count tokens.
         readings.note("go", &prompt, &generation(0, 0, 10));
         assert_eq!(readings.of("go").bytes_per_token, None);

@@ -170,7 +170,7 @@ impl Session {
         if self.indexer.is_some() || !is_wanted || self.workspaces.roots().next().is_none() {
             return;
         }
-        match Indexer::start(Arc::clone(&self.workspaces), self.gate.clone()) {
+        match Indexer::start(Arc::clone(&self.workspaces), self.gate.clone(), self.observer.clone()) {
             Ok(indexer) => self.indexer = Some(indexer),
             Err(error) => tracing::warn!("cannot start a thread for the index: {error}"),
         }
