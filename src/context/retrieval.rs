@@ -27,8 +27,6 @@ use wanted::{Wanted, wanted};
 pub struct Project {
     /// Code of other files, each file once, the most telling one last.
     pub excerpts: Vec<Excerpt>,
-    /// Names of the project that the file imports and has no use of yet: most were imported for what is written next.
-    pub unused_imports: Vec<String>,
     /// The latest changes, the newest last.
     pub edits: Vec<RecentEdit>,
 }
@@ -43,9 +41,6 @@ struct Piece {
 
 /// Words of a sentence and fences around each excerpt.
 const FRAME_BYTES: usize = 24;
-/// A comma and quotes around each name; the most names of imports without a use.
-const NAME_FRAME_BYTES: usize = 4;
-const MAX_UNUSED: usize = 8;
 /// A budget that is smaller holds nothing of use.
 const LEAST_BYTES: usize = 80;
 /// What definitions may take of the budget, and one of them; the rest is for code that is alike.
@@ -66,8 +61,7 @@ impl Project {
     /// What it takes of a budget.
     pub(super) fn cost(&self) -> usize {
         let excerpts = self.excerpts.iter().map(excerpt_cost).sum::<usize>();
-        let names = self.unused_imports.iter().map(|name| name_cost(name)).sum::<usize>();
-        excerpts + names + self.edits.iter().map(edit_cost).sum::<usize>()
+        excerpts + self.edits.iter().map(edit_cost).sum::<usize>()
     }
 
     /// Every line of code in it.
@@ -88,11 +82,10 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Pro
     let place = Place { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
-    let (mut pieces, unused_imports) = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
+    let mut pieces = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
     let taken: usize = pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum();
-    let names: usize = unused_imports.iter().map(|name| name_cost(name)).sum();
-    pieces.extend(alike(&place, &pieces, left.saturating_sub(taken + names)));
-    Project { excerpts: by_file(pieces), unused_imports, edits }
+    pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    Project { excerpts: by_file(pieces), edits }
 }
 
 /// Where code is to be written, and what may be taken from.
@@ -113,8 +106,8 @@ impl Place<'_> {
         self.path().is_some_and(is_test)
     }
 
-    /// Definitions of names near the place, the best first, and the names that are imported for no use yet.
-    fn definitions(&self, budget: usize, most: usize) -> (Vec<Piece>, Vec<String>) {
+    /// Definitions of names near the place, the best first.
+    fn definitions(&self, budget: usize, most: usize) -> Vec<Piece> {
         let wanted = wanted(self.parsed, self.offset);
         let uses: Vec<_> = wanted.iter().map(|Wanted { used, .. }| used.clone()).collect();
         let own = self.own_names();
@@ -131,19 +124,7 @@ impl Place<'_> {
         }
         found.retain(|(score, ..)| *score >= LEAST_SCORE);
         found.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
-        let is_unused = |used: &&Use| wanted.iter().any(|wanted| wanted.is_unused && wanted.used == **used);
-        let unused = found.iter().map(|(_, used, _)| *used).filter(is_unused).map(|used| used.name.clone());
-        let mut room = budget / 4;
-        let unused: Vec<String> = unused
-            .take(MAX_UNUSED)
-            .take_while(|name| {
-                let fits = name_cost(name) <= room;
-                room = room.saturating_sub(name_cost(name));
-                fits
-            })
-            .collect();
-        let names: usize = unused.iter().map(|name| name_cost(name)).sum();
-        let (mut pieces, mut left) = (Vec::<Piece>::new(), budget - names);
+        let (mut pieces, mut left) = (Vec::<Piece>::new(), budget);
         for (score, used, candidate) in found {
             let Some(excerpt) = candidate.brief(&used.name, most.min(left).saturating_sub(FRAME_BYTES)) else {
                 continue;
@@ -159,7 +140,7 @@ impl Place<'_> {
                 pieces.push(Piece { excerpt, range: candidate.range.clone(), score });
             }
         }
-        (pieces, unused)
+        pieces
     }
 
     /// Names that the document declares itself.
@@ -217,10 +198,6 @@ fn is_test(path: &Path) -> bool {
 
 fn part(of: usize, (share, whole): (usize, usize)) -> usize {
     of * share / whole
-}
-
-fn name_cost(name: &str) -> usize {
-    cost(name) + NAME_FRAME_BYTES
 }
 
 fn excerpt_cost(excerpt: &Excerpt) -> usize {

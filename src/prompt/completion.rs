@@ -50,25 +50,7 @@ pub fn completion_fence(context: &CompletionContext) -> String {
 
 fn chat(context: &CompletionContext) -> Prompt {
     let language = &context.language;
-    let variant = std::env::var("PHI_VARIANT").unwrap_or_default();
-    let hint = variant.contains("hint");
-    let variant = variant.trim_end_matches("hint").to_owned();
-    let mut question = if variant.is_empty() { project(&context.project) } else { String::new() };
-    let comment = context.line_comment.unwrap_or("#");
-    let before: String = match variant.as_str() {
-        "comment" => context.project.excerpts.iter().map(|excerpt| {
-            let code: String = excerpt.code.lines().map(|line| format!("{comment} {line}\n")).collect();
-            format!("{comment} From {}:\n{code}\n", excerpt.path.as_deref().unwrap_or("another file"))
-        }).collect(),
-        "code" => context.project.excerpts.iter().map(|excerpt| {
-            format!("{comment} {}\n{}\n\n", excerpt.path.as_deref().unwrap_or("another file"), excerpt.code)
-        }).collect(),
-        _ => String::new(),
-    };
-    let own = match (&context.path, before.is_empty()) {
-        (Some(path), false) => format!("{comment} {path}\n"),
-        _ => String::new(),
-    };
+    let mut question = project(&context.project);
     if let Some(path) = &context.path {
         question.push_str(&format!("The file is `{path}`.\n\n"));
     }
@@ -77,10 +59,6 @@ fn chat(context: &CompletionContext) -> Prompt {
     }
     if !context.outline.is_empty() {
         question.push_str(&format!("It also declares:\n{}\n", block(language, &context.outline)));
-    }
-    if hint && !context.project.unused_imports.is_empty() {
-        let names = context.project.unused_imports.join("`, `");
-        question.push_str(&format!("It imports `{names}`, which it does not use yet.\n\n"));
     }
     let ending = match context.suffix.trim().is_empty() {
         true => context.cells_after.trim_start().to_owned(),
@@ -97,7 +75,7 @@ fn chat(context: &CompletionContext) -> Prompt {
             Turn { role: Role::System, text: INSTRUCTIONS.to_string() },
             Turn { role: Role::User, text: question },
         ],
-        prefill: format!("{}{language}\n{before}{own}{}{}", completion_fence(context), context.cells_before, context.prefix),
+        prefill: format!("{}{language}\n{}{}", completion_fence(context), context.cells_before, context.prefix),
         ..Prompt::default()
     }
 }

@@ -29,8 +29,6 @@ pub(super) struct Wanted {
     pub(super) used: Use,
     /// About 1 for what is used at the place.
     pub(super) weight: f32,
-    /// It is imported, and used nowhere yet.
-    pub(super) is_unused: bool,
 }
 
 /// The names wanted at `offset`, most wanted first.
@@ -39,7 +37,7 @@ pub(super) fn wanted(parsed: &Parsed, offset: usize) -> Vec<Wanted> {
     for (name, is_used) in imported(parsed, offset) {
         let used = Use { name, kind: ReferenceKind::Type, qualifier: Qualifier::Import };
         let weight = if is_used { IMPORT_WEIGHT } else { UNUSED_IMPORT_WEIGHT };
-        wanted.push(Wanted { used, weight, is_unused: !is_used });
+        add(&mut wanted, used, weight);
     }
     wanted.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     wanted.truncate(MOST);
@@ -74,7 +72,7 @@ fn used_near(parsed: &Parsed, offset: usize) -> Vec<Wanted> {
 fn add(wanted: &mut Vec<Wanted>, used: Use, weight: f32) {
     match wanted.iter_mut().find(|known| known.used == used) {
         Some(known) => known.weight = known.weight.max(weight),
-        None => wanted.push(Wanted { used, weight, is_unused: false }),
+        None => wanted.push(Wanted { used, weight }),
     }
 }
 
