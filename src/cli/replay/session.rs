@@ -240,6 +240,6 @@ mod tests {
         assert!(error(&session("a", &[r#"{"after":1,"keys":[[1,"\b"]]}"#], "a")).starts_with("line 2: expected char"));
         assert!(error(&session("a", &[r#"{"after":1,"remove":2}"#], "a")).contains("2 characters"));
         assert!(error(&session("a", &[r#"{"after":1,"keys":[[1,"x"]]}"#], "a")).contains("checksum"));
-        assert!(is_header(&session("a", &[], "a").lines().next().unwrap()) && !is_header("{\"ms\": 0}"));
+        assert!(is_header(session("a", &[], "a").lines().next().unwrap()) && !is_header("{\"ms\": 0}"));
     }
 }
