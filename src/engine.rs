@@ -11,6 +11,7 @@
 //! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
 
 mod announcer;
+mod certainty;
 pub mod embedded;
 mod gate;
 mod growing_text;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub use certainty::Certainty;
 pub use gate::Gate;
 #[cfg(test)]
 pub(crate) use growing_text::GrowingText;
@@ -146,8 +148,20 @@ pub struct GenerationParams {
     pub speculate: bool,
 }
 
-/// Hears a text as it grows, on the engine's thread.
-pub type TextListener = Box<dyn FnMut(&str) + Send>;
+/// A piece of a text that is being written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TextPiece {
+    /// What no rule of [`StopRules`] can take back any more, and has not been told before.
+    pub text: String,
+    /// How sure the model was of the tokens so far, those of text that is still held back among them; `None` where whoever
+    /// writes them does not say.
+    pub certainty: Option<Certainty>,
+    /// The form of the prompt that the model was asked with.
+    pub form: PromptForm,
+}
+
+/// Told a text as it grows, on the engine's thread.
+pub type TextListener = Box<dyn FnMut(TextPiece) + Send>;
 
 /// One piece of work.
 pub struct Job {
@@ -155,10 +169,13 @@ pub struct Job {
     /// A newer interactive or warm-up job with the same key supersedes an older one.
     pub document: u64,
     pub prompt: Prompt,
+    /// A shorter way to ask the same, taken for a completion where so much of `prompt` is still to be read that nobody should
+    /// wait for it, and much less of this.
+    pub short_prompt: Option<Prompt>,
     /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
     pub params: GenerationParams,
     pub cancel: CancelFlag,
-    /// Hears the text of the first candidate as it grows.
+    /// Told the text of the first candidate as it grows.
     pub on_text: Option<TextListener>,
     /// Called exactly once, from the engine thread or from `submit`.
     pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,
@@ -187,25 +204,27 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// Mean log-probability of the generated tokens: the confidence. `None` where whoever wrote it does not say.
-    pub mean_logprob: Option<f32>,
+    /// How sure the model was of it. `None` where whoever wrote it does not say.
+    pub certainty: Option<Certainty>,
     /// The form of the prompt that the model was asked with.
     pub form: PromptForm,
 }
 
 impl Candidate {
-    /// The more confident first; one that says nothing of it comes last.
-    fn by_confidence(left: &Self, right: &Self) -> std::cmp::Ordering {
-        let confidence = |candidate: &Self| candidate.mean_logprob.unwrap_or(f32::NEG_INFINITY);
-        confidence(right).total_cmp(&confidence(left))
+    /// The surer first; one that says nothing of it comes last.
+    fn by_certainty(left: &Self, right: &Self) -> std::cmp::Ordering {
+        let mean = |candidate: &Self| candidate.certainty.map_or(f32::NEG_INFINITY, |certainty| certainty.mean());
+        mean(right).total_cmp(&mean(left))
     }
 }
 
 /// What a job came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generation {
     /// Best first; one unless more were asked for. Empty for a warm-up.
     pub candidates: Vec<Candidate>,
+    /// The short prompt was asked.
+    pub is_short: bool,
     pub prompt_tokens: usize,
     /// Prompt tokens that were already in a cache.
     pub cached_tokens: usize,
@@ -215,6 +234,8 @@ pub struct Generation {
     pub accepted_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
+    /// Tokens a second that the model reads, by all that was measured; `None` where nobody measures it.
+    pub reading_speed: Option<f32>,
 }
 
 /// Why a job has no generation.

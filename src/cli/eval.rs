@@ -1,194 +1,279 @@
-//! `phi-ls eval`: holes cut in real files, completed, and compared with what stood there.
+//! `phi-ls eval`: holes cut in the files of whole projects, completed by the server as editors have it, and compared with what stood
+//! there.
+//!
+//! ```text
+//!  packages -> project -> hole      what is cut where          session   the server that is asked
+//!  outcome -> summary, compare      what it comes to           page      the same to read
+//!                                                              fit       how likely a completion is right
+//! ```
+
+mod compare;
+mod fit;
+mod hole;
+mod outcome;
+mod packages;
+mod page;
+mod project;
+mod random;
+mod session;
+mod summary;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
 
 use super::ModelArgs;
-use super::complete::{complete_with, options_for, start_engine};
-use super::place::read_snapshot;
-use crate::config::Settings;
-use crate::context::Snapshot;
-use crate::engine::Engine;
-use crate::features::inline_completion::Trigger;
-use crate::prompt::Layout;
-use crate::syntax::{Language, Parsed};
-use crate::text::Rope;
-
-/// Files beyond this are rarely written by hand.
-const LARGEST_FILE: u64 = 200 << 10;
-
-/// A hole is worth cutting where at least this much stands on the line, and this much of it is removed.
-const SHORTEST_LINE: usize = 12;
-const SHORTEST_HOLE: usize = 4;
+use crate::config::{Settings, Source};
+use compare::{Difference, compare};
+use hole::{Hole, Kind, Wanted};
+use outcome::Outcome;
+use project::Project;
+use session::{Question, Session};
+use summary::{Summary, summaries};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {
-    /// A folder of source files
-    folder: PathBuf,
+    /// Folders of projects, each opened as a workspace
+    #[arg(required_unless_present = "packages", conflicts_with = "packages")]
+    folders: Vec<PathBuf>,
+    /// Cut holes in known packages instead, fetched into this folder by pip, cargo and npm unless they are there
+    #[arg(long, value_name = "FOLDER")]
+    packages: Option<PathBuf>,
+    /// Only in files of this language
+    #[arg(long)]
+    language: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
+    /// What the holes take out; all kinds where none is named
+    #[arg(long, value_enum, value_delimiter = ',')]
+    kinds: Vec<Kind>,
     /// Holes to cut
     #[arg(long, default_value_t = 100)]
     holes: usize,
     /// Which holes: the same seed cuts the same ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How to ask: as suits the model, by a chat turn, by its tokens to fill in the middle, or plainly with the file up to the cursor
-    #[arg(long, value_parser = ["auto", "chat", "fim", "plain"], default_value = "auto")]
-    layout: String,
-    /// One JSON object instead of lines
+    /// A setting of the server, as `completion.contextTokens=800`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Assignment>,
+    /// Fill the same holes a second time with this setting besides, and compare
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
+    versus: Vec<Assignment>,
+    /// Compare with what --json has written before
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Fit how likely a completion is to be right, as `completion.confidence` needs it; everything is shown then
+    #[arg(long, conflicts_with_all = ["versus", "against"])]
+    fit: bool,
+    /// Write a page to read, with every hole
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+    /// One JSON object instead of tables, with every hole
     #[arg(long)]
     json: bool,
 }
 
-/// A file with the rest of one line removed.
-struct Hole {
-    snapshot: Snapshot,
-    offset: usize,
-    removed: String,
+/// A setting and its value.
+#[derive(Debug, Clone, PartialEq)]
+struct Assignment {
+    key: String,
+    value: Value,
 }
 
-/// What became of one hole.
-struct Outcome {
-    shown: bool,
-    exact: bool,
-    /// 0 to 1, by characters; 0 where nothing was shown.
-    similarity: f32,
-    /// With the completion the file has no more syntax errors than it had whole.
-    parses: bool,
-    latency: Duration,
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
+        // What is no JSON is a text: `completion.layout=chat`.
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        Ok(Self { key: key.to_owned(), value })
+    }
+}
+
+/// A hole of one of the projects.
+struct Chosen {
+    project: usize,
+    hole: Hole,
 }
 
 pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
-    let files = source_files(&args.folder)?;
-    let engine = start_engine(&args.model)?;
-    let layout = match args.layout.as_str() {
-        "chat" => Layout::Chat,
-        "fim" => Layout::Fim,
-        "plain" => Layout::Plain,
-        _ => Layout::Auto,
+    let settings = args.settings(&args.set)?;
+    let settings_besides = match args.versus.as_slice() {
+        [] => None,
+        besides => Some(args.settings(&[args.set.as_slice(), besides].concat())?),
     };
-    let mut random = Random(args.seed);
-    let mut outcomes = Vec::new();
-    // Files without a line to cut are passed over; a folder full of them ends the search.
-    for _ in 0..args.holes * 20 {
-        if outcomes.len() == args.holes {
-            break;
+    let earlier = args.against.as_deref().map(read_report).transpose()?;
+    let projects = args.projects()?;
+    let chosen = args.choose(&projects);
+    if chosen.is_empty() {
+        bail!("expected code with places for holes of the kinds that are wanted, found none; others may be had");
+    }
+    let outcomes = fill(&projects, &chosen, &settings)?;
+    let (settings, earlier, outcomes) = match settings_besides {
+        Some(besides) => {
+            let after = fill(&projects, &chosen, &besides)?;
+            (besides, Some(outcomes), after)
         }
-        let file = &files[random.below(files.len())];
-        if let Some(hole) = cut(file, &mut random) {
-            outcomes.extend(fill(&engine, &hole, layout)?);
-        }
-    }
-    if outcomes.is_empty() {
-        bail!("{}: expected source files with lines of at least {SHORTEST_LINE} characters", args.folder.display());
-    }
-    report(args, &outcomes);
-    Ok(())
-}
-
-/// Source files of languages with a grammar, in a fixed order.
-fn source_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let is_source = |path: &PathBuf| {
-        crate::syntax::language_for("", Some(path)).is_some_and(Language::has_grammar)
-            && path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST_FILE)
+        None => (settings, earlier, outcomes),
     };
-    let entries = ignore::WalkBuilder::new(folder).sort_by_file_path(Path::cmp).build().flatten();
-    let files: Vec<PathBuf> = entries.map(ignore::DirEntry::into_path).filter(is_source).collect();
-    if files.is_empty() {
-        bail!("{} has no source file of a language phi-ls has a grammar for", folder.display());
-    }
-    Ok(files)
+    let differences = earlier.map(|earlier| compare(&earlier, &outcomes)).unwrap_or_default();
+    args.report(&settings, &outcomes, &differences)
 }
 
-/// Removes the rest of some line of the file from some place in it; `None` where the line is too short.
-fn cut(file: &Path, random: &mut Random) -> Option<Hole> {
-    let mut snapshot = read_snapshot(file).ok()?;
-    let text = snapshot.text.to_string();
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let index = random.below(lines.len());
-    let line = lines[index].trim_end();
-    let code = line.trim_start();
-    if code.len() < SHORTEST_LINE || ["//", "#", "*", "/*"].iter().any(|mark| code.starts_with(mark)) {
-        return None;
-    }
-    let first = line.len() - code.len() + 1;
-    let column = first + random.below(line.len().checked_sub(first + SHORTEST_HOLE)?.max(1));
-    let offset = lines[..index].iter().map(|line| line.len()).sum::<usize>() + column;
-    if !line.is_char_boundary(column) {
-        return None;
-    }
-    let removed = line[column..].to_owned();
-    snapshot.text = Rope::from_str(&format!("{}{}", &text[..offset], &text[offset + removed.len()..]));
-    snapshot.parsed = snapshot.language.and_then(|language| Parsed::parse(language, &snapshot.text));
-    Some(Hole { snapshot, offset, removed })
-}
-
-/// Completes the hole; `None` where nothing would be asked.
-fn fill(engine: &Engine, hole: &Hole, layout: Layout) -> anyhow::Result<Option<Outcome>> {
-    let mut options = options_for(&hole.snapshot, &Settings::default());
-    options.layout = layout;
-    let Ok(completed) = complete_with(engine, &hole.snapshot, hole.offset, Trigger::Automatic, &options) else {
-        return Ok(None);
-    };
-    let text = completed.item.as_ref().map_or("", |item| item.insert_text.as_str());
-    let first_line = text.lines().next().unwrap_or_default().trim_end();
-    let whole = hole
-        .snapshot
-        .parsed
-        .as_ref()
-        .and_then(|parsed| parsed.with_replacement(hole.offset..hole.offset, &hole.removed));
-    let filled =
-        hole.snapshot.parsed.as_ref().and_then(|parsed| parsed.with_replacement(hole.offset..hole.offset, text));
-    Ok(Some(Outcome {
-        shown: completed.item.is_some(),
-        exact: first_line == hole.removed,
-        similarity: similar::TextDiff::from_chars(first_line, &hole.removed).ratio(),
-        parses: matches!((whole, filled), (Some(whole), Some(filled)) if !filled.has_new_errors(&whole)),
-        latency: completed.generation.total,
-    }))
-}
-
-fn report(args: &EvalArgs, outcomes: &[Outcome]) {
-    let holes = outcomes.len();
-    let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
-    let (shown, exact, parses) = (
-        count(|outcome| outcome.shown),
-        count(|outcome| outcome.exact),
-        count(|outcome| outcome.shown && outcome.parses),
-    );
-    let similarity = outcomes.iter().map(|outcome| outcome.similarity).sum::<f32>() / holes as f32;
-    let mut latencies: Vec<u64> = outcomes.iter().map(|outcome| outcome.latency.as_millis() as u64).collect();
-    latencies.sort_unstable();
-    let (median, slow) = (latencies[holes / 2], latencies[holes * 95 / 100]);
-    if args.json {
-        let report = serde_json::json!({
-            "holes": holes, "shown": shown, "exact": exact, "similarity": similarity, "parses": parses,
-            "latency_ms_p50": median, "latency_ms_p95": slow, "layout": args.layout, "seed": args.seed,
+impl EvalArgs {
+    /// What the server is started with. A person's own settings are not part of a measurement.
+    fn settings(&self, assignments: &[Assignment]) -> anyhow::Result<Value> {
+        let mut settings = json!({
+            "threads": self.model.threads,
+            // Texts that end when time is up differ from machine to machine.
+            "completion.timeBudgetMs": 600_000,
+            // Nobody accepts anything.
+            "completion.prepareNext": false,
         });
-        println!("{report}");
-        return;
+        if !assignments.iter().any(|assignment| assignment.key == "completion.backend") {
+            let model = self.model.reference()?.to_string();
+            settings["completion.model"] = model.as_str().into();
+            settings["assistant.model"] = model.as_str().into();
+        }
+        if self.fit {
+            settings["completion.confidence"] = "low".into();
+        }
+        for Assignment { key, value } in assignments {
+            settings[key] = value.clone();
+        }
+        match Settings::from_layers(&[(Source::Flags, settings.clone())]).1.as_slice() {
+            [] => Ok(settings),
+            [problem, ..] => bail!("{problem}"),
+        }
     }
-    println!("{holes} holes (the rest of a line), layout {}, seed {}", args.layout, args.seed);
-    println!("  shown             {shown:>5}");
-    println!("  exactly right     {exact:>5}");
-    println!("  parses, of shown  {parses:>5}");
-    println!("  similarity        {similarity:>8.2}");
-    println!("  latency p50, p95  {median:>5} ms, {slow} ms");
+
+    fn projects(&self) -> anyhow::Result<Vec<Project>> {
+        if let Some(folder) = &self.packages {
+            return packages::projects(folder, self.language.as_deref());
+        }
+        let read = |folder: &PathBuf| {
+            let name =
+                folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+            Project::read(&name.unwrap_or_default(), folder, self.language.as_deref())
+        };
+        self.folders.iter().map(read).collect()
+    }
+
+    /// The holes that are filled: of all projects and kinds by turns, and then project by project.
+    fn choose(&self, projects: &[Project]) -> Vec<Chosen> {
+        let kinds = match self.kinds.as_slice() {
+            [] => <Kind as clap::ValueEnum>::value_variants(),
+            named => named,
+        };
+        let wanted = Wanted { kinds, seed: self.seed };
+        let of_project = |(project, read): (usize, &Project)| {
+            hole::holes(read, &wanted).into_iter().map(|hole| Chosen { project, hole }).collect()
+        };
+        let mut chosen = random::by_turns(projects.iter().enumerate().map(of_project).collect());
+        chosen.truncate(self.holes);
+        chosen.sort_by_key(|chosen| chosen.project);
+        chosen
+    }
+
+    fn report(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
+        let summaries = summaries(outcomes);
+        let fit = match self.fit {
+            true => Some(fit::fit(outcomes).context("too few completions are right to fit anything; cut more holes")?),
+            false => None,
+        };
+        let model = settings["completion.model"].as_str().unwrap_or("a model server");
+        let title = format!("{} holes, {model}, seed {}", outcomes.len(), self.seed);
+        if let Some(path) = &self.page {
+            let page = page::page(&title, &summaries, differences, outcomes);
+            std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if self.json {
+            let mut report = to_json(self.seed, settings, &summaries, differences, outcomes);
+            report["fit"] = json!(fit);
+            println!("{report}");
+            return Ok(());
+        }
+        println!("{title}\n\n{}", summary::table(&summaries));
+        if !differences.is_empty() {
+            println!("\n{}", compare::table(differences));
+        }
+        if let Some(fit) = &fit {
+            println!("\n{}", fit::table(fit));
+        }
+        Ok(())
+    }
 }
 
-/// SplitMix64: the same numbers everywhere.
-struct Random(u64);
+/// What `--json` prints, and [`read_report`] reads.
+fn to_json(
+    seed: u64,
+    settings: &Value,
+    summaries: &[Summary],
+    differences: &[Difference],
+    outcomes: &[Outcome],
+) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"), "seed": seed, "settings": settings, "summary": summaries,
+        "compared": differences, "holes": outcomes,
+    })
+}
 
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
+/// The outcomes in a report.
+fn read_report(path: &Path) -> anyhow::Result<Vec<Outcome>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+    serde_json::from_value(report["holes"].take())
+        .with_context(|| format!("{shown} is no report of `phi-ls eval --json`"))
+}
+
+/// Asks a server with `settings` for what belongs into each hole.
+fn fill(projects: &[Project], chosen: &[Chosen], settings: &Value) -> anyhow::Result<Vec<Outcome>> {
+    let mut session = Session::start(settings.clone())?;
+    let bar = indicatif::ProgressBar::new(chosen.len() as u64);
+    let mut outcomes = Vec::new();
+    for Chosen { project, hole } in chosen {
+        let project = &projects[*project];
+        session.enter(&project.root)?;
+        let file = &project.files[hole.file];
+        let text = format!("{}{}", &file.text[..hole.range.start], &file.text[hole.range.end..]);
+        let question = Question { path: &file.path, language: file.language, text: &text, offset: hole.range.start };
+        let answer = session.complete(&question)?;
+        outcomes.push(Outcome::new(project, hole, answer));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_json_or_else_a_text() {
+        let check = |text: &str, key: &str, value: Value| {
+            assert_eq!(text.parse(), Ok(Assignment { key: key.to_owned(), value }), "{text}");
+        };
+        check("completion.contextTokens=800", "completion.contextTokens", json!(800));
+        check("completion.layout=chat", "completion.layout", json!("chat"));
+        check("completion.enabled=true", "completion.enabled", json!(true));
+        check("exclude=[\"a=b\"]", "exclude", json!(["a=b"]));
+        assert!("completion.layout".parse::<Assignment>().is_err());
+    }
+
+    #[test]
+    fn a_report_can_be_read_again() {
+        let outcomes = vec![summary::tests::outcome(1, Kind::Rest, true, false)];
+        let report = to_json(1, &json!({}), &summaries(&outcomes), &[], &outcomes);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        std::fs::write(&path, report.to_string()).unwrap();
+        assert_eq!(read_report(&path).unwrap(), outcomes);
+        std::fs::write(&path, "{}").unwrap();
+        assert!(read_report(&path).unwrap_err().to_string().contains("is no report"), "of something else");
     }
 }

@@ -5,6 +5,7 @@
 mod decode;
 mod draft;
 pub mod load;
+mod pace;
 mod prefix_cache;
 mod sampler;
 pub mod tuning;

@@ -151,6 +151,7 @@ fn unmarked(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Certainty;
     use crate::model::PromptForm;
 
     fn file(name: &str, lines: usize) -> StagedFile {
@@ -207,7 +208,12 @@ mod tests {
     #[test]
     fn a_message_is_made_ready_for_git() {
         let finished = |answer: &str, stop_reason| {
-            finish(&Candidate { text: answer.to_owned(), stop_reason, mean_logprob: Some(0.0), form: PromptForm::Chat })
+            finish(&Candidate {
+                text: answer.to_owned(),
+                stop_reason,
+                certainty: Some(Certainty::of(0.0)),
+                form: PromptForm::Chat,
+            })
         };
         let check = |answer: &str, expected: &str| {
             assert_eq!(finished(answer, StopReason::EndOfTurn), expected, "{answer:?}");

@@ -68,18 +68,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::{Candidate, StopReason};
+    use crate::engine::{Candidate, Certainty, StopReason};
     use crate::model::{PromptForm, Role, Turn};
 
     fn conversation(answer: &str, prompt_tokens: usize) -> Option<Conversation> {
         let candidate = Candidate {
             text: answer.to_owned(),
             stop_reason: StopReason::EndOfTurn,
-            mean_logprob: Some(0.0),
+            certainty: Some(Certainty::of(0.0)),
             form: PromptForm::Chat,
         };
         let generation = Generation {
             candidates: vec![candidate],
+            is_short: false,
             prompt_tokens,
             cached_tokens: 0,
             generated_tokens: 100,
@@ -87,6 +88,7 @@ mod tests {
             accepted_tokens: 0,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            reading_speed: None,
         };
         let turns = vec![Turn { role: Role::User, text: "What?".to_owned() }];
         Conversation::new(Prompt { turns, ..Prompt::default() }, &generation)

@@ -234,6 +234,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::engine::Certainty;
     use crate::features::fixture::selected;
     use crate::model::PromptForm;
     use crate::text::apply_edit;
@@ -251,8 +252,12 @@ mod tests {
             .then(|| test_placement::test_target(&snapshot, &Surroundings::default(), &target));
         let (prompt, fence) = (Prompt::default(), String::new());
         let plan = EditPlan { action, prompt, params, target, fence, is_retry: false, tests };
-        let candidate =
-            Candidate { text: answer.to_owned(), stop_reason: stop, mean_logprob: Some(-0.1), form: PromptForm::Chat };
+        let candidate = Candidate {
+            text: answer.to_owned(),
+            stop_reason: stop,
+            certainty: Some(Certainty::of(-0.1)),
+            form: PromptForm::Chat,
+        };
         let change = finish(&plan, &snapshot, &candidate);
         (snapshot, change)
     }
@@ -478,7 +483,7 @@ mod tests {
         let candidate = Candidate {
             text: "```\na\n```".to_owned(),
             stop_reason: StopReason::EndOfTurn,
-            mean_logprob: Some(0.0),
+            certainty: Some(Certainty::of(0.0)),
             form: PromptForm::Chat,
         };
         assert_eq!(finish(&plan, &snapshot, &candidate), Err(Rejection::Stale));

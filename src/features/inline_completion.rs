@@ -2,32 +2,33 @@
 
 mod brackets;
 mod closers;
+mod confidence;
 mod following;
 mod gate;
 mod generation;
+mod growth;
 mod place;
 mod shape;
 
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::config::{CompletionSettings, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Snapshot, completion_context};
+use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
+use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
+use crate::hub::Alias;
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
 use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
+pub use confidence::{SIGNALS, Signals};
+pub use growth::Growth;
 
 use brackets::Brackets;
 use place::Place;
 use shape::{Shaped, Shaping};
-
-/// Mean log-probability of the tokens below which nobody is shown a completion they did not ask for: e^-1.6, a fifth, is
-/// about where a greedy text has left what the model knows.
-pub const MIN_MEAN_LOGPROB: f32 = -1.6;
 
 /// Why the editor asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,11 @@ pub struct CompletionOptions {
     pub context_tokens: usize,
     pub max_tokens: usize,
     pub time_budget: Duration,
+    /// How the model reads, as far as it is known.
+    pub reading: Reading,
+    /// How sure to be of what nobody asked for, and the model that has to be, if it has a name of ours.
+    pub confidence: Confidence,
+    pub model: Option<Alias>,
 }
 
 impl CompletionOptions {
@@ -78,6 +84,9 @@ impl CompletionOptions {
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
             time_budget: settings.time_budget,
+            reading: Reading::default(),
+            confidence: settings.confidence,
+            model: confidence::model_in(settings),
         }
     }
 }
@@ -114,6 +123,8 @@ pub struct Plan {
     pub offset: usize,
     pub trigger: Trigger,
     pub selected: Option<(Range<usize>, String)>,
+    confidence: Confidence,
+    model: Option<Alias>,
     /// The document it was planned for, with the selected item in it as if it were accepted, and the place in that.
     snapshot: Snapshot,
     place: Place,
@@ -145,7 +156,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens(options.context_tokens);
+    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
@@ -153,27 +164,60 @@ pub fn plan(
     };
     let fence = completion_fence(&context);
     let params = generation::generation_params(&place, &snapshot, trigger, options, &fence);
-    Ok(Plan { prompt: completion_prompt(options.layout, &context), params, offset, trigger, selected, snapshot, place })
+    Ok(Plan {
+        prompt: completion_prompt(options.layout, &context),
+        params,
+        offset,
+        trigger,
+        selected,
+        confidence: options.confidence,
+        model: options.model,
+        snapshot,
+        place,
+    })
 }
 
-/// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when the model was guessing and
-/// nobody asked.
-pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
-    // A text whose writer says nothing of its confidence is shown.
-    let is_guess = candidate.mean_logprob.is_some_and(|confidence| confidence < MIN_MEAN_LOGPROB);
-    if plan.trigger == Trigger::Automatic && is_guess {
+/// The question of `plan` about the code right before the cursor alone, about `tokens` tokens of it: what is read quickly at a
+/// place of which nothing has been read. `anchor` is the document's for such questions. `None` where this would not be much
+/// shorter, or would have to end otherwise.
+pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anchor: &mut Anchor) -> Option<Prompt> {
+    if plan.selected.is_some() || options.context_tokens < 2 * tokens {
         return None;
     }
+    let context = completion_context(&plan.snapshot, plan.place.offset, Limits::nearest(tokens), anchor).nearest();
+    let ends = generation::ends_of_fence(&completion_fence(&context));
+    (plan.params.stop.stop_strings == ends).then(|| completion_prompt(options.layout, &context))
+}
+
+/// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when nobody asked and it is hardly what
+/// the person is about to write.
+pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     let place = &plan.place;
-    let cut_at_syntax = |text: &str| statement_end(&plan.snapshot, place, text);
-    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax, form: candidate.form };
-    let Shaped { text, replaced } = shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)?;
+    let shaped = shaped(plan, candidate)?;
+    if plan.trigger == Trigger::Automatic && !confidence::is_worth_showing(plan, &shaped, candidate) {
+        return None;
+    }
+    let Shaped { text, replaced } = shaped;
     Some(match &plan.selected {
         Some((range, selected)) => {
             InlineItem { insert_text: format!("{selected}{text}"), range: range.start..range.end + replaced }
         }
         None => InlineItem { insert_text: text, range: place.offset..place.offset + replaced },
     })
+}
+
+/// What speaks for and against showing what the model wrote at the plan's place; nothing where that comes to nothing, or where its
+/// writer did not say how sure it was.
+pub fn signals(plan: &Plan, candidate: &Candidate) -> Option<Signals> {
+    confidence::signals(plan, &shaped(plan, candidate)?, candidate)
+}
+
+/// What can be shown of what the model wrote; `None` when nothing useful is left.
+fn shaped(plan: &Plan, candidate: &Candidate) -> Option<Shaped> {
+    let place = &plan.place;
+    let cut_at_syntax = |text: &str| statement_end(&plan.snapshot, place, text);
+    let shaping = Shaping { place, cut_at_syntax: &cut_at_syntax, form: candidate.form };
+    shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)
 }
 
 /// The items of several candidates, best first, without those that come to the same.

@@ -125,6 +125,13 @@ impl Alias {
         self.row().shape
     }
 
+    /// The alias that the settings' `text` is, or that the file it names answers to.
+    pub fn of_model(text: &str) -> Option<Self> {
+        let file = text.rsplit(['/', '\\']).next().unwrap_or(text);
+        let named = Self::ALL.into_iter().find(|alias| alias.name().eq_ignore_ascii_case(text));
+        named.or_else(|| Self::of_file_name(file))
+    }
+
     /// The alias that a file of this name answers to, whoever published it and in whatever quantisation.
     pub fn of_file_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase().replace('_', "-");
@@ -211,6 +218,15 @@ mod tests {
         check("x.gguf", Some(ModelRef::Path("x.gguf".into())));
         check("phi-5", None);
         check("", None);
+    }
+
+    #[test]
+    fn a_model_is_known_by_its_alias_or_its_file() {
+        let check = |text: &str, alias: Option<Alias>| assert_eq!(Alias::of_model(text), alias, "{text}");
+        check("Starter", Some(Alias::Starter));
+        check("/models/starter/SmolLM2-135M-Instruct.Q4_1.gguf", Some(Alias::Starter));
+        check("hf:a/b/Phi-3.5-mini-instruct-Q4_K_M.gguf", Some(Alias::Phi35Mini));
+        check("/starter/other.gguf", None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The index of the workspaces, from which questions take code of other files: a thread of its own keeps it, behind
-//! everything a person waits for.
+//! The index of the workspaces, from which completions and questions take code of other files: a thread of its own keeps it,
+//! behind everything a person waits for.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::options::Observer;
 use crate::context::{Bounds, WorkspaceIndex};
 use crate::engine::{CancelFlag, Gate};
 use crate::workspace::Workspaces;
@@ -31,11 +32,15 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    /// Begins to index `workspaces`; waits at `gate`.
+    /// Begins to index `workspaces`; waits at `gate`, and tells `observer` when it has read one of them.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(super) fn start(workspaces: Arc<Workspaces>, gate: Gate) -> std::io::Result<Self> {
+    pub(super) fn start(
+        workspaces: Arc<Workspaces>,
+        gate: Gate,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> std::io::Result<Self> {
         let index = Arc::new(WorkspaceIndex::new(workspaces, Bounds::default()));
         let (work, pending) = channel::<Work>();
         let stop = CancelFlag::default();
@@ -46,13 +51,17 @@ impl Indexer {
             shared.walk(&mut || pace.go_on());
             let (files, items) = shared.size();
             tracing::debug!(files, items, ms = begun.elapsed().as_millis(), "the workspaces are indexed");
+            observer.iter().for_each(|observer| observer.indexed());
             while let Ok(work) = pending.recv() {
                 if !pace.go_on() {
                     return;
                 }
                 match work {
                     Work::Refresh(path) => shared.refresh(&path),
-                    Work::Walk(root) => shared.walk_root(&root, &mut || pace.go_on()),
+                    Work::Walk(root) => {
+                        shared.walk_root(&root, &mut || pace.go_on());
+                        observer.iter().for_each(|observer| observer.indexed());
+                    }
                 }
             }
         })?;
@@ -68,7 +77,7 @@ impl Indexer {
         self.give(Work::Refresh(path));
     }
 
-    /// Reads again what a question found to be out of date.
+    /// Reads again what was found to be out of date.
     pub(super) fn refresh_stale(&self) {
         self.index.take_stale().into_iter().for_each(|path| self.refresh(path));
     }

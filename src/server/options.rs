@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::{Problem, Settings, Source};
 use crate::engine::Generation;
 use crate::engine::embedded::Loader;
+use crate::features::inline_completion::Signals;
 
 /// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
 pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
@@ -18,8 +19,22 @@ pub trait Observer: Send + Sync {
     /// A well-formed message of the client, as it came.
     fn message(&self, _body: &[u8]) {}
 
+    /// A request for a completion is answered from memory: no model has a part in it.
+    fn recalled(&self) {}
+
+    /// A model goes on with a completion that somebody asked for.
+    fn text(&self, _text: &str) {}
+
     /// A completion was generated, whether or not it is shown.
     fn completion(&self, _generation: &Generation) {}
+
+    /// What comes after the completion on screen, if that is accepted, was generated ahead.
+    fn prepared(&self, _generation: &Generation) {}
+    /// What speaks for and against the completion that was generated for a request, shown or not.
+    fn judged(&self, _signals: &Signals) {}
+
+    /// The files of a workspace have been read into the index.
+    fn indexed(&self) {}
 }
 
 /// What a server is started with.

@@ -20,7 +20,7 @@ use super::documents::Documents;
 use super::engines::{Common, Engines};
 use super::event::{CommandRequest, CompletionRequest, Event, SessionSender};
 use super::index::Indexer;
-use super::options::ServerOptions;
+use super::options::{Observer, ServerOptions};
 use super::outgoing::ClientSender;
 use super::questions::{Questions, offers};
 use crate::config::{Enabled, Settings};
@@ -52,6 +52,7 @@ pub(super) struct Session {
     workspaces: Arc<Workspaces>,
     documents: Documents,
     indexer: Option<Indexer>,
+    observer: Option<Arc<dyn Observer>>,
     /// Closed while a completion is pending.
     gate: Gate,
     engines: Engines,
@@ -89,6 +90,7 @@ impl Session {
             workspaces: Arc::default(),
             documents: Documents::default(),
             indexer: None,
+            observer: options.observer.clone(),
             gate,
             engines: Engines::new(common),
             completions: Completions::new(sender.clone(), to_client.clone(), options.observer, options.statistics),
@@ -212,11 +214,15 @@ impl Session {
             self.look_at(&request.uri);
         }
         self.documents.update_cells(&request.uri);
+        self.update_surroundings(&request.uri);
         let Some(document) = self.documents.get(&request.uri) else {
             tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
             return request.answer.nothing();
         };
         self.completions.complete(request, document, superseded, &mut self.engines.completion);
+        if let Some(indexer) = &self.indexer {
+            indexer.refresh_stale();
+        }
     }
 
     /// Whether a message that has already come makes an answer for `uri` pointless: a newer request or an edit.
@@ -229,13 +235,12 @@ impl Session {
         })
     }
 
-    /// Answers with the actions for a range, at once, and begins to index the workspaces: somebody may ask about their code.
+    /// Answers with the actions for a range, at once.
     fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
         let document = self.documents.get(&params.text_document.uri);
         let offered = document.map(|document| offers(document, params, self.client));
         // Cancelled meanwhile if nobody takes it.
         let _ = reply.send(offered.unwrap_or_default());
-        self.index_workspaces();
     }
 
     fn execute_command(&mut self, mut request: CommandRequest) {

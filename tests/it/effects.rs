@@ -16,7 +16,7 @@ use crate::actions::{TEXT, capabilities, choose};
 use crate::pull::{phi_ls, run};
 use crate::shared::{is_alive, kill, until};
 use crate::stdio::Server;
-use crate::support::model_server::{ModelServer, writing};
+use crate::support::model_server::{ModelServer, begin, event, probed, writing};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 use crate::support::tiny_gguf::TinyModel;
@@ -174,6 +174,19 @@ const SETTINGS: &[(&str, fn())] = &[
         }
         assert_eq!(offered("fim"), [""; 0]);
     }),
+    ("completion.otherFiles", || {
+        let read = |is_on: bool| {
+            let text = "from .shapes import circle\n\n\nx = \n";
+            let mut observed = observed(&json!({"completion.otherFiles": is_on}), "foo(1)", text);
+            let shapes = "def circle(radius):\n    return radius\n";
+            observed.server.open(&URI.replace("main", "shapes"), "python", shapes);
+            assert_eq!(observed.server.complete(3, 4), ["foo(1)"]);
+            observed.server.finish();
+            let seen = observed.seen.lock().unwrap();
+            seen.read.iter().any(|prompt| prompt.contains("def circle(radius):"))
+        };
+        assert_eq!((read(true), read(false)), (true, false));
+    }),
     ("completion.inComments", || {
         let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
@@ -182,6 +195,26 @@ const SETTINGS: &[(&str, fn())] = &[
         let offered =
             |is_on: bool| completion(json!({"completion.inStrings": is_on}), "it", "x = \"\"\"add \nend\"\"\"\n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
+    }),
+    ("completion.confidence", || {
+        let model_server = ModelServer::start(|asked, stream| {
+            if !probed(asked, stream, "vllm") {
+                begin(stream);
+                for text in [" from(", "there)"] {
+                    let logprobs = json!({"content": [{"token": text, "logprob": -3.0}]});
+                    let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
+                    event(stream, &json!({"choices": [choice]}));
+                }
+                let _ = std::io::Write::write_all(stream, b"data: [DONE]\n\n");
+            }
+        });
+        let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+        let offered = |confidence: &str| {
+            let settings = json!({"completion.backend": backend, "completion.confidence": confidence});
+            completion(settings, "", "x = \n", 0)
+        };
+        assert_eq!(offered("low"), ["from(there)"]);
+        assert_eq!((offered("balanced"), offered("high")), (vec![], vec![]));
     }),
     ("completion.timeBudgetMs", || {
         let lines = |budget: u64| {
@@ -457,10 +490,22 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let (output, _, stderr) = run(&mut bench.command(&["pull", "hf:owner/repo/m.gguf"]));
         assert!(!output.status.success() && stderr.contains("cannot reach http://127.0.0.1:1/owner"), "{stderr}");
     }),
+    ("models", |bench| {
+        let models = bench.folder.path().join("models");
+        std::fs::create_dir_all(&models).unwrap();
+        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
+        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
+        let all = bench.json(&["models", "--all", "--json"]);
+        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
+        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
+        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
+        std::fs::remove_dir_all(&models).unwrap();
+    }),
+    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
     ("stats", |bench| {
         let stats = |arguments: &[&str]| {
             let mut command = bench.command(&[&["stats"], arguments].concat());
-            let (output, stdout, stderr) = run(command.env("XDG_DATA_HOME", bench.folder.path()));
+            let (output, stdout, stderr) = run(command.env("XDG_DATA_HOME", bench.folder.path().join("data")));
             assert!(output.status.success(), "{stderr}");
             stdout
         };
@@ -475,18 +520,28 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
-    ("models", |bench| {
-        let models = bench.folder.path().join("models");
-        std::fs::create_dir_all(&models).unwrap();
-        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
-        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
-        let all = bench.json(&["models", "--all", "--json"]);
-        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
-        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
-        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
-        std::fs::remove_dir_all(&models).unwrap();
+    ("completions", |bench| {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = bench.output(&["completions", shell]);
+            assert!(script.contains("doctor") && script.contains("--completion-model"), "{shell}: {script}");
+        }
     }),
-    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
+    ("man", |bench| {
+        let folder = bench.folder.path().join("man");
+        bench.output(&["man", folder.to_str().unwrap()]);
+        for (page, word) in [("phi-ls.1", "phi\\-ls\\-doctor(1)"), ("phi-ls-ask.1", "instruction")] {
+            let text = std::fs::read_to_string(folder.join(page)).expect("a page");
+            assert!(text.contains(word), "{page}: {text}");
+        }
+    }),
+    ("engine", |bench| {
+        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
+        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
+        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
+    }),
     ("bench", |bench| {
         let model = bench.path("tiny.gguf");
         let report = bench.json(&["bench", "--model", &model, "-p", "40", "-n", "4", "-r", "1", "--json"]);
@@ -502,8 +557,22 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         assert_eq!(bench.json(&arguments)["alone"]["generations"], 1);
     }),
     ("eval", |bench| {
-        let arguments = ["eval", &bench.path("code"), "--model", &bench.path("tiny.gguf"), "--holes", "2", "--json"];
-        assert_eq!(bench.json(&arguments)["holes"], 2);
+        let (code, model, page) = (bench.path("code"), bench.path("tiny.gguf"), bench.path("page.html"));
+        let arguments = ["eval", &code, "--model", &model, "--holes", "2", "--page", &page, "--json"];
+        let report = bench.json(&arguments);
+        assert_eq!(report["holes"].as_array().map(Vec::len), Some(2), "{report}");
+        assert!(report["holes"][0]["prompt_tokens"].as_u64() > Some(0), "{report}");
+        assert!(std::fs::read_to_string(&page).unwrap().contains("<article"));
+        // The same holes with a smaller prompt, side by side; and beside what was reported before.
+        let smaller = bench.json(&[&arguments[..], &["--versus", "completion.contextTokens=256"]].concat());
+        let tokens = |report: &Value| {
+            report["compared"].as_array().unwrap().iter().find(|row| row["figure"] == "prompt tokens").cloned().unwrap()
+        };
+        assert!(tokens(&smaller)["after"].as_f64() < tokens(&smaller)["before"].as_f64(), "{smaller}");
+        let earlier = bench.path("report.json");
+        std::fs::write(&earlier, report.to_string()).unwrap();
+        let again = bench.json(&[&arguments[..], &["--against", &earlier]].concat());
+        assert_eq!(tokens(&again)["after"], tokens(&again)["before"], "{again}");
     }),
     ("tokenize", |bench| {
         let mut command = bench.command(&["tokenize", "--model", &bench.path("tiny.gguf")]);
@@ -515,20 +584,16 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let report = bench.json(&["logits", "--model", &bench.path("tiny.gguf"), "--tokens", "5,6", "--greedy", "3"]);
         assert_eq!(report["greedy"].as_array().map(Vec::len), Some(3));
     }),
-    ("engine", |bench| {
-        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
-        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
-        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
-        process.kill().unwrap();
-        process.wait().unwrap();
-        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
-    }),
 ];
 
-/// Names and descriptions of the commands, as `phi-ls --help` lists them.
+/// Names and descriptions of the commands, as `phi-ls --help` lists them: everybody's, then the developers'.
 fn listed_commands() -> Vec<(String, String)> {
     let (_, help, _) = run(&mut phi_ls(&["--help"], Path::new("/nowhere"), "http://127.0.0.1:1"));
-    let list = help.split("Commands:\n").nth(1).expect("a list of commands");
+    ["\nCommands:\n", "\nDeveloper commands:\n"].iter().flat_map(|heading| commands_under(heading, &help)).collect()
+}
+
+fn commands_under(heading: &str, help: &str) -> Vec<(String, String)> {
+    let list = help.split(heading).nth(1).unwrap_or_else(|| panic!("expected {heading:?} in {help}"));
     let list = list.split("\n\n").next().unwrap_or_default();
     // A long description goes on in the next line, further to the right.
     let mut commands: Vec<(String, String)> = Vec::new();

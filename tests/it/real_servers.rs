@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use phi_ls::config::{Backend, RemoteServer};
 use phi_ls::engine::remote::{self, Patience, Software, Way};
-use phi_ls::engine::{CancelFlag, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, StopRules};
+use phi_ls::engine::{
+    CancelFlag, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, StopRules, TextPiece,
+};
 use phi_ls::model::{Prompt, Role, Turn};
 use serde_json::{Value, json};
 
@@ -65,10 +67,7 @@ fn work() -> Work {
 fn slots_of_llama_server(slots: &Value) -> Work {
     let slots = slots.as_array().unwrap();
     let written = slots.iter().filter_map(|slot| slot["next_token"][0]["n_decoded"].as_u64()).max();
-    Work {
-        busy: slots.iter().filter(|slot| slot["is_processing"] == true).count(),
-        written: written.unwrap_or(0),
-    }
+    Work { busy: slots.iter().filter(|slot| slot["is_processing"] == true).count(), written: written.unwrap_or(0) }
 }
 
 fn metrics_of_vllm(metrics: &str) -> Work {
@@ -105,9 +104,18 @@ fn submit(
     cancel: CancelFlag,
 ) -> Pending {
     let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-    let on_text = Box::new(move |text: &str| drop(text_sender.send(text.to_owned())));
+    let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: Some(on_text), on_done });
+    engine.submit(Job {
+        priority,
+        document: 1,
+        prompt,
+        short_prompt: None,
+        params,
+        cancel,
+        on_text: Some(on_text),
+        on_done,
+    });
     Pending { texts, outcomes }
 }
 
@@ -149,7 +157,7 @@ fn where_a_stop_rule_ends_a_text_the_server_stops_too() {
         submit(&engine, Priority::Interactive, prompt, GenerationParams { stop, ..params }, CancelFlag::default());
     let generation = pending.outcomes.recv_timeout(HANGS_AFTER).unwrap().unwrap();
     assert!(generation.candidates[0].text.starts_with("9\n10\n11"), "{generation:?}");
-    assert!(generation.candidates[0].mean_logprob.is_some_and(|mean| mean < 0.0 && mean > -2.0), "{generation:?}");
+    assert!(generation.candidates[0].certainty.is_some_and(|it| it.mean() < 0.0 && it.mean() > -2.0), "{generation:?}");
     written_when_idle();
 }
 

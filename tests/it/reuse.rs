@@ -59,7 +59,16 @@ fn submit(
     let (sender, receiver) = mpsc::channel();
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
     let prompt = Prompt { prefill: text.to_owned(), ..Prompt::default() };
-    engine.submit(Job { priority: Priority::Interactive, document: 1, prompt, params, cancel, on_text, on_done });
+    engine.submit(Job {
+        priority: Priority::Interactive,
+        document: 1,
+        prompt,
+        short_prompt: None,
+        params,
+        cancel,
+        on_text,
+        on_done,
+    });
     receiver
 }
 
@@ -99,7 +108,7 @@ fn assert_same(found: &[Candidate], expected: &[Candidate], setup: &(TinyModel, 
     let texts = |candidates: &[Candidate]| candidates.iter().map(|each| each.text.clone()).collect::<Vec<_>>();
     assert_eq!(texts(found), texts(expected), "{setup:?}");
     for (found, expected) in found.iter().zip(expected) {
-        let confidence = |candidate: &Candidate| candidate.mean_logprob.expect("a model of this machine says it");
+        let confidence = |candidate: &Candidate| candidate.certainty.expect("a model of this machine says it").mean();
         assert!((confidence(found) - confidence(expected)).abs() < 1e-3, "{found:?} {expected:?}");
     }
 }

@@ -14,16 +14,16 @@ use crate::server::{self, ServerOptions};
 const PIPE_BYTES: usize = 1 << 20;
 
 /// An answer of the server, and when it came.
-pub(super) struct Answer {
-    pub(super) at: Instant,
-    pub(super) message: Value,
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) at: Instant,
+    pub(in crate::cli) message: Value,
 }
 
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     runtime: Runtime,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
-    /// By the id of the request.
+    /// Not taken yet, by the id of the request.
     answers: BTreeMap<i64, Answer>,
     /// The newest state that `phi-ls/status` told.
     state: String,
@@ -33,7 +33,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn start(options: ServerOptions) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn start(options: ServerOptions) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let (server_input, server_output) = tokio::io::split(far);
@@ -56,14 +56,14 @@ impl Client {
         })
     }
 
-    pub(super) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
+    pub(in crate::cli) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
         let body = message.to_string();
         let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
         self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
     }
 
     /// Takes in what the server says until `until`.
-    pub(super) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
+    pub(in crate::cli) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
@@ -79,16 +79,14 @@ impl Client {
         Ok(true)
     }
 
-    /// Waits for the answer to request `id`.
-    pub(super) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
-        match self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))? {
-            true => Ok(()),
-            false => bail!("no answer to request {id} after {} s", limit.as_secs()),
-        }
+    /// The answer to request `id`, which is waited for.
+    pub(in crate::cli) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<Answer> {
+        self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))?;
+        self.answers.remove(&id).with_context(|| format!("no answer to request {id} after {} s", limit.as_secs()))
     }
 
     /// Waits until a model is loaded.
-    pub(super) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+    pub(in crate::cli) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
         if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
             bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
@@ -96,8 +94,13 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn answer(&self, id: i64) -> Option<&Answer> {
-        self.answers.get(&id)
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// What has been answered since this was called last, by the id of the request.
+    pub(super) fn take_answers(&mut self) -> BTreeMap<i64, Answer> {
+        std::mem::take(&mut self.answers)
     }
 
     fn take_in(&mut self, at: Instant, message: Value) -> anyhow::Result<()> {

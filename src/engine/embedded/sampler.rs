@@ -11,7 +11,7 @@ use crate::model::{ModelError, argmax};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Choice {
     pub(super) token: u32,
-    /// Natural log of the token's probability among all.
+    /// Natural log of the token's probability among those it was chosen from.
     pub(super) logprob: f32,
 }
 
@@ -59,10 +59,12 @@ impl Sampler {
         Ok(Choice { token, logprob: logprob(logits, token) })
     }
 
-    /// The likeliest of `ids`: while healing the text is not free, and chance has no place.
+    /// The likeliest of `ids`, and how likely it is among them: while healing the text is not free, and chance has no place.
     pub(super) fn choose_among(logits: &[f32], ids: &[u32]) -> Choice {
         let token = argmax(ids.iter().map(|&id| (id as usize, logits[id as usize])));
-        Choice { token, logprob: logprob(logits, token) }
+        let among: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();
+        let max = logits[token as usize];
+        Choice { token, logprob: max - log_sum_exp(&among, max) }
     }
 }
 
@@ -97,6 +99,8 @@ mod tests {
     fn log_probabilities_are_those_of_a_softmax() {
         let choice = Sampler::Greedy.choose(&[0.0, 2f32.ln(), 0.0]).unwrap();
         assert!((choice.logprob - 0.5f32.ln()).abs() < 1e-6);
+        let among = Sampler::choose_among(&[0.0, 2f32.ln(), 0.0], &[0, 2]);
+        assert!((among.logprob - 0.5f32.ln()).abs() < 1e-6, "one of two that are alike");
     }
 
     #[test]

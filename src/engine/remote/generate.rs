@@ -13,7 +13,7 @@ use super::probe::Abilities;
 use super::reply::{Finish, Piece, Usage};
 use super::request::{Request, read_only, request};
 use crate::engine::growing_text::GrowingText;
-use crate::engine::{Candidate, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
+use crate::engine::{Candidate, Certainty, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
 use crate::model::{Prompt, PromptForm};
 
 /// Events without text, beyond one for each token, that a server may send.
@@ -109,10 +109,11 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
     let mut candidates: Vec<Candidate> = lanes.into_iter().map(Lane::candidate).collect();
     // The first is the model's best guess step by step and stays first; the others follow by confidence.
     if let Some((_, drawn)) = candidates.split_first_mut() {
-        drawn.sort_by(Candidate::by_confidence);
+        drawn.sort_by(Candidate::by_certainty);
     }
     Generation {
         candidates,
+        is_short: false,
         prompt_tokens: usage.prompt,
         cached_tokens: usage.cached,
         generated_tokens,
@@ -120,6 +121,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         accepted_tokens: 0,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        reading_speed: None,
     }
 }
 
@@ -142,8 +144,7 @@ struct Lane {
     /// Logarithms of tokens whose text a server holds back, as vLLM does while it may begin a stop string.
     held_back: Vec<f32>,
     events: usize,
-    logprob_sum: f32,
-    logprob_count: usize,
+    certainty: Option<Certainty>,
     usage: Usage,
     first_token_at: Option<Instant>,
     /// The server writes no more.
@@ -163,8 +164,7 @@ impl Lane {
             new_tokens: 0,
             held_back: Vec::new(),
             events: 0,
-            logprob_sum: 0.0,
-            logprob_count: 0,
+            certainty: None,
             usage: Usage::default(),
             first_token_at: None,
             said_finish: None,
@@ -204,10 +204,11 @@ impl Lane {
                 }
             }
             if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
-                self.text.tell(&mut |text| {
+                let certainty = self.certainty;
+                if let Some(piece) = self.text.next_piece(certainty, self.form) {
                     **has_told = true;
-                    on_text(text);
-                });
+                    on_text(piece);
+                }
             }
         }
         Ok(self)
@@ -234,8 +235,8 @@ impl Lane {
             Ok(text) if text.is_empty() => {}
             Ok(text) => {
                 self.new_tokens += tokens;
-                self.logprob_sum += logprobs.iter().sum::<f32>();
-                self.logprob_count += logprobs.len();
+                let grown = |so_far, logprob: &f32| Some(Certainty::grown(so_far, *logprob));
+                self.certainty = logprobs.iter().fold(self.certainty, grown);
                 self.ended = self.text.push(&text, first_token_at.elapsed());
                 if self.ended.is_none() && self.new_tokens >= self.max_new_tokens {
                     self.end(StopReason::MaxTokens);
@@ -271,7 +272,7 @@ impl Lane {
         Candidate {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },
             stop_reason: self.ended.unwrap_or(StopReason::EndOfTurn),
-            mean_logprob: (self.logprob_count > 0).then(|| self.logprob_sum / self.logprob_count as f32),
+            certainty: self.certainty,
             form: self.form,
         }
     }

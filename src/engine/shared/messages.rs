@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Setup, Sharing, Wishes};
 use crate::config::Role;
-use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority};
+use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority, TextPiece};
 use crate::model::Prompt;
 
 /// The longest message that is read: a prompt of the most tokens a model takes has about a megabyte.
@@ -47,6 +47,7 @@ pub(super) struct SentJob {
     pub priority: Priority,
     pub document: u64,
     pub prompt: Prompt,
+    pub short_prompt: Option<Prompt>,
     pub params: GenerationParams,
     /// Somebody reads the text as it grows.
     pub wants_text: bool,
@@ -63,7 +64,7 @@ pub(super) enum Reply {
     Report(Box<Report>),
     Text {
         id: u64,
-        text: String,
+        piece: TextPiece,
     },
     Done {
         id: u64,
@@ -165,18 +166,19 @@ pub(super) fn read<M: DeserializeOwned>(mut stream: impl Read) -> io::Result<Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Candidate, StopReason};
+    use crate::engine::{Candidate, Certainty, StopReason};
     use crate::model::PromptForm;
 
-    fn generation(mean_logprob: f32) -> Generation {
+    fn generation(logprob: f32) -> Generation {
         let candidate = Candidate {
             text: "a\u{0}é".to_owned(),
             stop_reason: StopReason::EndOfTurn,
-            mean_logprob: Some(mean_logprob),
+            certainty: Some(Certainty::of(logprob)),
             form: PromptForm::Chat,
         };
         Generation {
             candidates: vec![candidate],
+            is_short: true,
             prompt_tokens: 1,
             cached_tokens: 2,
             generated_tokens: 3,
@@ -184,6 +186,7 @@ mod tests {
             accepted_tokens: 5,
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            reading_speed: Some(7.5),
         }
     }
 

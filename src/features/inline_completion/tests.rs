@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::place::Place;
 use super::*;
-use crate::engine::{GrowingText, StopReason};
+use crate::engine::{Certainty, GrowingText, StopReason};
 use crate::features::fixture::at_cursor as fixture;
 use crate::model::PromptForm;
 
@@ -15,7 +15,7 @@ fn options() -> CompletionOptions {
 /// What an engine makes of a model that writes `text` for `plan` and then ends for `reason`.
 fn candidate(plan: &Plan, text: &str, reason: StopReason) -> Candidate {
     let (text, stop_reason) = GrowingText::end_of(&plan.params.stop, text, reason);
-    Candidate { text, stop_reason, mean_logprob: Some(-0.1), form: PromptForm::Chat }
+    Candidate { text, stop_reason, certainty: Some(Certainty::of(-0.1)), form: PromptForm::Chat }
 }
 
 fn plan_at(snapshot: &Snapshot, request: InlineRequest) -> Plan {
@@ -416,12 +416,21 @@ fn what_is_not_useful_is_not_shown() {
 #[test]
 fn a_guess_is_shown_only_to_who_asks() {
     let (snapshot, offset) = fixture("rust", "let a = $0");
-    for (trigger, is_shown) in [(Trigger::Automatic, false), (Trigger::Invoked, true)] {
-        let plan = plan_at(&snapshot, InlineRequest { offset, trigger, selected: None });
-        let sure = candidate(&plan, "b + c;", StopReason::EndOfTurn);
-        let guess = Candidate { mean_logprob: Some(MIN_MEAN_LOGPROB - 0.1), ..sure };
-        assert_eq!(finish(&plan, &guess).is_some(), is_shown, "{trigger:?}");
-    }
+    let is_shown = |trigger, confidence, logprob| {
+        let request = InlineRequest { offset, trigger, selected: None };
+        let options = CompletionOptions { confidence, ..options() };
+        let plan = plan(&snapshot, request, &options, &mut Anchor::default()).expect("something is asked here");
+        let guess = Candidate { certainty: logprob, ..candidate(&plan, "b + c;", StopReason::EndOfTurn) };
+        finish(&plan, &guess).is_some()
+    };
+    let [sure, fair, unsure] = [-0.01, -1.0, -4.0].map(|logprob| Some(Certainty::of(logprob).and(logprob)));
+    let all = [Confidence::Low, Confidence::Balanced, Confidence::High];
+    let shown = |trigger, certainty| all.map(|confidence| is_shown(trigger, confidence, certainty));
+    assert_eq!(shown(Trigger::Automatic, sure), [true, true, true]);
+    assert_eq!(shown(Trigger::Automatic, fair), [true, true, false]);
+    assert_eq!(shown(Trigger::Automatic, unsure), [true, false, false]);
+    assert_eq!(shown(Trigger::Invoked, unsure), [true, true, true], "who asks gets what there is");
+    assert_eq!(shown(Trigger::Automatic, None), [true, true, true], "nobody said how sure it is");
 }
 
 #[test]

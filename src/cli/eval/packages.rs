@@ -1,0 +1,75 @@
+//! The packages that completions are measured on where no project is named.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use super::project::Project;
+use crate::hub::SourcePackage;
+use crate::syntax::Language;
+
+const LIST: &str = include_str!("packages.txt");
+
+/// A package of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listed {
+    /// Where holes are cut in it.
+    language: &'static str,
+    package: SourcePackage,
+    /// What of it is opened as a workspace.
+    folder: &'static str,
+}
+
+/// The packages in `language`, or all of the list, each fetched into `folder` unless it is there. One that cannot be had is passed
+/// over, which is said.
+pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<Vec<Project>> {
+    let wanted = language.map(|name| Language::by_id(name).map_or(name, |language| language.id));
+    let listed: Vec<Listed> = LIST.lines().filter_map(listed).collect();
+    let mut projects = Vec::new();
+    for listed in listed.iter().filter(|listed| wanted.is_none_or(|wanted| listed.language == wanted)) {
+        match project(listed, folder) {
+            Ok(project) => projects.push(project),
+            Err(error) => eprintln!("phi-ls: {error:#}; going on without it"),
+        }
+    }
+    if projects.is_empty() {
+        let mut languages: Vec<&str> = listed.iter().map(|listed| listed.language).collect();
+        languages.dedup();
+        bail!("expected a package in one of {}, found none that could be fetched", languages.join(", "));
+    }
+    Ok(projects)
+}
+
+fn project(listed: &Listed, folder: &Path) -> anyhow::Result<Project> {
+    let package = listed.package.fetch(folder)?;
+    Project::read(&listed.package.to_string(), &package.join(listed.folder), Some(listed.language))
+        .with_context(|| listed.package.to_string())
+}
+
+/// What a line of the list says; `None` for one that says nothing.
+fn listed(line: &'static str) -> Option<Listed> {
+    let line = line.split('#').next().unwrap_or_default();
+    let parts: Vec<&'static str> = line.split_whitespace().collect();
+    let [language, client, name, version, folder] = parts[..] else { return None };
+    let package = SourcePackage { client: client.parse().ok()?, name: name.to_owned(), version: version.to_owned() };
+    Some(Listed { language, package, folder })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_list_is_a_package_and_no_language_has_few() {
+        let lines = LIST.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
+        let all: Vec<Listed> = lines.map(|line| listed(line).unwrap_or_else(|| panic!("{line}"))).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for one in &all {
+            assert!(Language::by_id(one.language).is_some_and(Language::has_grammar), "{one:?}");
+            *counts.entry(one.language).or_default() += 1;
+        }
+        assert!(counts.len() >= 6 && counts.values().all(|count| *count >= 3), "{counts:?}");
+    }
+}

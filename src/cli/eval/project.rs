@@ -1,0 +1,98 @@
+//! A project that holes are cut in: its source files, and which names each of them defines.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::syntax::{Language, Parsed, language_for};
+use crate::text::{Rope, with_line_feeds};
+use crate::workspace::Workspaces;
+
+/// Files beyond this are rarely written by hand, nor are those whose lines are longer on average.
+const LARGEST_FILE: u64 = 200 << 10;
+const MAX_MEAN_LINE: usize = 120;
+
+/// A folder that is opened as a workspace.
+pub(super) struct Project {
+    /// What reports call it.
+    pub(super) name: String,
+    pub(super) root: PathBuf,
+    pub(super) files: Vec<SourceFile>,
+    /// Where holes are wanted; everywhere if none is named.
+    language: Option<&'static Language>,
+    /// By the language's family and the name: the files that define it.
+    definitions: BTreeMap<(&'static str, String), Vec<usize>>,
+}
+
+pub(super) struct SourceFile {
+    pub(super) path: PathBuf,
+    /// From the root, with forward slashes.
+    pub(super) shown: String,
+    pub(super) language: &'static Language,
+    pub(super) text: String,
+    pub(super) parsed: Parsed,
+}
+
+impl Project {
+    /// Reads the project in `root`. Holes are wanted in files of `language` only, where there is one.
+    pub(super) fn read(name: &str, root: &Path, language: Option<&str>) -> anyhow::Result<Self> {
+        let shown = root.display();
+        let parsed = |name: &str| Language::by_id(name).filter(|language| language.has_grammar());
+        let language = match language {
+            Some(name) => Some(parsed(name).with_context(|| format!("phi-ls has no grammar of `{name}`"))?),
+            None => None,
+        };
+        std::fs::read_dir(root).with_context(|| format!("cannot read the folder {shown}"))?;
+        let workspaces = Workspaces::new(&[root.to_owned()], &[]);
+        // Without symbolic links, as the files below it are named.
+        let root = workspaces.roots().next().unwrap_or(root).to_owned();
+        let mut paths: Vec<PathBuf> = workspaces.walk(&root).flatten().collect();
+        paths.sort();
+        let files: Vec<SourceFile> = paths.into_iter().filter_map(|path| SourceFile::read(path, &root)).collect();
+        let mut definitions: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, file) in files.iter().enumerate() {
+            for item in file.parsed.items(0..file.text.len()) {
+                let name = file.text[item.name].to_owned();
+                let defining = definitions.entry((file.language.family, name)).or_default();
+                if defining.last() != Some(&index) {
+                    defining.push(index);
+                }
+            }
+        }
+        let project = Self { name: name.to_owned(), root, files, language, definitions };
+        if !project.files.iter().any(|file| project.has_holes_in(file.language)) {
+            let language = language.map_or("a language phi-ls has a grammar for", |language| language.name);
+            bail!("expected source files of {language} in {shown}, found none that may enter a prompt");
+        }
+        Ok(project)
+    }
+
+    /// Whether holes are wanted in files of `language`.
+    pub(super) fn has_holes_in(&self, language: &Language) -> bool {
+        self.language.is_none_or(|wanted| wanted.id == language.id)
+    }
+
+    /// The files that define `name` in languages that share code with `language`.
+    pub(super) fn defining(&self, name: &str, language: &Language) -> &[usize] {
+        self.definitions.get(&(language.family, name.to_owned())).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl SourceFile {
+    /// Reads a file that people may have written; `None` for any other.
+    fn read(path: PathBuf, root: &Path) -> Option<Self> {
+        let language = language_for("", Some(&path)).filter(|language| language.has_grammar())?;
+        if path.metadata().ok()?.len() > LARGEST_FILE {
+            return None;
+        }
+        let text = with_line_feeds(std::fs::read_to_string(&path).ok()?);
+        if text.len() > MAX_MEAN_LINE * text.lines().count() {
+            return None;
+        }
+        let parsed = Parsed::parse(language, &Rope::from_str(&text))?;
+        let relative = path.strip_prefix(root).unwrap_or(&path);
+        let shown = relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+        Some(Self { path, shown, language, text, parsed })
+    }
+}

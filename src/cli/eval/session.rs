@@ -1,0 +1,189 @@
+//! The server as editors have it, asked for one completion after the other in one project after the other.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use crate::cli::replay::client::Client;
+use crate::config::Source;
+use crate::engine::Generation;
+use crate::features::inline_completion::Signals;
+use crate::lsp::to_proto::file_uri;
+use crate::server::{Observer, ServerOptions};
+use crate::syntax::Language;
+
+/// Longer than any model takes to load or to complete.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Longer than a project takes to be indexed that people write by hand.
+const INDEX_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What is asked: a document, and where its hole begins, which ends its line.
+pub(super) struct Question<'a> {
+    pub(super) path: &'a Path,
+    pub(super) language: &'static Language,
+    pub(super) text: &'a str,
+    pub(super) offset: usize,
+}
+
+/// What the server says to it.
+pub(super) struct Answer {
+    /// What is inserted at the hole.
+    pub(super) shown: Option<String>,
+    pub(super) took: Duration,
+    /// Nothing where the server did not ask the model.
+    pub(super) generation: Option<Generation>,
+    pub(super) signals: Option<Signals>,
+}
+
+/// A server in this process, and its client.
+pub(super) struct Session {
+    client: Client,
+    listener: Arc<Listener>,
+    last_id: i64,
+    /// The URI of the project that is open.
+    project: Option<String>,
+    /// How often a workspace had been indexed before that project was entered; nothing once it is indexed, too.
+    indexed_before: Option<usize>,
+    is_ready: bool,
+}
+
+/// What the server tells besides its answers.
+#[derive(Default)]
+struct Told {
+    generation: Option<Generation>,
+    signals: Option<Signals>,
+    /// How many times a workspace was indexed.
+    indexed: usize,
+}
+
+impl Told {
+    /// Forgets what was told of earlier completions.
+    fn forget(&mut self) {
+        (self.generation, self.signals) = (None, None);
+    }
+}
+
+struct Listener(Mutex<Told>);
+
+impl Listener {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Listener {
+    fn completion(&self, generation: &Generation) {
+        self.told().generation = Some(generation.clone());
+    }
+
+    fn judged(&self, signals: &Signals) {
+        self.told().signals = Some(*signals);
+    }
+
+    fn indexed(&self) {
+        self.told().indexed += 1;
+    }
+}
+
+impl Session {
+    pub(super) fn start(settings: Value) -> anyhow::Result<Self> {
+        let listener = Arc::new(Listener(Mutex::default()));
+        let options = ServerOptions {
+            settings: vec![(Source::Flags, settings)],
+            observer: Some(Arc::clone(&listener) as Arc<dyn Observer>),
+            ..ServerOptions::new(Arc::new(crate::cli::serve::loader()))
+        };
+        let client = Client::start(options)?;
+        let mut session = Self { client, listener, last_id: 0, project: None, indexed_before: None, is_ready: false };
+        let capabilities = json!({
+            "general": {"positionEncodings": ["utf-8"]},
+            "textDocument": {"inlineCompletion": {}},
+        });
+        session.ask("initialize", json!({"processId": null, "capabilities": capabilities, "workspaceFolders": []}))?;
+        session.tell("initialized", json!({}))?;
+        Ok(session)
+    }
+
+    /// Opens the project at `root` in the place of the last one.
+    pub(super) fn enter(&mut self, root: &Path) -> anyhow::Result<()> {
+        let uri = file_uri(root).0;
+        if self.project.as_ref() == Some(&uri) {
+            return Ok(());
+        }
+        let folder = |uri: &str| json!({"uri": uri, "name": "project"});
+        let removed: Vec<Value> = self.project.iter().map(|uri| folder(uri)).collect();
+        self.indexed_before = Some(self.listener.told().indexed);
+        let event = json!({"added": [folder(&uri)], "removed": removed});
+        self.tell("workspace/didChangeWorkspaceFolders", json!({"event": event}))?;
+        self.project = Some(uri);
+        Ok(())
+    }
+
+    /// Waits until the files of a project that was just entered are known; the document `uri` of it is open.
+    fn wait_for_index(&mut self, uri: &str) -> anyhow::Result<()> {
+        let Some(before) = self.indexed_before.take() else { return Ok(()) };
+        // Who looks at the actions may ask about the project next: from then on it is indexed at the latest.
+        let start = json!({"line": 0, "character": 0});
+        let range = json!({"start": start, "end": start});
+        let context = json!({"diagnostics": []});
+        let params = json!({"textDocument": {"uri": uri}, "range": range, "context": context});
+        self.ask("textDocument/codeAction", params)?;
+        let until = Instant::now() + INDEX_PATIENCE;
+        while self.listener.told().indexed == before {
+            if Instant::now() > until {
+                eprintln!("phi-ls: the project is not indexed after {} s; going on", INDEX_PATIENCE.as_secs());
+                break;
+            }
+            self.client.listen(Instant::now() + LOOK_EVERY)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the completion that somebody who types gets.
+    pub(super) fn complete(&mut self, question: &Question<'_>) -> anyhow::Result<Answer> {
+        let uri = file_uri(question.path).0;
+        let document = json!({
+            "uri": uri, "languageId": question.language.id, "version": 1, "text": question.text,
+        });
+        self.tell("textDocument/didOpen", json!({"textDocument": document}))?;
+        if !self.is_ready {
+            self.client.wait_until_ready(PATIENCE)?;
+            self.is_ready = true;
+        }
+        self.wait_for_index(&uri)?;
+        self.listener.told().forget();
+        let before = &question.text[..question.offset];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let position = json!({"line": before.matches('\n').count(), "character": question.offset - line_start});
+        let asked = Instant::now();
+        // 2: nobody asked for it by hand.
+        let params = json!({"textDocument": {"uri": uri}, "position": position, "context": {"triggerKind": 2}});
+        let (at, result) = self.ask("textDocument/inlineCompletion", params)?;
+        let items = result.get("items").unwrap_or(&result);
+        let shown = items[0]["insertText"].as_str().map(str::to_owned);
+        self.tell("textDocument/didClose", json!({"textDocument": {"uri": uri}}))?;
+        let mut told = self.listener.told();
+        let (generation, signals) = (told.generation.take(), told.signals.take());
+        Ok(Answer { shown, took: at.saturating_duration_since(asked), generation, signals })
+    }
+
+    fn tell(&mut self, method: &str, params: Value) -> anyhow::Result<()> {
+        self.client.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
+    }
+
+    /// Sends a request; its result, and when it came.
+    fn ask(&mut self, method: &str, params: Value) -> anyhow::Result<(Instant, Value)> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        let answer = self.client.wait_for(id, PATIENCE)?;
+        match answer.message.get("error") {
+            Some(error) => bail!("the server refuses {method}: {error}"),
+            None => Ok((answer.at, answer.message["result"].clone())),
+        }
+    }
+}
