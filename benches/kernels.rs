@@ -230,7 +230,7 @@ mod peak {
 
     /// GB/s of reading memory that no cache holds.
     #[target_feature(enable = "avx2")]
-    pub fn read(memory: &[u64]) -> f64 {
+    pub(crate) fn read(memory: &[u64]) -> f64 {
         let (lines, _) = memory.as_chunks::<16>();
         let seconds = super::best(|| {
             let mut sums = [_mm256_setzero_si256(); 4];
@@ -247,7 +247,7 @@ mod peak {
 
     /// Eight products summed in 16 bits, then one `madd`, as the 4-bit kernels do, all in registers.
     #[target_feature(enable = "avx2")]
-    pub fn maddubs() -> f64 {
+    pub(crate) fn maddubs() -> f64 {
         let steps = 100_000;
         let input = black_box([[3u8; 32]; 8 + 4]);
         let seconds = super::best(|| {
@@ -275,7 +275,7 @@ mod peak {
 
     /// Sixteen sums of 32 bits in registers, each product from a dword in every lane.
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub fn vnni() -> f64 {
+    pub(crate) fn vnni() -> f64 {
         const SUMS: usize = 16;
         let steps = 200_000;
         let (weights, activations) = black_box(([3u8; 64], [1i32; SUMS]));

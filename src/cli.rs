@@ -3,11 +3,13 @@
 mod ask;
 mod bench;
 mod complete;
+mod completions;
 mod doctor;
 mod engine;
 mod eval;
 mod fits;
 mod logits;
+mod man;
 mod models;
 mod place;
 mod pull;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{self, Backend, Machine, MemoryBudget, Role, Settings, Source};
 use crate::engine::embedded;
@@ -31,6 +33,9 @@ use crate::hub::{Alias, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{LoadOptions, LoadedModel};
+
+/// Columns of the help at most.
+const WIDTH: usize = 110;
 
 // Doc comments below are what `--help` prints. Those of the commands stand here, in one place: one on a struct of flags would
 // take the place of the description of every command that has these flags.
@@ -40,7 +45,7 @@ use crate::model::{LoadOptions, LoadedModel};
 /// Without a command it is the language server on standard input and output, which is what editors start.
 /// Try it without an editor: phi-ls try
 #[derive(Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version, max_term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -57,37 +62,50 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Be the language server on standard input and output (the same as without a command)
+    /// Run the language server on standard input and output, as without a command
     Serve(serve::ServeArgs),
-    /// Complete and explain a bundled sample, with whatever model is installed; the starter is fetched where none is
+    /// Complete and explain a bundled sample; fetches a small model where none is installed
     Try(try_out::TryArgs),
     /// Complete the code at a place in a file, once
     Complete(complete::CompleteArgs),
-    /// Explain, fix, refactor, document or test the code at a place in a file
+    /// Explain, fix, refactor, document or test code in a file, or write the message of a commit
     Ask(ask::AskArgs),
-    /// Download models, with resume and checksum
+    /// Download models: resumable, checked by SHA-256
     Pull(pull::PullArgs),
     /// List the installed models and the checks they pass
     Models(models::ModelsArgs),
     /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
-    /// What became of the completions on this machine: shown, accepted, kept, how fast
+    /// Show what became of the completions on this machine: shown, accepted, kept, how fast
     Stats(stats::StatsArgs),
+    /// Print the completion script of a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(man::ManArgs),
+    /// Hold the models for the servers of all windows; the first server that needs it starts it
+    Engine(engine::EngineArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
-    /// Replay a recorded editing session: latencies of completions, tokens computed
+    /// Replay editing sessions: how long completions take, what a person sees of them, and what they cost
     Replay(replay::ReplayArgs),
     /// Cut holes in the files of a folder, complete them, and compare
     Eval(eval::EvalArgs),
-    /// Token ids of standard input, to compare with another engine
+    /// Print the token ids of standard input, to compare with another engine
     Tokenize(tokenize::TokenizeArgs),
-    /// Logits after given token ids, to compare with another engine
+    /// Print the logits after given token ids, to compare with another engine
     Logits(logits::LogitsArgs),
-    /// Hold the models for the servers of all windows; the first server that needs it starts it
-    Engine(engine::EngineArgs),
 }
 
+/// The commands for work on phi-ls itself; the help lists them apart.
+const DEVELOPER_COMMANDS: &[&str] = &["bench", "replay", "eval", "tokenize", "logits"];
+
 impl Cli {
+    /// The arguments of this process. Ends it where they are wrong, and after help.
+    fn read() -> Self {
+        let matches = command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Refuses the server's flags before another command, where they would have no effect. clap's own
     /// `args_conflicts_with_subcommands` would refuse the global ones too.
     fn check(&self) -> Result<(), clap::Error> {
@@ -96,13 +114,36 @@ impl Cli {
         }
         let message =
             "expected flags of the language server after `serve` or without a command, found them before a command";
-        Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+        Err(command().error(clap::error::ErrorKind::ArgumentConflict, message))
     }
+}
+
+/// What the command line may hold, with the developers' commands apart in the help.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let (developers, others) = (listing(&command, true), listing(&command, false));
+    let heading = *command.get_styles().get_header();
+    command.help_template(format!(
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n\
+         {heading}Commands:{heading:#}\n{others}\n\n\
+         {heading}Developer commands:{heading:#}\n{developers}\n\n\
+         {heading}Options:{heading:#}\n{{options}}{{after-help}}\n\n\
+         `phi-ls COMMAND --help` says more of a command."
+    ))
+}
+
+/// The lines of the help for one of the two groups of commands. clap lists them all together, or has them hidden.
+fn listing(command: &clap::Command, for_developers: bool) -> String {
+    let belongs = |name: &str| DEVELOPER_COMMANDS.contains(&name) == for_developers;
+    let commands = command.get_subcommands().filter(|command| belongs(command.get_name())).cloned();
+    let mut group = clap::Command::new("phi-ls").disable_help_subcommand(true).disable_help_flag(true);
+    group = group.help_template("{subcommands}").max_term_width(WIDTH).subcommands(commands);
+    group.render_help().ansi().to_string().trim_end().to_owned()
 }
 
 /// Runs the command of `std::env::args`; an error is one line on standard error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if let Err(error) = cli.check() {
         error.exit();
     }
@@ -137,6 +178,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Tokenize(args)) => tokenize::tokenize(&args),
         Some(Command::Logits(args)) => logits::logits(&args),
         Some(Command::Engine(args)) => engine::engine(&args),
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => man::man(&args),
     }
 }
 
@@ -332,8 +375,16 @@ mod tests {
     }
 
     #[test]
+    fn every_developer_command_exists() {
+        let command = Cli::command();
+        for name in DEVELOPER_COMMANDS {
+            assert!(command.find_subcommand(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn help_names_every_level_of_kernels() {
-        let help = Cli::command().render_help().to_string();
+        let help = command().render_help().to_string();
         let help: Vec<&str> = help.split_whitespace().map(|word| word.trim_matches([',', ';', ':'])).collect();
         for level in Level::names() {
             assert!(help.contains(&level), "{level}");

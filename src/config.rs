@@ -68,12 +68,14 @@ pub struct CompletionSettings {
     pub max_tokens: usize,
     pub multiline: Multiline,
     pub layout: CompletionLayout,
+    /// Prompts may have code of other files of the project.
+    pub other_files: bool,
     /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
     pub in_comments: bool,
     pub in_strings: bool,
     /// How sure to be of a completion that nobody asked for.
     pub confidence: Confidence,
-    /// After it, generation stops at the next line end.
+    /// After it, who waits gets what is there up to the last whole word, and generation stops at the next line end.
     #[serde(rename = "timeBudgetMs", with = "milliseconds")]
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
@@ -238,6 +240,7 @@ impl Default for CompletionSettings {
             max_tokens: 96,
             multiline: Multiline::default(),
             layout: CompletionLayout::default(),
+            other_files: true,
             in_comments: true,
             in_strings: true,
             confidence: Confidence::default(),
@@ -521,11 +524,11 @@ mod milliseconds {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(duration.as_millis() as u64)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
@@ -536,11 +539,11 @@ mod minutes {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(duration.map_or(0, |duration| duration.as_secs() / 60))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         let minutes = u64::deserialize(deserializer)?;
         Ok((minutes > 0).then(|| Duration::from_secs(minutes * 60)))
     }

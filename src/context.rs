@@ -1,11 +1,12 @@
 //! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
 //!
 //! Budgets are bytes of code in ASCII ([`cost()`]): token counts belong to a model, and nothing here knows one. For a
-//! completion only the neighbourhood of the cursor is read, so the size of the file does not matter. A question may also
-//! take from other open documents and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded
+//! completion only the neighbourhood of the cursor is read, so the size of the file does not matter. Both it and a question may
+//! also take from other open documents and, through the [`WorkspaceIndex`], from files of the workspace; nothing excluded
 //! comes in that way.
 
 mod callers;
+mod candidates;
 mod cells;
 mod completion;
 mod cost;
@@ -15,7 +16,10 @@ mod imports;
 mod index;
 mod item;
 mod outline;
+mod recent;
+mod retrieval;
 mod surroundings;
+mod words;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,10 +27,12 @@ use std::sync::Arc;
 
 pub use callers::Caller;
 pub use cells::{Cell, OtherCells};
-pub use completion::{Anchor, CompletionContext, Limits, completion_context, longest_fence};
+pub use completion::{Anchor, CompletionContext, Limits, Reading, completion_context, longest_fence};
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
+pub use recent::RecentEdit;
+pub use retrieval::Project;
 pub use surroundings::{Excerpt, OpenFile, Surroundings, read_neighbour};
 
 use crate::syntax::{Language, Parsed};
@@ -47,6 +53,8 @@ pub struct Snapshot {
     pub path: Option<PathBuf>,
     /// What stands around it if it is the cell of a notebook.
     pub cells: Arc<OtherCells>,
+    /// What a completion in it may take from other files.
+    pub surroundings: Arc<Surroundings>,
 }
 
 impl fmt::Debug for Snapshot {

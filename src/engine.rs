@@ -148,8 +148,20 @@ pub struct GenerationParams {
     pub speculate: bool,
 }
 
-/// Hears a text as it grows, on the engine's thread.
-pub type TextListener = Box<dyn FnMut(&str) + Send>;
+/// A piece of a text that is being written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TextPiece {
+    /// What no rule of [`StopRules`] can take back any more, and has not been told before.
+    pub text: String,
+    /// How sure the model was of the tokens so far, those of text that is still held back among them; `None` where whoever
+    /// writes them does not say.
+    pub certainty: Option<Certainty>,
+    /// The form of the prompt that the model was asked with.
+    pub form: PromptForm,
+}
+
+/// Told a text as it grows, on the engine's thread.
+pub type TextListener = Box<dyn FnMut(TextPiece) + Send>;
 
 /// One piece of work.
 pub struct Job {
@@ -157,10 +169,13 @@ pub struct Job {
     /// A newer interactive or warm-up job with the same key supersedes an older one.
     pub document: u64,
     pub prompt: Prompt,
+    /// A shorter way to ask the same, taken for a completion where so much of `prompt` is still to be read that nobody should
+    /// wait for it, and much less of this.
+    pub short_prompt: Option<Prompt>,
     /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
     pub params: GenerationParams,
     pub cancel: CancelFlag,
-    /// Hears the text of the first candidate as it grows.
+    /// Told the text of the first candidate as it grows.
     pub on_text: Option<TextListener>,
     /// Called exactly once, from the engine thread or from `submit`.
     pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,
@@ -204,10 +219,12 @@ impl Candidate {
 }
 
 /// What a job came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generation {
     /// Best first; one unless more were asked for. Empty for a warm-up.
     pub candidates: Vec<Candidate>,
+    /// The short prompt was asked.
+    pub is_short: bool,
     pub prompt_tokens: usize,
     /// Prompt tokens that were already in a cache.
     pub cached_tokens: usize,
@@ -217,6 +234,8 @@ pub struct Generation {
     pub accepted_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
+    /// Tokens a second that the model reads, by all that was measured; `None` where nobody measures it.
+    pub reading_speed: Option<f32>,
 }
 
 /// Why a job has no generation.

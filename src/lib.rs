@@ -33,8 +33,13 @@
 //!    form that suits the model (as turns, or as the code around the cursor), starts from the longest cached prefix, backs
 //!    up over a split word (token healing), prefills in chunks, and decodes with guesses taken from the text (prompt lookup)
 //!    until a rule of [`engine::StopRules`] ends it.
-//! 4. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
-//! 5. [`lsp`] turns it into protocol types; the handler's wait ends.
+//!    At a place of which little has been read, a model that reads slowly is asked about the code before the cursor alone; the
+//!    whole prompt is read when nobody waits, for the next request.
+//! 4. While it is written, [`features::inline_completion::Growth`] says what of it can be shown already. A client that can
+//!    show it ([`lsp::growth`]) has its answer then, is told when there is more, and asks again; any other waits for the whole,
+//!    or until its time is over.
+//! 5. [`features::inline_completion::finish`] makes of the model's text what is worth showing, or nothing.
+//! 6. [`lsp`] turns it into protocol types; the handler's wait ends.
 //!
 //! # One explanation
 //!
@@ -74,7 +79,8 @@
 //!   layer; sequences share pages of common beginnings.
 //! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
 //!   index and the command line all ask it.
-//! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
+//! - The [`context::WorkspaceIndex`] holds names and places and which words are in which file, never text; a thread of its own
+//!   fills it. What a prompt takes of other files is read when a window is placed: never at an ordinary key.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
 //! - What differs between processors is measured when the first model is loaded, and kept: [`engine::embedded::tuning`].
@@ -85,6 +91,7 @@
 //!
 //! - Engine threads never see documents; the session never sees tensors.
 //! - Every request is answered exactly once; a superseded one with an empty list, before the newer one.
+//! - A completion on the screen only grows, until a person types something else: what has been shown of it is never taken back.
 //! - Offsets are bytes inside, and lines end with `\n`. [`lsp`] makes offsets of positions and puts other line endings back;
 //!   an event of [`server`] may carry a position that far.
 //! - While a person types, one prompt is the beginning of the next: [`context::Anchor`] freezes everything before the

@@ -131,7 +131,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("statistics.jsonl");
         append(&path, "go", "m", What::Dismissed).unwrap();
-        std::fs::File::options().append(true).open(&path).unwrap().set_len(MAX_BYTES).unwrap();
+        let filler = vec![b'\n'; MAX_BYTES as usize];
+        std::fs::File::options().append(true).open(&path).unwrap().write_all(&filler).unwrap();
         append(&path, "go", "m", What::Ignored).unwrap();
         assert!(std::fs::metadata(&path).unwrap().len() < 200);
         let whats: Vec<What> = read(&path).unwrap().iter().map(|record| record.what).collect();

@@ -8,17 +8,15 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::ModelArgs;
 use super::complete::{generate, start_engine_of};
-use super::place::{read_snapshot, workspaces_around};
+use super::place::{read_snapshot, surroundings, workspaces_around};
 use crate::config::Role;
-use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
-use crate::engine::{Engine, Generation, GenerationParams, Priority};
+use crate::context::Snapshot;
+use crate::engine::{Engine, Generation, GenerationParams, Priority, TextPiece};
 use crate::features::answering::{Outcome, Plan};
 use crate::features::code_actions::Action;
 use crate::features::conversation::Conversation;
@@ -27,10 +25,6 @@ use crate::features::explain;
 use crate::features::question::{AssistantOptions, Question};
 use crate::model::Prompt;
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope, offset_at, position_at, with_line_feeds};
-use crate::workspace::Workspaces;
-
-/// Definitions of other files are looked for this long, which most projects do not need.
-const INDEXING_TIME: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 pub(super) struct AskArgs {
@@ -204,15 +198,6 @@ fn go_on(
     Ok(())
 }
 
-/// The other files of the workspace around `path`.
-fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings {
-    let file = workspaces.place_of(path).file;
-    let bounds = Bounds { time: INDEXING_TIME, ..Bounds::default() };
-    let index = WorkspaceIndex::new(Arc::new(workspaces), bounds);
-    index.walk(&mut || true);
-    Surroundings { file: Some(file), open: Vec::new(), index: Some(Arc::new(index)) }
-}
-
 /// The question the arguments ask, about lines of `snapshot`.
 fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
     let count = snapshot.text.len_lines();
@@ -257,8 +242,8 @@ pub(super) fn stream(
     params: &GenerationParams,
     quiet: bool,
 ) -> anyhow::Result<Generation> {
-    let print = Box::new(|text: &str| {
-        print!("{text}");
+    let print = Box::new(|piece: TextPiece| {
+        print!("{}", piece.text);
         // A closed pipe is noticed when the command ends.
         let _ = std::io::stdout().flush();
     });

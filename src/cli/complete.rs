@@ -1,11 +1,11 @@
 //! `phi-ls complete`: one inline completion, without an editor.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::place::{Place, cursor_offset, read_snapshot, workspaces_around};
+use super::place::{Place, cursor_offset, read_snapshot, surroundings, workspaces_around};
 use super::{ModelArgs, millis};
 use crate::config::{Backend, Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
@@ -35,12 +35,16 @@ pub(super) struct Completed {
 }
 
 pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
-    let snapshot = read_snapshot(&args.place.path)?;
+    let mut snapshot = read_snapshot(&args.place.path)?;
     let offset = cursor_offset(&args.place, &snapshot.text)?;
     let settings = args.model.settings();
-    let refusal = workspaces_around(&args.place.path, &settings.exclude).refusal(&args.place.path);
+    let workspaces = workspaces_around(&args.place.path, &settings.exclude);
+    let refusal = workspaces.refusal(&args.place.path);
     if let Some(reason) = why_not_completed(refusal.as_ref(), &settings.completion, &snapshot.language_id) {
         bail!(reason);
+    }
+    if settings.completion.other_files {
+        snapshot.surroundings = Arc::new(surroundings(workspaces, &args.place.path));
     }
     let engine = start_engine_of(&args.model, &[Role::Completion], &settings)?;
     let options = options_for(&snapshot, &settings);
@@ -131,6 +135,7 @@ pub(super) fn generate(
         priority,
         document: 0,
         prompt: prompt.clone(),
+        short_prompt: None,
         params: params.clone(),
         cancel: CancelFlag::default(),
         on_text,

@@ -244,12 +244,13 @@ impl Findings {
     /// The kernels that run here and what was measured with them.
     fn kernels(&self) -> String {
         let level = Level::in_use();
-        let Some(StoredTuning { read_bandwidth, tuning, .. }) = &self.tuning else {
+        let Some(StoredTuning { read_bandwidth, was_busy, tuning, .. }) = &self.tuning else {
             return format!("{level}; what suits this processor is measured when a model is first loaded");
         };
         let bandwidth = read_bandwidth * 1e-9;
+        let when = if *was_busy { "measured while other programs were at work, to be repeated" } else { "measured" };
         format!(
-            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead, and threads wait {} us for work (measured; \
+            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead, and threads wait {} us for work ({when}; \
              --retune repeats it)",
             tuning.fetch_ahead, tuning.spin_micros
         )

@@ -4,16 +4,20 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::context::Snapshot;
+use crate::context::{Bounds, Snapshot, Surroundings, WorkspaceIndex};
 use crate::syntax::{self, Parsed};
 use crate::text::{Position, PositionEncoding, Rope, offset_at, with_line_feeds};
 use crate::workspace::Workspaces;
 
 /// Sources beyond this are generated or data, not something a person completes.
 const LARGEST_SOURCE: u64 = 16 << 20;
+
+/// Other files are read this long, which most projects do not need.
+const INDEXING_TIME: Duration = Duration::from_secs(2);
 
 /// A place in a file; line and column count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +54,8 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
     let path = Some(workspaces_around(path, &[]).place_of(path).shown);
-    Ok(Snapshot { text, version: 0, parsed, language, language_id, path, cells: Arc::default() })
+    let (cells, surroundings) = Default::default();
+    Ok(Snapshot { text, version: 0, parsed, language, language_id, path, cells, surroundings })
 }
 
 /// Checks that there is a file at `path`: reading a pipe or a device may never end.
@@ -92,6 +97,15 @@ pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
         workspaces.add(&here);
     }
     workspaces
+}
+
+/// The other files of the workspace around `path`.
+pub(super) fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings {
+    let file = workspaces.place_of(path).file;
+    let bounds = Bounds { time: INDEXING_TIME, ..Bounds::default() };
+    let index = WorkspaceIndex::new(Arc::new(workspaces), bounds);
+    index.walk(&mut || true);
+    Surroundings { file: Some(file), index: Some(Arc::new(index)), ..Surroundings::default() }
 }
 
 /// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.

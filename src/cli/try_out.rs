@@ -83,6 +83,7 @@ fn sample() -> Snapshot {
         language_id: "python".to_owned(),
         path: Some("grades.py".into()),
         cells: Arc::default(),
+        surroundings: Arc::default(),
     }
 }
 

@@ -81,6 +81,11 @@ pub(super) const KEYS: &[Key] = &[
         "how the model is asked: `auto` by its tokens to fill in the middle if it has them, else by a chat turn; or always by \
          one of the two",
     ),
+    key(
+        "completion.otherFiles",
+        Kind::Bool,
+        "definitions and similar code from other files of the project, and your latest changes, in the prompt too",
+    ),
     key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
     key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
     key(
@@ -88,7 +93,11 @@ pub(super) const KEYS: &[Key] = &[
         Kind::OneOf(&["low", "balanced", "high"]),
         "how sure to be of what is shown unasked: `low` shows whatever the model writes, `high` only what is probably right",
     ),
-    key("completion.timeBudgetMs", Kind::Integer(0, 600_000), "after it, stop at the next line end"),
+    key(
+        "completion.timeBudgetMs",
+        Kind::Integer(0, 600_000),
+        "after it, what is there is offered up to the last whole word, and no further line is begun",
+    ),
     key(
         "completion.prepareNext",
         Kind::Bool,

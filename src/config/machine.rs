@@ -23,6 +23,13 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Whether other programs have kept a quarter of the machine at work during the last minute, as far as it tells.
+    pub fn is_busy() -> bool {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let load = read("/proc/loadavg").split(' ').next().and_then(|load| load.parse::<f64>().ok());
+        load.is_some_and(|load| load >= (threads as f64 / 4.0).max(0.5))
+    }
+
     /// Looks at this machine.
     pub fn read() -> Self {
         let hardware_threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -4,6 +4,7 @@
 //! everything but the prefix is frozen when the window is placed (the [`Anchor`]), the window's start stays where it is
 //! while the prefix grows, and both move only when they must.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,12 +12,31 @@ use super::Snapshot;
 use super::cells::OtherCells;
 use super::cost::{cost, end_within, start_within};
 use super::outline::{imports_outside, outline_outside};
+use super::retrieval::{Project, retrieve};
 use crate::text::{Rope, floor_char_boundary, line_content, next_line_start};
+
+/// What is known of the model that reads a prompt, from what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reading {
+    /// Bytes of code that one token stands for.
+    pub bytes_per_token: Option<f64>,
+    /// Tokens of a prompt that are read in a second.
+    pub tokens_per_second: Option<f64>,
+}
+
+impl Reading {
+    /// Whether `tokens` are known to be read in so many `seconds`.
+    pub fn reads_within(self, tokens: usize, seconds: f64) -> bool {
+        self.tokens_per_second.is_some_and(|speed| tokens as f64 <= speed * seconds)
+    }
+}
 
 /// What a context may cost, and how that is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub total_bytes: usize,
+    /// What code of other files may take of that.
+    pub project_bytes: usize,
 }
 
 impl Limits {
@@ -25,10 +45,45 @@ impl Limits {
     /// Tokens of instructions, role tags and fences around the context.
     const FRAME_TOKENS: usize = 160;
 
+    /// Code of other files may take as much as is read in so many seconds: a window that is placed is read at once, maybe while
+    /// somebody waits. Where nobody knows, the speed of a processor is assumed.
+    const PROJECT_SECONDS: f64 = 1.5;
+    const ASSUMED_SPEED: f64 = 150.0;
+    /// And no more than this part of everything.
+    const PROJECT_SHARE: f64 = 0.35;
+
     /// Limits for a prompt of about `tokens` tokens.
     pub fn for_tokens(tokens: usize) -> Self {
-        let tokens = tokens.saturating_sub(Self::FRAME_TOKENS).max(64);
-        Self { total_bytes: (tokens as f64 * Self::BYTES_PER_TOKEN) as usize }
+        Self::for_tokens_of(tokens, Reading::default())
+    }
+
+    /// Limits for a prompt of about `tokens` tokens of a model that reads like that.
+    pub fn for_tokens_of(tokens: usize, reading: Reading) -> Self {
+        let tokens = tokens.saturating_sub(Self::FRAME_TOKENS).max(64) as f64;
+        let bytes_per_token = reading.bytes_per_token.unwrap_or(Self::BYTES_PER_TOKEN);
+        let read_in_time = reading.tokens_per_second.unwrap_or(Self::ASSUMED_SPEED) * Self::PROJECT_SECONDS;
+        let project_tokens = read_in_time.min(tokens * Self::PROJECT_SHARE);
+        Self {
+            total_bytes: (tokens * bytes_per_token) as usize,
+            project_bytes: (project_tokens * bytes_per_token) as usize,
+        }
+    }
+
+    /// Limits of `total_bytes` for the file alone.
+    pub fn of_bytes(total_bytes: usize) -> Self {
+        Self { total_bytes, project_bytes: 0 }
+    }
+
+    /// Whether a window that was placed within these is not too large for `new` ones. More room is used when the window is
+    /// placed the next time.
+    fn serve(self, new: Self) -> bool {
+        self.total_bytes <= new.total_bytes + new.total_bytes / 5
+    }
+
+    /// Limits of a context of which only what is [`CompletionContext::nearest`] is asked: about `tokens` tokens of it when the
+    /// window is placed, and room for it to grow.
+    pub fn nearest(tokens: usize) -> Self {
+        Self::of_bytes(tokens * 6)
     }
 
     fn suffix(self) -> usize {
@@ -61,6 +116,8 @@ pub struct CompletionContext {
     /// The language's name after a code fence; empty if unknown.
     pub language: String,
     pub line_comment: Option<&'static str>,
+    /// Of other files.
+    pub project: Project,
     /// Imports that the prefix does not show, one a line.
     pub imports: String,
     /// Signatures of the items around the cursor and of their neighbours, where neither prefix nor suffix shows them.
@@ -84,6 +141,22 @@ pub struct CompletionContext {
     pub longest_fence: usize,
 }
 
+impl CompletionContext {
+    /// Of the context only the code right before the cursor, which helps most for what it takes to read. What is around it in a
+    /// prompt then is the same in all files of a language.
+    pub fn nearest(self) -> Self {
+        Self {
+            path: None,
+            imports: String::new(),
+            outline: String::new(),
+            cells_before: String::new(),
+            suffix: String::new(),
+            cells_after: String::new(),
+            ..self
+        }
+    }
+}
+
 /// Where a document's window is, and what was frozen when it was placed there. Keep one per document, hand it to every
 /// [`completion_context`]; a fresh one costs the cache of the prompt, nothing else.
 #[derive(Debug, Clone, Default)]
@@ -97,6 +170,7 @@ struct Frozen {
     limits: Limits,
     path: Option<String>,
     language: String,
+    project: Project,
     imports: String,
     outline: String,
     suffix: String,
@@ -131,16 +205,22 @@ impl Anchor {
         self.moves
     }
 
-    /// Gives up what is frozen if it no longer fits the code around `offset` exactly, or if the window would have to
-    /// move soon. To be called before a warm-up while nobody types: the next context is placed afresh then, and the
-    /// model has time to read it.
+    /// Whether there is a window; otherwise the next context places one.
+    pub fn is_placed(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// Gives up what is frozen if it no longer fits the code around `offset` exactly, if the window would have to move soon, or
+    /// if other files now have more to say. To be called before a warm-up while nobody types: the next context is placed
+    /// afresh then, and the model has time to read it.
     pub fn settle(&mut self, snapshot: &Snapshot, offset: usize) {
         let text = &snapshot.text;
         let offset = floor_char_boundary(text, offset);
         let fits = self.frozen.as_ref().is_some_and(|frozen| {
             let fits_below = frozen.find_suffix(text) == Some(next_line_start(text, offset));
             let lowest = start_within(text, offset, frozen.max_prefix * 9 / 10);
-            fits_below && frozen.find_prefix(text).is_some_and(|start| (lowest..=offset).contains(&start))
+            let is_in_window = frozen.find_prefix(text).is_some_and(|start| (lowest..=offset).contains(&start));
+            fits_below && is_in_window && frozen.project_is_fresh(snapshot, offset)
         });
         if !fits {
             self.frozen = None;
@@ -170,6 +250,7 @@ pub fn completion_context(
         path: frozen.path.clone(),
         language: frozen.language.clone(),
         line_comment: snapshot.line_comment(),
+        project: frozen.project.clone(),
         imports: frozen.imports.clone(),
         outline: frozen.outline.clone(),
         cells_before: frozen.cells_before.clone(),
@@ -190,8 +271,10 @@ impl Frozen {
         let text = &snapshot.text;
         let suffix_start = next_line_start(text, offset);
         let suffix_end = whole_lines_within(text, suffix_start, limits.suffix());
+        let project = retrieve(snapshot, offset, limits.project_bytes);
         // The rest is fixed when the parts that need little have been served, as if they needed all of theirs.
-        let least_prefix = limits.total_bytes - limits.suffix() - limits.imports() - limits.outline();
+        let for_file = limits.total_bytes - project.cost().min(limits.project_bytes);
+        let least_prefix = for_file - limits.suffix() - limits.imports() - limits.outline();
         let prefix_start = place_prefix(snapshot, offset, least_prefix);
         let shown = prefix_start..suffix_end;
         let cells = Arc::clone(&snapshot.cells);
@@ -211,13 +294,15 @@ impl Frozen {
         let room_after = limits.suffix().saturating_sub(cost(&suffix));
         let cells_after = if is_whole { cells.text_after(room_after) } else { String::new() };
         let others =
-            [&suffix, &imports, &outline, &cells_before, &cells_after].map(|part| cost(part)).iter().sum::<usize>();
+            [&suffix, &imports, &outline, &cells_before, &cells_after].map(|part| cost(part)).iter().sum::<usize>()
+                + project.cost();
         let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
         Self {
             limits,
             path: snapshot.shown_path(),
             language: snapshot.fence_name().to_string(),
             head: text.byte_slice(prefix_start..head_end).to_string(),
+            project,
             imports,
             outline,
             longest_fence: longest_fence(&suffix),
@@ -236,7 +321,7 @@ impl Frozen {
     /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
     fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
         let same_document = self.path == snapshot.shown_path() && self.language == snapshot.fence_name();
-        if self.limits != limits || !same_document || !OtherCells::is_same(&self.cells, &snapshot.cells) {
+        if !self.limits.serve(limits) || !same_document || !OtherCells::is_same(&self.cells, &snapshot.cells) {
             return None;
         }
         let text = &snapshot.text;
@@ -254,6 +339,14 @@ impl Frozen {
         self.suffix_start = suffix_start;
         self.text_len = text.len_bytes();
         Some(self)
+    }
+
+    /// Whether the prompt shows at least half of what other files have to say at `offset`.
+    fn project_is_fresh(&self, snapshot: &Snapshot, offset: usize) -> bool {
+        let fresh = retrieve(snapshot, offset, self.limits.project_bytes);
+        let shown: HashSet<&str> = self.project.lines().collect();
+        let lines: Vec<&str> = fresh.lines().collect();
+        lines.iter().filter(|line| shown.contains(**line)).count() * 2 >= lines.len()
     }
 
     /// Where the text that grows begins for a cursor at `offset`: where it did, unless the cursor has left it or it is longer

@@ -18,6 +18,8 @@ pub(super) enum Qualifier {
     Member,
     /// `a::name`.
     Path,
+    /// It is imported.
+    Import,
 }
 
 /// A name that the code uses.
@@ -45,7 +47,7 @@ pub(super) fn uses(parsed: &Parsed, range: &Range<usize>) -> Vec<Use> {
     uses
 }
 
-fn qualifier_before(text: &Rope, offset: usize) -> Qualifier {
+pub(super) fn qualifier_before(text: &Rope, offset: usize) -> Qualifier {
     let byte = |back: usize| offset.checked_sub(back).and_then(|at| text.get_byte(at));
     match (byte(2), byte(1)) {
         (_, Some(b'.')) | (Some(b'-'), Some(b'>')) => Qualifier::Member,
@@ -89,6 +91,13 @@ pub(super) fn definitions_used(parsed: &Parsed, range: &Range<usize>, uses: &[Us
     definitions.into_iter().map(|(_, code)| code).collect()
 }
 
+/// Where a definition's documentation stands.
+enum Place {
+    Above,
+    /// At the beginning of its body.
+    Below,
+}
+
 /// A definition as its file has it.
 pub(super) struct Definition<'a> {
     pub(super) language: &'static Language,
@@ -119,6 +128,29 @@ impl Definition<'_> {
             shown.push_str(&line);
         }
         Some(shown)
+    }
+
+    /// The first line of its documentation and its signature, not indented.
+    pub(super) fn head(&self) -> String {
+        let signature = cut(self.dedented(&self.text[self.signature.clone()]));
+        match self.first_line_of_documentation() {
+            Some((line, Place::Above)) => format!("{line}\n{signature}"),
+            Some((line, Place::Below)) => format!("{signature}\n    {line}"),
+            None => signature,
+        }
+    }
+
+    fn first_line_of_documentation(&self) -> Option<(String, Place)> {
+        let is_comment = |line: &&str| self.language.comments().any(|comment| line.starts_with(comment));
+        let says_something = |line: &str| line.chars().filter(|c| c.is_alphabetic()).count() >= 3;
+        let above = self.text[..self.signature.start].lines().map(str::trim).find(is_comment);
+        if let Some(line) = above.filter(|line| says_something(line)) {
+            return Some((cut(line.to_owned()), Place::Above));
+        }
+        let body = self.text[self.signature.end..].trim_start();
+        let quotes = ["\"\"\"", "'''"].into_iter().find(|quotes| body.starts_with(quotes))?;
+        let line = body[quotes.len()..].lines().next()?.trim().trim_end_matches(quotes);
+        says_something(line).then(|| (cut(format!("{quotes}{line}{quotes}")), Place::Below))
     }
 
     fn dedented(&self, code: &str) -> String {

@@ -1,29 +1,45 @@
-//! What the files of a workspace declare: names and where their definitions are. It keeps no text: a definition is read
-//! when it is wanted, and only used if its bytes are still the ones that were indexed.
+//! What the files of a workspace declare, and which words are in which file: names and places. It keeps no text: a definition
+//! is read when it is wanted, and only used if its bytes are still the ones that were indexed.
 //!
 //! Nothing here runs by itself. Whoever owns an index calls [`WorkspaceIndex::walk`] where that delays nobody, and
 //! [`WorkspaceIndex::refresh`] for files that have changed.
 
+mod postings;
+
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::declared::declared;
 use super::definitions::indent_at;
+use super::words::{checksum, distinct, name_hash, word_hash};
 use crate::syntax::{ItemKind, Language, Parsed};
 use crate::text::{Rope, with_line_feeds};
 use crate::workspace::Workspaces;
+use postings::Postings;
 
 /// Longer lines on average are not written by people.
 const MAX_MEAN_LINE: usize = 200;
 
 /// A file that declares more is generated, and would take the place of those a person writes.
 const MAX_ITEMS_PER_FILE: usize = 2000;
+
+/// A word that more files have than one in so many, and than so many in all, tells no file from another.
+const COMMON_SHARE: usize = 4;
+const COMMON_AT_LEAST: usize = 8;
+
+/// Different words of an ordinary file.
+const MEAN_WORDS: f32 = 250.0;
+
+/// What is said to be generated says so in so many bytes.
+const GENERATED_HEAD_BYTES: usize = 1 << 10;
+
+/// Folders of other people's code, kept in a project but not written for it.
+const FOREIGN_FOLDERS: [&str; 5] = ["vendor", "vendored", "third_party", "third-party", "thirdparty"];
 
 /// How much of a workspace is indexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +80,75 @@ pub struct WorkspaceIndex {
 
 #[derive(Debug, Default)]
 struct Contents {
-    files: BTreeMap<Arc<Path>, Entry>,
+    numbers: BTreeMap<Arc<Path>, u32>,
+    /// By their numbers, which are given again.
+    files: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    /// Files by the names they declare, and by all words they have.
+    declaring: Postings,
+    having: Postings,
     bytes: u64,
     items: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
+    path: Arc<Path>,
     language: &'static Language,
     bytes: u64,
+    /// Of the whole text.
+    checksum: u64,
+    /// A program wrote it, or people of another project.
+    is_foreign: bool,
     items: Box<[IndexedItem]>,
+    words: Box<[u32]>,
+}
+
+impl Entry {
+    fn declared_words(&self) -> Vec<u32> {
+        self.items.iter().map(|item| item.name as u32).collect()
+    }
+}
+
+impl Contents {
+    fn get(&self, path: &Path) -> Option<&Entry> {
+        self.numbered(*self.numbers.get(path)?)
+    }
+
+    fn numbered(&self, number: u32) -> Option<&Entry> {
+        self.files.get(number as usize)?.as_ref()
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        self.remove(&Arc::clone(&entry.path));
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.files.push(None);
+            // There are far fewer than four billion files.
+            (self.files.len() - 1) as u32
+        });
+        self.declaring.add(number, &entry.declared_words());
+        self.having.add(number, &entry.words);
+        self.bytes += entry.bytes;
+        self.items += entry.items.len();
+        self.numbers.insert(Arc::clone(&entry.path), number);
+        self.files[number as usize] = Some(entry);
+    }
+
+    fn remove(&mut self, path: &Path) {
+        let Some(number) = self.numbers.remove(path) else { return };
+        let Some(entry) = self.files[number as usize].take() else { return };
+        self.declaring.remove(number, &entry.declared_words());
+        self.having.remove(number, &entry.words);
+        self.bytes -= entry.bytes;
+        self.items -= entry.items.len();
+        self.free.push(number);
+    }
+
+    /// How much it says that a file has `word`: little for one that many have.
+    fn rarity(&self, word: u32) -> f32 {
+        let (all, having) = (self.numbers.len() as f32, self.having.files(word).len() as f32);
+        (1.0 + (all - having + 0.5) / (having + 0.5)).ln()
+    }
 }
 
 /// A declaration; offsets are bytes of its file's text, whose lines end with `\n`.
@@ -105,6 +180,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    fn new(entry: &Entry, name: usize, item: &IndexedItem) -> Self {
+        Self { path: Arc::clone(&entry.path), language: entry.language, name, item: *item }
+    }
+
     pub(super) fn kind(&self) -> ItemKind {
         self.item.kind
     }
@@ -129,20 +208,16 @@ impl Found {
 
     /// The signature's place in the definition's text.
     pub(super) fn signature(&self) -> Range<usize> {
-        let start = self.item.start;
-        (self.item.signature_start - start) as usize..(self.item.signature_end - start) as usize
+        let (start, signature) = (self.item.start as usize, self.item.signature());
+        signature.start - start..signature.end - start
     }
 }
 
-/// A name as the index knows it; never 0.
-pub(super) fn name_hash(name: &str) -> u64 {
-    checksum(name.as_bytes()).max(1)
-}
-
-fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
+impl IndexedItem {
+    /// Its place in the file.
+    fn signature(&self) -> Range<usize> {
+        self.signature_start as usize..self.signature_end as usize
+    }
 }
 
 impl WorkspaceIndex {
@@ -159,7 +234,7 @@ impl WorkspaceIndex {
         let is_new = |root: &&Path| old.roots().all(|known| known != *root);
         let new = workspaces.roots().filter(is_new).map(Path::to_owned).collect();
         let is_in = |path: &Path| workspaces.roots().any(|root| path.starts_with(root));
-        let gone: Vec<_> = self.contents().files.keys().filter(|path| !is_in(path)).cloned().collect();
+        let gone: Vec<_> = self.contents().numbers.keys().filter(|path| !is_in(path)).cloned().collect();
         *self.workspaces.write().unwrap_or_else(PoisonError::into_inner) = workspaces;
         gone.iter().for_each(|path| self.forget(path));
         new
@@ -209,7 +284,7 @@ impl WorkspaceIndex {
     /// The number of files and of declarations.
     pub fn size(&self) -> (usize, usize) {
         let contents = self.contents();
-        (contents.files.len(), contents.items)
+        (contents.numbers.len(), contents.items)
     }
 
     /// The path a prompt shows: relative to its workspace folder.
@@ -221,19 +296,81 @@ impl WorkspaceIndex {
 
     /// The declarations of `names` in languages of `family`, ordered by path and place.
     pub(super) fn find(&self, names: &[&str], family: &str) -> Vec<Found> {
-        let mut wanted: Vec<(u64, usize)> = names.iter().enumerate().map(|(at, name)| (name_hash(name), at)).collect();
-        wanted.sort_unstable();
         let contents = self.contents();
         let mut found = Vec::new();
-        for (path, entry) in contents.files.iter().filter(|(_, entry)| entry.language.family == family) {
-            for item in &entry.items {
-                if let Ok(at) = wanted.binary_search_by_key(&item.name, |(hash, _)| *hash) {
-                    let name = wanted[at].1;
-                    found.push(Found { path: Arc::clone(path), language: entry.language, name, item: *item });
-                }
+        for (at, name) in names.iter().enumerate() {
+            let hash = name_hash(name);
+            for entry in
+                contents.declaring.files(word_hash(name)).iter().filter_map(|number| contents.numbered(*number))
+            {
+                let items = entry.items.iter().filter(|item| item.name == hash && entry.language.family == family);
+                found.extend(items.map(|item| Found::new(entry, at, item)));
             }
         }
+        found.sort_by(|a, b| (&a.path, a.item.start, a.name).cmp(&(&b.path, b.item.start, b.name)));
         found
+    }
+
+    /// Where the signatures of what is declared as a member of `container` in the file at `path` are, in order.
+    pub(super) fn members(&self, path: &Path, container: &str) -> Vec<Range<usize>> {
+        let (contents, container) = (self.contents(), name_hash(container));
+        let items = contents.get(path).map_or(&[][..], |entry| &entry.items);
+        items.iter().filter(|item| item.container == container).map(IndexedItem::signature).collect()
+    }
+
+    /// Where the declarations in the file at `path` begin, in order.
+    pub(super) fn item_starts(&self, path: &Path) -> Vec<usize> {
+        let contents = self.contents();
+        let items = contents.get(path).map_or(&[][..], |entry| &entry.items);
+        items.iter().map(|item| item.start as usize).collect()
+    }
+
+    /// The `most` files of `family` written by people of this project that have most of `words`, each of which has a weight;
+    /// the best first.
+    pub(super) fn files_alike(&self, words: &BTreeMap<u32, f32>, family: &str, most: usize) -> Vec<(Arc<Path>, f32)> {
+        let contents = self.contents();
+        let mut scores = vec![0.0_f32; contents.files.len()];
+        let everywhere = contents.numbers.len() / COMMON_SHARE + COMMON_AT_LEAST;
+        for (word, weight) in words {
+            let having = contents.having.files(*word);
+            if having.len() <= everywhere {
+                let worth = weight * contents.rarity(*word);
+                having.iter().for_each(|number| scores[*number as usize] += worth);
+            }
+        }
+        let scored = scores.iter().zip(&contents.files).filter_map(|(score, entry)| {
+            let entry = entry.as_ref().filter(|entry| entry.language.family == family && !entry.is_foreign)?;
+            // A long file has many words by chance.
+            let length = 0.6 + 0.4 * entry.words.len() as f32 / MEAN_WORDS;
+            (*score > 0.0).then(|| (Arc::clone(&entry.path), score / length))
+        });
+        let mut scored: Vec<_> = scored.collect();
+        scored.sort_by(|(path, score), (other_path, other)| other.total_cmp(score).then_with(|| path.cmp(other_path)));
+        scored.truncate(most);
+        scored
+    }
+
+    /// How much each of `words` says, in their order: little for one that many files have.
+    pub(super) fn rarities(&self, words: &[u32]) -> Vec<f32> {
+        let contents = self.contents();
+        words.iter().map(|word| contents.rarity(*word)).collect()
+    }
+
+    /// Whether a program wrote the file at `path`, or people of another project.
+    pub(super) fn is_foreign(&self, path: &Path) -> bool {
+        self.contents().get(path).is_some_and(|entry| entry.is_foreign)
+    }
+
+    /// The text of the file at `path`, if it is still what was indexed and still may enter a prompt.
+    pub(super) fn text(&self, path: &Path) -> Option<String> {
+        let indexed = self.contents().get(path)?.checksum;
+        let may_be_read = self.workspaces().would_walk(path);
+        let text = may_be_read.then(|| read_source(path, self.bounds.file_bytes)).flatten();
+        let text = text.filter(|text| checksum(text.as_bytes()) == indexed);
+        if text.is_none() {
+            self.note_stale(path);
+        }
+        text
     }
 
     /// The text of a definition, if the file still has it in its place and still may enter a prompt.
@@ -243,9 +380,13 @@ impl WorkspaceIndex {
         let text = text.and_then(|text| text.get(found.range()).map(str::to_owned));
         let text = text.filter(|text| checksum(text.as_bytes()) == found.item.checksum);
         if text.is_none() {
-            self.stale.lock().unwrap_or_else(PoisonError::into_inner).push(found.path.to_path_buf());
+            self.note_stale(&found.path);
         }
         text
+    }
+
+    fn note_stale(&self, path: &Path) {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_path_buf());
     }
 
     fn contents(&self) -> RwLockReadGuard<'_, Contents> {
@@ -261,16 +402,17 @@ impl WorkspaceIndex {
     }
 
     fn is_full(&self) -> bool {
-        let Contents { files, bytes, items } = &*self.contents();
-        files.len() >= self.bounds.files || *bytes >= self.bounds.total_bytes || *items >= self.bounds.items
+        let Contents { numbers, bytes, items, .. } = &*self.contents();
+        numbers.len() >= self.bounds.files || *bytes >= self.bounds.total_bytes || *items >= self.bounds.items
     }
 
+    /// Forgets the file at `path`, or if that was a folder, all that were in it.
     fn forget(&self, path: &Path) {
         let mut contents = self.contents_mut();
-        if let Some(entry) = contents.files.remove(path) {
-            contents.bytes -= entry.bytes;
-            contents.items -= entry.items.len();
-        }
+        let from_here = contents.numbers.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        let below: Vec<_> =
+            from_here.map(|(known, _)| Arc::clone(known)).take_while(|known| known.starts_with(path)).collect();
+        below.iter().for_each(|path| contents.remove(path));
     }
 
     /// Takes in the file at `path`, which is admitted; one that is no source of a known language, is too large or
@@ -280,13 +422,27 @@ impl WorkspaceIndex {
         let Some(text) = read_source(path, self.bounds.file_bytes) else { return };
         let items = Parsed::parse(language, &Rope::from_str(&text)).map(|parsed| indexed(&parsed, &text));
         let Some(items) = items.filter(|items| !items.is_empty()) else { return };
-        let entry = Entry { language, bytes: text.len() as u64, items };
-        self.forget(path);
-        let mut contents = self.contents_mut();
-        contents.bytes += entry.bytes;
-        contents.items += entry.items.len();
-        contents.files.insert(Arc::from(path), entry);
+        let entry = Entry {
+            path: Arc::from(path),
+            language,
+            bytes: text.len() as u64,
+            checksum: checksum(text.as_bytes()),
+            is_foreign: is_foreign(self.shown_path(path), &text),
+            items,
+            words: distinct(&text).into_boxed_slice(),
+        };
+        self.contents_mut().insert(entry);
     }
+}
+
+/// Whether the file shown as `path` is other people's, or says of itself that a program has written it.
+fn is_foreign(path: &Path, text: &str) -> bool {
+    let is_vendored = path.iter().any(|name| FOREIGN_FOLDERS.iter().any(|folder| name == *folder));
+    let head = (0..=GENERATED_HEAD_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let head = text[..head].to_lowercase();
+    let says_so = head.contains("@generated")
+        || (head.contains("generated") && (head.contains("do not edit") || head.contains("do not modify")));
+    is_vendored || says_so
 }
 
 /// The text of a source file of at most `limit` bytes that looks as if a person had written it, as a document would have it.
@@ -324,163 +480,4 @@ fn indexed(parsed: &Parsed, text: &str) -> Box<[IndexedItem]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Workspace(tempfile::TempDir);
-
-    impl Workspace {
-        fn new(files: &[(&str, &str)]) -> Self {
-            let workspace = Self(tempfile::tempdir().expect("a temporary folder"));
-            for (name, text) in files {
-                workspace.write(name, text);
-            }
-            workspace
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.0.path().join(name)
-        }
-
-        /// As the index names it.
-        fn real_path(&self, name: &str) -> PathBuf {
-            self.0.path().canonicalize().expect("it is there").join(name)
-        }
-
-        fn write(&self, name: &str, text: &str) {
-            let path = self.path(name);
-            std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
-            std::fs::write(path, text).expect("file");
-        }
-
-        fn workspaces(&self, exclude: &[&str]) -> Arc<Workspaces> {
-            let exclude: Vec<String> = exclude.iter().map(|&glob| glob.to_owned()).collect();
-            Arc::new(Workspaces::new(&[self.0.path().to_owned()], &exclude))
-        }
-
-        fn index(&self, exclude: &[&str], bounds: Bounds) -> WorkspaceIndex {
-            let index = WorkspaceIndex::new(self.workspaces(exclude), bounds);
-            index.walk(&mut || true);
-            index
-        }
-    }
-
-    /// Paths of the files that define `f` in Python, and what they define.
-    fn definitions(index: &WorkspaceIndex) -> Vec<(String, Option<String>)> {
-        let found = index.find(&["f"], "python");
-        found
-            .iter()
-            .map(|found| (index.shown_path(&found.path).to_string_lossy().into_owned(), index.definition(found)))
-            .collect()
-    }
-
-    fn paths(index: &WorkspaceIndex) -> Vec<String> {
-        definitions(index).into_iter().map(|(path, _)| path).collect()
-    }
-
-    const F: &str = "def f(x):\n    return x\n";
-
-    #[test]
-    fn a_definition_is_found_by_name_and_language() {
-        let files =
-            [("a.py", "# First.\n@cached\ndef f():\n    pass\n"), ("b.rs", "fn f() {}\n"), ("c.py", "def g(): pass\n")];
-        let index = Workspace::new(&files).index(&[], Bounds::default());
-        assert_eq!(index.size(), (3, 3));
-        let workspace = Workspace::new(&files);
-        let index = workspace.index(&[], Bounds::default());
-        assert_eq!(definitions(&index), [("a.py".into(), Some("# First.\n@cached\ndef f():\n    pass".into()))]);
-    }
-
-    #[test]
-    fn excluded_and_foreign_files_are_not_indexed() {
-        let workspace = Workspace::new(&[
-            ("ok.py", F),
-            ("build/a.py", F),
-            ("private/a.py", F),
-            ("generated/a.py", F),
-            (".hidden/a.py", F),
-            ("node_modules/a.py", F),
-            (".gitignore", "build/\n"),
-            (".phi-lsignore", "private\n"),
-        ]);
-        let index = workspace.index(&["generated"], Bounds::default());
-        assert_eq!(paths(&index), ["ok.py"]);
-        for name in ["build/a.py", "private/a.py", "generated/a.py", ".hidden/a.py", "node_modules/a.py"] {
-            index.refresh(&workspace.path(name));
-        }
-        index.refresh(Path::new("/elsewhere/a.py"));
-        assert_eq!(paths(&index), ["ok.py"], "nor after they have changed");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_are_not_followed() {
-        let outside = Workspace::new(&[("a.py", F)]);
-        let workspace = Workspace::new(&[("ok.py", F)]);
-        std::os::unix::fs::symlink(outside.path("a.py"), workspace.path("link.py")).expect("a link");
-        std::os::unix::fs::symlink(outside.0.path(), workspace.path("folder")).expect("a link");
-        let index = workspace.index(&[], Bounds::default());
-        index.refresh(&workspace.path("link.py"));
-        index.refresh(&workspace.path("folder/a.py"));
-        assert_eq!(paths(&index), ["ok.py"]);
-    }
-
-    #[test]
-    fn every_bound_holds() {
-        let files: Vec<(String, String)> = (0..9).map(|i| (format!("{i}.py"), F.to_owned())).collect();
-        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let workspace = Workspace::new(&files);
-        let count = |bounds| paths(&workspace.index(&[], bounds)).len();
-        let all = Bounds::default();
-        assert_eq!(count(all), 9);
-        assert_eq!(count(Bounds { files: 4, ..all }), 4);
-        assert_eq!(count(Bounds { items: 3, ..all }), 3);
-        assert_eq!(count(Bounds { total_bytes: F.len() as u64 * 2, ..all }), 2);
-        assert_eq!(count(Bounds { file_bytes: F.len() as u64 - 1, ..all }), 0);
-        assert_eq!(count(Bounds { file_bytes: F.len() as u64, ..all }), 9);
-        assert!(count(Bounds { time: Duration::ZERO, ..all }) < 9);
-        let minified = format!("def f(): return \"{}\"\n", "x".repeat(1000));
-        workspace.write("0.py", &minified);
-        workspace.write("1.py", "def f():\n    return \"\0\"\n");
-        assert_eq!(count(all), 7);
-        let generated: String = (0..2 * MAX_ITEMS_PER_FILE).map(|i| format!("A{i} = {i}\n")).collect();
-        workspace.write("2.py", &generated);
-        assert_eq!(workspace.index(&[], all).size().1, 6 + MAX_ITEMS_PER_FILE);
-    }
-
-    #[test]
-    fn a_walk_can_be_ended() {
-        let workspace = Workspace::new(&[("a.py", F), ("b.py", F)]);
-        let index = WorkspaceIndex::new(workspace.workspaces(&[]), Bounds::default());
-        index.walk(&mut || false);
-        assert_eq!(index.size(), (0, 0));
-    }
-
-    #[test]
-    fn a_file_that_has_changed_shows_nothing_until_it_is_read_anew() {
-        let workspace = Workspace::new(&[("a.py", F)]);
-        let index = workspace.index(&[], Bounds::default());
-        let check = |text: Option<&str>| assert_eq!(definitions(&index), [("a.py".into(), text.map(str::to_owned))]);
-        check(Some(F.trim_end()));
-        for changed in [format!("import os\n{F}"), "def f".to_owned(), F.replace("return x", "return y")] {
-            workspace.write("a.py", &changed);
-            check(None);
-            assert_eq!(index.take_stale(), [workspace.real_path("a.py")]);
-        }
-        index.refresh(&workspace.path("a.py"));
-        check(Some("def f(x):\n    return y"));
-        assert!(index.take_stale().is_empty());
-        std::fs::remove_file(workspace.path("a.py")).expect("it is there");
-        check(None);
-        index.refresh(&workspace.path("a.py"));
-        assert_eq!(index.size(), (0, 0));
-    }
-
-    #[test]
-    fn a_file_that_becomes_ignored_shows_nothing() {
-        let workspace = Workspace::new(&[("a.py", F)]);
-        let index = workspace.index(&[], Bounds::default());
-        workspace.write(".gitignore", "a.py\n");
-        assert_eq!(definitions(&index), [("a.py".into(), None)]);
-    }
-}
+mod tests;

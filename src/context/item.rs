@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Snapshot;
 use super::callers::{Caller, callers};
+use super::candidates::definitions_elsewhere;
 use super::definitions::{definitions_used, uses};
 use super::outline::{imports_outside, one_line};
 use super::surroundings::{Excerpt, Surroundings};
@@ -143,7 +144,7 @@ fn add_what_it_leans_on(context: &mut ItemContext, snapshot: &Snapshot, parsed: 
     context.definitions = definitions_used(parsed, &range, &used, left);
     left -= context.definitions.iter().map(String::len).sum::<usize>().min(left);
     let surroundings = options.surroundings;
-    context.definitions_elsewhere = surroundings.definitions(parsed, snapshot.path.as_deref(), &used, left);
+    context.definitions_elsewhere = definitions_elsewhere(surroundings, parsed, snapshot.path.as_deref(), &used, left);
     left -= context.definitions_elsewhere.iter().map(Excerpt::len).sum::<usize>().min(left);
     if options.with_callers {
         context.callers = callers(parsed, &range, surroundings, left);

@@ -5,6 +5,7 @@
 mod decode;
 mod draft;
 pub mod load;
+mod pace;
 mod prefix_cache;
 mod sampler;
 pub mod tuning;
@@ -12,7 +13,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub use decode::PREFILL_CHUNK;
+pub use pace::PREFILL_CHUNK;
 
 use super::{Engine, Gate, OnEvent};
 

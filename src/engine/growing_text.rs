@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::stop::StopChecker;
-use super::{StopReason, StopRules};
+use super::{Certainty, StopReason, StopRules, TextPiece};
+use crate::model::PromptForm;
 
 /// A text that grows until a rule ends it.
 pub(crate) struct GrowingText {
@@ -42,12 +43,15 @@ impl GrowingText {
         &self.stop.text()[..self.stop.releasable()]
     }
 
-    /// Tells `on_text` what is certain and has not been told yet.
-    pub(super) fn tell(&mut self, on_text: &mut dyn FnMut(&str)) {
+    /// What is certain and has not been told yet, if anything; it counts as told. How sure the model is so far, and how it was
+    /// asked, goes with it.
+    pub(super) fn next_piece(&mut self, certainty: Option<Certainty>, form: PromptForm) -> Option<TextPiece> {
         let certain = self.stop.releasable();
-        if certain > self.told {
-            on_text(&self.stop.text()[self.told..certain]);
-            self.told = certain;
+        if certain <= self.told {
+            return None;
         }
+        let text = self.stop.text()[self.told..certain].to_owned();
+        self.told = certain;
+        Some(TextPiece { text, certainty, form })
     }
 }

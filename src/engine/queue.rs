@@ -141,6 +141,7 @@ mod tests {
             priority,
             document,
             prompt: Prompt::default(),
+            short_prompt: None,
             params: GenerationParams::default(),
             cancel: CancelFlag::default(),
             on_text: None,

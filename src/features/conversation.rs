@@ -80,6 +80,7 @@ mod tests {
         };
         let generation = Generation {
             candidates: vec![candidate],
+            is_short: false,
             prompt_tokens,
             cached_tokens: 0,
             generated_tokens: 100,
@@ -87,6 +88,7 @@ mod tests {
             accepted_tokens: 0,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            reading_speed: None,
         };
         let turns = vec![Turn { role: Role::User, text: "What?".to_owned() }];
         Conversation::new(Prompt { turns, ..Prompt::default() }, &generation)

@@ -1,7 +1,6 @@
 //! Documents of tests, with `$0` where the cursor or the two ends of a selection are.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::context::Snapshot;
 use crate::syntax::{Language, Parsed};
@@ -17,7 +16,8 @@ pub(super) fn selected(language_id: &str, marked: &str) -> (Snapshot, Range<usiz
     let language = Language::by_id(language_id);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language_id.to_owned();
-    (Snapshot { text, version: 1, parsed, language, language_id, path: None, cells: Arc::default() }, start..end)
+    let (cells, surroundings) = Default::default();
+    (Snapshot { text, version: 1, parsed, language, language_id, path: None, cells, surroundings }, start..end)
 }
 
 /// The document and its cursor.

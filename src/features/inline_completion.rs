@@ -6,6 +6,7 @@ mod confidence;
 mod following;
 mod gate;
 mod generation;
+mod growth;
 mod place;
 mod shape;
 
@@ -13,7 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Snapshot, completion_context};
+use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
@@ -23,6 +24,7 @@ use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
 pub use confidence::{SIGNALS, Signals};
+pub use growth::Growth;
 
 use brackets::Brackets;
 use place::Place;
@@ -62,6 +64,8 @@ pub struct CompletionOptions {
     pub context_tokens: usize,
     pub max_tokens: usize,
     pub time_budget: Duration,
+    /// How the model reads, as far as it is known.
+    pub reading: Reading,
     /// How sure to be of what nobody asked for, and the model that has to be, if it has a name of ours.
     pub confidence: Confidence,
     pub model: Option<Alias>,
@@ -80,6 +84,7 @@ impl CompletionOptions {
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
             time_budget: settings.time_budget,
+            reading: Reading::default(),
             confidence: settings.confidence,
             model: confidence::model_in(settings),
         }
@@ -151,7 +156,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens(options.context_tokens);
+    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
@@ -170,6 +175,18 @@ pub fn plan(
         snapshot,
         place,
     })
+}
+
+/// The question of `plan` about the code right before the cursor alone, about `tokens` tokens of it: what is read quickly at a
+/// place of which nothing has been read. `anchor` is the document's for such questions. `None` where this would not be much
+/// shorter, or would have to end otherwise.
+pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anchor: &mut Anchor) -> Option<Prompt> {
+    if plan.selected.is_some() || options.context_tokens < 2 * tokens {
+        return None;
+    }
+    let context = completion_context(&plan.snapshot, plan.place.offset, Limits::nearest(tokens), anchor).nearest();
+    let ends = generation::ends_of_fence(&completion_fence(&context));
+    (plan.params.stop.stop_strings == ends).then(|| completion_prompt(options.layout, &context))
 }
 
 /// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when nobody asked and it is hardly what

@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn a_large_file_is_shown_around_the_lines() {
         let text: String = (0..1000).map(|line| format!("line_{line} = {line}\n")).collect();
-        let parts = plan(&Rope::from_str(&text), "a.py", 500, &[], 200).prompt.next_edit.unwrap();
+        let parts = plan(&Rope::from_str(&text), "a.py", 500, &[], 500).prompt.next_edit.unwrap();
         let shown = &parts.files[0].text;
-        assert!(shown.contains("line_490") && shown.contains("line_505") && shown.len() < 1000, "{shown}");
+        assert!(shown.contains("line_490") && shown.contains("line_505") && shown.len() < 2000, "{shown}");
         assert!(shown.starts_with("line_") && !shown.ends_with('\n'));
     }
 
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn lines_that_were_taken_out_are_put_back() {
         let hunk = Hunk { name: "a.py".to_owned(), first: 1, old: "a\nb\nc\n".to_owned(), new: "a\nc\n".to_owned() };
-        assert_eq!(original("a\nc\nd", "a.py", &std::slice::from_ref(&hunk)), "a\nb\nc\nd");
+        assert_eq!(original("a\nc\nd", "a.py", std::slice::from_ref(&hunk)), "a\nb\nc\nd");
         assert_eq!(original("a\nc\nd", "b.py", &[hunk]), "a\nc\nd");
     }
 }

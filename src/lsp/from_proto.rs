@@ -41,6 +41,8 @@ pub struct Client {
     pub answers: bool,
     /// It takes `phi-ls/documentStatus`.
     pub document_status: bool,
+    /// It shows a completion while it is still written: it takes `phi-ls/completionGrew` and asks again.
+    pub completion_grew: bool,
     /// It breaks the lines of an inline completion at `\n` itself, as its file has them, and inserts a `\r` as a character.
     pub keeps_carriage_returns: bool,
 }
@@ -76,6 +78,7 @@ pub fn client(params: &lsp::InitializeParams) -> Client {
         text_document_content: fetches && show_document,
         answers: own("answers"),
         document_status: own("documentStatus"),
+        completion_grew: own("completionGrew"),
         // No capability says it. `vim.lsp.inline_completion` of 0.12 does.
         keeps_carriage_returns: params.client_info.as_ref().is_some_and(|info| info.name == "Neovim"),
     }

@@ -88,13 +88,15 @@ fn position_encoding(encoding: PositionEncoding) -> lsp::PositionEncodingKind {
     }
 }
 
+/// A byte offset in `text` as the client counts.
+pub fn position(text: &Rope, offset: usize, encoding: PositionEncoding) -> lsp::Position {
+    let position = position_at(text, offset, encoding);
+    lsp::Position { line: position.line, character: position.character }
+}
+
 /// A byte range of `text` as the client counts.
 pub fn range(text: &Rope, range: &Range<usize>, encoding: PositionEncoding) -> lsp::Range {
-    let position = |offset| {
-        let position = position_at(text, offset, encoding);
-        lsp::Position { line: position.line, character: position.character }
-    };
-    lsp::Range { start: position(range.start), end: position(range.end) }
+    lsp::Range { start: position(text, range.start, encoding), end: position(text, range.end, encoding) }
 }
 
 /// The items of a `textDocument/inlineCompletion` answer, whose lines end with `line_ending`. `completion` names the

@@ -2,8 +2,8 @@
 
 use super::{block, fence_around};
 use crate::config;
-use crate::context::CompletionContext;
-use crate::model::{FimParts, Prompt, Role, Turn};
+use crate::context::{CompletionContext, Excerpt, Project, RecentEdit};
+use crate::model::{FimFile, FimParts, Prompt, Role, Turn};
 
 /// How a completion is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn completion_fence(context: &CompletionContext) -> String {
 
 fn chat(context: &CompletionContext) -> Prompt {
     let language = &context.language;
-    let mut question = String::new();
+    let mut question = project(&context.project);
     if let Some(path) = &context.path {
         question.push_str(&format!("The file is `{path}`.\n\n"));
     }
@@ -80,6 +80,35 @@ fn chat(context: &CompletionContext) -> Prompt {
     }
 }
 
+/// What other files of the project say, before anything that changes more often.
+fn project(project: &Project) -> String {
+    let mut text = String::new();
+    for Excerpt { path, language, code } in &project.excerpts {
+        match path {
+            Some(path) => text.push_str(&format!("From `{path}`:\n{}\n", block(language, code))),
+            None => text.push_str(&format!("From another file:\n{}\n", block(language, code))),
+        }
+    }
+    if !project.edits.is_empty() {
+        let changes: String = project.edits.iter().map(change).collect();
+        text.push_str(&format!("The latest changes:\n{}\n", block("diff", &changes)));
+    }
+    text
+}
+
+/// A changed line as a difference shows it.
+fn change(edit: &RecentEdit) -> String {
+    let side = |mark: char, line: &str| if line.is_empty() { String::new() } else { format!("{mark}{line}\n") };
+    let path = edit.path.as_deref().map(|path| format!("+++ {}\n", path.display())).unwrap_or_default();
+    format!("{path}{}{}", side('-', &edit.before), side('+', &edit.after))
+}
+
+/// The same as files of their own.
+fn project_files(project: &Project) -> Vec<FimFile> {
+    let file = |excerpt: &Excerpt| Some(FimFile { path: excerpt.path.clone()?, text: excerpt.code.clone() });
+    project.excerpts.iter().filter_map(file).collect()
+}
+
 /// The file as it is around the cursor, with the imports that the window does not reach in front.
 fn fim(context: &CompletionContext) -> FimParts {
     let (prefix, typed) = context.prefix.split_at(context.typed_start);
@@ -89,7 +118,7 @@ fn fim(context: &CompletionContext) -> FimParts {
     FimParts {
         path: context.path.clone(),
         line_comment: context.line_comment.map(str::to_owned),
-        files: Vec::new(),
+        files: project_files(&context.project),
         prefix: format!("{imports}{}{prefix}", context.cells_before),
         typed: typed.to_owned(),
         suffix: if rest.is_empty() && after.trim().is_empty() { String::new() } else { format!("{rest}\n{after}") },
@@ -99,6 +128,11 @@ fn fim(context: &CompletionContext) -> FimParts {
 /// Path and imports as a file would have them, then the prefix.
 fn plain(context: &CompletionContext) -> String {
     let mut text = String::new();
+    if let Some(comment) = context.line_comment {
+        for FimFile { path, text: code } in project_files(&context.project) {
+            text.push_str(&format!("{comment} {path}\n{code}\n\n"));
+        }
+    }
     if let (Some(path), Some(comment)) = (&context.path, context.line_comment) {
         text.push_str(&format!("{comment} {path}\n"));
     }

@@ -1,11 +1,16 @@
 //! Completion requests from arrival to answer. A document has at most one generation running and at most one request
 //! waiting for it; whatever an edit or a newer request makes pointless is answered with an empty list at once.
+//!
+//! A client that can show a completion while it is written is answered as soon as there is something to read, told when
+//! there is more, and answered again. Any other one gets the whole, or at the end of its time what is there by then; the rest
+//! is there when it asks again. Either way what is on the screen only grows.
 
 mod base;
 mod document_state;
 mod fate;
 mod next;
 mod planning;
+mod readings;
 mod recall;
 mod running;
 mod status;
@@ -22,10 +27,11 @@ use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, S
 use super::options::Observer;
 use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
-use crate::context::Snapshot;
-use crate::engine::{CancelFlag, Generation, Job, Priority};
-use crate::features::inline_completion::{InlineItem, InlineRequest, Trigger, finish_all, signals};
+use crate::context::{Anchor, Snapshot};
+use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
+use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
+use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::to_proto;
 use crate::syntax::names_of;
 use crate::text::LineEnding;
@@ -33,12 +39,19 @@ use base::Base;
 use document_state::DocumentState;
 use fate::{Fates, Shown};
 use next::{Next, ShownInVain};
+use planning::ShortLength;
+use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
 
 /// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
 /// that ask at every key do it within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
+
+/// After an answer, when nothing comes for this long, the window is placed anew if other files have more to say now or if it would
+/// have to move soon; but only if it is read again in no more than that many seconds.
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
+const SETTLE_SECONDS: f64 = 5.0;
 
 /// All completions of a session.
 pub(super) struct Completions {
@@ -48,11 +61,13 @@ pub(super) struct Completions {
     observer: Option<Arc<dyn Observer>>,
     client: Client,
     settings: CompletionSettings,
+    readings: Readings,
     /// By the numbers of open documents.
     states: HashMap<u64, DocumentState>,
-    /// The last number that a job or a completion got.
+    /// The last number that a job got, and so the completion that it makes.
     last_number: u64,
     shown_in_vain: ShownInVain,
+    short_length: ShortLength,
     fates: Fates,
 }
 
@@ -70,9 +85,11 @@ impl Completions {
             observer,
             client: Client::default(),
             settings: CompletionSettings::default(),
+            readings: Readings::default(),
             states: HashMap::new(),
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
+            short_length: ShortLength::default(),
             fates: Fates::new(statistics),
         }
     }
@@ -83,6 +100,9 @@ impl Completions {
 
     /// Takes over new settings: with others, other completions.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
+        if settings.model != self.settings.model {
+            self.readings = Readings::default();
+        }
         self.settings = settings.clone();
         let model = settings.backend.server().map_or(&settings.model, |server| &server.base_url);
         self.fates.configure(settings.statistics, model);
@@ -112,6 +132,11 @@ impl Completions {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
         state.recall.clear();
+    }
+
+    /// Gives up the windows of all prompts: they may hold code of files that may not be read any more.
+    pub(super) fn forget_windows(&mut self) {
+        self.states.values_mut().for_each(|state| state.anchor = Anchor::default());
     }
 
     /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
@@ -151,6 +176,7 @@ impl Completions {
                 state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
             }
         }
+        state.settle_at = None;
         state.keep_running_if_fit(text, &cursors);
     }
 
@@ -186,9 +212,16 @@ impl Completions {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
+        state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
-                Recalled::Items { id, items } => return self.answer(request, document, cursor, id, &items, engine),
+                Recalled::Items { id, items } => {
+                    if let Some(observer) = &self.observer {
+                        observer.recalled();
+                    }
+                    state.asked_for(id, cursor);
+                    return self.answer(request, document, cursor, id, &items, engine);
+                }
                 Recalled::Nothing => return request.answer.nothing(),
                 Recalled::Unknown => {}
             }
@@ -198,14 +231,13 @@ impl Completions {
         let serves = running.as_mut().is_some_and(serves);
         match running {
             Some(mut running) if serves => {
-                running.cursor = cursor;
-                running.kept_until = None;
-                running.waiting = Some(request);
+                running.wait(request, cursor, self.settings.time_budget);
                 state.running = Some(running);
+                self.offer(document, engine);
             }
             unfit => {
                 if let Some(running) = unfit {
-                    running.give_up();
+                    state.give_up(running);
                 }
                 self.begin(request, document, cursor, engine);
             }
@@ -221,7 +253,8 @@ impl Completions {
             .as_ref()
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
-        let plan = match planning::plan(document, &mut state.anchor, inline, &self.settings) {
+        let reading = self.readings.of(&document.snapshot.language_id);
+        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -231,6 +264,8 @@ impl Completions {
                 return request.answer.nothing();
             }
         };
+        let (anchor, length) = (&mut state.short_anchor, &self.short_length);
+        let short_prompt = planning::short_prompt(document, anchor, &plan, length, reading, &self.settings);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -240,8 +275,11 @@ impl Completions {
             version: *version,
             base: Base::new(text.clone()),
             trigger: request.trigger,
-            produced: String::new(),
+            growth: Growth::default(),
+            is_shown: false,
+            is_told: false,
             cursor,
+            due: request.asked_at + self.settings.time_budget,
             waiting: Some(request),
             kept_until: None,
         });
@@ -251,10 +289,11 @@ impl Completions {
             priority: Priority::Interactive,
             document,
             prompt: plan.prompt,
+            short_prompt,
             params: plan.params,
             cancel,
-            on_text: Some(Box::new(move |text| {
-                let event = CompletionEvent::Text { job, text: text.to_owned() };
+            on_text: Some(Box::new(move |piece| {
+                let event = CompletionEvent::Text { job, piece };
                 text_sender.send(Event::Completion { document, event });
             })),
             on_done: Box::new(move |outcome| {
@@ -270,30 +309,73 @@ impl Completions {
         document: Option<&Document>,
         engine: &mut CompletionEngine,
     ) {
-        if let (CompletionEvent::Done { outcome: Ok(generation), .. }, Some(observer)) = (&event, &self.observer) {
-            observer.completion(generation);
+        if let Some(observer) = &self.observer {
+            tell_observer(observer.as_ref(), &event);
         }
         let Some(document) = document else { return };
         match event {
-            CompletionEvent::Text { job, text } => self.goes_on(job, &text, document, engine),
+            CompletionEvent::Text { job, piece } => self.goes_on(job, piece, document, engine),
             CompletionEvent::Done { job, outcome } => self.done(job, outcome, document, engine),
+            CompletionEvent::WarmedUp(outcome) => self.warmed_up(outcome, document),
             CompletionEvent::Prepared { job, outcome } => self.prepared(job, outcome, document),
         }
     }
 
     /// A generation goes on; if it now disagrees with what was typed meanwhile, it ends and a new one begins.
-    fn goes_on(&mut self, job: u64, text: &str, document: &Document, engine: &mut CompletionEngine) {
+    fn goes_on(&mut self, job: u64, piece: TextPiece, document: &Document, engine: &mut CompletionEngine) {
         let state = self.states.entry(document.number).or_default();
         let Some(mut running) = state.take_running(job) else { return };
-        running.produced.push_str(text);
+        let grew = running.growth.push(&running.plan, piece);
         if running.fits(&document.snapshot.text, running.cursor) {
             state.running = Some(running);
+            if grew {
+                self.grew(document, engine);
+            }
             return;
         }
         let (waiting, cursor) = (running.waiting.take(), running.cursor);
-        running.give_up();
+        state.give_up(running);
         if let Some(request) = waiting {
             self.begin(request, document, cursor, engine);
+        }
+    }
+
+    /// There is more to show of what runs for `document`: who waits may get it, and a client that shows it as it grows is told.
+    fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
+        let Some(state) = self.states.get_mut(&document.number) else { return };
+        if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
+            let (is_told, cursor) = (running.is_told || running.waiting.is_some(), running.cursor);
+            state.recall.remember(running.completion(running.growth.item().into_iter().cloned().collect()));
+            if self.client.completion_grew && !is_told {
+                state.keep_until_asked();
+                self.tell_more(document, cursor);
+            }
+        }
+        self.offer(document, engine);
+    }
+
+    /// Tells the client that there is more to ask for at `cursor`.
+    fn tell_more(&self, document: &Document, cursor: usize) {
+        let Snapshot { text, version, .. } = &document.snapshot;
+        let position = to_proto::position(text, cursor, self.client.encoding);
+        let params = CompletionGrewParams { uri: document.uri.clone(), version: *version, position };
+        self.to_client.send(Outgoing::CompletionGrew(params));
+    }
+
+    /// Answers who waits for what runs for `document` with what can be shown of it by now, if that is something and it is time.
+    fn offer(&mut self, document: &Document, engine: &mut CompletionEngine) {
+        let Some(state) = self.states.get_mut(&document.number) else { return };
+        let Some(running) = &mut state.running else { return };
+        let is_time = self.client.completion_grew || running.is_shown || running.due <= Instant::now();
+        let Some(item) = running.growth.item().filter(|_| is_time).cloned() else { return };
+        let Some(request) = running.waiting.take() else { return };
+        let cursor = running.cursor;
+        running.is_shown = true;
+        state.recall.remember(running.completion(vec![item]));
+        match state.recall.recall(&document.snapshot.text, cursor, request.trigger) {
+            Recalled::Items { id, items } => self.answer(request, document, cursor, id, &items, engine),
+            // All of it is typed already: there will be more.
+            Recalled::Nothing | Recalled::Unknown => running.waiting = Some(request),
         }
     }
 
@@ -305,22 +387,30 @@ impl Completions {
             Ok(generation) => generation,
             Err(error) => {
                 tracing::debug!("no completion: {error}");
+                state.recall.forget(job);
                 return running.dismiss();
             }
         };
-        let items = finish_all(&running.plan, &generation.candidates);
+        self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
+        self.short_length.learn(&generation);
+        state.is_cold = generation.is_short;
+        if state.is_cold {
+            // Read while nobody waits, it is there for the next one.
+            state.warm_up_at = Some((Instant::now(), running.cursor));
+        }
         if let (Some(observer), Some(best)) = (&self.observer, generation.candidates.first())
             && let Some(signals) = signals(&running.plan, best)
         {
             observer.judged(&signals);
         }
+        let items = running.growth.finish(&running.plan, &generation.candidates, running.is_shown);
         log_completion(&generation, items.len());
-        self.last_number += 1;
-        let (id, waiting, offset) = (self.last_number, running.waiting.take(), running.plan.offset);
+        let (id, offset) = (job, running.plan.offset);
         let at_base = running.cursor == offset && *version == running.version;
-        let (base, trigger) = (running.base, running.trigger);
-        state.recall.remember(Completion { id, base, offset, trigger, items: items.clone() });
-        let Some(request) = waiting else { return };
+        state.recall.remember(running.completion(items.clone()));
+        let Some(request) = running.waiting.take() else {
+            return self.done_after_all(&running, &items, document, engine);
+        };
         if at_base {
             state.recall.mark_shown(id);
             return self.answer(request, document, offset, id, &items, engine);
@@ -330,6 +420,28 @@ impl Completions {
             Recalled::Nothing => request.answer.nothing(),
             // Everything it says is typed already.
             Recalled::Unknown => self.begin(request, document, running.cursor, engine),
+        }
+    }
+
+    /// What ran is done and comes to `items`, and nobody waits: what was shown of it may have been less.
+    fn done_after_all(
+        &mut self,
+        running: &Running,
+        items: &[InlineItem],
+        document: &Document,
+        engine: &mut CompletionEngine,
+    ) {
+        // Who has been told comes back, and goes on from there.
+        if !running.is_shown || running.is_told {
+            return;
+        }
+        if self.client.completion_grew && running.growth.item().into_iter().ne(items) {
+            return self.tell_more(document, running.cursor);
+        }
+        let state = self.states.entry(document.number).or_default();
+        let recalled = state.recall.recall(&document.snapshot.text, running.cursor, Trigger::Automatic);
+        if let Recalled::Items { id, items } = recalled {
+            self.shown(document, id, &items, engine);
         }
     }
 
@@ -360,7 +472,14 @@ impl Completions {
             self.fates.shown(Shown { id, document, language, latency, items });
         }
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
-        if let (true, Some(item)) = (taken, items.first())
+        if taken {
+            self.shown(document, id, items, engine);
+        }
+    }
+
+    /// The `items` of completion `id` are on the screen.
+    fn shown(&mut self, document: &Document, id: u64, items: &[InlineItem], engine: &mut CompletionEngine) {
+        if let Some(item) = items.first()
             && self.shown_in_vain.shown(id)
         {
             self.prepare_next(document, item, engine);
@@ -377,20 +496,25 @@ impl Completions {
     /// The person has sent away what was shown in the document of this number.
     pub(super) fn dismissed(&mut self, document: u64) {
         self.fates.dismissed(document);
+        if let Some(state) = self.states.get_mut(&document) {
+            // Who does not want to see it is not told of more.
+            state.keep_until_asked();
+        }
     }
 
     /// Begins to prepare what follows `item`, which is on screen for `document`, unless that is known or under way.
     fn prepare_next(&mut self, document: &Document, item: &InlineItem, engine: &mut CompletionEngine) {
         let (settings, number) = (&self.settings, document.number);
         let state = self.states.entry(number).or_default();
-        // The engine keeps one job per document: what somebody waits for is not to be replaced.
+        // The engine keeps one job per document: what somebody waits for is not to be replaced, nor the reading of the place.
         let is_wanted = settings.prepare_next && enabled(document, state.off, settings) == Enabled::On;
-        if !is_wanted || state.running.is_some() {
+        if !is_wanted || state.running.is_some() || state.is_cold {
             return;
         }
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, settings);
+        let reading = self.readings.of(&snapshot.language_id);
+        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -401,6 +525,7 @@ impl Completions {
             priority: Priority::WarmUp,
             document: number,
             prompt: plan.prompt,
+            short_prompt: None,
             params: plan.params,
             cancel,
             on_text: None,
@@ -411,6 +536,18 @@ impl Completions {
         });
     }
 
+    /// What nobody has asked for yet is read, or has to be read when somebody asks.
+    fn warmed_up(&mut self, outcome: Outcome, document: &Document) {
+        match outcome {
+            Ok(generation) => {
+                tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up");
+                self.short_length.learn(&generation);
+                self.states.entry(document.number).or_default().is_cold = false;
+            }
+            Err(error) => tracing::trace!("not warmed up: {error}"),
+        }
+    }
+
     /// Keeps what was prepared for when the person gets there.
     fn prepared(&mut self, job: u64, outcome: Outcome, document: &Document) {
         let state = self.states.entry(document.number).or_default();
@@ -418,9 +555,8 @@ impl Completions {
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
         tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
-        self.last_number += 1;
-        let (id, base, offset) = (self.last_number, next.base, next.plan.offset);
-        state.recall.remember(Completion { id, base, offset, trigger: Trigger::Automatic, items });
+        let (base, offset) = (next.base, next.plan.offset);
+        state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }
 
     /// The client has cancelled a request, which the library has answered.
@@ -438,8 +574,8 @@ impl Completions {
         self.states.values().filter_map(DocumentState::due_at).chain(self.fates.next_deadline()).min()
     }
 
-    /// Gives up generations nobody came back for, begins prefills nobody has asked for yet, and looks what is left of what
-    /// was accepted.
+    /// Gives up generations nobody came back for, answers who has waited long enough, begins prefills nobody has asked for yet,
+    /// and looks what is left of what was accepted.
     pub(super) fn handle_due<'a>(
         &mut self,
         now: Instant,
@@ -448,15 +584,24 @@ impl Completions {
     ) {
         self.fates.handle_due(now);
         for document in documents {
+            self.offer(document, engine);
             let Some(state) = self.states.get_mut(&document.number) else { continue };
-            let is_due = |running: &mut Running| running.kept_until.is_some_and(|at| at <= now);
-            if let Some(running) = state.running.take_if(is_due) {
-                running.give_up();
+            state.give_up_left_behind(now);
+            let reading = self.readings.of(&document.snapshot.language_id);
+            let is_idle = state.running.is_none() && state.next.is_none();
+            if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
+                && is_idle
+                && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
+                && let Some(job) =
+                    planning::settle(document, state, cursor, reading, &self.settings, self.session.clone())
+            {
+                engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
-                && !state.recall.knows(&document.snapshot.text, cursor)
-                && let Some(job) = planning::warm_up(document, state, cursor, &self.settings)
+                && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
+                && let Some(job) =
+                    planning::warm_up(document, state, cursor, reading, &self.settings, self.session.clone())
             {
                 engine.submit(job);
             }
@@ -472,9 +617,20 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
     }
 }
 
+fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
+    match event {
+        CompletionEvent::Text { piece, .. } => observer.text(&piece.text),
+        CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
+        CompletionEvent::Done { outcome: Err(_), .. } => observer.broken_off(),
+        CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
+        CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) => {}
+    }
+}
+
 fn log_completion(generation: &Generation, items: usize) {
     tracing::debug!(
         items,
+        is_short = generation.is_short,
         prompt_tokens = generation.prompt_tokens,
         cached_tokens = generation.cached_tokens,
         generated_tokens = generation.generated_tokens,

@@ -2,6 +2,7 @@
 
 mod document;
 mod notebooks;
+mod recent_edits;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,15 +11,18 @@ use std::time::Instant;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::event::NotebookEvent;
-use crate::context::{Cell, OpenFile, OtherCells, Surroundings, WorkspaceIndex};
+use crate::context::{Cell, OpenFile, OtherCells, Snapshot, Surroundings, WorkspaceIndex};
+use crate::text::Rope;
 pub(super) use document::Document;
 use notebooks::Notebooks;
+use recent_edits::RecentEdits;
 
 /// The documents the client has open.
 #[derive(Default)]
 pub(super) struct Documents {
     open: HashMap<lsp::Uri, Document>,
     notebooks: Notebooks,
+    recent_edits: RecentEdits,
     /// How many have been opened, which numbers them.
     opened: u64,
 }
@@ -75,7 +79,28 @@ impl Documents {
         }
     }
 
-    /// What a question about the document `uri` may take from other files: from those that are open, and from `index`.
+    /// Notes that the document `uri`, which was `before`, was edited at the offset `start` of that.
+    pub(super) fn note_edit(&mut self, uri: &lsp::Uri, before: &Rope, start: usize) {
+        if let Some(document) = self.open.get(uri).filter(|document| !document.is_excluded()) {
+            self.recent_edits.note(document, before, start);
+        }
+    }
+
+    /// Shows completions in the document `uri` what of other files they may take: as in [`Documents::surroundings`].
+    pub(super) fn update_surroundings(&mut self, uri: &lsp::Uri, index: Option<Arc<WorkspaceIndex>>) {
+        let surroundings = Arc::new(self.surroundings(uri, index));
+        if let Some(document) = self.open.get_mut(uri) {
+            document.snapshot.surroundings = surroundings;
+        }
+    }
+
+    /// Other files may be excluded now: what documents may have of them, and what was changed where, is forgotten.
+    pub(super) fn forget_surroundings(&mut self) {
+        self.recent_edits.clear();
+        self.open.values_mut().for_each(|document| document.snapshot.surroundings = Arc::default());
+    }
+
+    /// What a prompt about the document `uri` may take from other files: from those that are open, and from `index`.
     pub(super) fn surroundings(&self, uri: &lsp::Uri, index: Option<Arc<WorkspaceIndex>>) -> Surroundings {
         let mut others: Vec<_> =
             self.iter().filter(|document| document.uri != *uri && !document.is_excluded()).collect();
@@ -83,8 +108,11 @@ impl Documents {
         others.sort_by_key(|document| std::cmp::Reverse(document.number));
         // The index knows files by their names without symbolic links.
         let file = |document: &Document| document.place.as_ref().map(|place| place.file.clone());
-        let open = |document: &Document| OpenFile { file: file(document), snapshot: document.snapshot.clone() };
-        Surroundings { file: self.get(uri).and_then(file), open: others.into_iter().map(open).collect(), index }
+        // What those have around them in turn is none of this one's, and would never be let go of.
+        let alone = |document: &Document| Snapshot { surroundings: Arc::default(), ..document.snapshot.clone() };
+        let open = |document: &Document| OpenFile { file: file(document), snapshot: alone(document) };
+        let edits = self.recent_edits.all().cloned().collect();
+        Surroundings { file: self.get(uri).and_then(file), open: others.into_iter().map(open).collect(), index, edits }
     }
 
     /// When [`Documents::parse_due`] has something to do.

@@ -10,7 +10,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::{Error, Result};
 
 use crate::config::Role;
-use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation};
+use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation, TextPiece};
 use crate::features::inline_completion::Trigger;
 use crate::lsp::dismissed::DismissedParams;
 use crate::lsp::switch::SetCompletionsParams;
@@ -90,12 +90,14 @@ pub(super) enum CompletionEvent {
     /// The generation goes on.
     Text {
         job: u64,
-        text: String,
+        piece: TextPiece,
     },
     Done {
         job: u64,
         outcome: Outcome,
     },
+    /// What a request would ask, and nobody has asked for yet, was read.
+    WarmedUp(Outcome),
     /// The completion that was prepared for the case that the one on screen is accepted.
     Prepared {
         job: u64,

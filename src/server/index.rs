@@ -1,5 +1,5 @@
-//! The index of the workspaces, from which questions take code of other files: a thread of its own keeps it, behind
-//! everything a person waits for.
+//! The index of the workspaces, from which completions and questions take code of other files: a thread of its own keeps it,
+//! behind everything a person waits for.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Indexer {
         self.give(Work::Refresh(path));
     }
 
-    /// Reads again what a question found to be out of date.
+    /// Reads again what was found to be out of date.
     pub(super) fn refresh_stale(&self) {
         self.index.take_stale().into_iter().for_each(|path| self.refresh(path));
     }

@@ -19,9 +19,20 @@ pub trait Observer: Send + Sync {
     /// A well-formed message of the client, as it came.
     fn message(&self, _body: &[u8]) {}
 
+    /// A request for a completion is answered from memory: no model has a part in it.
+    fn recalled(&self) {}
+
+    /// A model goes on with a completion that somebody asked for.
+    fn text(&self, _text: &str) {}
+
     /// A completion was generated, whether or not it is shown.
     fn completion(&self, _generation: &Generation) {}
 
+    /// A completion that somebody asked for is not written any further.
+    fn broken_off(&self) {}
+
+    /// What comes after the completion on screen, if that is accepted, was generated ahead.
+    fn prepared(&self, _generation: &Generation) {}
     /// What speaks for and against the completion that was generated for a request, shown or not.
     fn judged(&self, _signals: &Signals) {}
 

@@ -12,6 +12,7 @@ use tower_lsp_server::gen_lsp_types::{
 
 use super::event::{Event, QuestionEvent, SessionSender};
 use crate::lsp::ask::{AnswerNotification, AnswerParams};
+use crate::lsp::growth::{CompletionGrewNotification, CompletionGrewParams};
 use crate::lsp::status::{DocumentStatusNotification, DocumentStatusParams, StatusNotification, StatusParams};
 use crate::lsp::to_proto;
 
@@ -21,6 +22,8 @@ pub(super) enum Outgoing {
     Status(StatusParams),
     /// Why nothing is completed in a document, or that something is again.
     DocumentStatus(DocumentStatusParams),
+    /// There is more of a completion to ask for.
+    CompletionGrew(CompletionGrewParams),
     /// Shown to the person.
     Message(MessageType, String),
     /// A load to show progress of; the sender says how far it is and is dropped at its end.
@@ -86,6 +89,7 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
         match outgoing {
             Outgoing::Status(params) => client.send_notification::<StatusNotification>(params).await,
             Outgoing::DocumentStatus(params) => client.send_notification::<DocumentStatusNotification>(params).await,
+            Outgoing::CompletionGrew(params) => client.send_notification::<CompletionGrewNotification>(params).await,
             Outgoing::Message(kind, message) => client.show_message(kind, message).await,
             Outgoing::Progress { title, fraction } => {
                 loads += 1;

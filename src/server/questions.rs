@@ -233,10 +233,11 @@ impl Questions {
             priority: Priority::Background,
             document: question.about.as_ref().map_or(NO_DOCUMENT, |about| about.document),
             prompt: question.plan.prompt().clone(),
+            short_prompt: None,
             params: question.plan.params().clone(),
             cancel: question.request.cancel.clone(),
-            on_text: Some(Box::new(move |text| {
-                text_sender.send(Event::Question { number, event: QuestionEvent::Text(text.to_owned()) });
+            on_text: Some(Box::new(move |piece| {
+                text_sender.send(Event::Question { number, event: QuestionEvent::Text(piece.text) });
             })),
             on_done: Box::new(move |outcome| {
                 done_sender.send(Event::Question { number, event: QuestionEvent::Done(outcome) });

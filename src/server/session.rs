@@ -214,11 +214,15 @@ impl Session {
             self.look_at(&request.uri);
         }
         self.documents.update_cells(&request.uri);
+        self.update_surroundings(&request.uri);
         let Some(document) = self.documents.get(&request.uri) else {
             tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
             return request.answer.nothing();
         };
         self.completions.complete(request, document, superseded, &mut self.engines.completion);
+        if let Some(indexer) = &self.indexer {
+            indexer.refresh_stale();
+        }
     }
 
     /// Whether a message that has already come makes an answer for `uri` pointless: a newer request or an edit.
@@ -231,13 +235,12 @@ impl Session {
         })
     }
 
-    /// Answers with the actions for a range, at once, and begins to index the workspaces: somebody may ask about their code.
+    /// Answers with the actions for a range, at once.
     fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
         let document = self.documents.get(&params.text_document.uri);
         let offered = document.map(|document| offers(document, params, self.client));
         // Cancelled meanwhile if nobody takes it.
         let _ = reply.send(offered.unwrap_or_default());
-        self.index_workspaces();
     }
 
     fn execute_command(&mut self, mut request: CommandRequest) {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::queries::{CompiledQuery, QueryKind, QuerySources};
 
 /// How texts of a language are parsed, and what is asked of their trees.
-pub struct Grammar {
+pub(super) struct Grammar {
     parser: fn() -> tree_sitter::Language,
     pub(super) sources: QuerySources,
     /// Node kind of attributes that precede an item as siblings of it.

@@ -25,6 +25,7 @@ fn every_key_is_read() {
                 "contextTokens": 2000,
                 "maxTokens": 100,
                 "multiline": "never",
+                "otherFiles": false,
                 "timeBudgetMs": 900,
                 "prepareNext": false,
                 "idleUnloadMinutes": 30,
@@ -52,6 +53,7 @@ fn every_key_is_read() {
     assert_eq!(settings.completion.context_tokens, 2000);
     assert_eq!(settings.completion.max_tokens, 100);
     assert_eq!(settings.completion.multiline, Multiline::Never);
+    assert!(!settings.completion.other_files);
     assert_eq!(settings.completion.time_budget, Duration::from_millis(900));
     assert!(!settings.completion.prepare_next);
     assert_eq!(settings.completion.idle_unload, Some(Duration::from_secs(30 * 60)));
@@ -135,10 +137,10 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 #[test]
 fn settings_of_features_to_come_are_unknown() {
     let mut settings = Settings::default();
-    let value = json!({"statistics": {"enabled": false}});
+    let value = json!({"telemetry": {"enabled": false}});
     let problems = settings.apply(&value, Source::Editor);
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["statistics"]);
+    assert_eq!(keys, ["telemetry"]);
     assert!(problems.iter().all(|problem| problem.message == "there is no such setting"), "{problems:?}");
 }
 
@@ -154,7 +156,7 @@ fn only_a_name_like_another_is_taken_for_it() {
     check("completions.multi_line", Some("completion.multiline"));
     check("completion.thread", Some("threads"));
     check("assistant.maxToken", Some("assistant.maxTokens"));
-    for key in ["statistics.enabled", "backend.model", "backend.kind", "completion.colour", "fontSize", "x", "debug"] {
+    for key in ["telemetry.enabled", "backend.model", "backend.kind", "completion.colour", "fontSize", "x", "debug"] {
         check(key, None);
     }
 }

@@ -42,7 +42,7 @@ fn shown(context: &CompletionContext) -> String {
 
 fn check(path: &str, marked: &str, total_bytes: usize, expected: Expect) {
     let (snapshot, offset) = fixture(path, marked);
-    let context = completion_context(&snapshot, offset, Limits { total_bytes }, &mut Anchor::default());
+    let context = completion_context(&snapshot, offset, Limits::of_bytes(total_bytes), &mut Anchor::default());
     let size = context.imports.len() + context.outline.len() + context.suffix.len() + context.prefix.len();
     assert!(size <= total_bytes, "{size} bytes of {total_bytes}");
     expected.assert_eq(&shown(&context));
@@ -218,7 +218,7 @@ fn every_place_of_every_shape_of_text_has_a_context() {
             let options = ItemOptions { budget: 200, surroundings: &surroundings, with_callers: true };
             for offset in (0..text.len() + 2).step_by(1 + text.len() / 50) {
                 for total_bytes in [0, 1, 50, 400] {
-                    let limits = Limits { total_bytes };
+                    let limits = Limits::of_bytes(total_bytes);
                     let context = completion_context(&snapshot, offset, limits, &mut Anchor::default());
                     assert!(text.contains(&context.prefix), "{text:?} at {offset}");
                     assert!(text.contains(&context.suffix), "{text:?} at {offset}");
@@ -236,7 +236,7 @@ fn twenty_megabytes_cost_a_window() {
     let snapshot = snapshot("big.rs", &text);
     assert!(snapshot.parsed.is_none());
     let mut anchor = Anchor::default();
-    let limits = Limits { total_bytes: 1000 };
+    let limits = Limits::of_bytes(1000);
     let context = completion_context(&snapshot, text.len() / 2, limits, &mut anchor);
     assert!(context.prefix.len() <= 700 && context.suffix.len() <= 150);
     assert!(context.prefix.starts_with("some words"));
@@ -245,7 +245,7 @@ fn twenty_megabytes_cost_a_window() {
 /// Types `keys` at the cursor of `marked`, a context after each; returns the prompts' parts in order and the anchor.
 fn typed(path: &str, marked: &str, keys: &str, total_bytes: usize) -> (Vec<CompletionContext>, Anchor) {
     let (mut snapshot, mut offset) = fixture(path, marked);
-    let (mut anchor, limits) = (Anchor::default(), Limits { total_bytes });
+    let (mut anchor, limits) = (Anchor::default(), Limits::of_bytes(total_bytes));
     let mut contexts = vec![completion_context(&snapshot, offset, limits, &mut anchor)];
     for key in keys.chars() {
         snapshot = edited(&snapshot, Edit { range: offset..offset, new_text: key.to_string() });
@@ -284,7 +284,7 @@ fn typing_in_a_file_that_fits_never_moves_the_window() {
 
 /// Whether the anchor holds when the document of `before` becomes `after` (each with its cursor).
 fn check_holds(before: &str, after: &str, expected: bool) {
-    let (mut anchor, limits) = (Anchor::default(), Limits { total_bytes: 900 });
+    let (mut anchor, limits) = (Anchor::default(), Limits::of_bytes(900));
     let (first, offset) = fixture("src/numbers.rs", before);
     completion_context(&first, offset, limits, &mut anchor);
     let (second, offset) = fixture("src/numbers.rs", after);
@@ -315,7 +315,7 @@ fn the_window_moves_only_when_it_must() {
 
 #[test]
 fn an_idle_moment_lets_the_window_settle() {
-    let (mut anchor, limits) = (Anchor::default(), Limits { total_bytes: 900 });
+    let (mut anchor, limits) = (Anchor::default(), Limits::of_bytes(900));
     let (first, offset) = fixture("a.rs", &long_file(40, "let z = 1;\n    let w$0 = 2;"));
     completion_context(&first, offset, limits, &mut anchor);
     anchor.settle(&first, offset);

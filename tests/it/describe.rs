@@ -134,8 +134,8 @@ fn each_fault_is_one_clear_line() {
     .assert_debug_eq(&problems(|file| file.strings("tokenizer.ggml.tokens", &[])));
     expect![[r#"
         [
-            "settings: metadata key `phi3.rope.scaling.attn_factor` is missing, expected a float",
+            "settings: metadata key `phi3.attention.layer_norm_rms_epsilon` is missing, expected a float",
         ]
     "#]]
-    .assert_debug_eq(&problems(|file| file.remove("phi3.rope.scaling.attn_factor")));
+    .assert_debug_eq(&problems(|file| file.remove("phi3.attention.layer_norm_rms_epsilon")));
 }

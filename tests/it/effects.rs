@@ -174,6 +174,19 @@ const SETTINGS: &[(&str, fn())] = &[
         }
         assert_eq!(offered("fim"), [""; 0]);
     }),
+    ("completion.otherFiles", || {
+        let read = |is_on: bool| {
+            let text = "from .shapes import circle\n\n\nx = \n";
+            let mut observed = observed(&json!({"completion.otherFiles": is_on}), "foo(1)", text);
+            let shapes = "def circle(radius):\n    return radius\n";
+            observed.server.open(&URI.replace("main", "shapes"), "python", shapes);
+            assert_eq!(observed.server.complete(3, 4), ["foo(1)"]);
+            observed.server.finish();
+            let seen = observed.seen.lock().unwrap();
+            seen.read.iter().any(|prompt| prompt.contains("def circle(radius):"))
+        };
+        assert_eq!((read(true), read(false)), (true, false));
+    }),
     ("completion.inComments", || {
         let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
@@ -477,10 +490,22 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let (output, _, stderr) = run(&mut bench.command(&["pull", "hf:owner/repo/m.gguf"]));
         assert!(!output.status.success() && stderr.contains("cannot reach http://127.0.0.1:1/owner"), "{stderr}");
     }),
+    ("models", |bench| {
+        let models = bench.folder.path().join("models");
+        std::fs::create_dir_all(&models).unwrap();
+        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
+        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
+        let all = bench.json(&["models", "--all", "--json"]);
+        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
+        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
+        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
+        std::fs::remove_dir_all(&models).unwrap();
+    }),
+    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
     ("stats", |bench| {
         let stats = |arguments: &[&str]| {
             let mut command = bench.command(&[&["stats"], arguments].concat());
-            let (output, stdout, stderr) = run(command.env("XDG_DATA_HOME", bench.folder.path()));
+            let (output, stdout, stderr) = run(command.env("XDG_DATA_HOME", bench.folder.path().join("data")));
             assert!(output.status.success(), "{stderr}");
             stdout
         };
@@ -495,18 +520,28 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
-    ("models", |bench| {
-        let models = bench.folder.path().join("models");
-        std::fs::create_dir_all(&models).unwrap();
-        std::fs::copy(bench.path("tiny.gguf"), models.join("tiny.gguf")).unwrap();
-        assert_eq!(bench.json(&["models", "--json"])[0]["name"], "Tiny test model");
-        let all = bench.json(&["models", "--all", "--json"]);
-        let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
-        assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
-        assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
-        std::fs::remove_dir_all(&models).unwrap();
+    ("completions", |bench| {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = bench.output(&["completions", shell]);
+            assert!(script.contains("doctor") && script.contains("completion-model"), "{shell}: {script}");
+        }
     }),
-    ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
+    ("man", |bench| {
+        let folder = bench.folder.path().join("man");
+        bench.output(&["man", folder.to_str().unwrap()]);
+        for (page, word) in [("phi-ls.1", "phi\\-ls\\-doctor(1)"), ("phi-ls-ask.1", "instruction")] {
+            let text = std::fs::read_to_string(folder.join(page)).expect("a page");
+            assert!(text.contains(word), "{page}: {text}");
+        }
+    }),
+    ("engine", |bench| {
+        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
+        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
+        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
+    }),
     ("bench", |bench| {
         let model = bench.path("tiny.gguf");
         let report = bench.json(&["bench", "--model", &model, "-p", "40", "-n", "4", "-r", "1", "--json"]);
@@ -549,20 +584,16 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let report = bench.json(&["logits", "--model", &bench.path("tiny.gguf"), "--tokens", "5,6", "--greedy", "3"]);
         assert_eq!(report["greedy"].as_array().map(Vec::len), Some(3));
     }),
-    ("engine", |bench| {
-        let mut process = bench.command(&["engine"]).spawn().expect("the program starts");
-        let processes = || bench.json(&["doctor", "--json"])["engine"]["processes"].clone();
-        let found = (0..1000).map(|_| processes()).find(|processes| processes[0]["pid"] == process.id());
-        process.kill().unwrap();
-        process.wait().unwrap();
-        assert!(found.is_some_and(|processes| processes[0]["setup"]["completion_model"] == "phi-3.5-mini"));
-    }),
 ];
 
-/// Names and descriptions of the commands, as `phi-ls --help` lists them.
+/// Names and descriptions of the commands, as `phi-ls --help` lists them: everybody's, then the developers'.
 fn listed_commands() -> Vec<(String, String)> {
     let (_, help, _) = run(&mut phi_ls(&["--help"], Path::new("/nowhere"), "http://127.0.0.1:1"));
-    let list = help.split("Commands:\n").nth(1).expect("a list of commands");
+    ["\nCommands:\n", "\nDeveloper commands:\n"].iter().flat_map(|heading| commands_under(heading, &help)).collect()
+}
+
+fn commands_under(heading: &str, help: &str) -> Vec<(String, String)> {
+    let list = help.split(heading).nth(1).unwrap_or_else(|| panic!("expected {heading:?} in {help}"));
     let list = list.split("\n\n").next().unwrap_or_default();
     // A long description goes on in the next line, further to the right.
     let mut commands: Vec<(String, String)> = Vec::new();

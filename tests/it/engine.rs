@@ -66,7 +66,7 @@ fn submit(
 ) -> mpsc::Receiver<Result<Generation, EngineError>> {
     let (sender, receiver) = mpsc::channel();
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: None, on_done });
+    engine.submit(Job { priority, document: 1, prompt, short_prompt: None, params, cancel, on_text: None, on_done });
     receiver
 }
 
@@ -112,6 +112,46 @@ fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
     let fim_only = Prompt { fim: Some(fim), ..Prompt::default() };
     let refused = run(&chat.engine, fim_only, params).unwrap_err().to_string();
     assert!(refused.contains("has no tokens to fill in the middle with"), "{refused}");
+}
+
+/// A model so large that nobody can wait for it to read much.
+fn large(script: Script, counters: Counters) -> LoadedModel {
+    LoadedModel { weight_bytes: 1 << 40, ..scripted(script, counters) }
+}
+
+/// Asks `long`, or in its place `short`.
+fn run_either(engine: &Engine, priority: Priority, long: &str, short: &str) -> Generation {
+    let (sender, receiver) = mpsc::channel();
+    engine.submit(Job {
+        priority,
+        document: 1,
+        prompt: plain(long),
+        short_prompt: Some(plain(short)),
+        params: params(4),
+        cancel: CancelFlag::default(),
+        on_text: None,
+        on_done: Box::new(move |outcome| drop(sender.send(outcome))),
+    });
+    receiver.recv_timeout(Duration::from_secs(20)).expect("every job is answered").expect("a generation")
+}
+
+#[test]
+fn where_too_much_would_have_to_be_read_the_short_prompt_is_asked() {
+    let (long, short) = ("x".repeat(500), "y".repeat(40));
+    let asked = |engine: &Engine, priority, short: &str| {
+        let generation = run_either(engine, priority, &long, short);
+        (generation.is_short, generation.prompt_tokens)
+    };
+    let fast = fixture(|text| rest_of("!", text));
+    assert_eq!(asked(&fast.engine, Priority::Interactive, &short), (false, 500));
+    let slow = fixture_of(large, |text| rest_of("!", text));
+    assert_eq!(asked(&slow.engine, Priority::Interactive, &short), (true, 40));
+    // Hardly shorter, and nobody waits.
+    assert_eq!(asked(&slow.engine, Priority::Interactive, &"y".repeat(300)), (false, 500));
+    let slow = fixture_of(large, |text| rest_of("!", text));
+    assert_eq!(asked(&slow.engine, Priority::WarmUp, &short), (false, 500));
+    // It has been read, and how fast is known.
+    assert_eq!(asked(&slow.engine, Priority::Interactive, &short), (false, 500));
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn after_three_that_nobody_accepts_the_next_is_not_written_until_one_is() {
     for line in 3..6 {
         assert_eq!(server.complete(4 * line, 4), ["first(1)"]);
     }
-    server.call("workspace/executeCommand", json!({"command": "phi-ls.accepted"}));
+    server.call("workspace/executeCommand", json!({"command": "phi-ls.accepted", "arguments": [1, 0]}));
     assert_eq!(server.complete(4 * 6, 4), ["first(1)"]);
     written.recv().unwrap();
     // Of the three in between none.

@@ -28,7 +28,7 @@ fn cell_of(cells: &[&str]) -> (Snapshot, usize) {
 /// The last question and the prefill for the cursor in `cells`; a bar ends the prefill.
 fn check(cells: &[&str], total_bytes: usize, expected: Expect) {
     let (snapshot, offset) = cell_of(cells);
-    let context = completion_context(&snapshot, offset, Limits { total_bytes }, &mut Anchor::default());
+    let context = completion_context(&snapshot, offset, Limits::of_bytes(total_bytes), &mut Anchor::default());
     let Prompt { turns, prefill, .. } = completion_prompt(Layout::Chat, &context);
     expected.assert_eq(&format!("{}\n==\n{prefill}|\n", turns[1].text));
 }
@@ -118,7 +118,7 @@ fn where_there_is_little_room_the_nearest_lines_and_all_imports_are_shown() {
 
 #[test]
 fn typing_in_a_cell_only_appends_and_an_edit_of_another_cell_is_seen() {
-    let limits = Limits { total_bytes: 2000 };
+    let limits = Limits::of_bytes(2000);
     let mut anchor = Anchor::default();
     let mut prefill = |cells: &[&str]| {
         let (snapshot, offset) = cell_of(cells);

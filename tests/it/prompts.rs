@@ -1,9 +1,11 @@
 //! Prompts made from fixtures, as the model gets them but for the role tags.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use phi_ls::context::{
-    Anchor, ItemContext, ItemOptions, Limits, Problem, Surroundings, completion_context, item_context,
-    selection_context,
+    Anchor, ItemContext, ItemOptions, Limits, OpenFile, Problem, Reading, RecentEdit, Surroundings, completion_context,
+    item_context, selection_context,
 };
 use phi_ls::model::{Prompt, Role};
 use phi_ls::prompt::{
@@ -35,7 +37,7 @@ fn shown(prompt: &Prompt) -> String {
 fn completion(path: &str, marked: &str, layout: Layout, total_bytes: usize) -> Prompt {
     let offset = marked.find("$0").expect("a fixture marks the cursor with $0");
     let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
-    let context = completion_context(&snapshot, offset, Limits { total_bytes }, &mut Anchor::default());
+    let context = completion_context(&snapshot, offset, Limits::of_bytes(total_bytes), &mut Anchor::default());
     completion_prompt(layout, &context)
 }
 
@@ -176,9 +178,55 @@ fn typed_prompts(layout: Layout, path: &str, typed: &[&str]) -> Vec<Prompt> {
     let prompt = |marked: &&str| {
         let offset = marked.find("$0").expect("a fixture marks the cursor with $0");
         let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
-        completion_prompt(layout, &completion_context(&snapshot, offset, Limits { total_bytes: 2000 }, &mut anchor))
+        completion_prompt(layout, &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor))
     };
     typed.iter().map(prompt).collect()
+}
+
+#[test]
+fn typing_changes_nothing_before_the_tail_whatever_other_files_do() {
+    let shapes =
+        |n: usize| format!("def circle(radius):\n    return {n}\n\n\ndef square(side_{n}):\n    return side\n");
+    let text = "from .shapes import circle, square\n\n\ndef draw(canvas):\n    \n\n\ndef last():\n    pass\n";
+    let start = text.find("    \n").expect("an empty line") + 4;
+    let typed = "canvas.put(circle(radius=12), square(3))";
+    let mut anchor = Anchor::default();
+    let mut prompts = Vec::new();
+    for end in 0..=typed.len() {
+        let mut document = snapshot("app/main.py", &format!("{}{}{}", &text[..start], &typed[..end], &text[start..]));
+        let open = vec![OpenFile { file: None, snapshot: snapshot("app/shapes.py", &shapes(end)) }];
+        document.surroundings = Arc::new(Surroundings { open, ..Surroundings::default() });
+        let limits = Limits::for_tokens_of(
+            1536,
+            Reading { bytes_per_token: Some(2.6 + end as f64 / 50.0), ..Reading::default() },
+        );
+        let context = completion_context(&document, start + end, limits, &mut anchor);
+        prompts.push([Layout::Auto, Layout::Plain].map(|layout| completion_prompt(layout, &context)));
+    }
+    let [first, plain] = &prompts[0];
+    assert!(first.turns[1].text.starts_with("From `app/shapes.py`:\n```python\ndef circle(radius):"), "{first:?}");
+    assert!(plain.prefill.starts_with("# app/shapes.py\ndef circle(radius):"), "{plain:?}");
+    let fim = first.fim.as_ref().expect("parts");
+    assert_eq!(fim.files.len(), 1);
+    for pair in prompts.windows(2) {
+        for (before, after) in pair[0].iter().zip(&pair[1]) {
+            assert_eq!(before.turns, after.turns);
+            assert!(after.prefill.starts_with(&before.prefill));
+            let Some((before, after)) = before.fim.as_ref().zip(after.fim.as_ref()) else { continue };
+            assert_eq!((&before.files, &before.prefix, &before.suffix), (&after.files, &after.prefix, &after.suffix));
+            assert!(after.typed.starts_with(&before.typed));
+        }
+    }
+}
+
+#[test]
+fn the_latest_changes_are_shown_as_a_difference() {
+    let mut document = snapshot("a.py", "x = 1\n\n");
+    let edit = RecentEdit { path: Some("b.py".into()), before: "f(a)".to_owned(), after: "f(a, 1)".to_owned() };
+    document.surroundings = Arc::new(Surroundings { edits: vec![edit], ..Surroundings::default() });
+    let context = completion_context(&document, 6, Limits::for_tokens(1536), &mut Anchor::default());
+    let question = &completion_prompt(Layout::Chat, &context).turns[1].text;
+    assert!(question.starts_with("The latest changes:\n```diff\n+++ b.py\n-f(a)\n+f(a, 1)\n```\n"), "{question}");
 }
 
 #[test]

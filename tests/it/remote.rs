@@ -11,7 +11,7 @@ use phi_ls::config::{Backend, RemoteServer, Source};
 use phi_ls::engine::remote::{self, Patience, StandIn};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
-    StopReason, StopRules, embedded,
+    StopReason, StopRules, TextPiece, embedded,
 };
 use phi_ls::model::{FimParts, Prompt, PromptForm, Role, Turn};
 use serde_json::{Value, json};
@@ -63,9 +63,18 @@ impl Fixture {
 
     fn submit(&self, priority: Priority, prompt: Prompt, params: GenerationParams, cancel: CancelFlag) -> Pending {
         let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-        let on_text = Box::new(move |text: &str| drop(text_sender.send(text.to_owned())));
+        let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
         let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.engine.submit(Job { priority, document: 1, prompt, params, cancel, on_text: Some(on_text), on_done });
+        self.engine.submit(Job {
+            priority,
+            document: 1,
+            prompt,
+            short_prompt: None,
+            params,
+            cancel,
+            on_text: Some(on_text),
+            on_done,
+        });
         Pending { texts, outcomes }
     }
 
@@ -179,6 +188,26 @@ fn probabilities_make_the_confidence_of_what_was_not_owed() {
     let generation = Fixture::of(&server).run(chat("```py\nx = to"), healed(20)).unwrap();
     assert_eq!(generation.candidates[0].certainty.map(|certainty| certainty.mean()), Some(-1.0));
     assert_eq!(server.asked()[0].body["logprobs"], json!(true));
+}
+
+#[test]
+fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
+    let server = ModelServer::start(|asked, stream| {
+        if !probed(asked, stream, "vllm") {
+            begin(stream);
+            let content =
+                |logprobs: &[f64]| logprobs.iter().map(|logprob| json!({"logprob": logprob})).collect::<Value>();
+            for (text, logprobs) in [("", &[-4.0][..]), ("\n``+", &[-1.0, -1.0]), ("", &[-9.0])] {
+                let logprobs = json!({"content": content(logprobs)});
+                let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
+                event(stream, &json!({"choices": [choice]}));
+            }
+            let _ = write!(stream, "data: [DONE]\n\n");
+        }
+    });
+    let generation = Fixture::of(&server).run(chat("```py\nx ="), params(20)).unwrap();
+    let certainty = generation.candidates[0].certainty.expect("the server says it");
+    assert_eq!((certainty.mean(), generation.generated_tokens), (-2.0, 3));
 }
 
 #[test]
@@ -346,7 +375,7 @@ fn what_a_server_can_do_is_found_out() {
     assert_eq!(way(repeats), (false, "tal\n```".to_owned()));
     // It refuses what it does not know.
     let strict = |asked: &Asked, stream: &mut TcpStream| {
-        if asked.path == "/v1/models" {
+        if asked.path != "/v1/chat/completions" {
             probed(asked, stream, "someone");
         } else if asked.body.get("continue_final_message").is_some() {
             respond(stream, 400, "", r#"{"error": {"message": "unknown field"}}"#);

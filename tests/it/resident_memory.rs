@@ -9,7 +9,7 @@ use crate::stdio::Server;
 
 const MIB: u64 = 1 << 20;
 
-/// What a server holds beside weights and budget: README, "Memory follows one rule".
+/// What a server holds beside weights and budget: docs/src/models.md, "Memory".
 const WORKING_BYTES: u64 = 150 * MIB;
 
 /// A server that completes once in each file it is shown.

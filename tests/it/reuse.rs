@@ -59,7 +59,16 @@ fn submit(
     let (sender, receiver) = mpsc::channel();
     let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
     let prompt = Prompt { prefill: text.to_owned(), ..Prompt::default() };
-    engine.submit(Job { priority: Priority::Interactive, document: 1, prompt, params, cancel, on_text, on_done });
+    engine.submit(Job {
+        priority: Priority::Interactive,
+        document: 1,
+        prompt,
+        short_prompt: None,
+        params,
+        cancel,
+        on_text,
+        on_done,
+    });
     receiver
 }
 

@@ -2,8 +2,10 @@
 
 use phi_ls::config::CompletionSettings;
 use phi_ls::context::{Anchor, Snapshot};
-use phi_ls::engine::{Candidate, Certainty, StopReason};
-use phi_ls::features::inline_completion::{CompletionOptions, InlineItem, InlineRequest, Plan, Trigger, finish, plan};
+use phi_ls::engine::{Candidate, Certainty, StopReason, TextPiece};
+use phi_ls::features::inline_completion::{
+    CompletionOptions, Growth, InlineItem, InlineRequest, Plan, Trigger, finish, plan,
+};
 use phi_ls::model::PromptForm;
 
 use crate::support::documents::{DOCUMENTS, Lcg, document};
@@ -125,4 +127,72 @@ fn the_rest_of_a_line_restores_the_document() {
         }
     }
     assert!(restored > 500, "only {restored} places had a completion: this test says nothing");
+}
+
+/// Lets `raw` be written piece by piece; checks that what is shown of it fits and only grows. Whether the end says the same.
+fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop_reason: StopReason) -> Option<bool> {
+    let mut growth = Growth::default();
+    let mut shown: Option<InlineItem> = None;
+    for character in raw.chars() {
+        let piece =
+            TextPiece { text: character.to_string(), certainty: Some(Certainty::of(-0.1)), form: PromptForm::Chat };
+        if growth.push(plan, piece) {
+            let item = growth.item().expect("there is more").clone();
+            check_fits(snapshot, offset, raw, &item);
+            let before = shown.as_ref().map_or("", |shown| shown.insert_text.as_str());
+            assert!(item.insert_text.starts_with(before), "{before:?} is taken back: {item:?} of {raw:?}");
+            shown = Some(item);
+        }
+    }
+    let shown = shown?;
+    let candidate =
+        Candidate { text: raw.to_owned(), stop_reason, certainty: Some(Certainty::of(-0.1)), form: PromptForm::Chat };
+    let items = growth.finish(plan, std::slice::from_ref(&candidate), true);
+    assert!(items[0].insert_text.starts_with(&shown.insert_text), "{shown:?} is taken back: {items:?} of {raw:?}");
+    Some(finish(plan, &candidate).as_ref() == items.first())
+}
+
+/// What a model may well write is shown while it writes, and comes to the same as if it had been shown at the end.
+#[test]
+fn what_is_shown_while_it_is_written_is_the_beginning_of_the_whole() {
+    let (mut grown, mut cut) = (0, Vec::new());
+    for (language_id, text) in DOCUMENTS {
+        for (offset, _) in text.char_indices() {
+            let line_end = text[offset..].find('\n').map_or(text.len(), |end| offset + end);
+            let rest = &text[offset..line_end];
+            let snapshot = document(language_id, &format!("{}{}", &text[..offset], &text[line_end..]));
+            let Some(plan) = plan_at(&snapshot, offset, Trigger::Automatic) else { continue };
+            match check_growth(&snapshot, &plan, offset, rest, StopReason::LineEnd) {
+                Some(true) => grown += 1,
+                Some(false) => cut.push((language_id, offset, rest)),
+                None => {}
+            }
+        }
+    }
+    assert!(grown > 400, "only {grown} texts were shown while they grew: this test says nothing");
+    assert!(cut.is_empty(), "the end was cut off: {cut:?}");
+}
+
+/// However absurd the text is, nothing that is shown is taken back.
+#[test]
+fn whatever_is_written_what_is_shown_only_grows() {
+    let mut random = Lcg::new(17);
+    let (mut grown, mut cut) = (0, 0);
+    for (language_id, text) in DOCUMENTS {
+        let snapshot = document(language_id, text);
+        for (offset, _) in text.char_indices() {
+            for trigger in [Trigger::Automatic, Trigger::Invoked] {
+                let Some(plan) = plan_at(&snapshot, offset, trigger) else { continue };
+                let raw: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
+                let stop_reason = [StopReason::EndOfTurn, StopReason::MaxTokens][random.below(2)];
+                match check_growth(&snapshot, &plan, offset, &raw, stop_reason) {
+                    Some(true) => grown += 1,
+                    Some(false) => cut += 1,
+                    None => {}
+                }
+            }
+        }
+    }
+    // Of texts like these many end in a way that nobody shows.
+    assert!(grown > 300 && cut < grown, "{grown} grew to their end, {cut} were cut off");
 }

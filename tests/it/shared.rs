@@ -151,11 +151,12 @@ impl Client {
         let (sender, outcome) = mpsc::channel();
         let (text_sender, text) = mpsc::channel();
         let cancel = CancelFlag::default();
-        let on_text: phi_ls::engine::TextListener = Box::new(move |text| drop(text_sender.send(text.to_owned())));
+        let on_text: phi_ls::engine::TextListener = Box::new(move |piece| drop(text_sender.send(piece.text)));
         self.engine.submit(Job {
             priority: work.priority,
             document: work.document,
             prompt: Prompt { prefill: work.prompt, ..Prompt::default() },
+            short_prompt: None,
             params: GenerationParams {
                 max_new_tokens: work.tokens,
                 sampling: Sampling::Given(vec![token; work.tokens]),
@@ -464,6 +465,7 @@ fn a_job_that_no_server_sends_is_refused() {
         priority: Priority::Interactive,
         document: 1,
         prompt: Prompt::default(),
+        short_prompt: None,
         params: GenerationParams { candidates: 1_000_000_000, ..GenerationParams::default() },
         cancel: CancelFlag::default(),
         on_text: None,

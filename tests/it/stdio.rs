@@ -103,7 +103,8 @@ impl Server {
     }
 
     pub(crate) fn open_with_a_hole(&mut self) {
-        self.open_with_settings(Value::Null);
+        // However slow the machine is, the whole completion is waited for.
+        self.open_with_settings(json!({"completion.timeBudgetMs": 60_000}));
     }
 
     /// Opens a document with a hole, the editor's settings being `settings`.
@@ -198,6 +199,54 @@ fn a_session_can_be_recorded_and_replayed_alone_and_beside_answers() {
     assert_eq!(report["alone"]["answer_pieces"], 0, "{report}");
 }
 
+/// A typing session that makes `END` of a file, in `folder`.
+fn write_session(folder: &std::path::Path) {
+    use sha2::{Digest as _, Sha256};
+    const TEXT: &str = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
+    const END: &str = "def add(first, second):\n    return first + second\n\n\nprint(add(1, 2))\n";
+    let sha256 = format!("{:x}", Sha256::digest(END));
+    let head = json!({"session": "add", "language": "python", "file": "add.py", "text": TEXT, "sha256": sha256});
+    let steps = [
+        json!({"after": 10, "go": [1, 11]}),
+        json!({"after": 300, "keys": [[10, "f"], [60, "i"]]}),
+        json!({"after": 1500, "accept": "rst + second"}),
+    ];
+    let lines: Vec<String> = std::iter::once(&head).chain(&steps).map(ToString::to_string).collect();
+    std::fs::write(folder.join("add.jsonl"), lines.join("\n")).unwrap();
+}
+
+#[test]
+fn typing_sessions_of_a_folder_are_replayed_key_by_key() {
+    let Some(model) = crate::support::starter() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    write_session(folder.path());
+    let page = folder.path().join("report.html");
+    let arguments = [folder.path().to_str().unwrap(), "--model", model.to_str().unwrap(), "--json", "--wait"];
+    let report = replay(&[&arguments[..], &["--html", page.to_str().unwrap()]].concat()).unwrap();
+    assert_eq!((&report["sessions"], &report["keys"], &report["asked"]), (&json!(1), &json!(3), &json!(4)), "{report}");
+    assert!(report["first_text_ms"]["p50"].as_f64() > Some(0.0), "{report}");
+    assert!(report["complete_text_ms"]["p99"].as_f64() >= report["first_text_ms"]["p99"].as_f64(), "{report}");
+    assert!(report["without_model_share"].as_f64() > Some(0.0), "typing along costs no model: {report}");
+    assert!(report["prefilled_tokens_per_key"]["p95"].as_u64() > Some(0), "{report}");
+    assert!(report["cpu_seconds"].as_f64() > Some(0.0) || !cfg!(unix), "{report}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("3 keys of 1 editing session") && page.contains("<svg"), "{page}");
+}
+
+#[test]
+fn a_given_text_is_written_and_accepted() {
+    let Some(model) = crate::support::starter() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    write_session(folder.path());
+    let arguments = [folder.path().to_str().unwrap(), "--model", model.to_str().unwrap(), "--json", "--full-speed"];
+    let report = replay(&[&arguments[..], &["--given"]].concat()).unwrap();
+    // All that was on screen was typed or taken.
+    assert_eq!((&report["accepted_chars"], &report["on_screen_share"]), (&json!(12), &json!(1.0)), "{report}");
+    assert!(report["cpu_seconds_per_accepted_char"].as_f64() > Some(0.0) || !cfg!(unix), "{report}");
+    let two_keys = replay(&[&arguments[..], &["--given", "--keys", "2"]].concat()).unwrap();
+    assert_eq!((&two_keys["keys"], &two_keys["accepted_chars"]), (&json!(2), &json!(0)), "{two_keys}");
+}
+
 #[test]
 fn what_is_no_recording_cannot_be_replayed() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,6 +254,11 @@ fn what_is_no_recording_cannot_be_replayed() {
     std::fs::write(&trace, "buy milk\n").unwrap();
     let error = replay(&[trace.to_str().unwrap()]).unwrap_err();
     assert!(error.contains("notes.txt is no recorded session: line 1: expected"), "{error}");
+    let error = replay(&[folder.path().to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("files that end in .jsonl; found none"), "{error}");
+    std::fs::write(&trace, "{\"session\": \"s\"}\n").unwrap();
+    let error = replay(&[trace.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("notes.txt is no typing session: line 1: expected the head"), "{error}");
 }
 
 #[test]

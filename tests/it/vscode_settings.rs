@@ -50,3 +50,8 @@ fn the_vs_code_manifest_restricts_what_an_untrusted_workspace_cannot_set() {
     expected.sort();
     assert_eq!(manifest()["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"], json!(expected));
 }
+
+#[test]
+fn the_vs_code_manifest_has_the_version_of_the_server() {
+    assert_eq!(manifest()["version"], env!("CARGO_PKG_VERSION"));
+}

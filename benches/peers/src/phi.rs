@@ -109,6 +109,7 @@ impl Prompts {
             priority: Priority::Interactive,
             document: 0,
             prompt: Prompt { prefill, ..Prompt::default() },
+            short_prompt: None,
             params: GenerationParams { max_new_tokens: 1, ..GenerationParams::default() },
             cancel: CancelFlag::default(),
             on_text: None,

@@ -1,5 +1,5 @@
 // The extension's life: starts the language server, restarts it on demand and when it ended, hands settings on. Ghost text
-// itself is the language client's built-in inline completion.
+// itself is the language client's built-in inline completion, and grows by growth.ts.
 
 import * as vscode from "vscode";
 import {
@@ -14,7 +14,9 @@ import {
 import { AnswerPanel, type AnswerParams } from "./answer";
 import { editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
+import { archivesOf, downloadServer } from "./download";
 import { Gate } from "./gate";
+import { type CompletionGrewParams, Growth } from "./growth";
 import { showMenu } from "./menu";
 import { chooseModel, showStatistics } from "./program";
 import { EditReview } from "./review";
@@ -29,8 +31,10 @@ const RESTART_AFTER_MS = [500, 2000, 8000];
 const RESTART_WINDOW_MS = 3 * 60 * 1000;
 
 let client: LanguageClient | undefined;
+let context: vscode.ExtensionContext;
 let log: vscode.LogOutputChannel;
 let switches: Switches;
+let growth: Growth;
 let gate: Gate;
 let status: StatusItem;
 let answers: AnswerPanel;
@@ -43,25 +47,29 @@ let restartTimer: NodeJS.Timeout | undefined;
 /** The settings the server has been told last. */
 let told = "";
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export async function activate(activated: vscode.ExtensionContext): Promise<void> {
+  context = activated;
   log = vscode.window.createOutputChannel("phi-ls", { log: true });
   switches = new Switches();
-  gate = new Gate(switches, () => client);
+  growth = new Growth(context.extension.id, () => client);
+  gate = new Gate(switches, growth, () => client);
   status = new StatusItem(switches);
   answers = new AnswerPanel(context.extensionUri, () => client);
   review = new EditReview(() => client);
   context.subscriptions.push(
     log,
     switches,
+    growth,
     gate,
     status,
     answers,
     review,
     vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
+    vscode.commands.registerCommand("phi-ls.downloadServer", download),
     vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
-    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findServer(wantedServer()))),
-    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findServer(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findProgram(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findProgram(wantedServer()))),
     vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
     vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
       writeCommitMessage(client, pressed),
@@ -85,9 +93,13 @@ function wantedServer(): string {
   return vscode.workspace.getConfiguration("phi-ls").get<string>("serverPath", "");
 }
 
+function findProgram(wanted: string): Promise<string | undefined> {
+  return findServer(wanted, context.asAbsolutePath("server"), downloadFolder());
+}
+
 async function start(): Promise<void> {
   const wanted = wantedServer();
-  const command = await findServer(wanted);
+  const command = await findProgram(wanted);
   if (command === undefined) {
     void reportMissing(wanted);
     return;
@@ -99,6 +111,7 @@ async function start(): Promise<void> {
   client.registerFeature(ownNotifications);
   client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
   client.onNotification("phi-ls/documentStatus", (params: DocumentStatusParams) => status.showDocument(params));
+  client.onNotification("phi-ls/completionGrew", (params: CompletionGrewParams) => growth.grow(params));
   client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
   try {
     await client.start();
@@ -117,7 +130,8 @@ async function start(): Promise<void> {
 const ownNotifications: StaticFeature = {
   fillClientCapabilities(capabilities) {
     const experimental = capabilities.experimental as object | undefined;
-    capabilities.experimental = { ...experimental, phiLs: { answers: true, documentStatus: true } };
+    const phiLs = { answers: true, documentStatus: true, completionGrew: true };
+    capabilities.experimental = { ...experimental, phiLs };
   },
   initialize() {},
   getState: () => ({ kind: "static" }),
@@ -212,10 +226,44 @@ async function reportMissing(wanted: string): Promise<void> {
     : "phi-ls: found no program phi-ls on the PATH. Install it, or say where it is.";
   status.show({ state: "error", message });
   log.error(message);
-  const choice = await vscode.window.showErrorMessage(message, "Open Settings");
-  if (choice) {
+  const archives = wanted ? undefined : archivesOf(context.extension.packageJSON);
+  const choices = archives === undefined ? ["Open Settings"] : ["Download", "Open Settings"];
+  const choice = await vscode.window.showErrorMessage(message, ...choices);
+  if (choice === "Download") {
+    await download();
+  } else if (choice) {
     await vscode.commands.executeCommand("workbench.action.openSettings", "phi-ls.serverPath");
   }
+}
+
+/** Where a downloaded server is kept; it goes with the extension. */
+function downloadFolder(): string {
+  return vscode.Uri.joinPath(context.globalStorageUri, "server").fsPath;
+}
+
+/** Downloads the server of this version and starts it. */
+async function download(): Promise<void> {
+  const archives = archivesOf(context.extension.packageJSON);
+  if (archives === undefined) {
+    void vscode.window.showErrorMessage("phi-ls: this package does not belong to a release and knows no address to download from.");
+    return;
+  }
+  const ran = client !== undefined;
+  try {
+    // Windows does not replace a program that runs.
+    await stop();
+    await downloadServer(archives, downloadFolder());
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error(`downloading from ${archives}: ${reason}`);
+    status.show({ state: "error", message: `the server was not downloaded: ${reason}` });
+    void vscode.window.showErrorMessage(`phi-ls: the server was not downloaded: ${reason}`);
+    if (ran) {
+      await restartByHand();
+    }
+    return;
+  }
+  await restartByHand();
 }
 
 function onConfiguration(event: vscode.ConfigurationChangeEvent): void {

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { LanguageClient, Middleware } from "vscode-languageclient/node";
 import { documentKey, documentSelector } from "./documents";
+import type { Growth } from "./growth";
 import type { Switches } from "./switches";
 
 export class Gate implements vscode.Disposable {
@@ -14,6 +15,7 @@ export class Gate implements vscode.Disposable {
 
   constructor(
     private readonly switches: Switches,
+    private readonly growth: Growth,
     private readonly client: () => LanguageClient | undefined,
   ) {
     this.disposables = [
@@ -24,6 +26,9 @@ export class Gate implements vscode.Disposable {
 
   readonly middleware: Middleware = {
     provideInlineCompletionItems: (document, position, context, token, next) => {
+      if (this.growth.answers(context)) {
+        return [];
+      }
       const off = this.switches.offFor(document);
       if (off === undefined) {
         return next(document, position, context, token);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::cli::replay::client::Client;
@@ -180,8 +180,7 @@ impl Session {
         self.last_id += 1;
         let id = self.last_id;
         self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
-        self.client.wait_for(id, PATIENCE)?;
-        let answer = self.client.take_answer(id).context("the server has not answered")?;
+        let answer = self.client.wait_for(id, PATIENCE)?;
         match answer.message.get("error") {
             Some(error) => bail!("the server refuses {method}: {error}"),
             None => Ok((answer.at, answer.message["result"].clone())),

@@ -23,8 +23,10 @@ pub(in crate::cli) struct Client {
     runtime: Runtime,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
-    /// By the id of the request.
+    /// Not taken yet, by the id of the request.
     answers: BTreeMap<i64, Answer>,
+    /// Documents in which a completion that was answered has grown.
+    grown: Vec<String>,
     /// The newest state that `phi-ls/status` told.
     state: String,
     /// Pieces of answers to questions so far, and questions that are answered to the end.
@@ -50,6 +52,7 @@ impl Client {
             output,
             messages,
             answers: BTreeMap::new(),
+            grown: Vec::new(),
             state: String::new(),
             answer_pieces: 0,
             answers_done: 0,
@@ -79,12 +82,10 @@ impl Client {
         Ok(true)
     }
 
-    /// Waits for the answer to request `id`.
-    pub(in crate::cli) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<()> {
-        match self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))? {
-            true => Ok(()),
-            false => bail!("no answer to request {id} after {} s", limit.as_secs()),
-        }
+    /// The answer to request `id`, which is waited for.
+    pub(in crate::cli) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<Answer> {
+        self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))?;
+        self.answers.remove(&id).with_context(|| format!("no answer to request {id} after {} s", limit.as_secs()))
     }
 
     /// Waits until a model is loaded.
@@ -96,13 +97,19 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn answer(&self, id: i64) -> Option<&Answer> {
-        self.answers.get(&id)
+    /// Whether there are answers, or word of a completion that has grown.
+    pub(super) fn has_news(&self) -> bool {
+        !self.answers.is_empty() || !self.grown.is_empty()
     }
 
-    /// The answer to request `id`, which is kept no longer.
-    pub(in crate::cli) fn take_answer(&mut self, id: i64) -> Option<Answer> {
-        self.answers.remove(&id)
+    /// The documents in which a completion has grown since this was called last.
+    pub(super) fn take_grown(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.grown)
+    }
+
+    /// What has been answered since this was called last, by the id of the request.
+    pub(super) fn take_answers(&mut self) -> BTreeMap<i64, Answer> {
+        std::mem::take(&mut self.answers)
     }
 
     fn take_in(&mut self, at: Instant, message: Value) -> anyhow::Result<()> {
@@ -121,6 +128,9 @@ impl Client {
             }
             (Some("phi-ls/status"), _) => {
                 message["params"]["state"].as_str().unwrap_or_default().clone_into(&mut self.state);
+            }
+            (Some("phi-ls/completionGrew"), _) => {
+                self.grown.extend(message["params"]["uri"].as_str().map(str::to_owned));
             }
             (Some("phi-ls/answer"), _) => {
                 self.answer_pieces += usize::from(message["params"]["delta"].as_str().is_some_and(|it| !it.is_empty()));

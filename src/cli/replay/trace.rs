@@ -1,46 +1,59 @@
-//! A recorded editing session: what a client sent, and when. One JSON object a line: `{"ms": 120, "message": {..}}`.
+//! What a client sent, and when: recorded (one JSON object a line, `{"ms": 120, "message": {..}}`), or made of a typing session.
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::entry::Entry;
+use super::session;
 use crate::server::Observer;
 
-/// A message of the client, this long after the first one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::cli) struct Entry {
-    pub(super) ms: u64,
-    pub(super) message: Value,
+/// Everything that one client sent.
+pub(super) struct Trace {
+    /// The file's, without its ending.
+    pub(super) name: String,
+    pub(super) entries: Vec<Entry>,
 }
 
-impl Entry {
-    pub(super) fn method(&self) -> &str {
-        self.message["method"].as_str().unwrap_or_default()
-    }
-
-    pub(super) fn at(&self) -> Duration {
-        Duration::from_millis(self.ms)
-    }
-
-    /// A request for a completion, inline or in a popup.
-    pub(super) fn asks_for_completion(&self) -> bool {
-        matches!(self.method(), "textDocument/inlineCompletion" | "textDocument/completion")
-    }
-}
-
-/// Reads a trace.
+/// Reads a trace, or those of a folder in the order of their names.
 ///
 /// # Errors
-/// Where a line is no entry, or the session does not begin with `initialize`.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Entry>> {
+/// Where a file is no trace, or a folder has none.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Trace>> {
+    if !path.is_dir() {
+        return Ok(vec![read_file(path)?]);
+    }
+    let cannot_read = || format!("cannot read the folder {}", path.display());
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(cannot_read)? {
+        files.push(entry.with_context(cannot_read)?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    if files.is_empty() {
+        bail!("expected traces in {}, files that end in .jsonl; found none", path.display());
+    }
+    files.iter().map(|file| read_file(file)).collect()
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Trace> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("{} is no recorded session", path.display()))
+    let is_session = text.lines().next().is_some_and(session::is_header);
+    let (entries, kind) = match is_session {
+        true => (session::parse(&text), "typing session"),
+        false => (parse(&text), "recorded session"),
+    };
+    let entries = entries.with_context(|| format!("{} is no {kind}", path.display()))?;
+    if !entries.iter().any(Entry::asks_for_completion) {
+        bail!("expected requests for completions in {}, found none", path.display());
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Trace { name, entries })
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
@@ -79,7 +92,7 @@ impl Observer for Recorder {
         if message.get("method").is_none() {
             return;
         }
-        let entry = Entry { ms: self.started.elapsed().as_millis() as u64, message };
+        let entry = Entry::new(self.started.elapsed().as_millis() as u64, message);
         let line = serde_json::to_string(&entry).unwrap_or_default();
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = writeln!(file, "{line}") {
@@ -97,11 +110,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("session.jsonl");
         let recorder = Recorder::create(&path).unwrap();
-        for body in [r#"{"id":1,"method":"initialize"}"#, r#"{"id":7,"result":null}"#, r#"{"method":"exit"}"#] {
+        let ask = r#"{"id":2,"method":"textDocument/inlineCompletion"}"#;
+        for body in [r#"{"id":1,"method":"initialize"}"#, ask, r#"{"id":7,"result":null}"#, r#"{"method":"exit"}"#] {
             recorder.message(body.as_bytes());
         }
-        let methods: Vec<String> = read(&path).unwrap().iter().map(|entry| entry.method().to_owned()).collect();
-        assert_eq!(methods, ["initialize", "exit"]);
+        let [trace] = &read(folder.path()).unwrap()[..] else { panic!("expected one trace") };
+        let methods: Vec<&str> = trace.entries.iter().map(Entry::method).collect();
+        assert_eq!(
+            (trace.name.as_str(), &methods[..]),
+            ("session", &["initialize", "textDocument/inlineCompletion", "exit"][..])
+        );
         assert!(Recorder::create(&path).is_err(), "a recording is not overwritten");
     }
 

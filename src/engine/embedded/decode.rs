@@ -4,19 +4,18 @@
 use std::time::{Duration, Instant};
 
 use super::draft::{BatchCost, Drafter};
+use super::pace::{PREFILL_CHUNK, Pace};
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
-use crate::engine::{Candidate, Certainty, EngineError, Generation, GenerationParams, Job, Sampling, StopReason};
+use crate::engine::{
+    Candidate, Certainty, EngineError, Generation, GenerationParams, Job, Priority, Sampling, StopReason,
+};
 use crate::model::tokenizer::{Healing, StreamDecoder};
-use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, PromptForm, Sequence};
+use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Prompt, PromptForm, Sequence};
 
-/// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
-/// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
-pub const PREFILL_CHUNK: usize = 64;
-
-/// A job under way.
-pub(super) struct Run {
+/// A prompt as tokens, with what of it is cached.
+struct Encoded {
     /// The prompt as far as it is fed to the model: without what healing backed up over.
     tokens: Vec<u32>,
     /// Tokens of the whole prompt, healed ones included.
@@ -25,8 +24,14 @@ pub(super) struct Run {
     /// The form the prompt was asked in.
     form: PromptForm,
     healing: Healing,
-    /// The prompt's cache while it is prefilled; handed to the lanes afterwards.
-    prompt_cache: KvCache,
+    cache: KvCache,
+}
+
+/// A job under way.
+pub(super) struct Run {
+    /// The prompt that is asked; its cache is handed to the lanes once it is prefilled.
+    prompt: Encoded,
+    is_short: bool,
     /// One per candidate, once the prompt is prefilled.
     lanes: Vec<Lane>,
     submitted_at: Instant,
@@ -55,11 +60,18 @@ struct Lane {
 }
 
 /// What every job's steps use in turn.
-#[derive(Default)]
 pub(super) struct Scratch {
     pub(super) logits: Logits,
     /// How dear further rows are, by what passes took so far.
     pub(super) cost: BatchCost,
+    pub(super) pace: Pace,
+}
+
+impl Scratch {
+    /// For a model of which nothing is measured yet.
+    pub(super) fn new(loaded: &LoadedModel) -> Self {
+        Self { logits: Logits::default(), cost: BatchCost::default(), pace: Pace::guessed(loaded.weight_bytes) }
+    }
 }
 
 /// Whether a job needs another step.
@@ -69,35 +81,28 @@ pub(super) enum Progress {
     Done,
 }
 
-impl Run {
-    /// Encodes the prompt and takes the longest cached prefix; computes nothing yet.
-    pub(super) fn start(
-        job: &Job,
-        submitted_at: Instant,
+impl Encoded {
+    /// Encodes `prompt` and takes its longest cached prefix; computes nothing yet.
+    fn new(
+        prompt: &Prompt,
+        params: &GenerationParams,
         loaded: &LoadedModel,
         prefixes: &mut PrefixCache,
     ) -> Result<Self, EngineError> {
-        let encoded = loaded.encode(&job.prompt).map_err(EngineError::Unavailable)?;
+        let encoded = loaded.encode(prompt).map_err(EngineError::Unavailable)?;
         let config = loaded.model.config();
-        let (needed, limit) = (encoded.tokens.len() + job.params.max_new_tokens, config.max_position_embeddings);
+        let (needed, limit) = (encoded.tokens.len() + params.max_new_tokens, config.max_position_embeddings);
         if needed > limit {
-            let limit = limit.saturating_sub(job.params.max_new_tokens);
+            let limit = limit.saturating_sub(params.max_new_tokens);
             return Err(EngineError::PromptTooLong { tokens: encoded.tokens.len(), limit });
         }
         if encoded.tokens.is_empty() {
             return Err(EngineError::Failed("the prompt is empty: expected at least one token".to_owned()));
         }
-        if let Sampling::Given(tokens) = &job.params.sampling
-            && let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size)
-        {
-            let most = config.vocab_size;
-            return Err(EngineError::Failed(format!("expected tokens below {most}, found token {token}")));
-        }
         let factors = config.rope_factors(needed);
-        let prompt_tokens = encoded.tokens.len();
-        let mut tokens = encoded.tokens;
+        let (prompt_tokens, mut tokens) = (encoded.tokens.len(), encoded.tokens);
         let mut healing = Healing::default();
-        if job.params.heal {
+        if params.heal {
             let (keep, pending) = Healing::at(&loaded.tokenizer, &tokens, encoded.prefill_start);
             // At least one token has to be fed for the model to say anything.
             if keep > 0 {
@@ -109,18 +114,42 @@ impl Run {
         let cached_tokens = cache.tokens().len();
         // The last token is computed again even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
-        prefixes.make_room(&cache, needed);
-        Ok(Self {
-            tokens,
-            prompt_tokens,
-            cached_tokens,
-            form: encoded.form,
-            healing,
-            prompt_cache: cache,
-            lanes: Vec::new(),
-            submitted_at,
-            first_token_at: None,
-        })
+        Ok(Self { tokens, prompt_tokens, cached_tokens, form: encoded.form, healing, cache })
+    }
+
+    /// Tokens that are still to be read.
+    fn unread(&self) -> usize {
+        self.tokens.len() - self.cache.tokens().len()
+    }
+}
+
+impl Run {
+    /// Chooses the prompt to ask; computes nothing yet.
+    pub(super) fn start(
+        job: &Job,
+        submitted_at: Instant,
+        loaded: &LoadedModel,
+        prefixes: &mut PrefixCache,
+        pace: &Pace,
+    ) -> Result<Self, EngineError> {
+        let vocab_size = loaded.model.config().vocab_size;
+        if let Sampling::Given(tokens) = &job.params.sampling
+            && let Some(token) = tokens.iter().find(|token| **token as usize >= vocab_size)
+        {
+            return Err(EngineError::Failed(format!("expected tokens below {vocab_size}, found token {token}")));
+        }
+        let mut prompt = Encoded::new(&job.prompt, &job.params, loaded, prefixes)?;
+        let mut is_short = false;
+        if let Some(short) = &job.short_prompt
+            && job.priority == Priority::Interactive
+            && pace.is_too_much(prompt.unread())
+        {
+            let short = Encoded::new(short, &job.params, loaded, prefixes)?;
+            is_short = short.unread() * 2 <= prompt.unread();
+            prompt = if is_short { short } else { prompt };
+        }
+        prefixes.make_room(&prompt.cache, prompt.prompt_tokens + job.params.max_new_tokens);
+        Ok(Self { prompt, is_short, lanes: Vec::new(), submitted_at, first_token_at: None })
     }
 
     /// One prefill chunk, or one token (with right guesses: several) of every unfinished candidate.
@@ -130,12 +159,12 @@ impl Run {
         loaded: &mut LoadedModel,
         scratch: &mut Scratch,
     ) -> Result<Progress, ModelError> {
-        if self.prompt_cache.tokens().len() < self.tokens.len() {
-            self.prefill_chunk(&job.params, loaded, &mut scratch.logits)?;
+        if self.prompt.unread() > 0 {
+            self.prefill_chunk(job, loaded, scratch)?;
         } else {
             self.decode_tokens(loaded, scratch)?;
         }
-        if self.prompt_cache.tokens().len() < self.tokens.len() {
+        if self.prompt.unread() > 0 {
             return Ok(Progress::More);
         }
         self.stream(job);
@@ -143,25 +172,29 @@ impl Run {
         Ok(if unfinished { Progress::More } else { Progress::Done })
     }
 
-    fn prefill_chunk(
-        &mut self,
-        params: &GenerationParams,
-        loaded: &mut LoadedModel,
-        logits: &mut Logits,
-    ) -> Result<(), ModelError> {
-        let done = self.prompt_cache.tokens().len();
-        let end = (done + PREFILL_CHUNK).min(self.tokens.len());
-        let last = end == self.tokens.len() && params.max_new_tokens > 0;
+    fn prefill_chunk(&mut self, job: &Job, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
+        let (Scratch { logits, pace, .. }, params) = (scratch, &job.params);
+        let Encoded { tokens, cache, form, .. } = &mut self.prompt;
+        let done = cache.tokens().len();
+        // Somebody may come for whom nobody waits now.
+        let chunk = if job.priority == Priority::WarmUp { pace.chunk() } else { PREFILL_CHUNK };
+        let end = (done + chunk).min(tokens.len());
+        let last = end == tokens.len() && params.max_new_tokens > 0;
         let rows = if last { LogitRows::Last } else { LogitRows::None };
-        let sequence = Sequence { tokens: &self.tokens[done..end], cache: &mut self.prompt_cache, logits: rows };
+        let started = Instant::now();
+        let sequence = Sequence { tokens: &tokens[done..end], cache, logits: rows };
         loaded.model.forward(&mut [sequence], logits)?;
+        // Work in the background may have waited between two layers.
+        if job.priority != Priority::Background {
+            pace.record(end - done, started.elapsed());
+        }
         if last {
             self.first_token_at = Some(Instant::now());
-            forbid(&mut logits.values, loaded.forbidden_ids(self.form));
+            forbid(&mut logits.values, loaded.forbidden_ids(*form));
             for candidate in 0..params.candidates.max(1) {
                 let mut lane = Lane::new(self, candidate, params);
                 if params.speculate && params.candidates <= 1 && !matches!(params.sampling, Sampling::Random { .. }) {
-                    lane.drafter = Some(Drafter::new(&self.tokens));
+                    lane.drafter = Some(Drafter::new(&self.prompt.tokens));
                 }
                 lane.choose(logits.row(0), loaded, Duration::ZERO)?;
                 self.lanes.push(lane);
@@ -172,7 +205,7 @@ impl Run {
 
     /// Feeds every unfinished candidate's chosen token and guesses, all in one pass, and chooses their next ones.
     fn decode_tokens(&mut self, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
-        let Scratch { logits, cost } = scratch;
+        let Scratch { logits, cost, .. } = scratch;
         let elapsed = self.first_token_at.map_or(Duration::ZERO, |at| at.elapsed());
         let mut lanes: Vec<&mut Lane> = self.lanes.iter_mut().filter(|lane| lane.finished.is_none()).collect();
         let fed: Vec<Vec<u32>> = lanes.iter().map(|lane| lane.tokens_to_feed(cost)).collect();
@@ -186,7 +219,7 @@ impl Run {
         drop(sequences);
         cost.record(logits.rows(), started.elapsed());
         for row in logits.values.chunks_mut(logits.vocab_size) {
-            forbid(row, loaded.forbidden_ids(self.form));
+            forbid(row, loaded.forbidden_ids(self.prompt.form));
         }
         let mut first_row = 0;
         for (lane, fed) in lanes.into_iter().zip(&fed) {
@@ -198,13 +231,15 @@ impl Run {
 
     /// Tells the job's owner what the first candidate has written for certain.
     fn stream(&mut self, job: &mut Job) {
-        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut()) {
-            lane.text.tell(on_text);
+        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut())
+            && let Some(piece) = lane.text.next_piece(lane.certainty, lane.form)
+        {
+            on_text(piece);
         }
     }
 
     /// What the job came to.
-    pub(super) fn generation(&self) -> Generation {
+    pub(super) fn generation(&self, pace: &Pace) -> Generation {
         let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
         // The first is the model's best guess step by step and stays first; the others follow by certainty.
         if let Some((_, drawn)) = candidates.split_first_mut() {
@@ -213,20 +248,22 @@ impl Run {
         let now = Instant::now();
         Generation {
             candidates,
-            prompt_tokens: self.prompt_tokens,
-            cached_tokens: self.cached_tokens,
+            is_short: self.is_short,
+            prompt_tokens: self.prompt.prompt_tokens,
+            cached_tokens: self.prompt.cached_tokens,
             generated_tokens: self.lanes.iter().map(|lane| lane.generated).sum(),
             drafted_tokens: self.lanes.iter().map(|lane| lane.drafted).sum(),
             accepted_tokens: self.lanes.iter().map(|lane| lane.accepted).sum(),
             time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
             total: now.duration_since(self.submitted_at),
+            reading_speed: pace.measured(),
         }
     }
 
     /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix.
     pub(super) fn leave_caches(self, prefixes: &mut PrefixCache) {
         if self.lanes.is_empty() {
-            prefixes.insert(self.prompt_cache);
+            prefixes.insert(self.prompt.cache);
         }
         for lane in self.lanes {
             prefixes.insert(lane.cache);
@@ -237,12 +274,12 @@ impl Run {
 impl Lane {
     fn new(run: &Run, candidate: usize, params: &GenerationParams) -> Self {
         Self {
-            form: run.form,
-            cache: run.prompt_cache.fork(),
+            form: run.prompt.form,
+            cache: run.prompt.cache.fork(),
             sampler: Sampler::for_candidate(&params.sampling, candidate, params.candidates),
-            healing: run.healing.clone(),
+            healing: run.prompt.healing.clone(),
             decoder: StreamDecoder::default(),
-            text: GrowingText::new(&params.stop.of_form(run.form)),
+            text: GrowingText::new(&params.stop.of_form(run.prompt.form)),
             next_token: 0,
             max_new_tokens: params.max_new_tokens,
             generated: 0,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Machine;
 use crate::hub;
 use crate::kernels::level::{Level, processor_name};
 use crate::kernels::matmul::{Measured, TRIAL_BYTES};
@@ -23,6 +24,9 @@ pub struct StoredTuning {
     pub read_bandwidth: f64,
     /// Bytes of weights it was tried on.
     bytes: usize,
+    /// Other programs were at work meanwhile: it is measured again when the machine is quiet.
+    #[serde(default)]
+    pub was_busy: bool,
     pub tuning: Tuning,
 }
 
@@ -36,6 +40,7 @@ impl StoredTuning {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             read_bandwidth,
             bytes,
+            was_busy: false,
             tuning,
         }
     }
@@ -43,8 +48,8 @@ impl StoredTuning {
     /// The one in `file`, if it was measured for this processor, these kernels, this version and so many threads.
     pub fn read(file: &Path, threads: usize) -> Option<Self> {
         let stored: Self = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-        let Self { tuning, read_bandwidth, bytes, .. } = stored;
-        let here = Self::new(threads, Measured { tuning, read_bandwidth, bytes });
+        let Self { tuning, read_bandwidth, bytes, was_busy, .. } = stored;
+        let here = Self { was_busy, ..Self::new(threads, Measured { tuning, read_bandwidth, bytes }) };
         (stored == here).then_some(stored)
     }
 
@@ -62,16 +67,19 @@ pub fn file() -> Option<PathBuf> {
 }
 
 /// Has the kernels run as suits this processor: as `file` says, or else as measured now with the model and kept there. What
-/// was measured with a small model is measured again with a larger one.
+/// was measured with a small model is measured again with a larger one, and what was measured on a busy machine on a quiet
+/// one.
 pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>) {
     let Some(file) = file else { return };
     let enough = TRIAL_BYTES.min(usize::try_from(loaded.weight_bytes).unwrap_or(usize::MAX)) / 10 * 9;
-    if let Some(stored) = StoredTuning::read(file, pool.threads()).filter(|stored| stored.bytes >= enough) {
+    let is_busy = Machine::is_busy();
+    let holds = |stored: &StoredTuning| stored.bytes >= enough && (!stored.was_busy || is_busy);
+    if let Some(stored) = StoredTuning::read(file, pool.threads()).filter(holds) {
         return use_tuning(stored.tuning, pool);
     }
     let Some(measured) = loaded.model.measure_tuning() else { return };
     use_tuning(measured.tuning, pool);
-    let stored = StoredTuning::new(pool.threads(), measured);
+    let stored = StoredTuning { was_busy: is_busy, ..StoredTuning::new(pool.threads(), measured) };
     tracing::debug!(?stored, "measured what suits this processor");
     if let Err(error) = stored.write(file) {
         tracing::debug!("the measurement is not kept: {}: {error}", file.display());
@@ -100,8 +108,11 @@ mod tests {
         stored.write(&file).unwrap();
         assert_eq!(StoredTuning::read(&file, 2), Some(stored.clone()));
         assert_eq!(StoredTuning::read(&file, 3), None, "other threads");
-        StoredTuning { processor: "another".to_owned(), ..stored }.write(&file).unwrap();
+        StoredTuning { processor: "another".to_owned(), ..stored.clone() }.write(&file).unwrap();
         assert_eq!(StoredTuning::read(&file, 2), None, "another processor");
+        let busy = StoredTuning { was_busy: true, ..stored };
+        busy.write(&file).unwrap();
+        assert_eq!(StoredTuning::read(&file, 2), Some(busy));
         std::fs::write(&file, "{").unwrap();
         assert_eq!(StoredTuning::read(&file, 2), None, "half a file");
     }

@@ -147,7 +147,8 @@ impl Worker {
         match catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident))) {
             Ok(Ok(Progress::More)) => self.queue.put_back(entry),
             Ok(Ok(Progress::Done)) => {
-                let generation = entry.work.as_ref().map(Run::generation);
+                let pace = &resident.scratch.pace;
+                let generation = entry.work.as_ref().map(|run| run.generation(pace));
                 self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never began".to_owned())));
             }
             Ok(Err(error)) => self.finish(entry, Err(error)),
@@ -177,7 +178,8 @@ impl Worker {
         if self.loaded.is_none() {
             let model = self.load()?;
             let prefixes = PrefixCache::new(self.options.kv_budget_bytes);
-            self.loaded = Some(Resident { model, prefixes, scratch: Scratch::default() });
+            let scratch = Scratch::new(&model);
+            self.loaded = Some(Resident { model, prefixes, scratch });
         }
         Ok(self.loaded.as_mut().expect("just loaded"))
     }
@@ -230,11 +232,12 @@ impl Worker {
 /// Begins the job if it has not begun, else takes it one step further.
 fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
     let Submitted { job, at, .. } = entry.submitted.as_mut();
+    let Resident { model, prefixes, scratch } = resident;
     let run = match &mut entry.work {
         Some(run) => run,
-        None => entry.work.insert(Run::start(job, *at, &resident.model, &mut resident.prefixes)?),
+        None => entry.work.insert(Run::start(job, *at, model, prefixes, &scratch.pace)?),
     };
-    run.step(job, &mut resident.model, &mut resident.scratch).map_err(|error| EngineError::Failed(error.to_string()))
+    run.step(job, model, scratch).map_err(|error| EngineError::Failed(error.to_string()))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -113,6 +113,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
     }
     Generation {
         candidates,
+        is_short: false,
         prompt_tokens: usage.prompt,
         cached_tokens: usage.cached,
         generated_tokens,
@@ -120,6 +121,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         accepted_tokens: 0,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        reading_speed: None,
     }
 }
 
@@ -139,6 +141,8 @@ struct Lane {
     tokens: usize,
     /// Of them, those beyond what was owed.
     new_tokens: usize,
+    /// Logarithms of tokens whose text a server holds back, as vLLM does while it may begin a stop string.
+    held_back: Vec<f32>,
     events: usize,
     certainty: Option<Certainty>,
     usage: Usage,
@@ -158,6 +162,7 @@ impl Lane {
             max_new_tokens: params.max_new_tokens,
             tokens: 0,
             new_tokens: 0,
+            held_back: Vec::new(),
             events: 0,
             certainty: None,
             usage: Usage::default(),
@@ -199,10 +204,11 @@ impl Lane {
                 }
             }
             if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
-                self.text.tell(&mut |text| {
+                let certainty = self.certainty;
+                if let Some(piece) = self.text.next_piece(certainty, self.form) {
                     **has_told = true;
-                    on_text(text);
-                });
+                    on_text(piece);
+                }
             }
         }
         Ok(self)
@@ -213,11 +219,13 @@ impl Lane {
         self.events += 1;
         self.usage = piece.usage.unwrap_or(self.usage);
         self.said_finish = piece.finish.or(self.said_finish);
+        self.held_back.extend(piece.logprobs);
         if piece.text.is_empty() {
             return;
         }
         let first_token_at = *self.first_token_at.get_or_insert_with(Instant::now);
-        let tokens = piece.logprobs.len().max(1);
+        let logprobs = std::mem::take(&mut self.held_back);
+        let tokens = logprobs.len().max(1);
         self.tokens += tokens;
         match self.owed.take(&piece.text) {
             Err(Missing) => {
@@ -228,7 +236,7 @@ impl Lane {
             Ok(text) => {
                 self.new_tokens += tokens;
                 let grown = |so_far, logprob: &f32| Some(Certainty::grown(so_far, *logprob));
-                self.certainty = piece.logprobs.iter().fold(self.certainty, grown);
+                self.certainty = logprobs.iter().fold(self.certainty, grown);
                 self.ended = self.text.push(&text, first_token_at.elapsed());
                 if self.ended.is_none() && self.new_tokens >= self.max_new_tokens {
                     self.end(StopReason::MaxTokens);

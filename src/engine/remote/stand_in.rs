@@ -8,7 +8,7 @@ use super::link::News;
 use crate::engine::{Engine, EngineError, EngineEvent, Job, OnEvent};
 
 /// Starts the engine that stands in.
-pub type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
+pub(super) type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
 
 /// An engine that is not started before somebody needs it.
 pub struct StandIn {

@@ -14,7 +14,7 @@ use super::messages::{self, Join, Reply, Request, SentJob};
 use super::{Place, Setup, Wishes, log, place};
 use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Entry, Queue};
-use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted};
+use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted, TextPiece};
 
 /// How soon the process is told that nobody waits for a job any more.
 const CANCEL_POLL: Duration = Duration::from_millis(5);
@@ -307,6 +307,7 @@ impl Client {
                     priority: job.priority,
                     document: job.document,
                     prompt: job.prompt.clone(),
+                    short_prompt: job.short_prompt.clone(),
                     params: job.params.clone(),
                     wants_text: job.on_text.is_some(),
                 })));
@@ -332,7 +333,7 @@ impl Client {
         match reply {
             Reply::Welcome { pid } => joined.pid = Some(pid),
             Reply::Refused(reason) => self.fail(reason),
-            Reply::Text { id, text } => self.take_text(id, &text),
+            Reply::Text { id, piece } => self.take_text(id, piece),
             Reply::Done { id, outcome } => self.take_outcome(id, outcome),
             Reply::Event(event) => (self.on_event)(event),
             Reply::Sharing(sharing) => (self.on_event)(EngineEvent::Shared(sharing)),
@@ -340,13 +341,13 @@ impl Client {
         }
     }
 
-    fn take_text(&mut self, id: u64, text: &str) {
+    fn take_text(&mut self, id: u64, piece: TextPiece) {
         let Some(entry) = self.jobs.iter_mut().find(|entry| has_id(entry, id)) else { return };
         if let Some(sent) = &mut entry.work {
             sent.told = true;
         }
         if let Some(on_text) = &mut entry.submitted.job.on_text {
-            on_text(text);
+            on_text(piece);
         }
     }
 

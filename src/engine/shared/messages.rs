@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Setup, Sharing, Wishes};
 use crate::config::Role;
-use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority};
+use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority, TextPiece};
 use crate::model::Prompt;
 
 /// The longest message that is read: a prompt of the most tokens a model takes has about a megabyte.
@@ -47,6 +47,7 @@ pub(super) struct SentJob {
     pub priority: Priority,
     pub document: u64,
     pub prompt: Prompt,
+    pub short_prompt: Option<Prompt>,
     pub params: GenerationParams,
     /// Somebody reads the text as it grows.
     pub wants_text: bool,
@@ -63,7 +64,7 @@ pub(super) enum Reply {
     Report(Box<Report>),
     Text {
         id: u64,
-        text: String,
+        piece: TextPiece,
     },
     Done {
         id: u64,
@@ -177,6 +178,7 @@ mod tests {
         };
         Generation {
             candidates: vec![candidate],
+            is_short: true,
             prompt_tokens: 1,
             cached_tokens: 2,
             generated_tokens: 3,
@@ -184,6 +186,7 @@ mod tests {
             accepted_tokens: 5,
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            reading_speed: Some(7.5),
         }
     }
 

@@ -296,17 +296,18 @@ impl<'a> Member<'a> {
 
     /// `sent` as the engine takes it.
     fn job(&self, sent: SentJob) -> Job {
-        let SentJob { id, priority, document, prompt, params, wants_text } = sent;
+        let SentJob { id, priority, document, prompt, short_prompt, params, wants_text } = sent;
         let cancel = CancelFlag::default();
         let under_way = models::UnderWay::begin(self.process, self.wishes.role);
         self.jobs.insert(id, cancel.clone());
         let (outbox, jobs) = (self.outbox.clone(), self.jobs.clone());
         let text_outbox = self.outbox.clone();
-        let on_text: TextListener = Box::new(move |text| text_outbox.tell(&Reply::Text { id, text: text.to_owned() }));
+        let on_text: TextListener = Box::new(move |piece| text_outbox.tell(&Reply::Text { id, piece }));
         Job {
             priority,
             document,
             prompt,
+            short_prompt,
             params,
             cancel,
             on_text: wants_text.then_some(on_text),

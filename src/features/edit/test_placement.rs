@@ -588,7 +588,7 @@ mod tests {
             snapshot: Snapshot { text: Rope::from_str(text), ..snapshot.clone() },
         };
         let open = files[1..].iter().map(open).collect();
-        let surroundings = Surroundings { file: Some(PathBuf::from(path)), open, index: None };
+        let surroundings = Surroundings { file: Some(PathBuf::from(path)), open, ..Surroundings::default() };
         let target = test_target(&snapshot, &surroundings, &asked);
         let (path, text) = match place_tests(&snapshot, &target, &asked, code, IndentStyle::Spaces(4)) {
             Err(reason) => return format!("{reason}\n"),

@@ -90,10 +90,15 @@ fn stop_rules(place: &Place, multi_line: bool, options: &CompletionOptions, fenc
         single_line: !multi_line,
         min_indent: multi_line.then(|| min_indent(place)).filter(|_| !place.prose),
         stop_lines: place.below.first().cloned().into_iter().collect(),
-        stop_strings: vec![format!("\n{fence}")],
+        stop_strings: ends_of_fence(fence),
         repetition: true,
         time_budget: Some(options.time_budget),
     }
+}
+
+/// What ends the code block that `fence` has opened.
+pub(super) fn ends_of_fence(fence: &str) -> Vec<String> {
+    vec![format!("\n{fence}")]
 }
 
 /// Columns a later line has to be indented by to belong to what the cursor is in.

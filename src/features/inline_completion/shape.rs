@@ -58,6 +58,51 @@ impl Shaping<'_> {
     }
 }
 
+/// Whether `text`, all that a model asked in `form` has written so far, may turn out to begin with what a step of the chain
+/// drops: it goes on, and no step has seen its first line whole.
+pub(super) fn is_undecided(text: &str, form: PromptForm, place: &Place) -> bool {
+    let visible = text.trim_start();
+    let first = visible.lines().next().unwrap_or_default().trim_end();
+    let is_chat = form == PromptForm::Chat;
+    first.is_empty()
+        || is_chat && may_be_noise(text, first, place)
+        || is_chat && may_be_retyped(text, first, place)
+        || may_be_neighbour(text, first, place)
+}
+
+/// Whether `first`, the first visible line of `text`, may become a fence, or a sentence in front of the code.
+fn may_be_noise(text: &str, first: &str, place: &Place) -> bool {
+    if place.prose {
+        return false;
+    }
+    let can_be_sentence = place.is_line_start() || text.starts_with('\n');
+    let goes_on = !text.trim_start().contains('\n');
+    let lower = first.to_lowercase();
+    let opens = |opening: &&str| opening.starts_with(&lower) || lower.starts_with(*opening);
+    first.starts_with('`') || (can_be_sentence && goes_on && OPENINGS.iter().any(opens))
+}
+
+/// Whether `first`, the first visible line of `text`, may become a line from above the cursor, or what was typed on its own.
+fn may_be_retyped(text: &str, first: &str, place: &Place) -> bool {
+    let typed = place.line_prefix.trim();
+    let is_whole_line = place.is_line_start() || text.contains('\n');
+    let from_above = || place.above.iter().any(|line| is_telling(line) && line.trim().starts_with(first));
+    (is_telling(typed) && typed.starts_with(text.trim_start())) || (is_whole_line && from_above())
+}
+
+/// Whether the line that the completion makes, `first` of it so far, may become the one above or below it.
+fn may_be_neighbour(text: &str, first: &str, place: &Place) -> bool {
+    if text.contains('\n') {
+        return false;
+    }
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = words(&format!("{}{text}", place.line_prefix));
+    let mut neighbours = place.above.first().into_iter().chain(place.below.first());
+    let is_below = || place.below.first().is_some_and(|below| below.trim().starts_with(first));
+    neighbours.any(|neighbour| is_telling(neighbour) && words(neighbour).starts_with(&line))
+        || (place.is_blank_line() && is_below())
+}
+
 /// Drops the last line where the text breaks off within it: it ran out of tokens, or in circles.
 fn whole_lines(text: &str, stop_reason: StopReason) -> &str {
     let broken_off = match stop_reason {
@@ -101,24 +146,26 @@ fn strip_fence(text: &str) -> &str {
     inside.trim_end().strip_suffix("```").unwrap_or(inside)
 }
 
+/// How sentences begin that a chat model puts in front of code, in lower case.
+const OPENINGS: [&str; 14] = [
+    "sure",
+    "certainly",
+    "of course",
+    "okay",
+    "here is",
+    "here's",
+    "here are",
+    "below is",
+    "the completed",
+    "the code",
+    "the following",
+    "to complete",
+    "as an ai",
+    "i'm sorry",
+];
+
 /// Skips a sentence like `Sure, here is the code:` in front of the code.
 fn strip_opening_prose<'t>(text: &'t str, place: &Place) -> &'t str {
-    const OPENINGS: [&str; 14] = [
-        "sure",
-        "certainly",
-        "of course",
-        "okay",
-        "here is",
-        "here's",
-        "here are",
-        "below is",
-        "the completed",
-        "the code",
-        "the following",
-        "to complete",
-        "as an ai",
-        "i'm sorry",
-    ];
     if !place.is_line_start() && !text.starts_with('\n') {
         return text;
     }

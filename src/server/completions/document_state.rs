@@ -18,6 +18,10 @@ const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
 /// after a key.
 const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 
+/// The same for one of which something is on the screen: a client that shows the rest by itself does not ask at every key, but
+/// when it is told that there is more.
+const KEPT_WHILE_SHOWN: Duration = Duration::from_secs(2);
+
 /// The completions of one document.
 #[derive(Default)]
 pub(super) struct DocumentState {
@@ -27,14 +31,19 @@ pub(super) struct DocumentState {
     pub status: Option<String>,
     /// The last reason the person was told when they asked for a completion by hand.
     pub told: Option<String>,
-    /// Where the prompts begin, so that one edit does not move them.
+    /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
     pub anchor: Anchor,
+    pub short_anchor: Anchor,
+    /// The last prompt was asked in its short form: the whole one is still to be read.
+    pub is_cold: bool,
     pub recall: Recall,
     pub running: Option<Running>,
     /// Cancels the prefill nobody has asked for yet.
     pub warm_up: Option<CancelFlag>,
     /// When to begin one, and where.
     pub warm_up_at: Option<(Instant, usize)>,
+    /// When to see, and for which cursor, whether the window still is where it should be.
+    pub settle_at: Option<(Instant, usize)>,
     /// The completion that is prepared for the case that the one on screen is accepted.
     pub next: Option<Next>,
 }
@@ -55,11 +64,44 @@ impl DocumentState {
         running.dismiss();
         match cursors.iter().find(|cursor| running.fits(text, **cursor)) {
             Some(&cursor) => {
-                running.cursor = cursor;
-                running.kept_until = Some(Instant::now() + KEPT_AFTER_EDIT);
+                let kept = if running.is_shown { KEPT_WHILE_SHOWN } else { KEPT_AFTER_EDIT };
+                running.asked_at(cursor);
+                running.kept_until = Some(Instant::now() + kept);
                 self.running = Some(running);
             }
-            None => running.give_up(),
+            None => self.give_up(running),
+        }
+    }
+
+    /// Ends `running`, which ran for this document; who waits is answered with an empty list. What was shown of it is not the
+    /// completion that a person gets who asks again.
+    pub(super) fn give_up(&mut self, running: Running) {
+        self.recall.forget(running.job);
+        running.give_up();
+    }
+
+    /// Ends what runs if nobody has come back for it by `now`.
+    pub(super) fn give_up_left_behind(&mut self, now: Instant) {
+        let is_left_behind = |running: &mut Running| running.kept_until.is_some_and(|at| at <= now);
+        if let Some(running) = self.running.take_if(is_left_behind) {
+            self.give_up(running);
+        }
+    }
+
+    /// The client is about to be told that what runs has grown, or need not be: it is kept for as long as the client may take to
+    /// ask.
+    pub(super) fn keep_until_asked(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.is_told = true;
+            running.kept_until = Some(Instant::now() + KEPT_WHILE_SHOWN);
+        }
+    }
+
+    /// A request at `cursor` was answered with what is remembered of completion `id`: if that is still written, somebody wants
+    /// it.
+    pub(super) fn asked_for(&mut self, id: u64, cursor: usize) {
+        if let Some(running) = self.running.as_mut().filter(|running| running.job == id) {
+            running.asked_at(cursor);
         }
     }
 
@@ -86,19 +128,23 @@ impl DocumentState {
     /// Cancels whatever runs; who waits is answered with an empty list.
     pub(super) fn cancel_jobs(&mut self) {
         self.warm_up_at = None;
+        self.settle_at = None;
         if let Some(warm_up) = self.warm_up.take() {
             warm_up.cancel();
         }
         self.cancel_next();
         if let Some(running) = self.running.take() {
-            running.give_up();
+            self.give_up(running);
         }
     }
 
-    /// When something is due: the end of a generation that nobody came back for, a prefill.
+    /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
-        let warm_up = self.warm_up_at.map(|(at, _)| at);
-        kept.into_iter().chain(warm_up).min()
+        let waits =
+            |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
+        let answer = self.running.as_ref().filter(waits).map(|running| running.due);
+        let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
+        kept.into_iter().chain(answer).chain(warm_up).chain(settle).min()
     }
 }

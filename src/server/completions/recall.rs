@@ -69,10 +69,19 @@ struct Entry {
 }
 
 impl Recall {
-    /// Adds `completion`, newest.
+    /// Adds `completion`, newest; if its beginning is known, that grows.
     pub(super) fn remember(&mut self, completion: Completion) {
+        if let Some(known) = self.entries.iter_mut().find(|entry| entry.completion.id == completion.id) {
+            known.completion.items = completion.items;
+            return;
+        }
         self.entries.push_front(Entry { completion, shown: false, rejected: false });
         self.entries.truncate(REMEMBERED);
+    }
+
+    /// Forgets completion `id`, which will never be whole.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.entries.retain(|entry| entry.completion.id != id);
     }
 
     /// Notes that the document, `len` bytes long until then, was edited at `range`.

@@ -1,16 +1,17 @@
-//! A generation under way: for which place, who waits for it, how long it is kept when nobody does.
+//! A generation under way: for which place, what it has written, who waits for it, how long it is kept when nobody does.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::base::Base;
-use super::recall::{agrees, typed_since};
+use super::recall::{Completion, agrees, typed_since};
 use crate::engine::CancelFlag;
-use crate::features::inline_completion::{Plan, Trigger};
+use crate::features::inline_completion::{Growth, InlineItem, Plan, Trigger};
 use crate::server::event::CompletionRequest;
 use crate::text::Rope;
 
 /// A generation under way.
 pub(super) struct Running {
+    /// Names the completion, too.
     pub job: u64,
     pub cancel: CancelFlag,
     pub plan: Plan,
@@ -20,12 +21,18 @@ pub(super) struct Running {
     pub base: Base,
     pub trigger: Trigger,
     /// What the model has written so far.
-    pub produced: String,
+    pub growth: Growth,
+    /// What can be shown of it is among the completions that the document remembers: a person has seen it.
+    pub is_shown: bool,
+    /// The client has been told that there is more than it has, and has not asked since.
+    pub is_told: bool,
     /// Where the cursor was last seen in the document as it is now.
     pub cursor: usize,
     /// The request that waits for it, asked at `cursor` of the document as it is now.
     pub waiting: Option<CompletionRequest>,
-    /// When to give up, unless somebody waits again.
+    /// When who waits gets what there is by then.
+    pub due: Instant,
+    /// When to give up, unless somebody asks again.
     pub kept_until: Option<Instant>,
 }
 
@@ -43,10 +50,31 @@ impl Running {
         }
     }
 
+    /// Lets `request`, asked at `cursor`, wait until the completion is there, for `time` at most if there is something by then.
+    pub(super) fn wait(&mut self, request: CompletionRequest, cursor: usize, time: Duration) {
+        self.asked_at(cursor);
+        self.due = request.asked_at + time;
+        self.waiting = Some(request);
+    }
+
+    /// The client has asked at `cursor`: somebody wants it, and knows what there is.
+    pub(super) fn asked_at(&mut self, cursor: usize) {
+        self.cursor = cursor;
+        self.kept_until = None;
+        self.is_told = false;
+    }
+
+    /// The completion as far as it is known, which is `items`.
+    pub(super) fn completion(&self, items: Vec<InlineItem>) -> Completion {
+        Completion { id: self.job, base: self.base.clone(), offset: self.plan.offset, trigger: self.trigger, items }
+    }
+
     /// Whether what it writes is still what is wanted at `cursor` of `text`.
     pub(super) fn fits(&mut self, text: &Rope, cursor: usize) -> bool {
         let typed = typed_since(&mut self.base, self.plan.offset, text, cursor);
-        typed.is_some_and(|typed| agrees(&self.produced, &typed))
+        // What is shown is not always what is written: white space that is there already, for one.
+        let is_shown = |typed: &str| self.growth.item().is_some_and(|item| item.insert_text.starts_with(typed));
+        typed.is_some_and(|typed| agrees(self.growth.text(), &typed) || is_shown(&typed))
     }
 
     /// Whether it writes what `request` asks for, if it is at the right place.

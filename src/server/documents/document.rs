@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -72,8 +71,9 @@ impl Document {
         let line_ending = LineEnding::of(&item.text);
         let text = Rope::from_str(&with_line_feeds(item.text));
         let parsed = language.and_then(|language| Parsed::parse(language, &text));
-        let cells = Arc::default();
-        let snapshot = Snapshot { text, version: item.version, parsed, language, language_id, path: None, cells };
+        let (cells, surroundings) = Default::default();
+        let version = item.version;
+        let snapshot = Snapshot { text, version, parsed, language, language_id, path: None, cells, surroundings };
         let mut document = Self {
             number,
             uri: item.uri,

@@ -73,9 +73,13 @@ impl Session {
             return;
         }
         if settings.exclude != self.settings.exclude {
-            // What it holds was let pass by other globs; it is made again when it is wanted.
+            // What it holds was let pass by other globs.
             self.indexer = None;
+            self.forget_other_files();
             Arc::make_mut(&mut self.workspaces).set_exclude(&settings.exclude);
+        }
+        if !settings.completion.other_files && self.settings.completion.other_files {
+            self.forget_other_files();
         }
         self.settings = settings;
         self.completions.configure(&self.settings.completion);
@@ -87,6 +91,7 @@ impl Session {
         }
         self.engines.configure(&self.settings);
         self.load_if_wanted();
+        self.index_workspaces();
     }
 
     /// Tells the person, once, what in the settings is not used.

@@ -26,6 +26,7 @@ impl Session {
         self.add_workspace_around(&uri);
         self.look_at(&uri);
         self.load_if_wanted();
+        self.index_workspaces();
     }
 
     pub(super) fn change(&mut self, params: lsp::DidChangeTextDocumentParams) {
@@ -34,11 +35,15 @@ impl Session {
             return tracing::debug!(uri = uri.0, "a change of a document that is not open");
         };
         let (number, version, completions) = (document.number, params.text_document.version, &mut self.completions);
+        let (before, mut start) = (document.snapshot.text.clone(), None);
         let edited = document.apply(version, params.content_changes, self.client.encoding, |range, len, inserted| {
             completions.note_edit(number, range, len, inserted);
+            start = start.or(Some(range.start));
         });
         let Some((end, inserted)) = edited else { return };
         completions.edited(document, end, inserted);
+        self.documents.note_edit(&uri, &before, start.unwrap_or(end));
+        self.update_surroundings(&uri);
         self.documents.update_cells(&uri);
     }
 
@@ -79,12 +84,17 @@ impl Session {
             Some(file) => self.workspaces.refusal(&file),
             None => self.workspaces.refusal_of_name(&from_proto::path_in(uri)),
         };
+        // Until now, prompts about other documents could have code of this one.
+        let was_lent = document.place.is_some() && document.refusal.is_none();
         document.place = document.file.as_ref().map(|file| self.workspaces.place_of(file));
         document.snapshot.path = document.place.as_ref().map(|place| place.shown.clone());
         if document.refusal != refusal {
             tracing::debug!(uri = uri.0, refusal = refusal.as_ref().map(ToString::to_string), "may it be read?");
             document.refusal = refusal;
             self.completions.refusal_changed(document);
+            if was_lent {
+                self.forget_other_files();
+            }
             self.questions.end_pointless(&self.documents, &self.engines);
             self.after_questions();
             self.load_if_wanted();
@@ -92,6 +102,19 @@ impl Session {
         if let Some(document) = self.documents.get(uri) {
             self.completions.tell_status(document);
         }
+    }
+
+    /// Shows completions in the document `uri` what other files say now.
+    pub(super) fn update_surroundings(&mut self, uri: &lsp::Uri) {
+        if self.settings.completion.other_files {
+            self.documents.update_surroundings(uri, self.indexer.as_ref().map(Indexer::index));
+        }
+    }
+
+    /// What may be read has changed: prompts that begin from here on show nothing of what was let pass before.
+    pub(super) fn forget_other_files(&mut self) {
+        self.documents.forget_surroundings();
+        self.completions.forget_windows();
     }
 
     pub(super) fn look_at_documents(&mut self) {
@@ -129,9 +152,11 @@ impl Session {
     pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
         let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
         if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
-            // What the index holds was let pass by other rules; it is made again when it is wanted.
+            // What the index holds was let pass by other rules.
             self.indexer = None;
-            return self.look_at_documents();
+            self.forget_other_files();
+            self.look_at_documents();
+            return self.index_workspaces();
         }
         uris.iter().for_each(|uri| self.look_at(uri));
         if let Some(indexer) = &self.indexer {
@@ -139,9 +164,10 @@ impl Session {
         }
     }
 
-    /// Begins to index the workspaces, once somebody may ask about their code.
+    /// Begins to index the workspaces, once a document is open that completions and questions may be about.
     pub(super) fn index_workspaces(&mut self) {
-        if self.indexer.is_some() || self.workspaces.roots().next().is_none() {
+        let is_wanted = self.documents.iter().any(|document| !document.is_excluded());
+        if self.indexer.is_some() || !is_wanted || self.workspaces.roots().next().is_none() {
             return;
         }
         match Indexer::start(Arc::clone(&self.workspaces), self.gate.clone(), self.observer.clone()) {

@@ -393,7 +393,7 @@ test('what a command cannot do is said', function()
       ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'nan'",
       ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '1441'",
       ['PhiLs model both'] = "phi-ls: model: expected 'completion' or 'assistant', found 'both'",
-      ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of commit, disable, edit, enable, log, model, restart, snooze, stats, status, toggle",
+      ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of commit, disable, edit, enable, install, log, model, restart, snooze, stats, status, toggle",
     }) do
       child:lua('vim.cmd(...)', line)
       equal(child:lua('return notified'), expected)

@@ -169,6 +169,98 @@ test('an answer for an older text is dropped', with({ { at = 'def ', insert = { 
   equal(child:text(), 'import os\ndef ')
 end))
 
+--- Lets the scripted server answer what it holds back with `text` at byte column `col` of the second line.
+local function release(child, text, col)
+  local place = { line = 1, character = col }
+  child:tell('test/release', { items = { { insertText = text, range = { start = place, ['end'] = place } } } })
+end
+
+--- Says that there is more of a completion.
+local function grow(child)
+  local uri = child:received('textDocument/didOpen')[1].params.textDocument.uri
+  local params = { uri = uri, version = 1, position = { line = 1, character = 4 } }
+  child:tell('test/send', { method = 'phi-ls/completionGrew', params = params })
+end
+
+local HELD = { { at = 'def ', insert = {}, hold = true }, { at = 'def ad', insert = {}, hold = true } }
+
+test('ghost text grows, and is there while it does', with(HELD, { 'import os', '' }, function(child)
+  equal(child:received('initialize')[1].params.capabilities.experimental.phiLs.completionGrew, true)
+  child:press('def ')
+  wait_asked(child, 4)
+  release(child, 'add(', 4)
+  child:wait_ghost('add(')
+  local asked = count(child, 'textDocument/inlineCompletion')
+  grow(child)
+  child:wait('the server was asked again', function()
+    return count(child, 'textDocument/inlineCompletion') == asked + 1
+  end)
+  equal(child:ghost(), 'add(')
+  equal(child:received('textDocument/inlineCompletion')[asked + 1].params.context.triggerKind, 2)
+  release(child, 'add(a, b)', 4)
+  child:wait_ghost('add(a, b)')
+  -- Where it was typed along, it goes on from there.
+  child:type('ad')
+  equal(child:ghost(), 'd(a, b)')
+  grow(child)
+  wait_asked(child, 6)
+  equal(child:ghost(), 'd(a, b)')
+  release(child, 'd(a, b):\n    return a', 6)
+  child:wait_ghost('d(a, b):\n    return a')
+  child:press('<Tab>')
+  child:wait('it is in the buffer', function()
+    return child:text() == 'import os\ndef add(a, b):\n    return a'
+  end)
+end))
+
+test('there may be more before the first of it has come', with(HELD, { 'import os', '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  grow(child)
+  local asked = count(child, 'textDocument/inlineCompletion')
+  release(child, 'add(', 4)
+  child:wait('the server was asked again', function()
+    return count(child, 'textDocument/inlineCompletion') == asked + 1
+  end)
+  equal(child:ghost(), 'add(')
+  release(child, 'add(a, b)', 4)
+  child:wait_ghost('add(a, b)')
+end))
+
+test('ghost text that is dismissed does not come back grown', with(HELD, { 'import os', '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  release(child, 'add(', 4)
+  child:wait_ghost('add(')
+  child:press('<C-]>')
+  child:wait_ghost('')
+  local asked = count(child, 'textDocument/inlineCompletion')
+  grow(child)
+  equal(count(child, 'textDocument/inlineCompletion'), asked)
+  child:press('x<BS>')
+  child:wait('the server was asked there again', function()
+    return #vim.tbl_filter(function(message)
+      return message.params.position.character == 4
+    end, child:received('textDocument/inlineCompletion')) == 2
+  end)
+  release(child, 'add(a, b)', 4)
+  child:received('textDocument/inlineCompletion')
+  equal(child:ghost(), '')
+end))
+
+test('a part that is accepted stays, and the rest follows', with({
+  { at = 'def ', insert = {}, hold = true },
+  { at = 'def add(', insert = { 'a, b)' } },
+}, { 'import os', '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  release(child, 'add(', 4)
+  child:wait_ghost('add(')
+  child:press('<Tab>')
+  child:wait_ghost('a, b)')
+  equal(child:text(), 'import os\ndef add(')
+end))
+
 test('a superseded request is cancelled, and its answer dropped if it comes', with({ { at = 'def ', insert = { MULTI }, hold = true, deaf = true } }, { '' }, function(child)
   child:press('def ')
   wait_asked(child, 4)

@@ -54,6 +54,19 @@ local function text_with(addition)
   return table.concat(lines_with(addition), '\n')
 end
 
+--- The ghost text once the model has written all of it.
+local function whole_ghost(child)
+  child:wait('the model has done its work', function()
+    return child:lua('return require("phi-ls.client").status.state') == 'ready'
+  end)
+  -- By then the plugin has asked for the last of it; the server answers one after the other.
+  child:lua([[
+    local client = vim.lsp.get_clients({ name = 'phi-ls' })[1]
+    client:request_sync('workspace/executeCommand', { command = 'none' }, 5000)
+  ]])
+  return child:ghost()
+end
+
 --- Opens `lines`, presses `keys`, waits for ghost text after `TYPED`, and runs `body` with the child and that text.
 local function with_ghost(lines, keys, body)
   return function()
@@ -63,7 +76,7 @@ local function with_ghost(lines, keys, body)
       child:wait('ghost text is shown', function()
         return child:text() == text_with(TYPED) and child:ghost() ~= ''
       end)
-      body(child, child:ghost())
+      body(child, whole_ghost(child))
     end, debug.traceback)
     child:quit()
     assert(ok, err)
@@ -275,7 +288,7 @@ test('a model is chosen among those installed, and used', function()
   end), table.concat(offered, '\n'))
   child:press(':PhiLs model assistant nothing<CR>')
   child:wait('a model that is not there is named', function()
-    return child:lua('return vim.fn.execute("messages")'):find("found 'nothing'", 1, true) ~= nil
+    return child:lua('return vim.fn.execute("messages")'):find('expected a model that', 1, true) ~= nil
   end)
   child:quit()
 end)

@@ -145,10 +145,12 @@ export async function statusLabel() {
   return page.getAttribute('.statusbar-item[id*="phi-ls"] a', "aria-label", { timeout: 1000 });
 }
 
+async function statusText() {
+  return (await page.textContent('.statusbar-item[id*="phi-ls"]', { timeout: 1000 }))?.trim() ?? "";
+}
+
 export async function status(expected) {
-  await until(`the status bar says ${expected}`, async () =>
-    expected.test((await page.textContent('.statusbar-item[id*="phi-ls"]', { timeout: 1000 }))?.trim() ?? ""),
-  );
+  await until(`the status bar says ${expected}`, async () => expected.test(await statusText()));
 }
 
 /** The ghost text on the screen: its first line inside the editor's line, the others below. */
@@ -158,6 +160,18 @@ export async function ghost() {
     all.map((one) => one.textContent),
   );
   return [first, ...more].join("\n").replaceAll("\u00a0", " ");
+}
+
+/** The ghost text once the model has written all of it. */
+export async function wholeGhost() {
+  let before;
+  return until("all of the ghost text is shown", async () => {
+    const shown = await ghost();
+    const isWhole = shown !== "" && shown === before && /^phi-ls$/.test(await statusText());
+    before = shown;
+    await page.waitForTimeout(isWhole ? 0 : 500);
+    return isWhole && shown;
+  });
 }
 
 /** Asks with the key for it. Right after a start the key may come to nothing: then it is pressed again. */

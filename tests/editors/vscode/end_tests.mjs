@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { LINES } from "./ghost_text_tests.mjs";
-import { askForGhostText, clearNotices, notices, open, page, parentOf, processes, quit, status, until, useServer } from "./editor.mjs";
+import { askForGhostText, clearNotices, notices, open, page, parentOf, processes, quit, status, statusLabel, until, useServer } from "./editor.mjs";
 
 const FILE = "killed.py";
 const SERVER = process.env.PHI_LS_BIN;

@@ -1,7 +1,7 @@
 // Ghost text: shown, accepted, taken back, dismissed.
 
 import assert from "node:assert/strict";
-import { askForGhostText, fromTheCommandLine, ghost, page, picture, run, saved, status, until } from "./editor.mjs";
+import { askForGhostText, fromTheCommandLine, ghost, page, picture, run, saved, status, until, wholeGhost } from "./editor.mjs";
 
 const FILE = "shapes.py";
 export const LINES = [
@@ -39,7 +39,7 @@ export const tests = {
       await page.keyboard.press("Space");
       try {
         await page.waitForSelector(".ghost-text-decoration", { timeout: 20_000 });
-        return ghost();
+        return await wholeGhost();
       } catch (timeout) {
         // Right after a start a key may come to nothing: the line is typed again.
         await clearLine();
@@ -60,7 +60,7 @@ export const tests = {
     await saved(FILE, START + TYPED);
   },
   async "Tab puts exactly the ghost text into the buffer, and undo takes it back"() {
-    const shown = await until("ghost text is shown", ghost);
+    const shown = await wholeGhost();
     await page.keyboard.press("Tab");
     await saved(FILE, START + TYPED + shown);
     await page.keyboard.press("Control+z");

@@ -65,7 +65,9 @@ async function settled({ record, uri }) {
   let before = -1;
   await until("all is said", async () => {
     const { length } = record.update().messages;
-    const isQuiet = length === before && record.pending(uri) === 0;
+    // While the model writes, ghost text grows.
+    const isIdle = record.all("phi-ls/status").at(-1)?.state !== "busy";
+    const isQuiet = length === before && isIdle && record.pending(uri) === 0;
     before = length;
     await page.waitForTimeout(isQuiet ? 0 : 100);
     return isQuiet;

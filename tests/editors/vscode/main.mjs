@@ -2,15 +2,17 @@
 
 import { writeFileSync } from "node:fs";
 import * as assistant from "./assistant_tests.mjs";
+import * as downloads from "./download_tests.mjs";
 import { open, page, quit, screenOfFailure, start, status, workspace } from "./editor.mjs";
 import * as ends from "./end_tests.mjs";
 import * as ghostText from "./ghost_text_tests.mjs";
+import * as growth from "./growth_tests.mjs";
 import * as keystrokes from "./keystroke_tests.mjs";
 import * as places from "./place_tests.mjs";
 import * as switches from "./switch_tests.mjs";
 
-// The real server first, then one that records what is said, then a scripted one; at last the ends of everything.
-const areas = [ghostText, keystrokes, assistant, places, switches, ends];
+// The real server first, then one that records what is said, then a scripted one, then none; at last the ends of everything.
+const areas = [ghostText, keystrokes, assistant, places, growth, switches, downloads, ends];
 
 let failed = 0;
 try {

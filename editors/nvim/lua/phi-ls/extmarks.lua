@@ -1,8 +1,10 @@
 -- Inline completion for a Neovim without vim.lsp.inline_completion: asks the server as the person types, shows the
--- answer as ghost text, keeps showing the rest while the typed text agrees with it.
+-- answer as ghost text, keeps showing the rest while the typed text agrees with it, and asks again when the server says that
+-- there is more of it.
 --
 -- There is one Insert-mode cursor, so there is one request and one shown answer, whatever the number of buffers.
 
+local documents = require('phi-ls.documents')
 local ghost = require('phi-ls.ghost')
 local insert = require('phi-ls.insert')
 local keymaps = require('phi-ls.keymaps')
@@ -27,12 +29,16 @@ local INVOKED, AUTOMATIC = 1, 2
 ---@field line_count integer
 ---@field candidates phi-ls.Candidate[]
 ---@field index integer which one is shown
+---@field kind integer how they were asked for
 ---@field client_id integer
 
 ---@type phi-ls.Shown?
 local shown
 ---@type { client: vim.lsp.Client, id: integer? }?
 local pending
+-- The document in which there is more of a completion, said while an answer was on its way: it may be an older one.
+---@type string?
+local grew_meanwhile
 -- The place last looked at: CursorMovedI and TextChangedI both report one key.
 ---@type phi-ls.Place?
 local seen
@@ -152,7 +158,9 @@ local function answer(place, client, result, kind)
   local candidates = {}
   for _, item in ipairs(result.items or result) do
     local candidate = text.candidate_of_item(item, line, place.row, place.col, client.offset_encoding)
-    local again = candidate and kind == AUTOMATIC and dismissed == line:sub(1, place.col) .. candidate.text
+    -- What was dismissed may have grown since.
+    local offered = candidate and line:sub(1, place.col) .. candidate.text
+    local again = offered and kind == AUTOMATIC and dismissed and vim.startswith(offered, dismissed)
     if candidate and not again then
       candidates[#candidates + 1] = candidate
     end
@@ -171,6 +179,7 @@ local function answer(place, client, result, kind)
     line_count = api.nvim_buf_line_count(place.buf),
     candidates = candidates,
     index = 1,
+    kind = kind,
     client_id = client.id,
   }
   show(place, kind == INVOKED and #candidates > 1)
@@ -187,8 +196,10 @@ end
 ---@param place phi-ls.Place
 ---@param kind integer
 ---@param on_answer fun()?
-local function request(place, kind, on_answer)
+---@param on_late fun()? the person has typed on before the answer came
+local function request(place, kind, on_answer, on_late)
   cancel()
+  grew_meanwhile = nil
   local client = client_of(place.buf)
   if not client then
     return
@@ -206,14 +217,20 @@ local function request(place, kind, on_answer)
       vim.lsp.log.warn('phi-ls', METHOD, err.message)
       return
     end
-    -- An answer for another text or another place is worth nothing.
-    if not typing() or not vim.deep_equal(here(), place) or type(result) ~= 'table' then
+    if not typing() or type(result) ~= 'table' then
       return
+    end
+    -- An answer for another text or another place is worth nothing.
+    if not vim.deep_equal(here(), place) then
+      return on_late and on_late()
     end
     hide()
     answer(place, client, result, kind)
     if on_answer and shown then
       on_answer()
+    end
+    if grew_meanwhile then
+      M.grow(grew_meanwhile)
     end
   end, place.buf)
   mine.id = id
@@ -237,6 +254,23 @@ local function update()
   end
   hide()
   request(place, AUTOMATIC)
+end
+
+--- The server has more of the completion that is shown in the document `uri`: asks for it, at the cursor as it is now. A
+--- person who looks at another alternative is left alone.
+---@param uri string
+function M.grow(uri)
+  if pending then
+    grew_meanwhile = uri
+    return
+  end
+  local place = here()
+  local is_shown = shown and shown.place.buf == place.buf and shown.index == 1 and rest_at(place) ~= nil
+  if is_shown and typing() and vim.uri_decode(documents.uri(place.buf)) == vim.uri_decode(uri) then
+    request(place, shown.kind, nil, function()
+      M.grow(uri)
+    end)
+  end
 end
 
 --- Forgets everything: the person has left Insert mode or the buffer.

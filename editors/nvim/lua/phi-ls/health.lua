@@ -16,7 +16,7 @@ local function check_server(config)
   local path = vim.fn.exepath(config.cmd[1])
   if path == '' then
     vim.health.error(("'%s' is not an executable"):format(config.cmd[1]), {
-      'install phi-ls: see its README',
+      'run `:PhiLs install`, or install phi-ls as its guide says',
       "or set its path: require('phi-ls').setup({ cmd = { '/path/to/phi-ls' } })",
     })
     return

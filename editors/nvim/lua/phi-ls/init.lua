@@ -51,6 +51,7 @@ end
 ---@param options table? see :help phi-ls-setup
 function M.setup(options)
   M.config = require('phi-ls.config').resolve(options)
+  M.config.cmd = require('phi-ls.install').resolve(M.config.cmd)
   api.nvim_create_augroup('phi-ls', {})
   on('LspAttach', function(server, buf)
     documents.attach(server, buf)
@@ -170,6 +171,16 @@ function M.trigger()
     return require('phi-ls.ghost').note(buf, api.nvim_win_get_cursor(0)[1] - 1, 'phi-ls: ' .. reason)
   end
   ui().trigger()
+end
+
+--- Installs the server's program from the latest release and starts it. Returns why it cannot.
+---@return string?
+function M.install()
+  local install = require('phi-ls.install')
+  return install.run(function()
+    M.config.cmd = install.resolve(M.config.cmd)
+    client.restart()
+  end)
 end
 
 --- Asks for an edit in a person's own words; without any, a line is there to type them. Returns why it cannot.

@@ -14,8 +14,9 @@ local M = {}
 local ROLES = { 'completion', 'assistant' }
 local MIB = 1024 * 1024
 
+-- Shortened to its place: it comes while a person may be typing.
 local function say(message, level)
-  vim.notify('phi-ls: ' .. message, level or vim.log.levels.INFO)
+  require('phi-ls.client').tell('phi-ls: ' .. message, level or vim.log.levels.INFO)
 end
 
 --- Runs the server's program; `done` gets its output, or nothing where it failed, which is said.
@@ -66,7 +67,7 @@ local function use(model, role)
   config.settings[role .. '.model'] = nil
   config.settings = vim.tbl_deep_extend('force', config.settings, { [role] = { model = model } })
   require('phi-ls.client').send_settings()
-  say(("%s is used now; to keep it: setup { settings = { %s = { model = '%s' } } }"):format(model, role, model))
+  say(("%s is used now; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
 end
 
 ---@param model phi-ls.Model

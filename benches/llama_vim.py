@@ -1,0 +1,572 @@
+#!/usr/bin/env python3
+"""A peer beside phi-ls: the same typing sessions, the same model file and threads, one after the other, one table.
+
+    benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--mark-fim OUT.gguf] [--sessions FOLDER] [--threads 2] [--keys N]
+
+The peer is llama-server as llama.vim (release of January 2026) drives it with its default settings: what it sends, what it keeps, when it
+asks again and what it shows is done here as there. The model has to have tokens to fill in the middle, or llama-server refuses:
+`--mark-fim OUT.gguf` writes a copy of the starter in which three special tokens of its vocabulary, of Jupyter and of issues, are named as
+Qwen's; what the model then writes is poor, for both, and takes as long as anything it writes.
+
+Both type at the recorded pace. A key's time ends when text for it is on screen; what is not there before the next key counts as not
+shown. Processor seconds are those of the process that holds the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import queue
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "traces"))
+from session import Key, Session, Text, read_folder  # noqa: E402
+
+# llama.vim's defaults.
+PREFIX_LINES, SUFFIX_LINES = 256, 64
+PREDICT, PREDICT_MS, FIRST_PREDICT_MS, PROMPT_MS = 128, 1000, 250, 500
+MOST_AFTER_CURSOR = 8
+CACHED, LOOKED_BACK = 250, 128
+RING_CHUNKS, RING_LINES, RING_SCOPE, RING_QUEUE, RING_SECONDS, RING_IDLE_SECONDS = 16, 64, 1024, 16, 1.0, 3.0
+RETRY_SECONDS = 0.1
+FAR_LINES = 32
+
+
+@dataclass
+class Local:
+    """The code around a place, as a request has it."""
+
+    prefix: str
+    middle: str
+    suffix: str
+    indent: int
+    after: str
+
+    def keys(self) -> list[tuple[str, str]]:
+        """What the answer is kept under: also as if up to three lines had scrolled out of the window."""
+        keys, prefix = [(self.prefix + self.middle, self.suffix)], self.prefix
+        for _ in range(3):
+            prefix = prefix.partition("\n")[2]
+            if not prefix:
+                break
+            keys.append((prefix + self.middle, self.suffix))
+        return keys
+
+
+class Ring:
+    """Chunks of code from elsewhere in what was open, which go before the prompt."""
+
+    def __init__(self, random_numbers: random.Random, filename: str):
+        self.random, self.filename = random_numbers, filename
+        self.chunks: list[list[str]] = []
+        self.queued: list[list[str]] = []
+
+    @staticmethod
+    def likeness(left: list[str], right: list[str]) -> float:
+        left_words, right_words = ([word for word in re.split(r"\W+", "\n".join(lines)) if word] for lines in (left, right))
+        known, total = set(left_words), len(left_words) + len(right_words)
+        return 2 * sum(word in known for word in right_words) / total if total else 1.0
+
+    def part(self, lines: list[str]) -> list[str]:
+        start = self.random.randint(0, max(0, len(lines) - RING_LINES // 2))
+        return lines[start : start + RING_LINES // 2 + 1]
+
+    def pick(self, lines: list[str]):
+        if len(lines) < 3:
+            return
+        chunk = lines if len(lines) + 1 < RING_LINES else self.part(lines)
+        if chunk in self.chunks or chunk in self.queued:
+            return
+        if any(self.likeness(other, chunk) > 0.9 for other in self.queued + self.chunks):
+            return
+        if len(self.queued) == RING_QUEUE:
+            self.queued.pop(0)
+        self.queued.append(chunk)
+
+    def leave_out_like(self, lines: list[str]):
+        chunk = self.part(lines)
+        self.chunks = [other for other in self.chunks if self.likeness(other, chunk) <= 0.5]
+
+    def take_queued(self) -> bool:
+        if not self.queued:
+            return False
+        if len(self.chunks) == RING_CHUNKS:
+            self.chunks.pop(0)
+        self.chunks.append(self.queued.pop(0))
+        return True
+
+    def extra(self) -> list[dict]:
+        return [{"text": "\n".join(chunk) + "\n", "filename": self.filename} for chunk in self.chunks]
+
+
+@dataclass
+class Pressed:
+    """What became of one key."""
+
+    at: float
+    is_edit: bool
+    asked: bool
+    # Its request was answered, by the model or from what is kept.
+    is_answered: bool = False
+    first: float | None = None
+    from_cache: bool = False
+    prefilled: int = 0
+    typed: int = 0
+    on_screen: int = 0
+    accepted: int = 0
+    replaced: int = 0
+
+
+class Plugin:
+    """llama.vim in one buffer: keys come in, requests go out, and a hint may be on screen."""
+
+    def __init__(self, session: Session, port: int):
+        self.text = Text(session.header["text"])
+        self.port = port
+        self.random = random.Random(1)
+        self.ring = Ring(self.random, session.header["file"])
+        self.cache: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self.events: queue.Queue = queue.Queue()
+        self.keys: list[Pressed] = []
+        self.is_asking = False
+        self.retry: tuple[float, tuple] | None = None
+        self.next_ring = time.monotonic() + RING_SECONDS
+        self.last_move = 0.0
+        self.last_pick = -9999
+        self.last_indent = 0
+        # The hint on screen, and the cursor it is for.
+        self.hint: str | None = None
+        self.hint_at = 0
+        self.written_tokens = 0
+        self.written_characters = 0
+
+    # The buffer.
+
+    def lines(self) -> list[str]:
+        return self.text.text.split("\n")
+
+    def local(self, previous: list[str] | None) -> Local:
+        """The code around the cursor; with `previous`, as it would be with that hint taken."""
+        lines = self.lines()
+        row, column = self.text.place()
+        line = lines[row]
+        if previous is None:
+            before = lines[max(0, row - PREFIX_LINES) : row]
+            left, right = line[:column], line[column:]
+            indent = len(line) - len(line.lstrip(" \t"))
+            if not line.strip():
+                left, right, indent = "", "", 0
+        else:
+            before = lines[max(0, row - PREFIX_LINES + len(previous) - 1) : row]
+            left, right, indent = line + previous[0], "", self.last_indent
+            if len(previous) > 1:
+                before = [*before, left, *previous[1:-1]]
+                left = previous[-1]
+        after = lines[row + 1 : row + 1 + SUFFIX_LINES]
+        return Local("\n".join(before) + "\n", left, right + "\n" + "\n".join(after) + "\n", indent, right)
+
+    # What happens.
+
+    def press(self, key: Key):
+        now = time.monotonic()
+        pressed = Pressed(now, key.kind != "go", key.kind not in ("paste", "remove"))
+        rest = self.rest_after(key, pressed)
+        self.text.apply(key)
+        self.keys.append(pressed)
+        if not pressed.asked:
+            self.hint = None
+            return
+        self.moved(rest)
+        self.ask(None, True)
+
+    def rest_after(self, key: Key, pressed: Pressed) -> str | None:
+        """What of the hint agrees with the key, and is left; counts what was on screen of what the key puts in."""
+        shown = self.hint if self.hint is not None and self.hint_at == self.text.cursor else None
+        if key.kind not in ("key", "accept") or key.text.startswith("\b"):
+            return None
+        pressed.typed = len(key.text)
+        if shown is None:
+            return None
+        while pressed.on_screen < min(len(key.text), len(shown)) and key.text[pressed.on_screen] == shown[pressed.on_screen]:
+            pressed.on_screen += 1
+        if not shown.startswith(key.text):
+            return None
+        if len(key.text) > 1 and key.text.strip():
+            pressed.accepted = len(key.text)
+        return shown[len(key.text) :] or None
+
+    def moved(self, rest: str | None):
+        """The cursor has moved: what is known for the new place is shown, or nothing."""
+        self.last_move = time.monotonic()
+        self.hint = None
+        self.show_known(from_cache=True)
+        if rest is not None and (self.hint is None or not self.hint.startswith(rest)):
+            self.keys[-1].replaced += 1
+
+    def show_known(self, from_cache: bool):
+        known = self.known()
+        hint = self.shown_of(known) if known is not None else None
+        if hint is None:
+            return
+        self.hint, self.hint_at = hint, self.text.cursor
+        pressed = self.keys[-1]
+        pressed.is_answered = True
+        if pressed.first is None:
+            pressed.first, pressed.from_cache = time.monotonic() - pressed.at, from_cache
+        # As if the hint were taken already: what follows is asked for while the person looks.
+        self.ask(hint.split("\n"), True)
+
+    def known(self) -> str | None:
+        """What is kept for this place, or for one up to 128 characters before it if what was typed since agrees."""
+        local = self.local(None)
+        before = local.prefix + local.middle
+        exact = self.cached((before, local.suffix))
+        if exact is not None:
+            return exact
+        best = None
+        for back in range(1, min(LOOKED_BACK, len(before) - 1) + 1):
+            older = self.cached((before[:-back], local.suffix))
+            if older and older.startswith(before[-back:]) and len(older) > back and (best is None or len(older) - back > len(best)):
+                best = older[back:]
+        return best
+
+    def cached(self, key: tuple[str, str]) -> str | None:
+        if key in self.cache:
+            self.cache.move_to_end(key)
+        return self.cache.get(key)
+
+    def shown_of(self, content: str) -> str | None:
+        """What is shown of an answer: nothing where it repeats what is there."""
+        lines, (row, column) = self.lines(), self.text.place()
+        line, parts = lines[row], content.split("\n")
+        while parts and not parts[-1]:
+            parts.pop()
+        if not parts:
+            return None
+        if not line.strip():
+            lead = min(len(parts[0]) - len(parts[0].lstrip(" \t")), len(line))
+            line, parts[0] = parts[0][:lead], parts[0][lead:]
+        left, right = line[:column], line[column:]
+        following = row + 1
+        while following < len(lines) - 1 and not lines[following].strip():
+            following += 1
+        next_line = lines[following] if following < len(lines) else ""
+        after = lines[following + 1 : following + 1 + len(parts) - 1]
+        repeats = (
+            (len(parts) > 1 and not parts[0] and parts[1:] == lines[row + 1 : row + len(parts)])
+            or (len(parts) == 1 and parts[0] == right)
+            or (left + parts[0] == next_line and (len(parts) == 1 or (len(parts) > 2 and parts[1:] == after)))
+            or (left + parts[0] == next_line and len(parts) == 2 and after and after[0].startswith(parts[1]))
+        )
+        hint = "\n".join(parts)
+        return None if repeats or not hint.strip() else hint
+
+    # Requests.
+
+    def ask(self, previous: list[str] | None, is_automatic: bool):
+        if self.is_asking:
+            self.retry = (time.monotonic() + RETRY_SECONDS, (previous, is_automatic))
+            return
+        local = self.local(previous)
+        if is_automatic and len(local.after) > MOST_AFTER_CURSOR:
+            return
+        keys = local.keys()
+        if any(self.cached(key) is not None for key in keys):
+            return
+        self.last_indent = local.indent
+        row, lines = self.text.place()[0], self.lines()
+        self.ring.leave_out_like(lines[max(0, row - RING_LINES // 2) : row + RING_LINES // 2 + 1])
+        self.is_asking = True
+        request = {
+            "id_slot": 0,
+            "input_prefix": local.prefix,
+            "input_suffix": local.suffix,
+            "input_extra": self.ring.extra(),
+            "prompt": local.middle,
+            "n_predict": PREDICT,
+            "stop": [],
+            "n_indent": local.indent,
+            "top_k": 40,
+            "top_p": 0.90,
+            "samplers": ["top_k", "top_p", "infill"],
+            "stream": False,
+            "cache_prompt": True,
+            "t_max_prompt_ms": PROMPT_MS,
+            "t_max_predict_ms": FIRST_PREDICT_MS if previous is None else PREDICT_MS,
+        }
+        is_ahead = previous is not None
+        self.send(request, lambda answer: self.events.put(("answer", keys, is_ahead, answer)))
+        if is_automatic and abs(row - self.last_pick) > FAR_LINES:
+            self.ring.pick(lines[max(0, row - RING_SCOPE) : max(1, row - PREFIX_LINES)])
+            self.ring.pick(lines[min(len(lines), row + SUFFIX_LINES) : row + SUFFIX_LINES + RING_LINES + 1])
+            self.last_pick = row
+
+    def send(self, request: dict, then):
+        def work():
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+            try:
+                connection.request("POST", "/infill", json.dumps(request), {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                body = response.read()
+                then(json.loads(body) if response.status == 200 else {"error": body.decode(errors="replace")})
+            except OSError as error:
+                then({"error": str(error)})
+            finally:
+                connection.close()
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def answered(self, keys: list[tuple[str, str]], is_ahead: bool, answer: dict):
+        self.is_asking = False
+        if "error" in answer:
+            sys.exit(f"llama-server refused: {answer['error'][:300]}")
+        timings, content = answer["timings"], answer["content"]
+        self.written_tokens += timings["predicted_n"]
+        self.written_characters += len(content)
+        if not is_ahead and self.keys:
+            self.keys[-1].prefilled += timings["prompt_n"]
+            self.keys[-1].is_answered = True
+        for key in keys:
+            if len(self.cache) >= CACHED:
+                self.cache.popitem(last=False)
+            self.cache[key] = content
+            self.cache.move_to_end(key)
+        if self.hint is None and self.keys:
+            self.show_known(from_cache=False)
+
+    # Time.
+
+    def run_until(self, until: float):
+        """Does what is due and takes in answers until then."""
+        while True:
+            now = time.monotonic()
+            if self.retry and self.retry[0] <= now:
+                _, arguments = self.retry
+                self.retry = None
+                self.ask(*arguments)
+                continue
+            if self.next_ring <= now:
+                self.next_ring = now + RING_SECONDS
+                if now - self.last_move >= RING_IDLE_SECONDS and self.ring.take_queued():
+                    self.warm_up()
+                continue
+            due = min([until, self.next_ring] + ([self.retry[0]] if self.retry else []))
+            try:
+                event = self.events.get(timeout=max(0, due - now)) if due > now else self.events.get_nowait()
+            except queue.Empty:
+                if time.monotonic() >= until:
+                    return
+                continue
+            self.answered(*event[1:])
+
+    def warm_up(self):
+        request = {
+            "id_slot": 0,
+            "input_prefix": "",
+            "input_suffix": "",
+            "input_extra": self.ring.extra(),
+            "prompt": "",
+            "n_predict": 0,
+            "temperature": 0.0,
+            "samplers": [],
+            "stream": False,
+            "cache_prompt": True,
+            "t_max_prompt_ms": 1,
+            "t_max_predict_ms": 1,
+        }
+        self.send(request, lambda _: None)
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_server(program: str, model: str, threads: int, log) -> tuple[subprocess.Popen, int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # As its own shorthands for fill-in-the-middle models do, besides what is for GPUs.
+    command = [program, "--model", model, "--port", str(port), "--host", "127.0.0.1", "--threads", str(threads)]
+    command += ["--threads-batch", str(threads), "--batch-size", "1024", "--ubatch-size", "1024", "--ctx-size", "0"]
+    command += ["--cache-reuse", "256", "--parallel", "1"]
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    for _ in range(600):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return process, port
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    sys.exit(f"llama-server did not start; its log: {log.name}")
+
+
+def play(session: Session, port: int, most_keys: int | None) -> Plugin:
+    plugin = Plugin(session, port)
+    started = time.monotonic()
+    for key in session.keys:
+        if most_keys is not None and key.kind != "go" and sum(pressed.is_edit for pressed in plugin.keys) >= most_keys:
+            break
+        plugin.run_until(started + key.ms / 1000)
+        plugin.press(key)
+    # What is still being written ends before the next session begins.
+    while plugin.is_asking:
+        plugin.run_until(time.monotonic() + 0.05)
+    return plugin
+
+
+def percentile(values: list[float], percent: int) -> float | None:
+    """The smallest value that at least `percent` of 100 values do not exceed."""
+    values = sorted(values)
+    return values[max(1, -(-len(values) * percent // 100)) - 1] if values else None
+
+
+def figures(plugins: list[Plugin], processor: float) -> dict:
+    keys = [key for plugin in plugins for key in plugin.keys]
+    edits, shown = sum(key.is_edit for key in keys), [key for key in keys if key.first is not None]
+    times = [round(1000 * key.first, 1) for key in shown]
+    accepted, on_screen, typed = (sum(getattr(key, name) for key in keys) for name in ("accepted", "on_screen", "typed"))
+    written, characters = (sum(getattr(plugin, name) for plugin in plugins) for name in ("written_tokens", "written_characters"))
+    used = round(on_screen * written / characters) if characters else 0
+    prefilled = [key.prefilled for key in keys if key.is_answered]
+    of_model = [round(1000 * key.first, 1) for key in shown if not key.from_cache]
+    spread = lambda values: {f"p{percent}": percentile(values, percent) for percent in (50, 90, 95, 99)}  # noqa: E731
+    return {
+        "sessions": len(plugins),
+        "keys": edits,
+        "asked": sum(key.asked for key in keys),
+        "shown_in_time": len(shown),
+        "first_text_ms": spread(times),
+        # Its text comes whole.
+        "complete_text_ms": spread(times),
+        "first_text_of_model_ms": spread(of_model),
+        "without_model_share": sum(key.from_cache for key in shown) / len(shown) if shown else None,
+        "prefilled_tokens_per_key": {"p50": percentile(prefilled, 50), "p95": percentile(prefilled, 95)},
+        "tokens_written": written,
+        "tokens_thrown_away": max(0, written - used),
+        "on_screen_share": on_screen / typed if typed else None,
+        "accepted_chars": accepted,
+        "flicker_per_100_keys": 100 * sum(key.replaced for key in keys) / edits if edits else None,
+        "cpu_seconds": round(processor, 2),
+        "cpu_seconds_per_accepted_char": processor / accepted if accepted else None,
+    }
+
+
+def measure_peer(options) -> dict:
+    plugins = []
+    with tempfile.NamedTemporaryFile(prefix="llama-server-", suffix=".log", delete=False) as log:
+        process, port = start_server(options.llama_server, options.model, options.threads, log)
+        try:
+            before = processor_seconds(process.pid)
+            for session in read_folder(Path(options.sessions)):
+                plugins.append(play(session, port, options.keys))
+            processor = processor_seconds(process.pid) - before
+        finally:
+            process.terminate()
+            process.wait()
+    os.unlink(log.name)
+    return figures(plugins, processor)
+
+
+def measure_phi_ls(options) -> dict:
+    command = [options.phi_ls, "replay", options.sessions, "--model", options.model, "--threads", str(options.threads), "--json"]
+    if options.kernels:
+        command += ["--kernels", options.kernels]
+    if options.keys is not None:
+        command += ["--keys", str(options.keys)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def table(phi_ls: dict, peer: dict) -> str:
+    rows = []
+
+    def row(name: str, path: str, scale: float = 1, unit: str = "", digits: int = 0):
+        values = []
+        for report in (phi_ls, peer):
+            value = report
+            for part in path.split("."):
+                value = value[part]
+            values.append(value)
+        shown = ["-" if value is None else f"{value * scale:.{digits}f}{unit}" for value in values]
+        factor = f"{values[0] / values[1]:.2f}" if None not in values and values[1] else "-"
+        rows.append(f"| {name} | {shown[0]} | {shown[1]} | {factor} |")
+
+    for name, key in [("first text", "first_text_ms"), ("complete text", "complete_text_ms"), ("first text the model wrote", "first_text_of_model_ms")]:
+        for percent in (50, 90, 95, 99):
+            row(f"{name}, p{percent}", f"{key}.p{percent}", unit=" ms", digits=1)
+    row("keys that had text in time", "shown_in_time")
+    row("texts without the model", "without_model_share", 100, " %")
+    row("written text that was on screen before", "on_screen_share", 100, " %", 1)
+    row("prompt tokens computed for a key, p50", "prefilled_tokens_per_key.p50")
+    row("prompt tokens computed for a key, p95", "prefilled_tokens_per_key.p95")
+    row("tokens written", "tokens_written")
+    row("of these thrown away", "tokens_thrown_away")
+    row("replacements in 100 keys", "flicker_per_100_keys", digits=2)
+    row("processor seconds", "cpu_seconds", digits=1)
+    row("for each accepted character", "cpu_seconds_per_accepted_char", unit=" s", digits=3)
+    head = f"{phi_ls['keys']} and {peer['keys']} keys in {phi_ls['sessions']} sessions\n\n"
+    return head + "| | phi-ls | llama.vim with llama-server | phi-ls / peer |\n|---|---|---|---|\n" + "\n".join(rows)
+
+
+# Special tokens of the starter's vocabulary, and those of Qwen that are as long.
+RENAMED = {
+    b"<issue_closed>": b"<|fim_prefix|>",
+    b"<jupyter_text>": b"<|fim_suffix|>",
+    b"<jupyter_code>": b"<|fim_middle|>",
+}
+
+
+def mark_fim(model: str, out: str):
+    """Copies `model` with the names of RENAMED: the file stays as long as it was, and no weight changes."""
+    data = Path(model).read_bytes()
+    for old, new in RENAMED.items():
+        # A text is its length in eight bytes, then its bytes.
+        entry = len(old).to_bytes(8, "little")
+        if data.count(entry + old) != 1:
+            sys.exit(f"expected the token {old.decode()} once in {model}, found it {data.count(entry + old)} times")
+        data = data.replace(entry + old, entry + new)
+    Path(out).write_bytes(data)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("phi_ls")
+    parser.add_argument("llama_server")
+    parser.add_argument("model")
+    parser.add_argument("--sessions", default=str(Path(__file__).resolve().parent / "traces/sessions"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keys", type=int, metavar="N", help="only the first N keys of each session")
+    parser.add_argument("--kernels", metavar="LEVEL", help="hold phi-ls to slower kernels than the processor allows, as in avx2")
+    parser.add_argument("--json", metavar="FILE", help="both reports, whole")
+    parser.add_argument("--mark-fim", metavar="OUT.gguf", help="write a copy of the starter that both can ask for the middle, and use that")
+    options = parser.parse_args()
+    if options.mark_fim:
+        mark_fim(options.model, options.mark_fim)
+        options.model = options.mark_fim
+    phi_ls, peer = measure_phi_ls(options), measure_peer(options)
+    if options.json:
+        Path(options.json).write_text(json.dumps({"phi_ls": phi_ls, "peer": peer}, indent=1))
+    print(table(phi_ls, peer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+//! `phi-ls completions`: the script by which a shell completes this program's arguments.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use clap_complete::Shell;
+
+#[derive(clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell to print it for
+    shell: Shell,
+}
+
+pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::command(), env!("CARGO_PKG_NAME"), &mut script);
+    io::stdout().write_all(&script).context("cannot write the script to standard output")
+}

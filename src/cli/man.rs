@@ -1,0 +1,20 @@
+//! `phi-ls man`: the manual pages, made of the same descriptions as the help.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+#[derive(clap::Args)]
+pub(super) struct ManArgs {
+    /// The folder to write them into: `phi-ls.1`, and one page for each command
+    folder: PathBuf,
+}
+
+pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
+    let folder = &args.folder;
+    let write = || {
+        std::fs::create_dir_all(folder)?;
+        clap_mangen::generate_to(super::command(), folder)
+    };
+    write().with_context(|| format!("cannot write the manual pages into {}", folder.display()))
+}

@@ -1,0 +1,12 @@
+//! What a person has just changed: the same change is likely to be needed again elsewhere.
+
+use std::path::PathBuf;
+
+/// A line that was changed, in any document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentEdit {
+    /// As a prompt shows it.
+    pub path: Option<PathBuf>,
+    pub before: String,
+    pub after: String,
+}

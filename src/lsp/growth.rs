@@ -1,0 +1,26 @@
+//! `phi-ls/completionGrew`: a notification of our own for clients that show a completion while it is still written. It goes to
+//! those that say so in their capabilities, as `experimental.phiLs.completionGrew`.
+
+use serde::{Deserialize, Serialize};
+use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Position, Uri};
+
+/// Its parameters: of the completion that was answered last in this document there is more. Who asks again gets it at once, and
+/// is told again when there is more than that. It may come before an answer that was given earlier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletionGrewParams {
+    pub uri: Uri,
+    /// The version of the document that `position` is in.
+    pub version: i32,
+    /// Where the cursor is, as far as the server knows.
+    pub position: Position,
+}
+
+/// The notification itself.
+#[derive(Debug)]
+pub enum CompletionGrewNotification {}
+
+impl Notification for CompletionGrewNotification {
+    const METHOD: LspNotificationMethod<'static> = LspNotificationMethod::Custom("phi-ls/completionGrew");
+    const MESSAGE_DIRECTION: MessageDirection = MessageDirection::ServerToClient;
+    type Params = CompletionGrewParams;
+}

@@ -1,0 +1,110 @@
+//! How the completion model reads: the bytes of code that one of its tokens stands for, in each language, and the tokens it
+//! reads in a second. Both are taken from what it has read, so that budgets are counted as the model counts.
+
+use std::collections::HashMap;
+
+use crate::context::Reading;
+use crate::engine::Generation;
+use crate::model::{Prompt, PromptForm};
+
+/// Shorter prompts are mostly instructions; shorter parts are read in a time that says nothing.
+const LEAST_TOKENS: usize = 200;
+const LEAST_FRESH_TOKENS: usize = 64;
+/// Whoever counts otherwise counts something else.
+const PLAUSIBLE_BYTES: std::ops::RangeInclusive<f64> = 1.5..=6.0;
+/// What a new measurement counts beside the old ones. Of speeds, slow ones count as little as that at once: a job may have
+/// waited for others.
+const NEW_SHARE: f64 = 0.25;
+const SLOWER_SHARE: f64 = 0.1;
+
+/// What has been measured.
+#[derive(Default)]
+pub(super) struct Readings {
+    bytes_per_token: HashMap<String, f64>,
+    tokens_per_second: Option<f64>,
+}
+
+impl Readings {
+    /// Takes `generation` into account, which is what became of `prompt` in a document in the language `language_id`.
+    pub(super) fn note(&mut self, language_id: &str, prompt: &Prompt, generation: &Generation) {
+        let Generation { prompt_tokens, cached_tokens, time_to_first_token, .. } = *generation;
+        let form = generation.candidates.first().map(|candidate| candidate.form).unwrap_or_default();
+        let ratio = prompt_bytes(prompt, form) as f64 / prompt_tokens.max(1) as f64;
+        if prompt_tokens >= LEAST_TOKENS && PLAUSIBLE_BYTES.contains(&ratio) {
+            let known = self.bytes_per_token.entry(language_id.to_owned()).or_insert(ratio);
+            *known += (ratio - *known) * NEW_SHARE;
+        }
+        if let Some(speed) = generation.reading_speed {
+            self.tokens_per_second = Some(f64::from(speed));
+            return;
+        }
+        // A server's speed is seen from outside.
+        let fresh = prompt_tokens.saturating_sub(cached_tokens);
+        if fresh >= LEAST_FRESH_TOKENS && !time_to_first_token.is_zero() {
+            let speed = fresh as f64 / time_to_first_token.as_secs_f64();
+            let known = self.tokens_per_second.unwrap_or(speed);
+            let share = if speed < known { SLOWER_SHARE } else { 1.0 };
+            self.tokens_per_second = Some(known + (speed - known) * share);
+        }
+    }
+
+    /// What is known for a document in the language `language_id`.
+    pub(super) fn of(&self, language_id: &str) -> Reading {
+        Reading {
+            bytes_per_token: self.bytes_per_token.get(language_id).copied(),
+            tokens_per_second: self.tokens_per_second,
+        }
+    }
+}
+
+/// Bytes of the text that a model was asked in `form`.
+fn prompt_bytes(prompt: &Prompt, form: PromptForm) -> usize {
+    match (form, &prompt.fim) {
+        (PromptForm::Fim, Some(parts)) => {
+            let files = parts.files.iter().map(|file| file.path.len() + file.text.len()).sum::<usize>();
+            files + parts.prefix.len() + parts.typed.len() + parts.suffix.len()
+        }
+        _ => prompt.turns.iter().map(|turn| turn.text.len()).sum::<usize>() + prompt.prefill.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn generation(prompt_tokens: usize, cached_tokens: usize, millis: u64) -> Generation {
+        Generation {
+            prompt_tokens,
+            cached_tokens,
+            generated_tokens: 1,
+            time_to_first_token: Duration::from_millis(millis),
+            total: Duration::from_millis(millis),
+            ..Generation::default()
+        }
+    }
+
+    #[test]
+    fn a_models_tokens_and_speed_are_learnt_from_what_it_reads() {
+        let prompt = Prompt { prefill: "x".repeat(3600), ..Prompt::default() };
+        let mut readings = Readings::default();
+        assert_eq!(readings.of("rust"), Reading::default());
+        readings.note("rust", &prompt, &generation(1000, 0, 10_000));
+        assert_eq!(readings.of("rust").bytes_per_token, Some(3.6));
+        assert_eq!(readings.of("python").bytes_per_token, None);
+        assert_eq!(readings.of("python").tokens_per_second, Some(100.0));
+        // One that has waited says little, a faster one all, a cached one nothing.
+        readings.note("rust", &prompt, &generation(1000, 0, 100_000));
+        assert_eq!(readings.of("rust").tokens_per_second, Some(91.0));
+        readings.note("rust", &prompt, &generation(1000, 0, 5000));
+        readings.note("rust", &prompt, &generation(1000, 990, 5000));
+        assert_eq!(readings.of("rust").tokens_per_second, Some(200.0));
+        // An engine that measures knows better.
+        readings.note("rust", &prompt, &Generation { reading_speed: Some(40.0), ..generation(1000, 0, 1) });
+        assert_eq!(readings.of("rust").tokens_per_second, Some(40.0));
+        // A server that does not count tokens.
+        readings.note("go", &prompt, &generation(0, 0, 10));
+        assert_eq!(readings.of("go").bytes_per_token, None);
+    }
+}

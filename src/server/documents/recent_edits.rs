@@ -1,0 +1,87 @@
+//! The lines a person has changed last, in any document: each as it was before and as they left it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use tower_lsp_server::gen_lsp_types as lsp;
+
+use super::Document;
+use crate::context::RecentEdit;
+use crate::text::{Rope, line_content};
+
+/// How many are remembered.
+const REMEMBERED: usize = 8;
+/// Longer lines are data, or many lines that a tool has made one.
+const LONGEST_LINE: usize = 160;
+
+/// The lines changed last.
+#[derive(Default)]
+pub(super) struct RecentEdits {
+    left: VecDeque<RecentEdit>,
+    current: Option<Current>,
+}
+
+/// The line that is being changed.
+struct Current {
+    uri: lsp::Uri,
+    path: Option<PathBuf>,
+    line: usize,
+    before: String,
+    /// The document as the last edit left it.
+    text: Rope,
+}
+
+impl RecentEdits {
+    /// `document`, which was `before`, is edited at the offset `start` of that.
+    pub(super) fn note(&mut self, document: &Document, before: &Rope, start: usize) {
+        let after = &document.snapshot.text;
+        let line = before.byte_to_line(start.min(before.len_bytes()));
+        let has_same_lines = before.len_lines() == after.len_lines();
+        let goes_on = self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.uri == document.uri && current.line == line && has_same_lines);
+        match &mut self.current {
+            Some(current) if goes_on => current.text = after.clone(),
+            _ => {
+                self.leave();
+                // Lines that come or go are no change of a line; what is typed into them is.
+                self.current = has_same_lines.then(|| Current {
+                    uri: document.uri.clone(),
+                    path: document.snapshot.path.clone(),
+                    line,
+                    before: line_of(before, line),
+                    text: after.clone(),
+                });
+            }
+        }
+    }
+
+    /// The current line is left for another one.
+    fn leave(&mut self) {
+        let Some(current) = self.current.take() else { return };
+        let edit =
+            RecentEdit { path: current.path, before: current.before, after: line_of(&current.text, current.line) };
+        let is_short = edit.before.len().max(edit.after.len()) <= LONGEST_LINE;
+        if is_short && !edit.after.trim().is_empty() && edit.before.trim() != edit.after.trim() {
+            self.left.push_back(edit);
+            if self.left.len() > REMEMBERED {
+                self.left.pop_front();
+            }
+        }
+    }
+
+    /// Those that are over, the newest last.
+    pub(super) fn all(&self) -> impl Iterator<Item = &RecentEdit> {
+        self.left.iter()
+    }
+
+    /// Forgets everything: what was changed may not be shown any more.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn line_of(text: &Rope, line: usize) -> String {
+    if line < text.len_lines() { text.byte_slice(line_content(text, line)).to_string() } else { String::new() }
+}
