@@ -59,7 +59,7 @@ def replay(program: str, trace: str, url: str, clients: int) -> dict:
     began = time.perf_counter()
     command = [program, "replay", trace, "--server", url, "--json"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(clients)]
-    reports = [json.loads(process.communicate()[0])["alone"] for process in processes]
+    reports = [json.loads(process.communicate()[0]) for process in processes]
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -69,14 +69,15 @@ def replay(program: str, trace: str, url: str, clients: int) -> dict:
 def row(clients: int, result: dict) -> str:
     reports, wall = result["reports"], result["wall"]
     total = lambda name: sum(report[name] for report in reports)
-    # Against a server that writes nothing worth showing, the answers without a completion are all there is.
-    latency = lambda report, name: report["latency"][name] or report["latency_of_empty"][name] or 0
-    worst = lambda name: max(latency(report, name) for report in reports)
-    medians = sorted(latency(report, "p50_ms") for report in reports)
+    counted = lambda name: sum(report["alone"][name] for report in reports)
+    # Of the texts that the server wrote. Where it writes none worth showing, the answers without one are all there is.
+    latency = lambda report, at: report["first_text_of_model_ms"][at] or report["alone"]["latency_of_empty"][f"{at}_ms"] or 0
+    medians = sorted(latency(report, "p50") for report in reports)
+    worst = max(latency(report, "p90") for report in reports)
     share = 100 * result["processor"] / wall / clients
     return (
-        f"| {clients} | {total('shown')} / {total('empty')} / {total('cancelled')} | {medians[len(medians) // 2]:.1f} | "
-        f"{worst('p90_ms'):.1f} | {total('generations') / wall:.1f} | {total('computed_prompt_tokens') / wall:.0f} | {share:.2f} % |"
+        f"| {clients} | {100 * total('shown_in_time') / total('asked'):.0f} % | {medians[len(medians) // 2]:.1f} | {worst:.1f} | "
+        f"{counted('generations') / wall:.1f} | {counted('computed_prompt_tokens') / wall:.0f} | {share:.2f} % |"
     )
 
 
@@ -88,7 +89,7 @@ def main():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
     clients = [int(count) for count in sys.argv[4:]] or ([1] if server else [1, 8, 32])
-    print("| clients | shown / empty / cancelled | median ms | worst p90 ms | completions/s | prompt tokens/s | of a core each |")
+    print("| clients | keys with a text | median ms | worst p90 ms | generations/s | prompt tokens/s | of a core each |")
     print("|---|---|---|---|---|---|---|")
     for count in clients:
         print(row(count, replay(program, trace, url, count)), flush=True)

@@ -5,6 +5,7 @@
 //! the connection is closed, which ends the server's work. Who does not answer is left alone for a while (`link`), and
 //! meanwhile the embedded model may stand in.
 
+mod answer;
 mod client;
 mod events;
 mod fault;

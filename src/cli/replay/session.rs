@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::trace::{Entry, Hand};
+use super::entry::{Entry, Hand};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
 /// The first line.

@@ -1,7 +1,5 @@
 //! The events of a streamed answer, taken out of its bytes wherever one piece ends and the next begins.
 
-use std::time::{Duration, Instant};
-
 use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -33,19 +31,11 @@ impl<'a> Events<'a> {
         Self { client, body: response.into_body(), lines: Lines::default() }
     }
 
-    /// The next event; `None` at the end of the answer.
+    /// The next event; `None` at the end of the answer. Comments, by which a server shows that it is alive, are not told.
     ///
     /// # Errors
-    /// The server says nothing for `patience`, counted from `since`, breaks off, reports a failure, or sends what is no event.
-    pub(super) async fn next(&mut self, since: Instant, patience: Duration) -> Result<Option<Event>, Fault> {
-        match tokio::time::timeout_at((since + patience).into(), self.read()).await {
-            Ok(event) => event,
-            Err(_) => Err(self.client.silent(patience)),
-        }
-    }
-
-    /// Comments, by which a server shows that it is alive, are not told.
-    async fn read(&mut self) -> Result<Option<Event>, Fault> {
+    /// The server breaks off, reports a failure, or sends what is no event.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, Fault> {
         loop {
             while let Some(line) = self.lines.next() {
                 if let Some(event) = self.event(&line)? {

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::answer::{Answer, Turn};
 use super::client::Client;
-use super::events::{Event, Events};
+use super::events::Event;
 use super::fault::Fault;
+use super::link::Connection;
 use super::owed::{Missing, Owed};
-use super::probe::Abilities;
 use super::reply::{Finish, Piece, Usage};
 use super::request::{Request, read_only, request};
 use crate::engine::growing_text::GrowingText;
@@ -19,11 +20,8 @@ use crate::model::{Prompt, PromptForm};
 /// Events without text, beyond one for each token, that a server may send.
 const SPARE_EVENTS: usize = 1000;
 
-/// A server that has said what it can do.
-pub(super) struct Connection {
-    pub(super) client: Client,
-    pub(super) abilities: Abilities,
-}
+/// How long the last word of a server may take that has ended a text: how many tokens it knew already.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// What a job asks.
 pub(super) struct Question {
@@ -36,11 +34,15 @@ pub(super) struct Question {
     pub(super) has_told: bool,
 }
 
-/// Asks and waits until all that was asked for is written.
+/// Asks and waits until all that was asked for is written. `turn` is held until the server is done with it.
 ///
 /// # Errors
 /// The server gives no answer, or breaks it off.
-pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Question) -> Result<Generation, Fault> {
+pub(super) async fn generate(
+    connection: &Arc<Connection>,
+    question: &mut Question,
+    turn: Turn,
+) -> Result<Generation, Fault> {
     let Question { prompt, params, priority, submitted_at, .. } = &*question;
     let Connection { client, abilities } = &**connection;
     if let Sampling::Given(_) = params.sampling {
@@ -50,7 +52,7 @@ pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Questi
         ));
     }
     if params.max_new_tokens == 0 {
-        return read_ahead(connection, prompt, params, *submitted_at).await;
+        return read_ahead(connection, prompt, params, *submitted_at, turn).await;
     }
     let with_logprobs = *priority == Priority::Interactive;
     let patience = match priority {
@@ -70,12 +72,13 @@ pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Questi
     }
     let mut others = JoinSet::new();
     for candidate in 1..params.candidates {
-        let (connection, request, params) = (Arc::clone(connection), ask(candidate), params.clone());
-        others.spawn(async move { Lane::new(&request, &params).read(&connection, request, patience, None).await });
+        let (connection, request, turn) = (Arc::clone(connection), ask(candidate), turn.clone());
+        let lane = Lane::new(&request, params);
+        others.spawn(async move { lane.read(&connection, request, patience, turn, None).await });
     }
     let lane = Lane::new(&request, params);
     let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
-    let mut lanes = vec![lane.read(connection, request, patience, tell.as_mut()).await?];
+    let mut lanes = vec![lane.read(connection, request, patience, turn, tell.as_mut()).await?];
     while let Some(joined) = others.join_next().await {
         // Alternatives that fail are fewer alternatives.
         lanes.extend(joined.ok().and_then(Result::ok));
@@ -85,16 +88,25 @@ pub(super) async fn generate(connection: &Arc<Connection>, question: &mut Questi
 
 /// Has the server read a prompt, if it keeps what it has read.
 async fn read_ahead(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     prompt: &Prompt,
     params: &GenerationParams,
     submitted_at: Instant,
+    turn: Turn,
 ) -> Result<Generation, Fault> {
-    let Connection { client, abilities } = connection;
     let mut usage = Usage::default();
-    if abilities.software.keeps_prefixes() {
-        let Request { path, body, .. } = read_only(abilities, prompt, params);
-        let answer = client.ask(path, &body, client.patience.background).await?;
+    if connection.abilities.software.keeps_prefixes() {
+        let Request { path, body, .. } = read_only(&connection.abilities, prompt, params);
+        let (connection, outlives) = (Arc::clone(connection), turn.is_some());
+        let ask = async move {
+            let _turn = turn;
+            connection.client.ask(path, &body, connection.client.patience.background).await
+        };
+        // A task that nobody waits for goes on.
+        let answer = match outlives {
+            true => tokio::spawn(ask).await.unwrap_or_else(|error| Err(Fault::here(error.to_string())))?,
+            false => ask.await?,
+        };
         usage = Piece::read(&answer).and_then(|piece| piece.usage).unwrap_or_default();
     }
     let generation = generation(Vec::new(), submitted_at);
@@ -176,21 +188,22 @@ impl Lane {
     /// Sends `request` and reads until the text ends; what the server would write beyond is cut off with the connection.
     async fn read(
         mut self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         request: Request,
         patience: Duration,
+        turn: Turn,
         mut tell: Option<&mut Telling<'_>>,
     ) -> Result<Self, Fault> {
         let client = &connection.client;
         let asked_at = Instant::now();
-        let response = client.post(request.path, &request.body, patience).await?;
-        let mut events = Events::new(client, response);
+        let mut answer = Answer::to(connection, request, patience, turn);
         while self.ended.is_none() {
             let (since, patience) = match self.first_token_at {
                 Some(_) => (Instant::now(), client.patience.between),
                 None => (asked_at, patience),
             };
-            match events.next(since, patience).await? {
+            let event = tokio::time::timeout_at((since + patience).into(), answer.next()).await;
+            match event.unwrap_or_else(|_| Err(client.silent(patience)))? {
                 Some(Event::Data(event)) => {
                     let piece = Piece::read(&event).ok_or_else(|| client.garbage(&event.to_string()))?;
                     self.take(piece);
@@ -211,7 +224,17 @@ impl Lane {
                 }
             }
         }
+        if self.said_finish.is_some() {
+            let _ = tokio::time::timeout(LAST_WORD, self.read_last_words(&mut answer)).await;
+        }
         Ok(self)
+    }
+
+    /// Reads to the end what a server says that has ended the text itself: some count at the very end.
+    async fn read_last_words(&mut self, answer: &mut Answer) {
+        while let Ok(Some(Event::Data(event))) = answer.next().await {
+            self.usage = Piece::read(&event).and_then(|piece| piece.usage).unwrap_or(self.usage);
+        }
     }
 
     /// Takes in what an event says.

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use super::Patience;
 use super::client::Client;
 use super::fault::{Fault, Reach};
-use super::generate::Connection;
-use super::probe::probe;
+use super::probe::{Abilities, probe};
 use crate::config::RemoteServer;
 use crate::engine::{EngineEvent, OnEvent};
 
@@ -32,6 +31,12 @@ impl News {
     pub(super) fn tell(&self, event: EngineEvent) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)(event);
     }
+}
+
+/// A server that has said what it can do.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) abilities: Abilities,
 }
 
 /// The way to one server.

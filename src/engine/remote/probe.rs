@@ -79,6 +79,11 @@ impl Software {
         matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)
     }
 
+    /// Whether it goes on reading a prompt when nobody waits for it any more, and gives the next one to another slot meanwhile.
+    pub(super) fn is_slow_to_leave(self) -> bool {
+        self == Self::LlamaServer
+    }
+
     /// Whether its chat templates can be told not to think aloud first.
     pub(super) fn takes_template_arguments(self) -> bool {
         matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)

@@ -1,5 +1,6 @@
 //! The engine's thread: every job in hand is a task that asks the server, all at once; the server decides who waits. Of
-//! questions one is asked at a time, beside completions, so that one person does not fill a server that others use too.
+//! questions one is asked at a time, beside completions, so that one person does not fill a server that others use too; of
+//! completions too where the server is slow to notice that one is not wanted any more.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -42,10 +43,16 @@ pub(super) struct Worker {
     news: News,
     queue: Queue<AbortHandle>,
     tasks: JoinSet<Answered>,
-    /// Held by the question that is asked.
-    question: Arc<Semaphore>,
+    turns: Turns,
     announcer: Announcer,
     stand_in: Option<StandIn>,
+}
+
+/// Of each kind of job, what is held by the one that is asked.
+#[derive(Clone)]
+struct Turns {
+    question: Arc<Semaphore>,
+    completion: Arc<Semaphore>,
 }
 
 /// What became of a task.
@@ -73,7 +80,7 @@ impl Worker {
             news,
             queue: Queue::default(),
             tasks: JoinSet::new(),
-            question: Arc::new(Semaphore::new(1)),
+            turns: Turns { question: Arc::new(Semaphore::new(1)), completion: Arc::new(Semaphore::new(1)) },
             announcer: Announcer::new(gate),
             stand_in,
         }
@@ -124,12 +131,12 @@ impl Worker {
         };
         let cancel = submitted.job.cancel.clone();
         let link = Arc::clone(&self.link);
-        let turn = (question.priority == Priority::Background).then(|| Arc::clone(&self.question));
+        let turns = self.turns.clone();
         let task = async move {
             let mut question = question;
             let outcome = tokio::select! {
                 () = cancel.cancelled() => Err(Failure::Cancelled),
-                outcome = ask(&link, turn, &mut question) => outcome.map_err(Failure::Fault),
+                outcome = ask(&link, turns, &mut question) => outcome.map_err(Failure::Fault),
             };
             Answered { question, outcome }
         };
@@ -170,14 +177,16 @@ impl Worker {
 }
 
 /// Asks the server when it is the question's turn.
-async fn ask(link: &Link, turn: Option<Arc<Semaphore>>, question: &mut Question) -> Result<Generation, Fault> {
-    let _turn = match &turn {
-        // It is never closed.
-        Some(turn) => turn.acquire().await.ok(),
-        None => None,
-    };
+async fn ask(link: &Link, turns: Turns, question: &mut Question) -> Result<Generation, Fault> {
+    let is_question = question.priority == Priority::Background;
+    // They are never closed.
+    let _turn = if is_question { turns.question.acquire_owned().await.ok() } else { None };
     let connection = link.connection().await?;
-    let outcome = generate(&connection, question).await;
+    let turn = match connection.abilities.software.is_slow_to_leave() && !is_question {
+        true => turns.completion.acquire_owned().await.ok().map(Arc::new),
+        false => None,
+    };
+    let outcome = generate(&connection, question, turn).await;
     match &outcome {
         Ok(_) => link.succeeded(&connection),
         Err(fault) => link.failed(fault),
