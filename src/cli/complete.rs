@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::place::{Place, cursor_offset, read_snapshot, surroundings, workspaces_around};
 use super::{ModelArgs, millis};
-use crate::config::{Backend, Enabled, Role, Settings};
+use crate::config::{Backend, Confidence, Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{
     self, CancelFlag, Engine, EngineEvent, Gate, Generation, Job, Priority, StartOptions, TextListener, embedded,
@@ -103,7 +103,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
 pub(super) fn options_for(snapshot: &Snapshot, settings: &Settings) -> CompletionOptions {
     let options = CompletionOptions::new(&settings.completion, &snapshot.language_id, false);
     // A person who names a place asks by hand, and has all the time the answer takes.
-    CompletionOptions { enabled: Enabled::On, time_budget: Duration::MAX, ..options }
+    CompletionOptions { enabled: Enabled::On, confidence: Confidence::Low, time_budget: Duration::MAX, ..options }
 }
 
 /// One completion with given options.

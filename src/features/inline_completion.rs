@@ -209,7 +209,7 @@ pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
 /// What speaks for and against showing what the model wrote at the plan's place; nothing where that comes to nothing, or where its
 /// writer did not say how sure it was.
 pub fn signals(plan: &Plan, candidate: &Candidate) -> Option<Signals> {
-    confidence::signals(plan, &shaped(plan, candidate)?, candidate)
+    confidence::signals(&shaped(plan, candidate)?, candidate)
 }
 
 /// What can be shown of what the model wrote; `None` when nothing useful is left.

@@ -11,7 +11,7 @@ use crate::features::inline_completion::{SIGNALS, Signals};
 /// Into as many parts the projects are dealt.
 const PARTS: usize = 5;
 /// How strongly weights are held near zero, in units of standardised signals.
-const PENALTY: f64 = 2.0;
+const PENALTY: f64 = 4.0;
 const STEPS: usize = 30;
 /// The shares of the right completions that stay at `balanced` and at `high`.
 const KEPT: [(&str, f64); 2] = [("balanced", 0.85), ("high", 0.5)];

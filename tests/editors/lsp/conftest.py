@@ -82,7 +82,9 @@ def make_client() -> LanguageClient:
 async def client(client: LanguageClient, tmp_path_factory):
     client.root = tmp_path_factory.mktemp("workspace")
     folder = types.WorkspaceFolder(client.root.as_uri(), "workspace")
-    one_model = {"completion": {"model": "starter"}, "assistant": {"model": "starter", "maxTokens": 400}}
+    # Whatever it writes is shown: that is what the tests are about.
+    completion = {"model": "starter", "confidence": "low"}
+    one_model = {"completion": completion, "assistant": {"model": "starter", "maxTokens": 400}}
     if server := os.environ.get("PHI_LS_TEST_BACKEND"):
         for role in one_model.values():
             role["backend"] = {"kind": "openai", "baseUrl": server}

@@ -31,7 +31,7 @@ local function start(contents, max_tokens)
   local child = harness.start({
     cmd = { vim.env.PHI_LS_BIN },
     settings = {
-      completion = { model = 'starter', timeBudgetMs = 60000 },
+      completion = { model = 'starter', confidence = 'low', timeBudgetMs = 60000 },
       assistant = { model = 'starter', maxTokens = max_tokens or 32 },
     },
     ui = 'extmarks',

@@ -17,13 +17,22 @@ pub(super) struct Fitted {
 
 /// The last row stands for every other model. There only the mean log-probability counts, as it always did: e^-1.6, a fifth, is about
 /// where a greedy text has left what the model knows.
-const ROWS: [Fitted; 1] = [Fitted {
-    model: None,
-    bias: 1.6,
-    weights: [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-    balanced: 0.5,
-    high: 0.75,
-}];
+///
+/// The starter's: 168 holes in 25 packages of seven languages, a quarter each of the rest of a line, whole lines, from within an
+/// identifier, and names of other files (`phi-ls eval --packages FOLDER --model starter --kinds
+/// rest,whole-line,mid-identifier,cross-file --holes 56 --fit`, seeds 1 to 3 put together); 152 had a completion, 36 of them right.
+/// On packages that it was not fitted on, `balanced` shows 35 of 100 completions, 86 of 100 right ones among them, and 58 of 100 that
+/// are shown are right; `high` shows half of the right ones, and 75 of 100 are right. Before, 24 of 100 were.
+const ROWS: [Fitted; 2] = [
+    Fitted {
+        model: Some(Alias::Starter),
+        bias: 2.0072,
+        weights: [2.6268, 1.5296, 0.1379, -0.7288, 0.3391],
+        balanced: 0.3003,
+        high: 0.58,
+    },
+    Fitted { model: None, bias: 1.6, weights: [1.0, 0.0, 0.0, 0.0, 0.0], balanced: 0.5, high: 0.75 },
+];
 
 impl Fitted {
     /// The row of `model`.
@@ -45,18 +54,15 @@ mod tests {
 
     #[test]
     fn a_model_without_a_row_has_the_last_one() {
-        assert!(Fitted::of(None).model.is_none());
+        assert!(Fitted::of(None).model.is_none() && Fitted::of(Some(Alias::Phi35Mini)).model.is_none());
+        assert_eq!(Fitted::of(Some(Alias::Starter)).model, Some(Alias::Starter));
         assert!(ROWS.iter().rev().skip(1).all(|row| row.model.is_some()), "only the last row is for any model");
     }
 
     #[test]
     fn surer_texts_are_likelier_and_who_wants_more_confidence_sees_fewer() {
         for row in &ROWS {
-            let with_mean = |mean: f64| {
-                let mut signals = Signals::default();
-                (signals[0], signals[1], signals[2], signals[3]) = (mean * 4.0, mean, mean * 2.0, mean);
-                row.likelihood(&signals)
-            };
+            let with_mean = |mean: f64| row.likelihood(&[mean, mean * 2.0, mean, 1.6, 2.4]);
             assert!(with_mean(-0.1) > with_mean(-1.0) && with_mean(-1.0) > with_mean(-4.0), "{:?}", row.model);
             assert!(row.balanced < row.high && row.high < 1.0, "{:?}", row.model);
         }
