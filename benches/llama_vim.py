@@ -6,7 +6,8 @@
 The peer is llama-server as llama.vim (release of January 2026) drives it with its default settings: what it sends, what it keeps, when it
 asks again and what it shows is done here as there. The model has to have tokens to fill in the middle, or llama-server refuses:
 `--mark-fim OUT.gguf` writes a copy of the starter in which three special tokens of its vocabulary, of Jupyter and of issues, are named as
-Qwen's; what the model then writes is poor, for both, and takes as long as anything it writes.
+Qwen's; what the model then writes is poor, for both, and takes as long as anything it writes. It was never taught where the middle ends,
+and would end at once: llama-server is told to go on to the end of the line, and no further. That is less than llama.vim would have it write.
 
 Both type at the recorded pace. A key's time ends when text for it is on screen; what is not there before the next key counts as not
 shown. Processor seconds are those of the process that holds the model.
@@ -132,7 +133,9 @@ class Pressed:
 class Plugin:
     """llama.vim in one buffer: keys come in, requests go out, and a hint may be on screen."""
 
-    def __init__(self, session: Session, port: int):
+    def __init__(self, session: Session, port: int, never_ends: bool):
+        # The model does not know where to end: it writes to the end of the line, and something in any case.
+        self.ending = {"stop": ["\n"], "ignore_eos": True} if never_ends else {"stop": []}
         self.text = Text(session.header["text"])
         self.port = port
         self.random = random.Random(1)
@@ -296,7 +299,7 @@ class Plugin:
             "input_extra": self.ring.extra(),
             "prompt": local.middle,
             "n_predict": PREDICT,
-            "stop": [],
+            **self.ending,
             "n_indent": local.indent,
             "top_k": 40,
             "top_p": 0.90,
@@ -420,8 +423,8 @@ def start_server(program: str, model: str, threads: int, log) -> tuple[subproces
     sys.exit(f"llama-server did not start; its log: {log.name}")
 
 
-def play(session: Session, port: int, most_keys: int | None) -> Plugin:
-    plugin = Plugin(session, port)
+def play(session: Session, port: int, most_keys: int | None, never_ends: bool) -> Plugin:
+    plugin = Plugin(session, port, never_ends)
     started = time.monotonic()
     for key in session.keys:
         if most_keys is not None and key.kind != "go" and sum(pressed.is_edit for pressed in plugin.keys) >= most_keys:
@@ -478,7 +481,7 @@ def measure_peer(options) -> dict:
         try:
             before = processor_seconds(process.pid)
             for session in read_folder(Path(options.sessions)):
-                plugins.append(play(session, port, options.keys))
+                plugins.append(play(session, port, options.keys, options.mark_fim is not None))
             processor = processor_seconds(process.pid) - before
         finally:
             process.terminate()
