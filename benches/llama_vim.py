@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A peer beside phi-ls: the same typing sessions, the same model file and threads, in turn, one table.
+"""A peer beside phi-ls: the same typing sessions, the same model file and threads, one after the other, one table.
 
-    benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--sessions FOLDER] [--threads 2] [--keys N] [--json FILE]
+    benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--mark-fim OUT.gguf] [--sessions FOLDER] [--threads 2] [--keys N]
 
 The peer is llama-server as llama.vim (release of January 2026) drives it with its default settings: what it sends, what it keeps, when it
 asks again and what it shows is done here as there. The model has to have tokens to fill in the middle, or llama-server refuses:
-`--mark-fim OUT.gguf` writes a copy of the starter in which four special tokens of its vocabulary, never used in code, are named as
+`--mark-fim OUT.gguf` writes a copy of the starter in which three special tokens of its vocabulary, of Jupyter and of issues, are named as
 Qwen's; what the model then writes is poor, for both, and takes as long as anything it writes.
 
 Both type at the recorded pace. A key's time ends when text for it is on screen; what is not there before the next key counts as not
@@ -489,6 +489,8 @@ def measure_peer(options) -> dict:
 
 def measure_phi_ls(options) -> dict:
     command = [options.phi_ls, "replay", options.sessions, "--model", options.model, "--threads", str(options.threads), "--json"]
+    if options.kernels:
+        command += ["--kernels", options.kernels]
     if options.keys is not None:
         command += ["--keys", str(options.keys)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
@@ -553,6 +555,7 @@ def main():
     parser.add_argument("--sessions", default=str(Path(__file__).resolve().parent / "traces/sessions"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keys", type=int, metavar="N", help="only the first N keys of each session")
+    parser.add_argument("--kernels", metavar="LEVEL", help="hold phi-ls to slower kernels than the processor allows, as in avx2")
     parser.add_argument("--json", metavar="FILE", help="both reports, whole")
     parser.add_argument("--mark-fim", metavar="OUT.gguf", help="write a copy of the starter that both can ask for the middle, and use that")
     options = parser.parse_args()

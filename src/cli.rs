@@ -76,7 +76,7 @@ enum Command {
     Models(models::ModelsArgs),
     /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
-    /// What became of the completions on this machine: shown, accepted, kept, how fast
+    /// Show what became of the completions on this machine: shown, accepted, kept, how fast
     Stats(stats::StatsArgs),
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),

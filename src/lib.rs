@@ -79,7 +79,8 @@
 //!   layer; sequences share pages of common beginnings.
 //! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
 //!   index and the command line all ask it.
-//! - The [`context::WorkspaceIndex`] holds names and places, never text; a thread of its own fills it.
+//! - The [`context::WorkspaceIndex`] holds names and places and which words are in which file, never text; a thread of its own
+//!   fills it. What a prompt takes of other files is read when a window is placed: never at an ordinary key.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
 //! - What differs between processors is measured when the first model is loaded, and kept: [`engine::embedded::tuning`].

@@ -51,8 +51,8 @@ SOURCES = [
     Source("koa-application", "npm", "koa", "2.13.4", "2.15.0", "lib/application.js", "javascript", 5),
     Source("reselect-index", "npm", "reselect", "4.1.8", "5.0.1", "src/index.ts", "typescript", 6),
     Source("immer-mapset", "npm", "immer", "9.0.21", "10.0.2", "src/plugins/mapset.ts", "typescript", 7),
-    Source("textwrap-algorithms", "crates.io", "textwrap", "0.16.0", "0.16.1", "src/wrap_algorithms.rs", "rust", 8),
-    Source("indexmap-raw", "crates.io", "indexmap", "1.9.2", "2.0.0", "src/map/core/raw.rs", "rust", 9),
+    Source("textwrap-algorithms", "cargo", "textwrap", "0.16.0", "0.16.1", "src/wrap_algorithms.rs", "rust", 8),
+    Source("indexmap-raw", "cargo", "indexmap", "1.9.2", "2.0.0", "src/map/core/raw.rs", "rust", 9),
     Source("react-native-fs-uploader", "npm", "react-native-fs", "2.16.6", "2.20.0", "android/src/main/java/com/rnfs/Uploader.java", "java", 10),
     Source("tree-sitter-lexer", "npm", "tree-sitter", "0.20.6", "0.21.1", "vendor/tree-sitter/lib/src/lexer.c", "c", 11),
     Source("tree-sitter-ruby-parser", "npm", "tree-sitter-ruby", "0.19.0", "0.20.1", "src/tree_sitter/parser.h", "c", 12),
@@ -363,7 +363,7 @@ def licence_of(source: Source, root: Path) -> tuple[str, str]:
     """The licence's name, and the notice that goes with every copy."""
     if source.registry == "npm":
         name = json.loads((root / "package.json").read_text())["license"]
-    elif source.registry == "crates.io":
+    elif source.registry == "cargo":
         name = re.search(r'^license = "(.+)"', (root / "Cargo.toml").read_text(), re.M)[1].replace("/", " OR ")
     else:
         metadata = next(root.glob("*.dist-info/METADATA")).read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ mod random;
 mod session;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 use super::ModelArgs;
 use crate::config::{Settings, Source};
 use compare::{Difference, compare};
-use hole::{Hole, Kind, Wanted};
+use hole::{Hole, Kind};
 use outcome::Outcome;
 use project::Project;
 use session::{Question, Session};
@@ -36,11 +37,14 @@ use summary::{Summary, summaries};
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {
     /// Folders of projects, each opened as a workspace
-    #[arg(required_unless_present = "packages", conflicts_with = "packages")]
+    #[arg(required_unless_present_any = ["packages", "report"], conflicts_with_all = ["packages", "report"])]
     folders: Vec<PathBuf>,
     /// Cut holes in known packages instead, fetched into this folder by pip, cargo and npm unless they are there
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
+    /// Cut no holes, but take those of this report, which --json has written; several count together
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["packages", "versus"])]
+    report: Vec<PathBuf>,
     /// Only in files of this language
     #[arg(long)]
     language: Option<String>,
@@ -100,12 +104,18 @@ struct Chosen {
 }
 
 pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
+    let earlier = args.against.as_deref().map(read_report).transpose()?;
+    if !args.report.is_empty() {
+        let reports: Vec<_> = args.report.iter().map(|path| read_report(path)).collect::<anyhow::Result<_>>()?;
+        let outcomes = reports.concat();
+        let differences = earlier.map(|earlier| compare(&earlier, &outcomes)).unwrap_or_default();
+        return args.write(&Value::Null, &outcomes, &differences);
+    }
     let settings = args.settings(&args.set)?;
     let settings_besides = match args.versus.as_slice() {
         [] => None,
         besides => Some(args.settings(&[args.set.as_slice(), besides].concat())?),
     };
-    let earlier = args.against.as_deref().map(read_report).transpose()?;
     let projects = args.projects()?;
     let chosen = args.choose(&projects);
     if chosen.is_empty() {
@@ -120,7 +130,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         None => (settings, earlier, outcomes),
     };
     let differences = earlier.map(|earlier| compare(&earlier, &outcomes)).unwrap_or_default();
-    args.report(&settings, &outcomes, &differences)
+    args.write(&settings, &outcomes, &differences)
 }
 
 impl EvalArgs {
@@ -168,24 +178,32 @@ impl EvalArgs {
             [] => <Kind as clap::ValueEnum>::value_variants(),
             named => named,
         };
-        let wanted = Wanted { kinds, seed: self.seed };
-        let of_project = |(project, read): (usize, &Project)| {
-            hole::holes(read, &wanted).into_iter().map(|hole| Chosen { project, hole }).collect()
+        let order = by_language(projects);
+        let of_kind = |(number, kind): (usize, &Kind)| {
+            // With few holes, each kind is cut in other projects.
+            let mut order = order.clone();
+            let first = number * order.len() / kinds.len();
+            order.rotate_left(first);
+            let of_project = |project: usize| {
+                let holes = hole::holes(&projects[project], *kind, self.seed).into_iter();
+                holes.map(|hole| Chosen { project, hole }).collect()
+            };
+            random::by_turns(order.into_iter().map(of_project).collect())
         };
-        let mut chosen = random::by_turns(projects.iter().enumerate().map(of_project).collect());
+        let mut chosen = random::by_turns(kinds.iter().enumerate().map(of_kind).collect());
         chosen.truncate(self.holes);
         chosen.sort_by_key(|chosen| chosen.project);
         chosen
     }
 
-    fn report(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
+    fn write(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
         let summaries = summaries(outcomes);
         let fit = match self.fit {
             true => Some(fit::fit(outcomes).context("too few completions are right to fit anything; cut more holes")?),
             false => None,
         };
-        let model = settings["completion.model"].as_str().unwrap_or("a model server");
-        let title = format!("{} holes, {model}, seed {}", outcomes.len(), self.seed);
+        let model = settings["completion.model"].as_str().map(|model| format!(", {model}, seed {}", self.seed));
+        let title = format!("{} holes{}", outcomes.len(), model.unwrap_or_default());
         if let Some(path) = &self.page {
             let page = page::page(&title, &summaries, differences, outcomes);
             std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
@@ -205,6 +223,15 @@ impl EvalArgs {
         }
         Ok(())
     }
+}
+
+/// Which projects take turns, those of different languages first.
+fn by_language(projects: &[Project]) -> Vec<usize> {
+    let mut languages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, project) in projects.iter().enumerate() {
+        languages.entry(project.main_language()).or_default().push(index);
+    }
+    random::by_turns(languages.into_values().collect())
 }
 
 /// What `--json` prints, and [`read_report`] reads.

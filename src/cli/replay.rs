@@ -2,6 +2,7 @@
 //! person saw, and what it cost.
 
 pub(super) mod client;
+mod entry;
 mod given;
 mod measures;
 mod page;

@@ -13,7 +13,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub use decode::PREFILL_CHUNK;
+pub use pace::PREFILL_CHUNK;
 
 use super::{Engine, Gate, OnEvent};
 

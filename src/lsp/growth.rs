@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Position, Uri};
 
 /// Its parameters: of the completion that was answered last in this document there is more. Who asks again gets it at once, and
-/// is told again when there is more than that.
+/// is told again when there is more than that. It may come before an answer that was given earlier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompletionGrewParams {
     pub uri: Uri,

@@ -621,8 +621,9 @@ fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
     match event {
         CompletionEvent::Text { piece, .. } => observer.text(&piece.text),
         CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
+        CompletionEvent::Done { outcome: Err(_), .. } => observer.broken_off(),
         CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
-        CompletionEvent::Done { .. } | CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) => {}
+        CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) => {}
     }
 }
 

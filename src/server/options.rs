@@ -28,6 +28,9 @@ pub trait Observer: Send + Sync {
     /// A completion was generated, whether or not it is shown.
     fn completion(&self, _generation: &Generation) {}
 
+    /// A completion that somebody asked for is not written any further.
+    fn broken_off(&self) {}
+
     /// What comes after the completion on screen, if that is accepted, was generated ahead.
     fn prepared(&self, _generation: &Generation) {}
     /// What speaks for and against the completion that was generated for a request, shown or not.

@@ -44,18 +44,18 @@ fn the_first_answer_comes_from_the_code_before_the_cursor_and_the_next_one_from_
     server.open(URI, "python", &format!("{}x = \n{}", ITEM.repeat(100), ITEM.repeat(100)));
     assert_eq!(server.complete(500, 4), ["foo(1)"]);
     let short = read.lock().unwrap()[0].clone();
-    assert!(short.ends_with("    return total\n\n\nx = "), "{short}");
+    assert!(short.contains("    return total\n\n\nx ="), "{short}");
     assert!(short.len() < 1000 && !short.contains("It ends with this code"), "{short}");
     // Without being asked, it reads the whole.
     idle(&mut server);
     idle(&mut server);
     let before = server.counters.tokens();
-    assert!(before > 3000, "{before} tokens were read");
+    assert!(before > 2000, "{before} tokens were read");
     server.edit(2, (500, 4), (500, 4), "a + ");
     assert_eq!(server.complete(500, 8), ["foo(1)"]);
     let whole =
         read.lock().unwrap().iter().rev().find(|text| text.ends_with("x = a + ")).cloned().expect("it was asked");
-    assert!(whole.len() > 3000 && whole.contains("It ends with this code"), "{whole}");
+    assert!(whole.len() > 1500 && whole.contains("It ends with this code"), "{whole}");
     let new = server.counters.tokens() - before;
     assert!(new < 100, "{new} tokens were read again");
     server.finish();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use phi_ls::config::{KeyDescription, Settings};
+use phi_ls::hub::Alias;
 use serde_json::Value;
 
 use crate::pull::run;
@@ -241,6 +242,14 @@ fn commands_in_the_guide_work() {
         }
     }
     assert!(ran >= 5 && understood >= 10, "{ran} of {understood} commands were run");
+}
+
+#[test]
+fn every_short_name_of_a_model_is_in_the_guide() {
+    let page = read(Path::new("docs/src/models.md"));
+    for alias in Alias::ALL {
+        assert!(page.contains(&format!("`{}`", alias.name())), "{} is not in the table of models", alias.name());
+    }
 }
 
 #[test]

@@ -523,7 +523,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
     ("completions", |bench| {
         for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
             let script = bench.output(&["completions", shell]);
-            assert!(script.contains("doctor") && script.contains("--completion-model"), "{shell}: {script}");
+            assert!(script.contains("doctor") && script.contains("completion-model"), "{shell}: {script}");
         }
     }),
     ("man", |bench| {

@@ -27,8 +27,10 @@ fn type_one(server: &mut TestServer, uri: &str, line: u32, character: u32) {
 /// that, if `python` says so: prefills begin in the order of the edits.
 fn passes(settings: &Value, python: bool) -> usize {
     let options = TestOptions::scripted(|read| rest_of("foo(1)", read));
-    let mut server =
-        TestServer::initialized(TestOptions { settings: vec![(Source::Flags, settings.clone())], ..options });
+    // What was edited elsewhere makes a prompt longer.
+    let alone = (Source::File, json!({"completion.otherFiles": false}));
+    let settings = vec![alone, (Source::Flags, settings.clone())];
+    let mut server = TestServer::initialized(TestOptions { settings, ..options });
     server.open(URI, "python", &"total = price + tax\n".repeat(40));
     server.open(OTHER, "rust", "fn main() {\n    let x = \n}\n");
     server.status("ready");

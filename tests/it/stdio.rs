@@ -103,7 +103,8 @@ impl Server {
     }
 
     pub(crate) fn open_with_a_hole(&mut self) {
-        self.open_with_settings(Value::Null);
+        // However slow the machine is, the whole completion is waited for.
+        self.open_with_settings(json!({"completion.timeBudgetMs": 60_000}));
     }
 
     /// Opens a document with a hole, the editor's settings being `settings`.

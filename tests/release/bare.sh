@@ -54,5 +54,5 @@ phi-ls complete area.py:2:20 --model starter
 END
 chroot "$work/root" useradd --create-home somebody
 start=$(date +%s%N)
-chroot "$work/root" su somebody -c "sh /tmp/person.sh $address"
+chroot "$work/root" su - somebody -c "sh /tmp/person.sh $address"
 echo "from nothing to a completion on $(cat "$work/root/etc/debian_version"): $((($(date +%s%N) - start) / 1000000)) ms"

@@ -159,7 +159,8 @@ grep -qF 'knows no address' "$work/output" || fail "$(cat "$work/output")"
 ok "refused: a copy that does not belong to a release"
 
 nvim=$("$root/tests/editors/nvim/install.sh")
-(cd "$work" && person env "PHI_LS_RELEASES=$address/dist" PATH=/usr/bin:/bin timeout 300 \
+# Neovim keeps a state of its own.
+(cd "$work" && home=$work/other_home person env "PHI_LS_RELEASES=$address/dist" PATH=/usr/bin:/bin timeout 300 \
     "$nvim" --headless -u NONE -i NONE -l "$here/neovim_install.lua" "$root" > "$work/output" 2>&1) || fail "$(cat "$work/output")"
 ok ":PhiLs install, with the whole repository as the plugin"
 

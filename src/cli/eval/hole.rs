@@ -74,22 +74,13 @@ pub(super) struct Hole {
     pub(super) imported: Option<bool>,
 }
 
-/// Which holes are wanted.
-pub(super) struct Wanted<'a> {
-    pub(super) kinds: &'a [Kind],
-    pub(super) seed: u64,
-}
-
-/// Holes of `project`, the kinds by turns, as many as there are. The first ones are the same however many are used.
-pub(super) fn holes(project: &Project, wanted: &Wanted<'_>) -> Vec<Hole> {
-    let of_kind = |kind: &Kind| {
-        let mut random = Random::named(wanted.seed, &format!("{}: {kind}", project.name));
-        let is_wanted = |index: &usize| project.has_holes_in(project.files[*index].language);
-        let mut files: Vec<usize> = (0..project.files.len()).filter(is_wanted).collect();
-        random.shuffle(&mut files);
-        by_turns(files.into_iter().map(|file| holes_in(project, file, *kind, &mut random)).collect())
-    };
-    by_turns(wanted.kinds.iter().map(of_kind).collect())
+/// Holes of `kind` in `project`, as many as there are; the same for the same seed.
+pub(super) fn holes(project: &Project, kind: Kind, seed: u64) -> Vec<Hole> {
+    let mut random = Random::named(seed, &format!("{}: {kind}", project.name));
+    let is_wanted = |index: &usize| project.has_holes_in(project.files[*index].language);
+    let mut files: Vec<usize> = (0..project.files.len()).filter(is_wanted).collect();
+    random.shuffle(&mut files);
+    by_turns(files.into_iter().map(|file| holes_in(project, file, kind, &mut random)).collect())
 }
 
 /// Some holes of `kind` in one file, in no order.
@@ -107,7 +98,7 @@ fn holes_in(project: &Project, index: usize, kind: Kind, random: &mut Random) ->
         if kind.is_ordinary() {
             let line = place.range.clone();
             let is_import = imports.iter().any(|import| import.start < line.end && line.start < import.end);
-            if is_import || file.parsed.region_at(line.start).is_some() {
+            if is_import || is_prose(file, line.start) {
                 return None;
             }
             place.range = cut_in_line(file, kind, line, random)?;
@@ -115,6 +106,12 @@ fn holes_in(project: &Project, index: usize, kind: Kind, random: &mut Random) ->
         Some(place)
     };
     places.into_iter().filter_map(cut).take(MOST_PER_FILE).collect()
+}
+
+/// Whether what begins at `start` is a comment, or goes on with a string that began before.
+fn is_prose(file: &SourceFile, start: usize) -> bool {
+    let begun = file.parsed.region_at(start + 1).map(|(region, _)| region);
+    begun == Some(Region::Comment) || file.parsed.region_at(start).is_some()
 }
 
 /// The lines that are long enough for a hole, without their indentation.
@@ -154,7 +151,8 @@ fn boundaries(line: &str) -> Vec<usize> {
     let mut before = ' ';
     let mut found = Vec::new();
     for (at, character) in line.char_indices() {
-        let begins = !character.is_whitespace() && !(is_word(character) && is_word(before));
+        let goes_on = is_word(character) && is_word(before);
+        let begins = !(character.is_whitespace() || goes_on);
         // After the end of a statement nobody waits for more on its line.
         let ends = line[..at].trim_end().ends_with([';', '}']);
         if at >= SHORTEST_PREFIX && line.len() - at >= SHORTEST_HOLE && begins && !ends {
@@ -221,7 +219,7 @@ fn blocks(file: &SourceFile) -> Vec<Range<usize>> {
         // A body on the line of its signature is no block, and comments are not what is to be measured.
         let opens_line = text[..code.start].rsplit('\n').next().is_some_and(|indent| indent.trim().is_empty());
         let fits = code.start < code.end && BLOCK_LINES.contains(&text[code.clone()].lines().count());
-        (opens_line && fits && file.parsed.region_at(code.start).is_none()).then_some(code)
+        (opens_line && fits && file.parsed.region_at(code.start + 1).is_none()).then_some(code)
     };
     bodies.filter_map(inside).collect()
 }
@@ -251,9 +249,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
         let project = Project::read("test", folder.path(), None).unwrap();
-        let wanted = Wanted { kinds: &[kind], seed: 1 };
-        let found = holes(&project, &wanted);
-        assert_eq!(found, holes(&project, &wanted), "the same seed cuts the same holes");
+        let found = holes(&project, kind, 1);
+        assert_eq!(found, holes(&project, kind, 1), "the same seed cuts the same holes");
         let shown = |hole: &Hole| {
             let file = &project.files[hole.file];
             (file.shown.clone(), file.text[hole.range.clone()].to_owned())

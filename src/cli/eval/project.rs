@@ -68,6 +68,15 @@ impl Project {
         Ok(project)
     }
 
+    /// The language of most files with holes.
+    pub(super) fn main_language(&self) -> &'static str {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for file in self.files.iter().filter(|file| self.has_holes_in(file.language)) {
+            *counts.entry(file.language.id).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map_or("", |(language, _)| language)
+    }
+
     /// Whether holes are wanted in files of `language`.
     pub(super) fn has_holes_in(&self, language: &Language) -> bool {
         self.language.is_none_or(|wanted| wanted.id == language.id)

@@ -25,6 +25,8 @@ pub(in crate::cli) struct Client {
     messages: mpsc::Receiver<(Instant, Value)>,
     /// Not taken yet, by the id of the request.
     answers: BTreeMap<i64, Answer>,
+    /// Documents in which a completion that was answered has grown.
+    grown: Vec<String>,
     /// The newest state that `phi-ls/status` told.
     state: String,
     /// Pieces of answers to questions so far, and questions that are answered to the end.
@@ -50,6 +52,7 @@ impl Client {
             output,
             messages,
             answers: BTreeMap::new(),
+            grown: Vec::new(),
             state: String::new(),
             answer_pieces: 0,
             answers_done: 0,
@@ -94,8 +97,14 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn has_answers(&self) -> bool {
-        !self.answers.is_empty()
+    /// Whether there are answers, or word of a completion that has grown.
+    pub(super) fn has_news(&self) -> bool {
+        !self.answers.is_empty() || !self.grown.is_empty()
+    }
+
+    /// The documents in which a completion has grown since this was called last.
+    pub(super) fn take_grown(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.grown)
     }
 
     /// What has been answered since this was called last, by the id of the request.
@@ -119,6 +128,9 @@ impl Client {
             }
             (Some("phi-ls/status"), _) => {
                 message["params"]["state"].as_str().unwrap_or_default().clone_into(&mut self.state);
+            }
+            (Some("phi-ls/completionGrew"), _) => {
+                self.grown.extend(message["params"]["uri"].as_str().map(str::to_owned));
             }
             (Some("phi-ls/answer"), _) => {
                 self.answer_pieces += usize::from(message["params"]["delta"].as_str().is_some_and(|it| !it.is_empty()));

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::entry::{Entry, Hand};
 use super::screen::edit_of;
-use super::trace::{Entry, Hand, Trace};
+use super::trace::Trace;
 use crate::model::{
     KvCache, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors, Sequence, Tokenizer,
 };

@@ -1,7 +1,7 @@
 //! One trace from its first message to its last: a server and a client of its own, and what the person sees.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::ReplayArgs;
 use super::client::{Answer, Client};
+use super::entry::{Entry, Hand};
 use super::given::{Given, give};
 use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
-use super::trace::{Entry, Hand, Trace};
+use super::trace::Trace;
 use crate::config::Source;
 use crate::engine::Generation;
 use crate::lsp::ACCEPTED_COMMAND;
@@ -22,6 +23,12 @@ use crate::text::PositionEncoding;
 
 /// Longer than any model takes to load, or to complete.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether a completion is written to its end.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Requests of this client's own have ids from here on, above those of traces.
+const OWN_IDS: i64 = 1 << 40;
 
 /// Added to the URI of the copy that questions are about.
 const QUESTION_SUFFIX: &str = ".question";
@@ -38,8 +45,9 @@ pub(super) struct Run<'a> {
     requests: Requests,
     /// Requests for completions that are not answered yet, by the id they were sent with.
     pending: BTreeMap<i64, Asked>,
-    /// The newest request, which is about the text and the cursor as they are.
-    newest: Option<i64>,
+    /// The newest request and what it asked, which is about the text and the cursor as they are.
+    newest: Option<(i64, Value)>,
+    own_requests: i64,
     /// The question that is asked again and again, once a document is open.
     question: Option<Value>,
     asks: bool,
@@ -52,6 +60,8 @@ pub(super) struct Run<'a> {
 struct Asked {
     at: Instant,
     params: Value,
+    /// It was asked before, and is asked again because there is more.
+    is_again: bool,
     /// The key it was asked for, when that was pressed, and what was answered from memory until then.
     key: usize,
     pressed: Instant,
@@ -62,12 +72,18 @@ struct Asked {
 #[derive(Default)]
 struct Watch {
     recalled: AtomicUsize,
+    /// A completion that somebody asked for has begun and goes on.
+    is_writing: AtomicBool,
     work: Mutex<Work>,
 }
 
 impl Watch {
     fn recalled(&self) -> usize {
         self.recalled.load(Ordering::SeqCst)
+    }
+
+    fn is_writing(&self) -> bool {
+        self.is_writing.load(Ordering::SeqCst)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Work) -> T) -> T {
@@ -81,11 +97,17 @@ impl Observer for Watch {
     }
 
     fn text(&self, text: &str) {
+        self.is_writing.store(true, Ordering::SeqCst);
         self.with(|work| work.characters += text.chars().count());
     }
 
     fn completion(&self, generation: &Generation) {
         self.with(|work| work.generations.push(generation.clone()));
+        self.is_writing.store(false, Ordering::SeqCst);
+    }
+
+    fn broken_off(&self) {
+        self.is_writing.store(false, Ordering::SeqCst);
     }
 
     fn prepared(&self, generation: &Generation) {
@@ -112,6 +134,7 @@ impl<'a> Run<'a> {
             requests: Requests::default(),
             pending: BTreeMap::new(),
             newest: None,
+            own_requests: 0,
             question: None,
             asks: assistant.is_some(),
             questions_asked: 0,
@@ -159,7 +182,9 @@ impl<'a> Run<'a> {
     fn initialize(&mut self, message: &Value) -> anyhow::Result<()> {
         let mut message = message.clone();
         let id = message["id"].as_i64().context("expected `initialize` to have a number as id")?;
-        message["params"]["capabilities"]["experimental"]["phiLs"]["answers"] = true.into();
+        let own = &mut message["params"]["capabilities"]["experimental"]["phiLs"];
+        own["answers"] = true.into();
+        own["completionGrew"] = true.into();
         // This process watches no other process.
         message["params"]["processId"] = Value::Null;
         message["params"]["initializationOptions"] = Value::Null;
@@ -221,6 +246,10 @@ impl<'a> Run<'a> {
     fn begin_key(&mut self, now: Instant, is_edit: bool) {
         let ready = self.ready.map_or(now, |(at, _)| at);
         self.take_in_work();
+        if let Some(last) = self.keys.last_mut().filter(|_| self.watch.is_writing()) {
+            // It would have gone on.
+            last.complete_text = None;
+        }
         self.keys.push(Key { at: now.saturating_duration_since(ready), is_edit, ..Key::default() });
     }
 
@@ -242,40 +271,78 @@ impl<'a> Run<'a> {
         last.asked = true;
         let pressed = self.ready.map_or(now, |(ready, _)| ready + last.at);
         let params = message["params"].clone();
-        self.pending.insert(id, Asked { at: now, params, key, pressed, recalled: self.watch.recalled() });
-        self.newest = Some(id);
+        self.newest = Some((id, params.clone()));
+        let recalled = self.watch.recalled();
+        self.pending.insert(id, Asked { at: now, params, is_again: false, key, pressed, recalled });
         if let Some(given) = &self.given {
             given.note_request();
         }
     }
 
+    /// Asks once more what was asked last: there is more of its answer.
+    fn ask_again(&mut self) -> anyhow::Result<()> {
+        let Some((id, params)) = &self.newest else { return Ok(()) };
+        // Who still waits gets all there is.
+        if self.pending.contains_key(id) || self.keys.is_empty() {
+            return Ok(());
+        }
+        let (key, now, params) = (self.keys.len() - 1, Instant::now(), params.clone());
+        let pressed = self.ready.map_or(now, |(ready, _)| ready + self.keys[key].at);
+        self.own_requests += 1;
+        let id = OWN_IDS + self.own_requests;
+        let method = "textDocument/inlineCompletion";
+        self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        self.newest = Some((id, params.clone()));
+        let recalled = self.watch.recalled();
+        self.pending.insert(id, Asked { at: now, params, is_again: true, key, pressed, recalled });
+        Ok(())
+    }
+
     /// Takes in what the server says until `until`.
     fn listen_until(&mut self, until: Instant) -> anyhow::Result<()> {
-        while self.client.listen_for(until, Client::has_answers)? {
-            self.take_in_answers();
+        while self.client.listen_for(until, Client::has_news)? {
+            self.take_in_news()?;
         }
-        self.take_in_answers();
         Ok(())
     }
 
-    /// Waits until the newest request is answered.
+    /// Waits until the newest request is answered, and its answer written to the end.
     fn wait_for_text(&mut self) -> anyhow::Result<()> {
+        self.wait_for_answer()?;
+        if self.watch.is_writing() {
+            let limit = Instant::now() + PATIENCE;
+            while self.watch.is_writing() && Instant::now() < limit {
+                self.listen_until(Instant::now() + LOOK_AGAIN)?;
+            }
+            self.wait_for_answer()?;
+            self.ask_again()?;
+            self.wait_for_answer()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_answer(&mut self) -> anyhow::Result<()> {
         let limit = Instant::now() + PATIENCE;
-        while let Some(id) = self.newest.filter(|id| self.pending.contains_key(id)) {
-            if !self.client.listen_for(limit, Client::has_answers)? {
+        while let Some((id, _)) = self.newest.clone().filter(|(id, _)| self.pending.contains_key(id)) {
+            if !self.client.listen_for(limit, Client::has_news)? {
                 bail!("no answer to request {id} after {} s", PATIENCE.as_secs());
             }
-            self.take_in_answers();
+            self.take_in_news()?;
         }
         Ok(())
     }
 
-    fn take_in_answers(&mut self) {
+    fn take_in_news(&mut self) -> anyhow::Result<()> {
         for (id, answer) in self.client.take_answers() {
             if let Some(asked) = self.pending.remove(&id) {
                 self.answered(id, &asked, &answer);
             }
         }
+        let uri = self.newest.as_ref().and_then(|(_, params)| params["textDocument"]["uri"].as_str());
+        if self.client.take_grown().iter().any(|grown| Some(grown.as_str()) == uri) {
+            self.ask_again()?;
+        }
+        Ok(())
     }
 
     fn answered(&mut self, id: i64, asked: &Asked, answer: &Answer) {
@@ -283,11 +350,12 @@ impl<'a> Run<'a> {
         let items = result.get("items").unwrap_or(result).as_array().map(Vec::as_slice).unwrap_or_default();
         let took = answer.at.saturating_duration_since(asked.at);
         match answer.message.get("error") {
+            _ if asked.is_again => {}
             Some(_) => self.requests.cancelled += 1,
             None if items.is_empty() => self.requests.empty.push(took),
             None => self.requests.shown.push(took),
         }
-        if self.newest != Some(id) || answer.message.get("error").is_some() {
+        if self.newest.as_ref().is_none_or(|(newest, _)| *newest != id) || answer.message.get("error").is_some() {
             return;
         }
         self.take_in_work();
@@ -353,10 +421,10 @@ impl<'a> Run<'a> {
         let limit = Instant::now() + PATIENCE;
         while let Some((id, _)) = self.pending.first_key_value() {
             let id = *id;
-            if !self.client.listen_for(limit, Client::has_answers)? {
+            if !self.client.listen_for(limit, Client::has_news)? {
                 bail!("no answer to request {id} after {} s", PATIENCE.as_secs());
             }
-            self.take_in_answers();
+            self.take_in_news()?;
         }
         self.take_in_work();
         let mut work = self.watch.with(std::mem::take);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::trace::{Entry, Hand};
+use super::entry::{Entry, Hand};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
 /// The first line.
@@ -240,6 +240,6 @@ mod tests {
         assert!(error(&session("a", &[r#"{"after":1,"keys":[[1,"\b"]]}"#], "a")).starts_with("line 2: expected char"));
         assert!(error(&session("a", &[r#"{"after":1,"remove":2}"#], "a")).contains("2 characters"));
         assert!(error(&session("a", &[r#"{"after":1,"keys":[[1,"x"]]}"#], "a")).contains("checksum"));
-        assert!(is_header(&session("a", &[], "a").lines().next().unwrap()) && !is_header("{\"ms\": 0}"));
+        assert!(is_header(session("a", &[], "a").lines().next().unwrap()) && !is_header("{\"ms\": 0}"));
     }
 }

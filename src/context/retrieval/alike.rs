@@ -147,7 +147,7 @@ fn best_windows(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candida
     let lines_of = |file: &Candidate| file.text.lines().map(|line| words(line).map(word_hash).collect()).collect();
     let lines: Vec<Vec<HashSet<u32>>> = files.iter().map(lines_of).collect();
     let rarity = rarities(place, wanted, files, &lines);
-    let worth_of = |word: &u32| rarity.get(word).copied().unwrap_or_default();
+    let worth_of = |word: &u32| rarity.get(word).copied().unwrap_or(1.0);
     let all: f32 = wanted.iter().map(|(word, weight)| weight * worth_of(word)).sum();
     let mut windows = Vec::new();
     for (file, lines) in lines.iter().enumerate() {

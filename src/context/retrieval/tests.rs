@@ -45,13 +45,7 @@ fn definitions_of_what_is_imported_are_shown_in_brief() {
             "class Shape:\n    \"\"\"A shape with sides.\"\"\"\n    def __init__(self, sides):\n    def area(self, scale=1.0):\n\ndef circle(radius):\n    \"\"\"A round one.\"\"\"",
         )],
     );
-    // What the file declares itself is known; what nobody asks for is not shown.
-    check(
-        "app/main.py",
-        "def circle():\n    pass\n\n\ndef draw():\n    circle($0)\n",
-        &[("app/shapes.py", shapes)],
-        &[],
-    );
+    // Another family of languages declares something else by that name.
     check("app/main.ts", "import { circle } from './shapes';\n$0\n", &[("app/shapes.py", shapes)], &[]);
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::draft::{BatchCost, Drafter};
-use super::pace::Pace;
+use super::pace::{PREFILL_CHUNK, Pace};
 use super::prefix_cache::PrefixCache;
 use super::sampler::{Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
@@ -13,10 +13,6 @@ use crate::engine::{
 };
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Prompt, PromptForm, Sequence};
-
-/// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
-/// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
-pub const PREFILL_CHUNK: usize = 64;
 
 /// A prompt as tokens, with what of it is cached.
 struct Encoded {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::decode::PREFILL_CHUNK;
+/// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
+/// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
+pub const PREFILL_CHUNK: usize = 64;
 
 /// About as long as somebody waits for the first word at a place of which nothing has been read.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -85,3 +85,48 @@ impl RecentEdits {
 fn line_of(text: &Rope, line: usize) -> String {
     if line < text.len_lines() { text.byte_slice(line_content(text, line)).to_string() } else { String::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::text::{Position, PositionEncoding, offset_at};
+
+    /// What is remembered after edits (line, from, to, text) of `text`.
+    fn check(text: &str, edits: &[(u32, u32, u32, &str)], expected: &[(&str, &str)]) {
+        let item = json!({"uri": "file:///a.rs", "languageId": "rust", "version": 1, "text": text});
+        let mut document = Document::open(1, serde_json::from_value(item).expect("a document"));
+        let mut recent = RecentEdits::default();
+        for (line, from, to, text) in edits {
+            let before = document.snapshot.text.clone();
+            let at = |character: &u32| json!({"line": line, "character": character});
+            let changes = json!([{"range": {"start": at(from), "end": at(to)}, "text": text}]);
+            let changes = serde_json::from_value(changes).expect("changes");
+            document.apply(2, changes, PositionEncoding::Utf16, |_, _, _| {});
+            let start = offset_at(&before, Position { line: *line, character: *from }, PositionEncoding::Utf16);
+            recent.note(&document, &before, start);
+        }
+        let shown: Vec<_> = recent.all().map(|edit| (edit.before.as_str(), edit.after.as_str())).collect();
+        assert_eq!(shown, expected, "{edits:?}");
+    }
+
+    #[test]
+    fn a_line_is_remembered_when_it_is_left_for_another_one() {
+        let text = "f(a)\ng(b)\nh(c)\n";
+        check(text, &[(0, 3, 3, ","), (0, 4, 4, " 1")], &[]);
+        check(text, &[(0, 3, 3, ","), (0, 4, 4, " 1"), (2, 0, 1, "i")], &[("f(a)", "f(a, 1)")]);
+        // Taken back, or nothing but white space.
+        check(text, &[(0, 3, 3, ","), (0, 3, 4, ""), (2, 0, 1, "i")], &[]);
+        check(text, &[(0, 0, 0, "    "), (2, 0, 1, "i")], &[]);
+        // A new line has had nothing on it.
+        check(text, &[(0, 4, 4, "\n"), (1, 0, 0, "x"), (1, 1, 1, "y"), (3, 0, 1, "i")], &[("", "xy")]);
+    }
+
+    #[test]
+    fn as_many_are_remembered_as_help() {
+        let text = "a\n".repeat(20);
+        let edits: Vec<_> = (0..20).map(|line| (line, 0, 1, "b")).collect();
+        check(&text, &edits, &[("a", "b"); REMEMBERED]);
+    }
+}

@@ -213,6 +213,20 @@ test('ghost text grows, and is there while it does', with(HELD, { 'import os', '
   end)
 end))
 
+test('there may be more before the first of it has come', with(HELD, { 'import os', '' }, function(child)
+  child:press('def ')
+  wait_asked(child, 4)
+  grow(child)
+  local asked = count(child, 'textDocument/inlineCompletion')
+  release(child, 'add(', 4)
+  child:wait('the server was asked again', function()
+    return count(child, 'textDocument/inlineCompletion') == asked + 1
+  end)
+  equal(child:ghost(), 'add(')
+  release(child, 'add(a, b)', 4)
+  child:wait_ghost('add(a, b)')
+end))
+
 test('ghost text that is dismissed does not come back grown', with(HELD, { 'import os', '' }, function(child)
   child:press('def ')
   wait_asked(child, 4)
@@ -224,8 +238,10 @@ test('ghost text that is dismissed does not come back grown', with(HELD, { 'impo
   grow(child)
   equal(count(child, 'textDocument/inlineCompletion'), asked)
   child:press('x<BS>')
-  child:wait('the server was asked again', function()
-    return count(child, 'textDocument/inlineCompletion') >= asked + 2
+  child:wait('the server was asked there again', function()
+    return #vim.tbl_filter(function(message)
+      return message.params.position.character == 4
+    end, child:received('textDocument/inlineCompletion')) == 2
   end)
   release(child, 'add(a, b)', 4)
   child:received('textDocument/inlineCompletion')

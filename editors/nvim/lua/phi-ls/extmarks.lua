@@ -36,6 +36,9 @@ local INVOKED, AUTOMATIC = 1, 2
 local shown
 ---@type { client: vim.lsp.Client, id: integer? }?
 local pending
+-- The document in which there is more of a completion, said while an answer was on its way: it may be an older one.
+---@type string?
+local grew_meanwhile
 -- The place last looked at: CursorMovedI and TextChangedI both report one key.
 ---@type phi-ls.Place?
 local seen
@@ -196,6 +199,7 @@ end
 ---@param on_late fun()? the person has typed on before the answer came
 local function request(place, kind, on_answer, on_late)
   cancel()
+  grew_meanwhile = nil
   local client = client_of(place.buf)
   if not client then
     return
@@ -225,6 +229,9 @@ local function request(place, kind, on_answer, on_late)
     if on_answer and shown then
       on_answer()
     end
+    if grew_meanwhile then
+      M.grow(grew_meanwhile)
+    end
   end, place.buf)
   mine.id = id
 end
@@ -249,13 +256,17 @@ local function update()
   request(place, AUTOMATIC)
 end
 
---- The server has more of the completion that is shown in the document `uri`: asks for it, at the cursor as it is now. An
---- answer that is on its way has it already, and a person who looks at another alternative is left alone.
+--- The server has more of the completion that is shown in the document `uri`: asks for it, at the cursor as it is now. A
+--- person who looks at another alternative is left alone.
 ---@param uri string
 function M.grow(uri)
+  if pending then
+    grew_meanwhile = uri
+    return
+  end
   local place = here()
   local is_shown = shown and shown.place.buf == place.buf and shown.index == 1 and rest_at(place) ~= nil
-  if is_shown and not pending and typing() and vim.uri_decode(documents.uri(place.buf)) == vim.uri_decode(uri) then
+  if is_shown and typing() and vim.uri_decode(documents.uri(place.buf)) == vim.uri_decode(uri) then
     request(place, shown.kind, nil, function()
       M.grow(uri)
     end)
