@@ -56,8 +56,9 @@ end
 
 --- The ghost text once the model has written all of it.
 local function whole_ghost(child)
+  -- Not only loaded: the state is the same while it works for who has not waited for that.
   child:wait('the model has done its work', function()
-    return child:lua('return require("phi-ls.client").status.state') == 'ready'
+    return child:lua('return require("phi-ls.client").status.message') == 'ready'
   end)
   -- By then the plugin has asked for the last of it; the server answers one after the other.
   child:lua([[
