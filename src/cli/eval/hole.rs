@@ -152,7 +152,7 @@ fn boundaries(line: &str) -> Vec<usize> {
     let mut found = Vec::new();
     for (at, character) in line.char_indices() {
         let goes_on = is_word(character) && is_word(before);
-        let begins = !(character.is_whitespace() || goes_on);
+        let begins = !character.is_whitespace() && !goes_on;
         // After the end of a statement nobody waits for more on its line.
         let ends = line[..at].trim_end().ends_with([';', '}']);
         if at >= SHORTEST_PREFIX && line.len() - at >= SHORTEST_HOLE && begins && !ends {
