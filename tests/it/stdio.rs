@@ -225,7 +225,8 @@ fn typing_sessions_of_a_folder_are_replayed_key_by_key() {
     let report = replay(&[&arguments[..], &["--html", page.to_str().unwrap()]].concat()).unwrap();
     assert_eq!((&report["sessions"], &report["keys"], &report["asked"]), (&json!(1), &json!(3), &json!(4)), "{report}");
     assert!(report["first_text_ms"]["p50"].as_f64() > Some(0.0), "{report}");
-    assert!(report["complete_text_ms"]["p99"].as_f64() >= report["first_text_ms"]["p99"].as_f64(), "{report}");
+    // It is written word by word, and both are shown.
+    assert!(report["complete_text_ms"]["p99"].as_f64() > report["first_text_ms"]["p99"].as_f64(), "{report}");
     assert!(report["without_model_share"].as_f64() > Some(0.0), "typing along costs no model: {report}");
     assert!(report["prefilled_tokens_per_key"]["p95"].as_u64() > Some(0), "{report}");
     assert!(report["cpu_seconds"].as_f64() > Some(0.0) || !cfg!(unix), "{report}");

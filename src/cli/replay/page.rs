@@ -129,10 +129,9 @@ svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); 
 "#;
 
 fn tiles(replayed: &Replayed) -> String {
-    let milliseconds =
-        |time: Option<Duration>| time.map_or("none".to_owned(), |time| format!("{:.0} ms", millis(time)));
-    let percent = |share: Option<f64>| share.map_or("none".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-    let number = |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{value:.2}{unit}"));
+    let milliseconds = |time: Option<Duration>| time.map_or("–".to_owned(), |time| format!("{:.0} ms", millis(time)));
+    let percent = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+    let number = |value: Option<f64>, unit: &str| value.map_or("–".to_owned(), |value| format!("{value:.2}{unit}"));
     let median = |of: fn(&Key) -> Option<Duration>| milliseconds(percentile(&replayed.times(of), 50));
     let slow = |of: fn(&Key) -> Option<Duration>| milliseconds(percentile(&replayed.times(of), 95));
     let (written, thrown_away) = replayed.tokens_written();

@@ -309,7 +309,8 @@ impl<'a> Run<'a> {
     /// Waits until the newest request is answered, and its answer written to the end.
     fn wait_for_text(&mut self) -> anyhow::Result<()> {
         self.wait_for_answer()?;
-        if self.watch.is_writing() {
+        // A model that still writes, or wrote on while the answer was on its way, may have more to say.
+        if self.keys.last().is_some_and(|key| key.origin == Some(Origin::Model)) {
             let limit = Instant::now() + PATIENCE;
             while self.watch.is_writing() && Instant::now() < limit {
                 self.listen_until(Instant::now() + LOOK_AGAIN)?;
@@ -361,11 +362,14 @@ impl<'a> Run<'a> {
         self.take_in_work();
         let key = &mut self.keys[asked.key];
         key.is_answered = true;
-        key.replaced += usize::from(self.screen.show(&asked.params, items) == Change::Replaced);
+        let change = self.screen.show(&asked.params, items);
+        key.replaced += usize::from(change == Change::Replaced);
         if !items.is_empty() {
             let since_key = answer.at.saturating_duration_since(asked.pressed);
+            if key.first_text.is_none() || change != Change::Nothing {
+                key.complete_text = Some(since_key);
+            }
             key.first_text.get_or_insert(since_key);
-            key.complete_text = Some(since_key);
             let is_recalled = self.watch.recalled() > asked.recalled;
             key.origin.get_or_insert(if is_recalled { Origin::Memory } else { Origin::Model });
         }
