@@ -142,7 +142,7 @@ impl Run {
         let mut is_short = false;
         if let Some(short) = &job.short_prompt
             && job.priority == Priority::Interactive
-            && pace.is_too_much(prompt.unread())
+            && pace.is_too_much(prompt.unread(), job.params.stop.time_budget)
         {
             let short = Encoded::new(short, &job.params, loaded, prefixes)?;
             is_short = short.unread() * 2 <= prompt.unread();

@@ -7,8 +7,9 @@ use std::time::Duration;
 /// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
 pub const PREFILL_CHUNK: usize = 64;
 
-/// About as long as somebody waits for the first word at a place of which nothing has been read.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// As long as somebody waits for the first word at a place of which nothing has been read: this part of the time that the job
+/// may take.
+const PATIENCE: f64 = 2.0 / 3.0;
 
 /// Tokens that are read however long they take: without them the model knows nothing of the place.
 const LEAST_TOKENS: usize = 64;
@@ -53,9 +54,10 @@ impl Pace {
         self.is_measured.then_some(self.tokens_per_second as f32)
     }
 
-    /// Whether so many tokens are more than somebody should wait for.
-    pub(super) fn is_too_much(&self, tokens: usize) -> bool {
-        tokens > LEAST_TOKENS && tokens as f64 > self.tokens_per_second * PATIENCE.as_secs_f64()
+    /// Whether so many tokens are more than somebody should wait for who has so much time.
+    pub(super) fn is_too_much(&self, tokens: usize, time_budget: Option<Duration>) -> bool {
+        let patience = time_budget.map_or(f64::INFINITY, |budget| budget.as_secs_f64() * PATIENCE);
+        tokens > LEAST_TOKENS && tokens as f64 > self.tokens_per_second * patience
     }
 
     /// Tokens in one pass over a prompt that nobody waits for.
@@ -74,13 +76,15 @@ mod tests {
     fn it_is_guessed_until_it_is_measured() {
         let mut pace = Pace::guessed(PHI);
         assert_eq!((pace.measured(), pace.chunk()), (None, 16));
-        assert!(pace.is_too_much(65) && !pace.is_too_much(64));
+        let is_too_much = |pace: &Pace, tokens| pace.is_too_much(tokens, Some(Duration::from_millis(1500)));
+        assert!(is_too_much(&pace, 65) && !is_too_much(&pace, 64));
+        assert!(!pace.is_too_much(65, Some(Duration::from_secs(60))) && !pace.is_too_much(65, None));
         // Too few to tell.
         pace.record(15, Duration::from_millis(1));
         assert_eq!(pace.measured(), None);
         pace.record(64, Duration::from_millis(400));
         assert_eq!((pace.measured(), pace.chunk()), (Some(160.0), 40));
-        assert!(pace.is_too_much(161) && !pace.is_too_much(160));
+        assert!(is_too_much(&pace, 161) && !is_too_much(&pace, 160));
         pace.record(64, Duration::from_millis(200));
         assert_eq!(pace.measured(), Some(200.0));
     }
@@ -88,7 +92,7 @@ mod tests {
     #[test]
     fn nothing_is_too_much_for_a_model_without_weights() {
         let pace = Pace::guessed(0);
-        assert!(!pace.is_too_much(1_000_000));
+        assert!(!pace.is_too_much(1_000_000, Some(Duration::from_millis(1500))));
         assert_eq!(pace.chunk(), PREFILL_CHUNK);
     }
 }
