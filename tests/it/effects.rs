@@ -247,6 +247,10 @@ const SETTINGS: &[(&str, fn())] = &[
             server.initialize(json!({"capabilities": capabilities()}));
             server.open(URI, "python", "x = \n");
             assert_eq!(server.complete(0, 4), ["foo(1)"]);
+            // It is counted once the answer has been sent.
+            if on {
+                until("it is counted", || statistics::read(&file).unwrap().len() == 1);
+            }
             server.finish();
             statistics::read(&file).unwrap().len()
         };

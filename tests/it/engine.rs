@@ -119,6 +119,9 @@ fn large(script: Script, counters: Counters) -> LoadedModel {
     LoadedModel { weight_bytes: 1 << 40, ..scripted(script, counters) }
 }
 
+/// As long as somebody waits for a completion.
+const WAIT: Duration = Duration::from_millis(1500);
+
 /// Asks `long`, or in its place `short`.
 fn run_either(engine: &Engine, priority: Priority, long: &str, short: &str) -> Generation {
     let (sender, receiver) = mpsc::channel();
@@ -127,7 +130,7 @@ fn run_either(engine: &Engine, priority: Priority, long: &str, short: &str) -> G
         document: 1,
         prompt: plain(long),
         short_prompt: Some(plain(short)),
-        params: params(4),
+        params: GenerationParams { stop: StopRules { time_budget: Some(WAIT), ..StopRules::default() }, ..params(4) },
         cancel: CancelFlag::default(),
         on_text: None,
         on_done: Box::new(move |outcome| drop(sender.send(outcome))),
