@@ -3,17 +3,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use phi_ls::config::{Backend, RemoteServer};
 use phi_ls::engine::remote::{self, Patience, Software, Way};
-use phi_ls::engine::{
-    CancelFlag, Engine, EngineError, Gate, Generation, GenerationParams, Job, Priority, StopRules, TextPiece,
-};
+use phi_ls::engine::{CancelFlag, Engine, EngineError, Gate, GenerationParams, Priority, StopRules};
 use phi_ls::model::{Prompt, Role, Turn};
 use serde_json::{Value, json};
 
+use crate::remote::submit;
 use crate::stdio::Server;
 
 /// No answer takes so long unless something hangs.
@@ -89,34 +87,6 @@ fn written_when_idle() -> u64 {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-struct Pending {
-    texts: mpsc::Receiver<String>,
-    outcomes: mpsc::Receiver<Result<Generation, EngineError>>,
-}
-
-fn submit(
-    engine: &Engine,
-    priority: Priority,
-    prompt: Prompt,
-    params: GenerationParams,
-    cancel: CancelFlag,
-) -> Pending {
-    let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-    let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
-    let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-    engine.submit(Job {
-        priority,
-        document: 1,
-        prompt,
-        short_prompt: None,
-        params,
-        cancel,
-        on_text: Some(on_text),
-        on_done,
-    });
-    Pending { texts, outcomes }
 }
 
 fn chat(question: &str, prefill: &str) -> Prompt {

@@ -62,20 +62,7 @@ impl Fixture {
     }
 
     fn submit(&self, priority: Priority, prompt: Prompt, params: GenerationParams, cancel: CancelFlag) -> Pending {
-        let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
-        let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
-        let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.engine.submit(Job {
-            priority,
-            document: 1,
-            prompt,
-            short_prompt: None,
-            params,
-            cancel,
-            on_text: Some(on_text),
-            on_done,
-        });
-        Pending { texts, outcomes }
+        submit(&self.engine, priority, prompt, params, cancel)
     }
 
     fn run(&self, prompt: Prompt, params: GenerationParams) -> Result<Generation, EngineError> {
@@ -93,9 +80,33 @@ impl Fixture {
     }
 }
 
-struct Pending {
-    texts: mpsc::Receiver<String>,
-    outcomes: mpsc::Receiver<Result<Generation, EngineError>>,
+/// A job on its way.
+pub(crate) struct Pending {
+    pub(crate) texts: mpsc::Receiver<String>,
+    pub(crate) outcomes: mpsc::Receiver<Result<Generation, EngineError>>,
+}
+
+pub(crate) fn submit(
+    engine: &Engine,
+    priority: Priority,
+    prompt: Prompt,
+    params: GenerationParams,
+    cancel: CancelFlag,
+) -> Pending {
+    let ((text_sender, texts), (sender, outcomes)) = (mpsc::channel(), mpsc::channel());
+    let on_text = Box::new(move |piece: TextPiece| drop(text_sender.send(piece.text)));
+    let on_done = Box::new(move |outcome| drop(sender.send(outcome)));
+    engine.submit(Job {
+        priority,
+        document: 1,
+        prompt,
+        short_prompt: None,
+        params,
+        cancel,
+        on_text: Some(on_text),
+        on_done,
+    });
+    Pending { texts, outcomes }
 }
 
 impl Pending {
@@ -231,9 +242,7 @@ fn a_server_that_is_slow_to_leave_is_asked_again_when_it_has_read_the_prompt() {
     let fixture = Fixture::of(&server);
     let submit = |prefill| fixture.submit(Priority::Interactive, chat(prefill), params(9), CancelFlag::default());
     let first = submit("first");
-    while server.asked().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    server.wait_until_asked();
     let second = submit("second");
     assert_eq!(first.outcome(), Err(EngineError::Superseded), "nobody waits for the server to leave off");
     let third = submit("third");
@@ -249,9 +258,7 @@ fn a_prompt_that_is_only_read_is_read_to_its_end_before_the_next() {
     let (server, go_on) = reading_first("llamacpp");
     let fixture = Fixture::of(&server);
     let read = fixture.submit(Priority::WarmUp, chat("first"), params(0), CancelFlag::default());
-    while server.asked().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    server.wait_until_asked();
     let typed = fixture.submit(Priority::Interactive, chat("typed"), params(9), CancelFlag::default());
     assert_eq!(read.outcome(), Err(EngineError::Superseded));
     assert_eq!(server.asked().len(), 1);
@@ -265,9 +272,7 @@ fn a_server_that_leaves_at_once_is_asked_again_at_once() {
     let fixture = Fixture::of(&server);
     let submit = |prefill| fixture.submit(Priority::Interactive, chat(prefill), params(9), CancelFlag::default());
     let first = submit("first");
-    while server.asked().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    server.wait_until_asked();
     let second = submit("second");
     assert_eq!(first.outcome(), Err(EngineError::Superseded));
     assert_eq!(second.outcome().unwrap().candidates[0].text, "text");

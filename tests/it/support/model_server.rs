@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -73,6 +74,13 @@ impl ModelServer {
     /// What it was asked besides what it can do.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|asked| !asked.is_probe()).cloned().collect()
+    }
+
+    /// Waits until it is asked something besides what it can do.
+    pub(crate) fn wait_until_asked(&self) {
+        while self.asked().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// All that it was asked.
