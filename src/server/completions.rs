@@ -39,7 +39,6 @@ use base::Base;
 use document_state::DocumentState;
 use fate::{Fates, Shown};
 use next::{Next, ShownInVain};
-use planning::ShortLength;
 use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
 use running::Running;
@@ -67,7 +66,6 @@ pub(super) struct Completions {
     /// The last number that a job got, and so the completion that it makes.
     last_number: u64,
     shown_in_vain: ShownInVain,
-    short_length: ShortLength,
     fates: Fates,
 }
 
@@ -89,7 +87,6 @@ impl Completions {
             states: HashMap::new(),
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
-            short_length: ShortLength::default(),
             fates: Fates::new(statistics),
         }
     }
@@ -264,8 +261,8 @@ impl Completions {
                 return request.answer.nothing();
             }
         };
-        let (anchor, length) = (&mut state.short_anchor, &self.short_length);
-        let short_prompt = planning::short_prompt(document, anchor, &plan, length, reading, &self.settings);
+        let (anchor, tokens) = (&mut state.short_anchor, self.readings.short_tokens());
+        let short_prompt = planning::short_prompt(document, anchor, &plan, tokens, reading, &self.settings);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -392,7 +389,6 @@ impl Completions {
             }
         };
         self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
-        self.short_length.learn(&generation);
         state.is_cold = generation.is_short;
         if state.is_cold {
             // Read while nobody waits, it is there for the next one.
@@ -541,7 +537,7 @@ impl Completions {
         match outcome {
             Ok(generation) => {
                 tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up");
-                self.short_length.learn(&generation);
+                self.readings.note_length(&generation);
                 self.states.entry(document.number).or_default().is_cold = false;
             }
             Err(error) => tracing::trace!("not warmed up: {error}"),

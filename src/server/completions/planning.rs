@@ -3,37 +3,11 @@
 use super::document_state::DocumentState;
 use crate::config::{Backend, CompletionSettings};
 use crate::context::{Anchor, Reading, Snapshot};
-use crate::engine::{CancelFlag, Generation, Job, Priority};
+use crate::engine::{CancelFlag, Job, Priority};
 use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
 use crate::model::Prompt;
 use crate::server::documents::Document;
 use crate::server::event::{CompletionEvent, Event, SessionSender};
-
-/// Tokens of code that a model reads however slow it is, and before it is known how fast it is.
-const LEAST_TOKENS: usize = 64;
-
-/// How long a prompt is that a model reads in about a second, by what engines say of its speed.
-#[derive(Debug)]
-pub(super) struct ShortLength {
-    tokens: usize,
-}
-
-impl Default for ShortLength {
-    fn default() -> Self {
-        Self { tokens: LEAST_TOKENS }
-    }
-}
-
-impl ShortLength {
-    /// Takes note of how fast the model was. The length stays while it is about right: with another one, windows move.
-    pub(super) fn learn(&mut self, generation: &Generation) {
-        let Some(speed) = generation.reading_speed else { return };
-        let wanted = (speed as usize).max(LEAST_TOKENS);
-        if wanted * 2 >= self.tokens * 3 || wanted * 3 <= self.tokens * 2 {
-            self.tokens = wanted;
-        }
-    }
-}
 
 /// What to ask the model for `request`, or why nothing.
 pub(super) fn plan(
@@ -46,18 +20,18 @@ pub(super) fn plan(
     inline_completion::plan(&document.snapshot, request, &options(document, reading, settings), anchor)
 }
 
-/// The short form of what `plan` asks, for the case that little of the whole has been read. A server that others use too is
+/// The short form of what `plan` asks, of about so many tokens, for the case that little of the whole has been read. A server that others use too is
 /// fast enough.
 pub(super) fn short_prompt(
     document: &Document,
     anchor: &mut Anchor,
     plan: &Plan,
-    length: &ShortLength,
+    tokens: usize,
     reading: Reading,
     settings: &CompletionSettings,
 ) -> Option<Prompt> {
     let is_local = settings.backend == Backend::Embedded;
-    let short = || inline_completion::short_prompt(plan, &options(document, reading, settings), length.tokens, anchor);
+    let short = || inline_completion::short_prompt(plan, &options(document, reading, settings), tokens, anchor);
     is_local.then(short).flatten()
 }
 
@@ -123,26 +97,4 @@ pub(super) fn plan_accepted(
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
     // It may never come to that: the document's own prompts begin where they did.
     inline_completion::plan(snapshot, request, &options(document, reading, settings), &mut anchor.clone()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_length_follows_the_speed_and_not_its_noise() {
-        let mut length = ShortLength::default();
-        let mut after = |speed: Option<f32>| {
-            let generation = Generation { reading_speed: speed, ..Generation::default() };
-            length.learn(&generation);
-            length.tokens
-        };
-        assert_eq!(after(None), 64);
-        assert_eq!(after(Some(26.0)), 64);
-        assert_eq!(after(Some(150.0)), 150);
-        assert_eq!(after(Some(180.0)), 150);
-        assert_eq!(after(Some(110.0)), 150);
-        assert_eq!(after(Some(80.0)), 80);
-        assert_eq!(after(Some(1000.0)), 1000);
-    }
 }

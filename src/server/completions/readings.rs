@@ -1,5 +1,6 @@
-//! How the completion model reads: the bytes of code that one of its tokens stands for, in each language, and the tokens it
-//! reads in a second. Both are taken from what it has read, so that budgets are counted as the model counts.
+//! How the completion model reads: the bytes of code that one of its tokens stands for, in each language, the tokens it reads in
+//! a second, and how long a prompt may be for that. All are taken from what it has read, so that budgets are counted as the
+//! model counts.
 
 use std::collections::HashMap;
 
@@ -17,9 +18,36 @@ const PLAUSIBLE_BYTES: std::ops::RangeInclusive<f64> = 1.5..=6.0;
 const NEW_SHARE: f64 = 0.25;
 const SLOWER_SHARE: f64 = 0.1;
 
+/// Tokens of code that a model reads however slow it is, and before it is known how fast it is.
+const LEAST_SHORT_TOKENS: usize = 64;
+
+/// How long a prompt is that a model reads in about a second, by what engines say of its speed.
+#[derive(Debug)]
+struct ShortLength {
+    tokens: usize,
+}
+
+impl Default for ShortLength {
+    fn default() -> Self {
+        Self { tokens: LEAST_SHORT_TOKENS }
+    }
+}
+
+impl ShortLength {
+    /// Takes note of how fast the model was. The length stays while it is about right: with another one, windows move.
+    fn learn(&mut self, generation: &Generation) {
+        let Some(speed) = generation.reading_speed else { return };
+        let wanted = (speed as usize).max(LEAST_SHORT_TOKENS);
+        if wanted * 2 >= self.tokens * 3 || wanted * 3 <= self.tokens * 2 {
+            self.tokens = wanted;
+        }
+    }
+}
+
 /// What has been measured.
 #[derive(Default)]
 pub(super) struct Readings {
+    short: ShortLength,
     bytes_per_token: HashMap<String, f64>,
     tokens_per_second: Option<f64>,
 }
@@ -27,6 +55,7 @@ pub(super) struct Readings {
 impl Readings {
     /// Takes `generation` into account, which is what became of `prompt` in a document in the language `language_id`.
     pub(super) fn note(&mut self, language_id: &str, prompt: &Prompt, generation: &Generation) {
+        self.note_length(generation);
         let Generation { prompt_tokens, cached_tokens, time_to_first_token, .. } = *generation;
         let form = generation.candidates.first().map(|candidate| candidate.form).unwrap_or_default();
         let ratio = prompt_bytes(prompt, form) as f64 / prompt_tokens.max(1) as f64;
@@ -46,6 +75,16 @@ impl Readings {
             let share = if speed < known { SLOWER_SHARE } else { 1.0 };
             self.tokens_per_second = Some(known + (speed - known) * share);
         }
+    }
+
+    /// Takes into account how fast the model read for `generation`, whose prompt is not at hand.
+    pub(super) fn note_length(&mut self, generation: &Generation) {
+        self.short.learn(generation);
+    }
+
+    /// How many tokens a prompt has that the model reads in about a second.
+    pub(super) fn short_tokens(&self) -> usize {
+        self.short.tokens
     }
 
     /// What is known for a document in the language `language_id`.
@@ -106,5 +145,22 @@ mod tests {
         // A server that does not count tokens.
         readings.note("go", &prompt, &generation(0, 0, 10));
         assert_eq!(readings.of("go").bytes_per_token, None);
+    }
+
+    #[test]
+    fn the_length_follows_the_speed_and_not_its_noise() {
+        let mut length = ShortLength::default();
+        let mut after = |speed: Option<f32>| {
+            let generation = Generation { reading_speed: speed, ..Generation::default() };
+            length.learn(&generation);
+            length.tokens
+        };
+        assert_eq!(after(None), 64);
+        assert_eq!(after(Some(26.0)), 64);
+        assert_eq!(after(Some(150.0)), 150);
+        assert_eq!(after(Some(180.0)), 150);
+        assert_eq!(after(Some(110.0)), 150);
+        assert_eq!(after(Some(80.0)), 80);
+        assert_eq!(after(Some(1000.0)), 1000);
     }
 }
