@@ -198,12 +198,18 @@ fn go_on(
     Ok(())
 }
 
-/// The question the arguments ask, about lines of `snapshot`.
-fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
+/// Refuses lines that `snapshot` does not have.
+fn check_are_there(lines: &Lines, snapshot: &Snapshot) -> anyhow::Result<()> {
     let count = snapshot.text.len_lines();
     if lines.last > count {
         bail!("{} has {count} lines; line {} was asked for", lines.path.display(), lines.last);
     }
+    Ok(())
+}
+
+/// The question the arguments ask, about lines of `snapshot`.
+fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
+    check_are_there(lines, snapshot)?;
     Ok(Question {
         action,
         target: line_range(&snapshot.text, lines.first, lines.last),

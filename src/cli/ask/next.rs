@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::{AskArgs, Lines, report, show_change, stream};
+use super::{AskArgs, Lines, check_are_there, report, show_change, stream};
 use crate::cli::complete::start_engine_of;
 use crate::cli::place::{read_snapshot, workspaces_around};
 use crate::config::Role;
@@ -11,10 +11,10 @@ use crate::features::next_edit;
 
 pub(super) fn next(args: &AskArgs, lines: &Lines) -> anyhow::Result<()> {
     let snapshot = read_snapshot(&lines.path)?;
-    let count = snapshot.text.len_lines();
-    if lines.exact || lines.first > count {
-        bail!("expected FILE:LINE with a line up to {count} after next, found {lines}");
+    if lines.exact {
+        bail!("expected FILE:LINE after next, found {lines}");
     }
+    check_are_there(lines, &snapshot)?;
     let settings = args.model.settings();
     let path = lines.path.canonicalize().unwrap_or_else(|_| lines.path.clone());
     let workspaces = workspaces_around(&path, &settings.exclude);
