@@ -80,6 +80,8 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
     pub prepare_next: bool,
+    /// Clients that show ghost text get the same completion for their popup, too.
+    pub popup: bool,
     /// What becomes of completions is counted, on this machine alone.
     pub statistics: bool,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
@@ -246,6 +248,7 @@ impl Default for CompletionSettings {
             confidence: Confidence::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            popup: false,
             statistics: true,
             idle_unload: None,
         }

@@ -105,6 +105,12 @@ pub(super) const KEYS: &[Key] = &[
          in a row are not accepted)",
     ),
     key(
+        "completion.popup",
+        Kind::Bool,
+        "as an item of the editor's popup too (`textDocument/completion`); editors that show no ghost text have it there in any \
+         case",
+    ),
+    key(
         "completion.statistics",
         Kind::Bool,
         "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; never sent \

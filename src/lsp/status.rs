@@ -28,6 +28,9 @@ pub struct StatusParams {
     /// While loading: how much of it is done, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f32>,
+    /// Tokens a second that it writes, once some have been written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f32>,
     /// Where the model is in a process that other windows use, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<StatusSharing>,

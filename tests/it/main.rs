@@ -34,6 +34,7 @@ mod notebooks;
 mod off;
 mod parity;
 mod places;
+mod popup;
 mod prompts;
 mod pull;
 mod quant;

@@ -107,11 +107,17 @@ impl DocumentState {
 
     /// The client has cancelled `request`, which the library has answered.
     pub(super) fn abandon(&mut self, request: u64) {
-        let waits = |running: &&mut Running| running.waiting.as_ref().is_some_and(|waiting| waiting.number == request);
-        if let Some(running) = self.running.as_mut().filter(waits) {
-            running.waiting = None;
+        let Some(running) = &mut self.running else { return };
+        let waited = running.waiting.len();
+        running.waiting.retain(|waiting| waiting.number != request);
+        if waited > 0 && running.waiting.is_empty() {
             running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
         }
+    }
+
+    /// Whether completion `id` is still written.
+    pub(super) fn runs_as(&self, id: u64) -> bool {
+        self.running.as_ref().is_some_and(|running| running.job == id)
     }
 
     /// What runs as `job`, if that is still wanted.
@@ -141,9 +147,8 @@ impl DocumentState {
     /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
-        let waits =
-            |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
-        let answer = self.running.as_ref().filter(waits).map(|running| running.due);
+        let waits = |running: &&Running| !running.waiting.is_empty() && running.growth.item().is_some();
+        let answer = self.running.as_ref().filter(waits).and_then(|running| running.due);
         let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
         kept.into_iter().chain(answer).chain(warm_up).chain(settle).min()
     }

@@ -1,4 +1,5 @@
 //! A generation under way: for which place, what it has written, who waits for it, how long it is kept when nobody does.
+//! Who waits are at most two: a client that shows ghost text and a popup asks for both at the same key.
 
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,10 @@ pub(super) struct Running {
     pub is_told: bool,
     /// Where the cursor was last seen in the document as it is now.
     pub cursor: usize,
-    /// The request that waits for it, asked at `cursor` of the document as it is now.
-    pub waiting: Option<CompletionRequest>,
-    /// When who waits gets what there is by then.
-    pub due: Instant,
+    /// The requests that wait for it, asked at `cursor` of the document as it is now: one for ghost text, one for a popup.
+    pub waiting: Vec<CompletionRequest>,
+    /// When who waits gets what there is by then; nothing once that time has come.
+    pub due: Option<Instant>,
     /// When to give up, unless somebody asks again.
     pub kept_until: Option<Instant>,
 }
@@ -45,16 +46,28 @@ impl Running {
 
     /// Answers who waits with an empty list; the generation goes on.
     pub(super) fn dismiss(&mut self) {
-        if let Some(request) = self.waiting.take() {
-            request.answer.nothing();
-        }
+        self.waiting.drain(..).for_each(|request| request.answer.nothing());
+    }
+
+    /// Answers who waits for what `newer` asks for, too, with an empty list.
+    pub(super) fn dismiss_for(&mut self, newer: &CompletionRequest) {
+        let is_older = |request: &mut CompletionRequest| request.answer.is_popup() == newer.answer.is_popup();
+        self.waiting.extract_if(.., is_older).for_each(|request| request.answer.nothing());
     }
 
     /// Lets `request`, asked at `cursor`, wait until the completion is there, for `time` at most if there is something by then.
     pub(super) fn wait(&mut self, request: CompletionRequest, cursor: usize, time: Duration) {
+        if cursor != self.cursor {
+            self.dismiss();
+        }
         self.asked_at(cursor);
-        self.due = request.asked_at + time;
-        self.waiting = Some(request);
+        self.due = Some(request.asked_at + time);
+        self.waiting.push(request);
+    }
+
+    /// Whether somebody waits for it in a popup, or for ghost text.
+    pub(super) fn is_awaited(&self, in_popup: bool) -> bool {
+        self.waiting.iter().any(|request| request.answer.is_popup() == in_popup)
     }
 
     /// The client has asked at `cursor`: somebody wants it, and knows what there is.
