@@ -1,0 +1,78 @@
+// The walkthrough of the first start: an example to complete and to explain, and what ticks its steps off.
+
+import * as vscode from "vscode";
+import type { LanguageClient } from "vscode-languageclient/node";
+import { askAtCursor } from "./ask";
+
+const ACCEPTED_COMMAND = "phi-ls.accepted";
+
+const EXAMPLE = `def mean(values):
+    """The arithmetic mean of a list of numbers."""
+    total = 0
+    for value in values:
+        total += value
+    return total / len(values)
+
+
+def largest(values):
+    """The largest of a list of numbers."""
+    `;
+
+/** What a step is about; VS Code ticks it off by the context key of that name. */
+type Step = "serverRuns" | "modelReady" | "accepted" | "explained";
+
+export class Walkthrough implements vscode.Disposable {
+  private example: vscode.TextDocument | undefined;
+  private readonly steps = new Set<Step>();
+  private readonly disposables: vscode.Disposable[];
+
+  constructor(private readonly client: () => LanguageClient | undefined) {
+    this.disposables = [
+      vscode.commands.registerCommand("phi-ls.getStarted", () =>
+        vscode.commands.executeCommand("workbench.action.openWalkthrough", "phi-ls.phi-ls#start", false),
+      ),
+      vscode.commands.registerCommand("phi-ls.completeExample", () => this.complete()),
+      vscode.commands.registerCommand("phi-ls.explainExample", () => this.explain()),
+    ];
+  }
+
+  /** A person has got so far. */
+  reached(step: Step): void {
+    if (!this.steps.has(step)) {
+      this.steps.add(step);
+      void vscode.commands.executeCommand("setContext", `phi-ls.${step}`, true);
+    }
+  }
+
+  /** Takes note of a command of the server's. */
+  note(command: string): void {
+    if (command === ACCEPTED_COMMAND) {
+      this.reached("accepted");
+    }
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.disposables).dispose();
+  }
+
+  /** Opens the example beside the walkthrough, with the cursor where something is missing, and asks for it. */
+  private async complete(): Promise<void> {
+    const editor = await this.open();
+    const end = editor.document.lineAt(editor.document.lineCount - 1).range.end;
+    editor.selection = new vscode.Selection(end, end);
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+  }
+
+  private async explain(): Promise<void> {
+    const editor = await this.open();
+    editor.selection = new vscode.Selection(0, 0, 0, 0);
+    await askAtCursor(this.client(), "explain");
+  }
+
+  private async open(): Promise<vscode.TextEditor> {
+    const isOpen = this.example !== undefined && !this.example.isClosed;
+    const document = isOpen && this.example ? this.example : await vscode.workspace.openTextDocument({ language: "python", content: EXAMPLE });
+    this.example = document;
+    return vscode.window.showTextDocument(document, vscode.ViewColumn.Beside);
+  }
+}
