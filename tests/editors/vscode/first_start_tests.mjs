@@ -24,7 +24,7 @@ async function take(name, label) {
 }
 
 async function ticked(name) {
-  await until(`the step ${name} is ticked off`, () => step(name).locator(".codicon.complete").count());
+  await until(`the step ${name} is ticked off`, () => step(name).locator('[role="checkbox"][aria-checked="true"]').count());
 }
 
 /** Closes what is open, saved or not. */
@@ -33,7 +33,7 @@ async function closeAll() {
     if ((await page.$$(".tab")).length === 0) {
       return true;
     }
-    await run("File: Revert and Close Editor");
+    await run("View: Revert and Close Editor");
     return false;
   });
 }
