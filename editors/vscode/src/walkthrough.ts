@@ -6,6 +6,9 @@ import { askAtCursor } from "./ask";
 
 const ACCEPTED_COMMAND = "phi-ls.accepted";
 
+// How long VS Code may take to read the walkthrough when it is opened.
+const READ_AFTER_MS = 1000;
+
 const EXAMPLE = `def mean(values):
     """The arithmetic mean of a list of numbers."""
     total = 0
@@ -18,19 +21,31 @@ def largest(values):
     """The largest of a list of numbers."""
     `;
 
-/** What a step is about; VS Code ticks it off by the context key of that name. */
+/**
+ * What a step is about. VS Code ticks it off when the context key of that name becomes true, once it has read the walkthrough,
+ * which is when that is first opened; a key that is true by then does nothing. So each is true for a moment only, and again a
+ * while after the walkthrough may have been opened.
+ */
 type Step = "serverRuns" | "modelReady" | "accepted" | "explained";
 
 export class Walkthrough implements vscode.Disposable {
   private example: vscode.TextDocument | undefined;
   private readonly steps = new Set<Step>();
+  private timer: NodeJS.Timeout | undefined;
   private readonly disposables: vscode.Disposable[];
 
   constructor(private readonly client: () => LanguageClient | undefined) {
     this.disposables = [
-      vscode.commands.registerCommand("phi-ls.getStarted", () =>
-        vscode.commands.executeCommand("workbench.action.openWalkthrough", "phi-ls.phi-ls#start", false),
-      ),
+      vscode.commands.registerCommand("phi-ls.getStarted", () => {
+        this.tickOffSoon();
+        return vscode.commands.executeCommand("workbench.action.openWalkthrough", "phi-ls.phi-ls#start", false);
+      }),
+      vscode.window.tabGroups.onDidChangeTabs(({ opened, changed }) => {
+        // The page of walkthroughs is of no kind that an extension knows.
+        if ([...opened, ...changed].some(({ input }) => input === undefined)) {
+          this.tickOffSoon();
+        }
+      }),
       vscode.commands.registerCommand("phi-ls.completeExample", () => this.complete()),
       vscode.commands.registerCommand("phi-ls.explainExample", () => this.explain()),
     ];
@@ -40,7 +55,7 @@ export class Walkthrough implements vscode.Disposable {
   reached(step: Step): void {
     if (!this.steps.has(step)) {
       this.steps.add(step);
-      void vscode.commands.executeCommand("setContext", `phi-ls.${step}`, true);
+      this.tickOffSoon();
     }
   }
 
@@ -52,7 +67,22 @@ export class Walkthrough implements vscode.Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.timer);
     vscode.Disposable.from(...this.disposables).dispose();
+  }
+
+  /** Ticks off what has been reached, when VS Code has had the time to read what is about to be opened. */
+  private tickOffSoon(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.tickOff(), READ_AFTER_MS);
+  }
+
+  private async tickOff(): Promise<void> {
+    for (const step of this.steps) {
+      for (const value of [true, false]) {
+        await vscode.commands.executeCommand("setContext", `phi-ls.${step}`, value);
+      }
+    }
   }
 
   /** Opens the example beside the walkthrough, with the cursor where something is missing, and asks for it. */
