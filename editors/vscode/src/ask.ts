@@ -29,8 +29,11 @@ const QUESTIONS = {
 } as const;
 
 /** Asks about the selection, or what is around the cursor, as the menu of code actions does. */
-export async function askAtCursor(client: LanguageClient | undefined, question: keyof typeof QUESTIONS): Promise<void> {
-  const editor = vscode.window.activeTextEditor;
+export async function askAtCursor(
+  client: LanguageClient | undefined,
+  question: keyof typeof QUESTIONS,
+  editor = vscode.window.activeTextEditor,
+): Promise<void> {
   if (client === undefined || editor === undefined) {
     void vscode.window.showWarningMessage(`phi-ls: ${editor ? "no server runs" : "there is no editor to ask in"}.`);
     return;

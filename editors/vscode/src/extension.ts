@@ -175,6 +175,10 @@ function clientOptions(): LanguageClientOptions {
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     middleware: {
       ...gate.middleware,
+      provideInlineCompletionItems: (document, position, context, token, next) => {
+        walkthrough.asked(document);
+        return gate.middleware.provideInlineCompletionItems?.(document, position, context, token, next);
+      },
       executeCommand: (command, args, next) => {
         walkthrough.note(command);
         return answers.executeCommand(command, args, next);

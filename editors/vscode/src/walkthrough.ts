@@ -8,6 +8,9 @@ const ACCEPTED_COMMAND = "phi-ls.accepted";
 
 // How long VS Code may take to read the walkthrough when it is opened.
 const READ_AFTER_MS = 1000;
+// The walkthrough takes the focus back a moment after a click in it.
+const TRY_AGAIN_MS = 500;
+const MOST_TRIES = 20;
 
 const EXAMPLE = `def mean(values):
     """The arithmetic mean of a list of numbers."""
@@ -30,6 +33,8 @@ type Step = "serverRuns" | "modelReady" | "accepted" | "explained";
 
 export class Walkthrough implements vscode.Disposable {
   private example: vscode.TextDocument | undefined;
+  /** A completion has been asked for in the example. */
+  private isAsked = false;
   private readonly steps = new Set<Step>();
   private timer: NodeJS.Timeout | undefined;
   private readonly disposables: vscode.Disposable[];
@@ -57,6 +62,11 @@ export class Walkthrough implements vscode.Disposable {
       this.steps.add(step);
       this.tickOffSoon();
     }
+  }
+
+  /** Takes note of a document in which a completion is asked for. */
+  asked(document: vscode.TextDocument): void {
+    this.isAsked ||= document === this.example;
   }
 
   /** Takes note of a command of the server's. */
@@ -87,22 +97,31 @@ export class Walkthrough implements vscode.Disposable {
 
   /** Opens the example beside the walkthrough, with the cursor where something is missing, and asks for it. */
   private async complete(): Promise<void> {
-    const editor = await this.open();
-    const end = editor.document.lineAt(editor.document.lineCount - 1).range.end;
-    editor.selection = new vscode.Selection(end, end);
-    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    this.isAsked = false;
+    for (let left = MOST_TRIES; left > 0 && !(this.isAsked && this.hasFocus()); left--) {
+      const editor = await this.open();
+      const end = editor.document.lineAt(editor.document.lineCount - 1).range.end;
+      editor.selection = new vscode.Selection(end, end);
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+      await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
+    }
   }
 
   private async explain(): Promise<void> {
     const editor = await this.open();
     editor.selection = new vscode.Selection(0, 0, 0, 0);
-    await askAtCursor(this.client(), "explain");
+    await askAtCursor(this.client(), "explain", editor);
+  }
+
+  private hasFocus(): boolean {
+    return vscode.window.activeTextEditor?.document === this.example;
   }
 
   private async open(): Promise<vscode.TextEditor> {
     const isOpen = this.example !== undefined && !this.example.isClosed;
     const document = isOpen && this.example ? this.example : await vscode.workspace.openTextDocument({ language: "python", content: EXAMPLE });
     this.example = document;
-    return vscode.window.showTextDocument(document, vscode.ViewColumn.Beside);
+    const shown = vscode.window.visibleTextEditors.find((editor) => editor.document === document);
+    return vscode.window.showTextDocument(document, shown?.viewColumn ?? vscode.ViewColumn.Beside);
   }
 }
