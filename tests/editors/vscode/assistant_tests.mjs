@@ -46,7 +46,8 @@ export async function panel() {
     const read = () => {
       const [main, footer, input] = ["main", "footer", "input"].map((name) => document.querySelector(name));
       // Nothing is below while the page is loading.
-      return footer?.textContent ? { text: main.innerText.trim(), note: footer.textContent, input: !input.hidden } : undefined;
+      const text = main.innerText.replace(/\s*Insert at Cursor\s*Copy Code\s*/g, "\n").trim();
+      return footer?.textContent ? { text, note: footer.textContent, input: !input.hidden } : undefined;
     };
     const found = frame.url().includes("fake.html") && (await frame.evaluate(read).catch(() => undefined));
     if (found) {
