@@ -42,8 +42,8 @@ const WIDTH: usize = 110;
 
 /// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
 ///
-/// Without a command it is the language server on standard input and output, which is what editors start.
-/// Try it without an editor: phi-ls try
+/// Without a command, it runs the language server on standard input and output: this is what editors start. Try it
+/// without an editor: phi-ls try
 #[derive(Parser)]
 #[command(version, max_term_width = WIDTH)]
 struct Cli {
@@ -51,44 +51,44 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     serve: serve::ServeArgs,
-    /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
+    /// Print more messages on standard error; give it twice for all of them. The variable PHI_LS_LOG takes finer
+    /// filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Compute with slower kernels than the processor allows: portable; avx2, avx-vnni or avx512 on x86-64; neon or
-    /// i8mm on Arm
+    /// Use no faster kernels than these: portable; avx2, avx-vnni or avx512 on x86-64; neon or i8mm on Arm
     #[arg(long, global = true, value_name = "LEVEL")]
     kernels: Option<Level>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the language server on standard input and output, as without a command
+    /// Run the language server on standard input and output, the same as without a command
     Serve(serve::ServeArgs),
-    /// Complete and explain a bundled sample; fetches a small model where none is installed
+    /// Complete and explain a bundled sample; downloads a small model if none is installed
     Try(try_out::TryArgs),
-    /// Complete the code at a place in a file, once
+    /// Complete the code at a position in a file
     Complete(complete::CompleteArgs),
-    /// Explain, fix, refactor, document or test code in a file, or write the message of a commit
+    /// Explain, fix, refactor, document or test code in a file, or write a commit message
     Ask(ask::AskArgs),
-    /// Download models: resumable, checked by SHA-256
+    /// Download models; interrupted downloads continue, and every file is checked by SHA-256
     Pull(pull::PullArgs),
-    /// List the installed models and the checks they pass
+    /// List the installed models and whether each can be used
     Models(models::ModelsArgs),
     /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
-    /// Show what became of the completions on this machine: shown, accepted, kept, how fast
+    /// Show how many completions were shown, accepted and kept on this machine, and how fast they came
     Stats(stats::StatsArgs),
-    /// Print the completion script of a shell
+    /// Print a shell completion script
     Completions(completions::CompletionsArgs),
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     Man(man::ManArgs),
-    /// Hold the models for the servers of all windows; the first server that needs it starts it
+    /// Hold the models for all windows; the first language server that needs it starts it
     Engine(engine::EngineArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
-    /// Replay editing sessions: how long completions take, what a person sees of them, and what they cost
+    /// Replay editing sessions, and measure how long completions take, what is shown of them and what they cost
     Replay(replay::ReplayArgs),
-    /// Cut holes in the files of a folder, complete them, and compare
+    /// Cut holes in the files of a folder, have them completed, and compare with the original
     Eval(eval::EvalArgs),
     /// Print the token ids of standard input, to compare with another engine
     Tokenize(tokenize::TokenizeArgs),
@@ -206,11 +206,11 @@ fn start_log(verbose: u8) {
 // Which model, on how many threads: the options that most commands share.
 #[derive(clap::Args)]
 struct ModelArgs {
-    /// A path to a .gguf, a name (phi-3.5-mini, phi-4-mini, starter), or hf:OWNER/REPO/FILE; the best one installed where
-    /// none is named
+    /// The model: a path to a .gguf file, a short name such as phi-3.5-mini or starter, or hf:OWNER/REPO/FILE; by
+    /// default the best one installed
     #[arg(long)]
     model: Option<String>,
-    /// Threads to compute with; 0 is as many as the machine has physical cores
+    /// Number of threads to compute with; 0 uses one per physical core
     #[arg(long, default_value_t = 0, value_parser = threads_parser())]
     threads: usize,
 }

@@ -28,22 +28,22 @@ use crate::text::{Edit, LineEnding, PositionEncoding, Rope, offset_at, position_
 
 #[derive(clap::Args)]
 pub(super) struct AskArgs {
-    /// What to ask
+    /// What to ask for
     kind: Kind,
-    /// Which code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines; none for commit
+    /// The code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines; left out with commit
     lines: Option<Lines>,
     #[command(flatten)]
     model: ModelArgs,
-    /// What to do, for a refactoring
+    /// What to change, with refactor
     #[arg(long)]
     instruction: Option<String>,
-    /// Another question after the answer, in the same conversation; may be given several times
+    /// A further question about the answer, in the same conversation; can be given several times
     #[arg(long, value_name = "QUESTION")]
     follow_up: Vec<String>,
-    /// Write the change to the file after showing it
+    /// Show the change, then write it to the file
     #[arg(long)]
     apply: bool,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -52,13 +52,13 @@ pub(super) struct AskArgs {
 enum Kind {
     Explain,
     Fix,
-    /// Better code, or with --instruction any other
+    /// Improve the code, or change it as --instruction says
     Refactor,
     Document,
     Tests,
-    /// The message of a commit of what is staged in the repository around the current folder
+    /// Write a message for the commit that is staged in the repository of the current folder
     Commit,
-    /// The edit that comes next around a line, after those of the work tree; asks a model made for that
+    /// Suggest the next edit near a line, given the latest changes in the working tree; takes a model made for this
     Next,
 }
 

@@ -22,19 +22,19 @@ pub(super) struct BenchArgs {
     /// Tokens to decode after the prompt
     #[arg(short = 'n', long, default_value_t = 64)]
     decode: usize,
-    /// Times to repeat; the median is printed
+    /// Number of repetitions; the median is printed
     #[arg(short = 'r', long, default_value_t = 3)]
     repeat: usize,
-    /// Sequences decoded side by side
+    /// Number of sequences to decode at once
     #[arg(short = 'b', long, default_value_t = 1)]
     batch: usize,
-    /// Prompt tokens in one pass
+    /// Prompt tokens to prefill in one pass
     #[arg(long, default_value_t = PREFILL_CHUNK)]
     chunk: usize,
-    /// Measure instead how fast AFTER is written where BEFORE is in the prompt, with and without speculation
+    /// Measure how fast the file AFTER is written with the file BEFORE in the prompt, with and without speculation
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
     edit: Option<Vec<PathBuf>>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }

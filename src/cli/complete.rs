@@ -19,11 +19,11 @@ use crate::text::{PositionEncoding, position_at};
 
 #[derive(clap::Args)]
 pub(super) struct CompleteArgs {
-    /// Where: FILE:LINE:COLUMN, both counted from 1
+    /// The position: FILE:LINE:COLUMN, with line and column counted from 1
     place: Place,
     #[command(flatten)]
     model: ModelArgs,
-    /// One JSON object instead of the text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }

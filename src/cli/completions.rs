@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 #[derive(clap::Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell to print it for
+    /// The shell
     shell: Shell,
 }
 

@@ -23,12 +23,13 @@ use engines::Engines;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// A file to say of what applies to it: its workspace, its language, whether it is completed, and by which rule not
+    /// Show what applies to this file instead: its workspace, its language, whether it is completed, and if not, which
+    /// rule says so
     file: Option<PathBuf>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
-    /// Measure again what suits this processor, by loading a model
+    /// Load a model and repeat the measurements of this processor
     #[arg(long, conflicts_with = "file")]
     retune: bool,
 }

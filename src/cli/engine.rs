@@ -21,7 +21,7 @@ pub(super) struct EngineArgs {
     /// The folder of sockets and locks, as they found it
     #[arg(long, hide = true)]
     folder: Option<PathBuf>,
-    /// Start it in a process of its own that ends with nobody
+    /// Start it as a process that outlives the one that starts it
     #[arg(long, hide = true)]
     detach: bool,
 }

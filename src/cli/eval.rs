@@ -36,45 +36,46 @@ use summary::{Summary, summaries};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {
-    /// Folders of projects, each opened as a workspace
+    /// Project folders; each is opened as a workspace
     #[arg(required_unless_present_any = ["packages", "report"], conflicts_with_all = ["packages", "report"])]
     folders: Vec<PathBuf>,
-    /// Cut holes in known packages instead, fetched into this folder by pip, cargo and npm unless they are there
+    /// Cut holes in a list of published packages instead; pip, cargo and npm download those that are not in this folder
+    /// yet
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
-    /// Cut no holes, but take those of this report, which --json has written; several count together
+    /// Read the holes from this report, written by --json, instead of cutting any; several reports are combined
     #[arg(long, value_name = "FILE", conflicts_with_all = ["packages", "versus"])]
     report: Vec<PathBuf>,
-    /// Only in files of this language
+    /// Cut holes in files of this language only
     #[arg(long)]
     language: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// What the holes take out; all kinds where none is named
+    /// What the holes remove; all kinds by default
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Kind>,
     /// Holes to cut
     #[arg(long, default_value_t = 100)]
     holes: usize,
-    /// Which holes: the same seed cuts the same ones
+    /// Seed of the choice of holes; the same seed cuts the same holes
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A setting of the server, as `completion.contextTokens=800`
+    /// A setting for the server, such as `completion.contextTokens=800`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Assignment>,
-    /// Fill the same holes a second time with this setting besides, and compare
+    /// Fill the same holes a second time with this setting as well, and compare
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
     versus: Vec<Assignment>,
-    /// Compare with what --json has written before
+    /// Compare with an earlier report, written by --json
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Fit how likely a completion is to be right, as `completion.confidence` needs it; everything is shown then
+    /// Fit the weights that `completion.confidence` uses; every completion is shown then
     #[arg(long, conflicts_with_all = ["versus", "against"])]
     fit: bool,
-    /// Write a page to read, with every hole
+    /// Write an HTML page that shows every hole
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// One JSON object instead of tables, with every hole
+    /// Print one JSON object with every hole instead of tables
     #[arg(long)]
     json: bool,
 }

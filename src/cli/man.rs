@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 #[derive(clap::Args)]
 pub(super) struct ManArgs {
-    /// The folder to write them into: `phi-ls.1`, and one page for each command
+    /// The folder for `phi-ls.1` and one page per command
     folder: PathBuf,
 }
 

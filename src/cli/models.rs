@@ -10,10 +10,10 @@ use crate::model::{self, ModelError, ModelReport, describe::Check};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelsArgs {
-    /// Those that `phi-ls pull` knows by a short name too: role, size, speed to expect here, licence
+    /// List all models that have a short name, installed or not, with role, size, expected speed and licence
     #[arg(long)]
     all: bool,
-    /// One JSON list instead of lines
+    /// Print a JSON list instead of text
     #[arg(long)]
     json: bool,
 }

@@ -12,8 +12,9 @@ const PERCENT_PER_LINE: u64 = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PullArgs {
-    /// phi-3.5-mini (completions), phi-4-mini (explanations), starter (98 MB, for a first try or a small machine), another
-    /// short name that `phi-ls doctor` lists, or hf:OWNER/REPO/FILE.gguf; without any: phi-3.5-mini and phi-4-mini
+    /// The models: phi-3.5-mini (completions), phi-4-mini (questions), starter (98 MB, for a first try or a small
+    /// machine), any other short name that `phi-ls models --all` lists, or hf:OWNER/REPO/FILE.gguf; by default
+    /// phi-3.5-mini and phi-4-mini
     #[arg(value_name = "MODEL")]
     models: Vec<String>,
 }

@@ -23,38 +23,39 @@ use trace::Trace;
 
 #[derive(clap::Args)]
 pub(super) struct ReplayArgs {
-    /// What `phi-ls serve --record FILE` has written, a typing session (`benches/traces`), or a folder of these
+    /// A recording by `phi-ls serve --record FILE`, a typing session (`benches/traces`), or a folder of them
     trace: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// Ask the model server at this URL instead of a model of this machine
+    /// Ask the model server at this URL instead of a model on this machine
     #[arg(long, value_name = "URL", conflicts_with_all = ["model", "threads", "during_answers_of"])]
     server: Option<String>,
-    /// Wait for every completion before typing on, instead of typing on when the person did
+    /// Wait for every completion before the next key, instead of typing at the recorded pace
     #[arg(long)]
     wait: bool,
-    /// As --wait, and without the pauses between keys
+    /// Like --wait, but without the pauses between keys
     #[arg(long)]
     full_speed: bool,
-    /// Only the first N keys of each trace
+    /// Replay only the first N keys of each trace
     #[arg(long, value_name = "N")]
     keys: Option<usize>,
-    /// Tokens of one completion at most; a model with random weights ends none by itself
+    /// Maximum number of tokens in a completion; a model with random weights does not end one by itself
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
-    /// For a model with random weights: it writes what the session takes as completions later, and other lines of the file elsewhere
+    /// Have a model with random weights write what the session accepts as completions, and other lines of the file
+    /// elsewhere
     #[arg(long, conflicts_with = "server")]
     given: bool,
-    /// A setting for the server, as in `--set completion.prepareNext=false`; more than once for several
+    /// A setting for the server, such as `completion.prepareNext=false`; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
-    /// Replay it a second time while this model answers questions, and compare
+    /// Replay a second time while this model answers questions, and compare
     #[arg(long, value_name = "MODEL")]
     during_answers_of: Option<String>,
-    /// Write a page with plots to this file
+    /// Write an HTML page with plots to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }

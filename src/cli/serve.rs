@@ -16,16 +16,16 @@ use crate::statistics;
 // They win over every setting.
 #[derive(clap::Args, Default, PartialEq)]
 pub(super) struct ServeArgs {
-    /// The resident model: a path to a .gguf, a name, or hf:OWNER/REPO/FILE
+    /// The model that completes code: a path to a .gguf file, a short name, or hf:OWNER/REPO/FILE
     #[arg(long, value_name = "MODEL")]
     completion_model: Option<String>,
-    /// The model of escalated actions, likewise
+    /// The model that answers questions, named in the same ways
     #[arg(long, value_name = "MODEL")]
     assistant_model: Option<String>,
-    /// Threads to compute with; 0 is as many as the machine has physical cores
+    /// Number of threads to compute with; 0 uses one per physical core
     #[arg(long, value_parser = super::threads_parser())]
     threads: Option<usize>,
-    /// Write what the editor sends to this file, for `phi-ls replay`: it holds the text of your documents
+    /// Record what the editor sends in this file, for `phi-ls replay`; it will contain the text of your documents
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Accepted because many editors pass it; standard input and output are the only transport

@@ -9,10 +9,10 @@ use crate::statistics::{self, Record, Summary, summaries};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsArgs {
-    /// One JSON object instead of tables
+    /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
-    /// Delete what has been kept so far
+    /// Delete the statistics
     #[arg(long, conflicts_with = "json")]
     delete: bool,
 }
