@@ -113,7 +113,7 @@ impl Cli {
             return Ok(());
         }
         let message =
-            "expected flags of the language server after `serve` or without a command, found them before a command";
+            "expected the language server's flags after `serve` or without a command, found them before another command";
         Err(command().error(clap::error::ErrorKind::ArgumentConflict, message))
     }
 }
@@ -124,11 +124,10 @@ fn command() -> clap::Command {
     let (developers, others) = (listing(&command, true), listing(&command, false));
     let heading = *command.get_styles().get_header();
     command.help_template(format!(
-        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n\
-         {heading}Commands:{heading:#}\n{others}\n\n\
-         {heading}Developer commands:{heading:#}\n{developers}\n\n\
-         {heading}Options:{heading:#}\n{{options}}{{after-help}}\n\n\
-         `phi-ls COMMAND --help` says more of a command."
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} \
+         {{usage}}\n\n{heading}Commands:{heading:#}\n{others}\n\n{heading}Developer \
+         commands:{heading:#}\n{developers}\n\n{heading}Options:{heading:#}\n{{options}}{{after-help}}\n\n`phi-ls \
+         COMMAND --help` says more about a command."
     ))
 }
 

@@ -397,7 +397,7 @@ impl Merge<'_> {
             Value::Object(object) if is_group => self.object(path, object),
             Value::Null if is_group => {}
             other if is_group => {
-                self.problem(path, format!("expected an object, found {}; not used", keys::found(other)));
+                self.problem(path, format!("expected an object, found {}; it is ignored", keys::found(other)));
             }
             _ => match keys::nearest(path) {
                 Some(nearest) => self.problem(path, format!("there is no such setting; did you mean `{nearest}`?")),
@@ -498,7 +498,7 @@ pub fn read_file(path: &Path) -> (Value, Vec<Problem>) {
     match parse_toml(&text) {
         Ok(value) => (value, Vec::new()),
         Err(reason) => {
-            (Value::Null, vec![file_problem(format!("{}: {reason}; nothing of it is used", path.display()))])
+            (Value::Null, vec![file_problem(format!("{}: {reason}; the whole file is ignored", path.display()))])
         }
     }
 }

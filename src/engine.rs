@@ -246,7 +246,7 @@ pub enum EngineError {
     /// A newer job for the same document took its place.
     #[error("superseded by a newer request")]
     Superseded,
-    #[error("the prompt has {tokens} tokens, more than the {limit} this model can read")]
+    #[error("the prompt has {tokens} tokens, but this model can read at most {limit}")]
     PromptTooLong { tokens: usize, limit: usize },
     /// The model could not be loaded; the sentence a person needs.
     #[error("{0}")]
@@ -316,7 +316,7 @@ impl Drop for EngineThread {
             && let Some(handle) = self.handle.take()
             && handle.join().is_err()
         {
-            tracing::error!("the engine thread ended by a panic outside a job");
+            tracing::error!("the engine thread panicked outside of a job");
         }
     }
 }

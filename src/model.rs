@@ -179,7 +179,8 @@ impl LoadedModel {
             let encoded = self.fim.as_ref().and_then(|fim| fim.encode_next_edit(&self.tokenizer, parts));
             return encoded.ok_or_else(|| {
                 format!(
-                    "{} has no token that files begin with: take a model made for next edits, such as sweep-next-edit-1.5B",
+                    "{} has no token for the start of a file; use a model made for next edits, such as \
+                     sweep-next-edit-1.5B",
                     self.name
                 )
             });
@@ -187,7 +188,7 @@ impl LoadedModel {
         match (&prompt.fim, &self.fim) {
             (Some(parts), Some(fim)) => Ok(fim.encode(&self.tokenizer, parts)),
             _ if prompt.is_fim_only() => Err(format!(
-                "{} has no tokens to fill in the middle with: set `completion.layout` to `auto`, or take a model made for it",
+                "{} has no fill-in-the-middle tokens; set `completion.layout` to `auto`, or use a model that has them",
                 self.name
             )),
             _ => Ok(self.chat.encode(&self.tokenizer, prompt)),

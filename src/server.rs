@@ -124,7 +124,7 @@ async fn serve(
         tokio::pin!(library, filter);
         tokio::select! {
             () = &mut library => return,
-            () = &mut filter => tracing::info!("the client has closed its side"),
+            () = &mut filter => tracing::info!("the client has closed the connection"),
         }
         // Answered empty, the requests in flight end, and with them the library.
         session.send(Event::InputClosed);
@@ -140,7 +140,7 @@ async fn serve(
         () = serving => {
             let _ = tokio::time::timeout(CLOSING_TIME, drain).await;
         }
-        () = &mut drain => tracing::info!("the client reads no more"),
+        () = &mut drain => tracing::info!("the client has stopped reading"),
         () = client_gone => tracing::info!("the client's process has ended"),
     }
 }

@@ -121,13 +121,14 @@ impl FromStr for Lines {
 fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
     let kind = args.kind.name();
     if args.apply && matches!(args.kind, Kind::Explain | Kind::Commit) {
-        bail!("expected a question that changes code with --apply, found {kind}");
+        bail!("expected a question that changes code with --apply, found `{kind}`");
     }
     if args.instruction.is_some() && args.kind != Kind::Refactor {
-        bail!("expected --instruction with refactor, found it with {kind}; --follow-up asks more about an answer");
+        bail!("expected --instruction with `refactor`, found it with `{kind}`; to ask more about an answer, use \
+               --follow-up");
     }
     if !args.follow_up.is_empty() && matches!(args.kind, Kind::Commit | Kind::Next) {
-        bail!("expected --follow-up with a question about code, found it with {kind}");
+        bail!("expected --follow-up with a question about code, found it with `{kind}`");
     }
     Ok(())
 }
@@ -138,9 +139,9 @@ pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
         (None, None) if args.kind == Kind::Commit => commit::commit(args),
         (Some(lines), None) if args.kind == Kind::Next => next::next(args, lines),
         (Some(lines), Some(action)) => ask_about(args, lines, action),
-        (Some(_), None) => bail!("expected no place with commit: it is about what is staged in this repository"),
-        (None, _) if args.kind == Kind::Next => bail!("expected FILE:LINE after next"),
-        (None, _) => bail!("expected FILE:LINE or FILE:LINE-LINE after {}", args.kind.name()),
+        (Some(_), None) => bail!("expected no file with `commit`, which is about what is staged in this repository"),
+        (None, _) if args.kind == Kind::Next => bail!("expected FILE:LINE after `next`"),
+        (None, _) => bail!("expected FILE:LINE or FILE:LINE-LINE after `{}`", args.kind.name()),
     }
 }
 
@@ -163,7 +164,7 @@ fn ask_about(args: &AskArgs, lines: &Lines, action: Action) -> anyhow::Result<()
             let diff = show_change(args, &lines.path, &snapshot, &change, &generation)?;
             report(text_of(&generation), Some(&diff), &generation)
         }
-        Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing is changed: {reason}"),
+        Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing was changed: {reason}"),
         Outcome::NoAnswer => bail!("the model gave no answer"),
     };
     go_on(args, &engine, &options, Conversation::new(plan.prompt().clone(), &generation), report)
@@ -179,7 +180,7 @@ fn go_on(
 ) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     for question in &args.follow_up {
-        let so_far = conversation.context("the model gave no answer that a question could follow")?;
+        let so_far = conversation.context("the model gave no answer, so nothing more can be asked about it")?;
         let plan = so_far.follow_up(question, options)?;
         if !args.json {
             println!("\n> {question}\n");
@@ -202,7 +203,7 @@ fn go_on(
 fn check_are_there(lines: &Lines, snapshot: &Snapshot) -> anyhow::Result<()> {
     let count = snapshot.text.len_lines();
     if lines.last > count {
-        bail!("{} has {count} lines; line {} was asked for", lines.path.display(), lines.last);
+        bail!("{} has {count} lines, so there is no line {}", lines.path.display(), lines.last);
     }
     Ok(())
 }
@@ -233,7 +234,7 @@ fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(
         let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
         match plan.outcome(&generation) {
             Outcome::AskAgain(again, reason) => {
-                eprintln!("phi-ls: {reason}; asking once more");
+                eprintln!("phi-ls: {reason}; asking the model once more");
                 plan = *again;
             }
             outcome => return Ok((plan, outcome, generation)),
@@ -304,7 +305,7 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
         Change::NewFile { path, text } => {
             let path = source.with_file_name(path);
             if path.exists() {
-                bail!("{} exists already and is left as it is", path.display());
+                bail!("{} already exists; it was not changed", path.display());
             }
             let line_ending = LineEnding::of(&std::fs::read_to_string(source).unwrap_or_default());
             std::fs::write(&path, &*line_ending.end_lines(text))
@@ -317,7 +318,7 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
 fn rewrite(path: &Path, before: &Rope, edits: &[Edit]) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     if *before != with_line_feeds(old.clone()) {
-        bail!("{} has changed since the question and is left as it is; ask again", path.display());
+        bail!("{} has changed since the question was asked; it was not changed, ask again", path.display());
     }
     let new = apply(&Rope::from_str(&old), &in_file(edits, before, &old));
     std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))

@@ -47,7 +47,7 @@ struct Sample {
 
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if [args.prompt, args.repeat, args.batch, args.chunk].contains(&0) {
-        bail!("expected at least one prompt token, repetition, sequence, and token in one pass");
+        bail!("expected at least 1 for --prompt, --repeat, --batch and --chunk, found 0");
     }
     if let Some([before, after]) = args.edit.as_deref() {
         return edit::bench_edit(args, before, after);
@@ -57,7 +57,7 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let load = started.elapsed();
     let limit = loaded.model.config().original_max_position_embeddings;
     if args.prompt + args.decode > limit {
-        bail!("expected at most {limit} tokens in all, found {} + {}", args.prompt, args.decode);
+        bail!("expected at most {limit} tokens for --prompt and --decode together, found {} + {}", args.prompt, args.decode);
     }
     let mut samples = Vec::new();
     for _ in 0..args.repeat {
@@ -132,7 +132,7 @@ fn report(
     if let Some(bytes) = peak_rss_bytes() {
         println!("  peak memory          {:>9.1} MiB", bytes as f64 / f64::from(1 << 20));
     }
-    println!("  needed by the rule   {:>9.1} MiB", needs.total() as f64 / f64::from(1 << 20));
+    println!("  estimated memory     {:>9.1} MiB", needs.total() as f64 / f64::from(1 << 20));
 }
 
 fn median(durations: impl Iterator<Item = Duration>) -> Duration {

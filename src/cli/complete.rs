@@ -54,7 +54,7 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     } else if let Some(item) = &completed.item {
         println!("{}", item.insert_text);
     } else {
-        eprintln!("phi-ls: the model had nothing useful to add here");
+        eprintln!("phi-ls: the model has no useful completion here");
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ pub(super) fn complete_with(
 ) -> anyhow::Result<Completed> {
     let request = InlineRequest { offset, trigger, selected: None };
     let plan = inline_completion::plan(snapshot, request, options, &mut Anchor::default())
-        .map_err(|skip| anyhow::anyhow!("nothing to complete here: {skip}"))?;
+        .map_err(|skip| anyhow::anyhow!("no completion here: {skip}"))?;
     let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
     let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, best));
     Ok(Completed { item, generation })
@@ -142,7 +142,7 @@ pub(super) fn generate(
         // Nobody listens any more only if this function has returned.
         on_done: Box::new(move |outcome| drop(sender.send(outcome))),
     });
-    Ok(receiver.recv().context("the engine ended without an answer")??)
+    Ok(receiver.recv().context("the engine ended without an answer; see its messages above")??)
 }
 
 fn to_json(completed: &Completed, snapshot: &Snapshot) -> serde_json::Value {

@@ -230,7 +230,7 @@ impl Findings {
         );
         println!("  instruction sets  {}", self.machine.instruction_sets.join(" "));
         println!("  kernels           {}", self.kernels());
-        println!("  GPU               {}", gpu_backend().unwrap_or("not used: this build computes on the processor"));
+        println!("  GPU               {}", gpu_backend().unwrap_or("not used (this build computes on the processor)"));
         println!("\nfolders");
         println!("  models            {}, {} free", self.models_folder.display(), size(self.free_space));
         if let Some(file) = &self.settings_file {
@@ -246,13 +246,13 @@ impl Findings {
     fn kernels(&self) -> String {
         let level = Level::in_use();
         let Some(StoredTuning { read_bandwidth, was_busy, tuning, .. }) = &self.tuning else {
-            return format!("{level}; what suits this processor is measured when a model is first loaded");
+            return format!("{level}; this processor is measured when a model is first loaded");
         };
         let bandwidth = read_bandwidth * 1e-9;
-        let when = if *was_busy { "measured while other programs were at work, to be repeated" } else { "measured" };
+        let when = if *was_busy { "measured while other programs were busy, will be repeated" } else { "measured" };
         format!(
-            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead, and threads wait {} us for work ({when}; \
-             --retune repeats it)",
+            "{level}; memory is read at {bandwidth:.1} GB/s, with {} bytes fetched ahead and threads that wait {} us \
+             for work ({when}; --retune repeats this)",
             tuning.fetch_ahead, tuning.spin_micros
         )
     }
@@ -313,7 +313,8 @@ impl Findings {
         match self.both_fit() {
             Some(true) => println!("  {} and {} fit together", pair[0], pair[1]),
             Some(false) => println!(
-                "  {} and {} do not fit together: see the setting `assistant.whenItDoesNotFit`, now {}",
+                "  {} and {} do not fit together; the setting `assistant.whenItDoesNotFit`, which is {}, says what \
+                 happens",
                 pair[0],
                 pair[1],
                 serde_json::to_string(&self.settings.assistant.when_it_does_not_fit).unwrap_or_default()
@@ -327,7 +328,7 @@ impl Findings {
             |role: &RoleModel| role.role == Role::Completion && role.server.is_none() && role.found.is_err();
         let resident_is_missing = self.roles.iter().any(is_missing);
         if resident_is_missing {
-            println!("\nto begin, run `phi-ls {}`", self.first_pull());
+            println!("\nto start, run `phi-ls {}`", self.first_pull());
         }
         if !self.problems.is_empty() {
             println!("\nproblems");
@@ -368,7 +369,7 @@ fn find(role: Role, model: &str, folder: &Path, layout: CompletionLayout) -> Rol
 fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
     match (layout, report.fim()) {
         (CompletionLayout::Auto | CompletionLayout::Fim, Some(fim)) => Some(format!("to fill in the middle, {fim}")),
-        (CompletionLayout::Fim, None) => Some("to fill in the middle, which it has no tokens for".to_owned()),
+        (CompletionLayout::Fim, None) => Some("to fill in the middle, for which it has no tokens".to_owned()),
         _ => Some(format!("by a chat turn, {}", report.chat()?)),
     }
 }

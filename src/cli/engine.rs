@@ -27,7 +27,7 @@ pub(super) struct EngineArgs {
 }
 
 pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("this program's file is not known")?;
+    let program = std::env::current_exe().context("cannot find the file of this program")?;
     if args.detach {
         return detach(&program);
     }
@@ -44,9 +44,9 @@ pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
         None => Place::of(&setup),
     };
     let place = place.map_err(anyhow::Error::msg)?;
-    let ended = process::run(&place, setup, patience).context("the engine process cannot be had")?;
+    let ended = process::run(&place, setup, patience).context("cannot start or join the engine process")?;
     if ended == process::Ended::NotNeeded {
-        tracing::info!("there is an engine process already");
+        tracing::info!("an engine process is already running");
     }
     Ok(())
 }
@@ -73,6 +73,6 @@ fn detach(program: &Path) -> anyhow::Result<()> {
             DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP,
         );
     }
-    command.spawn().context("the engine process cannot be started")?;
+    command.spawn().context("cannot start the engine process")?;
     Ok(())
 }

@@ -120,7 +120,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let projects = args.projects()?;
     let chosen = args.choose(&projects);
     if chosen.is_empty() {
-        bail!("expected code with places for holes of the kinds that are wanted, found none; others may be had");
+        bail!("expected code in which holes of these kinds can be cut, found none; try other kinds");
     }
     let outcomes = fill(&projects, &chosen, &settings)?;
     let (settings, earlier, outcomes) = match settings_besides {
@@ -200,7 +200,7 @@ impl EvalArgs {
     fn write(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
         let summaries = summaries(outcomes);
         let fit = match self.fit {
-            true => Some(fit::fit(outcomes).context("too few completions are right to fit anything; cut more holes")?),
+            true => Some(fit::fit(outcomes).context("too few completions are right for a fit; cut more holes")?),
             false => None,
         };
         let model = settings["completion.model"].as_str().map(|model| format!(", {model}, seed {}", self.seed));
@@ -253,9 +253,9 @@ fn to_json(
 fn read_report(path: &Path) -> anyhow::Result<Vec<Outcome>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
     serde_json::from_value(report["holes"].take())
-        .with_context(|| format!("{shown} is no report of `phi-ls eval --json`"))
+        .with_context(|| format!("{shown} is not a report by `phi-ls eval --json`"))
 }
 
 /// Asks a server with `settings` for what belongs into each hole.

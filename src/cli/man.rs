@@ -16,5 +16,5 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         clap_mangen::generate_to(super::command(), folder)
     };
-    write().with_context(|| format!("cannot write the manual pages into {}", folder.display()))
+    write().with_context(|| format!("cannot write the manual pages to {}", folder.display()))
 }

@@ -114,13 +114,13 @@ pub(super) fn cursor_offset(place: &Place, text: &Rope) -> anyhow::Result<usize>
     if place.line as usize > places {
         // A cursor can stand below the last line break; a person counts no line there.
         let lines = places - usize::from(text.line(places - 1).len_bytes() == 0);
-        bail!("{} has {lines} lines; line {} was asked for", place.path.display(), place.line);
+        bail!("{} has {lines} lines, so there is no line {}", place.path.display(), place.line);
     }
     let line = text.line(place.line as usize - 1);
     let length = line.chars().filter(|c| !matches!(c, '\n' | '\r')).count();
     if place.column as usize > length + 1 {
         let shown = place.path.display();
-        bail!("line {} of {shown} has {length} characters; column {} was asked for", place.line, place.column);
+        bail!("line {} of {shown} has {length} characters, so there is no column {}", place.line, place.column);
     }
     let position = Position { line: place.line - 1, character: place.column - 1 };
     Ok(offset_at(text, position, PositionEncoding::Utf32))

@@ -45,7 +45,7 @@ pub(super) fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
     report.bar.finish_and_clear();
     let pulled = outcome?;
     let state = if pulled.already_installed { "is installed" } else { "downloaded" };
-    let checksum = if pulled.checksum_verified { "checksum right" } else { "the hub states no checksum" };
+    let checksum = if pulled.checksum_verified { "checksum right" } else { "the hub has no checksum for it" };
     eprintln!("{reference} {state}: {}, {checksum}", HumanBytes(pulled.bytes));
     Ok(pulled)
 }
@@ -75,7 +75,7 @@ impl Report {
             PullEvent::Checking { bytes } => {
                 self.line(&format!("checking {} on disk", HumanBytes(*bytes)));
             }
-            PullEvent::NextPlace { reason } => self.line(&format!("{reason}; trying another place")),
+            PullEvent::NextPlace { reason } => self.line(&format!("{reason}; trying another source")),
         }
     }
 

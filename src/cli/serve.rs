@@ -49,7 +49,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     match server::run_stdio(options).context("cannot start the server")? {
         Ended::Orderly => Ok(()),
-        Ended::Abrupt => bail!("the client went away without `shutdown` and `exit`"),
+        Ended::Abrupt => bail!("the client disconnected without `shutdown` and `exit`"),
     }
 }
 

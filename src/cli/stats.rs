@@ -34,7 +34,7 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if records.is_empty() {
-        println!("no completion has been shown yet; they are counted in {}", file.display());
+        println!("no completion has been shown yet; statistics are kept in {}", file.display());
         return Ok(());
     }
     println!("since {}, in {}", day(&records), file.display());

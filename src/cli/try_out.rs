@@ -35,23 +35,23 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     let offset = SAMPLE.find(HOLE).map_or(SAMPLE.len(), |at| at + HOLE.len());
     let completed =
         complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options_for(&snapshot, &Settings::default()))?;
-    let item = completed.item.as_ref().map_or("(the model had nothing to add)", |item| &item.insert_text);
+    let item = completed.item.as_ref().map_or("(the model has no completion here)", |item| &item.insert_text);
     println!(
-        "Completion. The cursor stands at the end of the second line; the model goes on with what is in brackets:\n"
+        "Completion. The cursor is at the end of the second line; what the model adds is in brackets:\n"
     );
     println!("    for grade in grades:\n{HOLE}[{item}]\n");
     println!("{}\n", timing(&completed.generation));
 
-    println!("Explanation of a problem: `{BUG}` gives \"{BUG_MESSAGE}\". The model says:\n");
+    println!("Explanation of a problem: `{BUG}` raises \"{BUG_MESSAGE}\". The model says:\n");
     let options = AssistantOptions::new(&Settings::default().assistant, None);
     let plan = explain::plan(&snapshot, &Surroundings::default(), &question(), &options)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, false)?;
     println!("\n{}", timing(&generation));
     if model.reference()? == ModelRef::Alias(Alias::Starter) {
         println!(
-            "\nThis was the starter, a model of 135 million parameters: it shows that everything works, not how good"
+            "\nThis was the starter, a model with 135 million parameters. It shows that everything works, not how good"
         );
-        println!("an answer can be. For that: phi-ls pull    (Phi-3.5-mini and Phi-4-mini, 2.4 and 2.5 GB)");
+        println!("answers can be. For that, run: phi-ls pull    (Phi-3.5-mini and Phi-4-mini, 2.4 and 2.5 GB)");
     }
     Ok(())
 }
@@ -65,7 +65,7 @@ fn model_or_starter(args: &TryArgs) -> anyhow::Result<ModelRef> {
         println!("Using {installed}.\n");
         return Ok(installed);
     }
-    println!("No model is installed yet; fetching the starter (98 MB).");
+    println!("No model is installed yet; downloading the starter (98 MB).");
     pull::pull_model(&ModelRef::Alias(Alias::Starter))?;
     println!();
     Ok(ModelRef::Alias(Alias::Starter))

@@ -224,7 +224,7 @@ fn text(object: &Map<String, Value>, name: &str) -> Result<Option<String>, Strin
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(format!("`{name}`: expected a text that is not empty, found something else")),
+        Some(_) => Err(format!("`{name}`: expected a non-empty string, found something else")),
     }
 }
 
@@ -297,7 +297,7 @@ mod tests {
             "`protocol`: expected \"auto\", \"continue\", \"chat\", \"fim\" or \"suffix\", found \"magic\"",
         );
         check(with("allowHttp", json!("yes")), "`allowHttp`: expected true or false, found \"yes\"");
-        check(with("model", json!(" ")), "`model`: expected a text that is not empty, found something else");
+        check(with("model", json!(" ")), "`model`: expected a non-empty string, found something else");
         for leak in [
             with("apiKey", json!("sk-secret")),
             with("apiKeyEnv", json!("sk-secret")),

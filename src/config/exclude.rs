@@ -215,7 +215,7 @@ pub(super) fn check_glob(glob: &str) -> Result<(), String> {
     if pattern.trim_matches('/').is_empty() {
         return Err(format!("expected a glob, found `{glob}`"));
     }
-    compile(pattern, "").map(drop).map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))
+    compile(pattern, "").map(drop).map_err(|error| format!("`{glob}` is not a glob: {}", error.kind()))
 }
 
 #[cfg(test)]
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn globs_are_checked() {
         assert!(check_glob("src/[a-z]*.rs").is_ok());
-        assert!(check_glob("[").unwrap_err().starts_with("`[` is no glob: "));
+        assert!(check_glob("[").unwrap_err().starts_with("`[` is not a glob: "));
         assert_eq!(check_glob("!").unwrap_err(), "expected a glob, found `!`");
     }
 }

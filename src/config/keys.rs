@@ -231,7 +231,7 @@ impl Kind {
             Self::Bool => value.is_boolean().then(|| value.clone()).ok_or_else(|| "true or false".to_owned()),
             Self::Text => match value.as_str().map(str::trim) {
                 Some(text) if !text.is_empty() => Ok(json!(text)),
-                _ => Err("a text that is not empty".to_owned()),
+                _ => Err("a non-empty string".to_owned()),
             },
             Self::Integer(min, max) => match whole_number(value) {
                 Some(number) if (*min..=*max).contains(&number) => Ok(json!(number)),

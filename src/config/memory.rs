@@ -107,7 +107,7 @@ impl MemoryBudget {
     pub fn excess(&self, model: &str, needs: Needs) -> Option<String> {
         let allowed = self.bytes.filter(|_| self.fits(&[needs]) == Some(false))?;
         Some(format!(
-            "{model} needs {} MiB of memory, more than the {} MiB it may use; see `phi-ls doctor` for one that fits",
+            "{model} needs {} MiB of memory but may use only {} MiB; `phi-ls doctor` lists models that fit",
             needs.total() >> 20,
             allowed >> 20
         ))

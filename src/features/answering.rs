@@ -115,10 +115,10 @@ impl Plan {
 fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
     let mut notes = String::new();
     if answer.stop_reason == StopReason::MaxTokens {
-        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
+        notes.push_str("\n\n(The answer was cut off here, at the limit set by `assistant.maxTokens`.)");
     }
     if plan.cut {
-        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
+        notes.push_str("\n\n(The code was too long; the model saw only part of it.)");
     }
     notes
 }

@@ -91,7 +91,7 @@ fn left_out(cut: &[(&StagedFile, &'static str)], staged: &Staged) -> Option<Stri
     let more = all.len().saturating_sub(NAMED);
     let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!all.is_empty()).then(|| format!("the model was not shown {named}{more}"))
+    (!all.is_empty()).then(|| format!("the model did not see {named}{more}"))
 }
 
 /// The message in `answer`, ready for git: without what a chat model puts around it, its subject apart from the rest, and
@@ -183,7 +183,7 @@ mod tests {
         let text = &plan.prompt.turns[1].text;
         assert!(text.contains("f59.rs (+40 -0)") || text.contains("more files"), "{text}");
         let left_out = plan.left_out.expect("much is left out");
-        assert!(left_out.starts_with("the model was not shown ") && left_out.ends_with(" more"), "{left_out}");
+        assert!(left_out.starts_with("the model did not see ") && left_out.ends_with(" more"), "{left_out}");
         assert_eq!(plan.params.max_new_tokens, MAX_TOKENS);
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let binary = StagedFile { name: "a.png".to_owned(), lines: None, diff: String::new() };
         let plan = plan(&Staged { files: vec![binary], ..Staged::default() }, &options(3072));
         assert!(plan.prompt.turns[1].text.contains("`a.png (binary)`"));
-        assert_eq!(plan.left_out.as_deref(), Some("the model was not shown a.png"));
+        assert_eq!(plan.left_out.as_deref(), Some("the model did not see a.png"));
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub fn why_not_completed(
 ) -> Option<String> {
     let reason = match refusal {
         Some(refusal) => refusal.to_string(),
-        None if !settings.enabled => "completion.enabled turns completions off".to_owned(),
+        None if !settings.enabled => "completions are turned off by `completion.enabled`".to_owned(),
         None if settings.language(names_of(language_id)) == Enabled::Off => {
-            format!("completion.languages turns {language_id} off")
+            format!("completions are turned off for {language_id} by `completion.languages`")
         }
         None => return None,
     };

@@ -57,19 +57,19 @@ pub enum Change {
 /// Why an answer is not offered as an edit. The message is for the person, and tells the model what to do better.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    #[error("the answer has no code in it")]
+    #[error("the answer contains no code")]
     NoCode,
-    #[error("the answer breaks off before the code ends")]
+    #[error("the answer stops before the code ends")]
     CutOff,
-    #[error("line {line} of the answer stands for code that was left out: `{text}`")]
+    #[error("line {line} of the answer stands in for code that was left out: `{text}`")]
     LeftOut { line: usize, text: String },
     #[error("the answer suggests no change")]
     Unchanged,
-    #[error("with the answer in its place the code would not parse")]
+    #[error("the code would not parse with the answer in its place")]
     DoesNotParse,
-    #[error("the answer no longer has `{name}`")]
+    #[error("the answer no longer contains `{name}`")]
     Lost { name: String },
-    #[error("with the answer in its place there would be two of `{name}`; give what is new a name of its own")]
+    #[error("the answer would define `{name}` a second time; give the new code another name")]
     Duplicate { name: String },
     #[error("there is no place for the tests: {reason}")]
     NoPlace { reason: String },
@@ -322,7 +322,7 @@ mod tests {
             PYTHON,
             "There is nothing wrong.",
             expect![[r#"
-            the answer has no code in it
+            the answer contains no code
         "#]],
         );
         fix(
@@ -330,7 +330,7 @@ mod tests {
             PYTHON,
             "",
             expect![[r#"
-            the answer has no code in it
+            the answer contains no code
         "#]],
         );
         fix(
@@ -354,7 +354,7 @@ mod tests {
             PYTHON,
             "```python\ndef f(self, a:\n    return b\n```",
             expect![[r#"
-            with the answer in its place the code would not parse
+            the code would not parse with the answer in its place
         "#]],
         );
         fix(

@@ -94,19 +94,19 @@ impl CompletionOptions {
 /// Why nothing is asked of the model: the sentence for a person who wonders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    #[error("the cursor is inside a word; put it at the word's end")]
+    #[error("the cursor is inside a word; put it at the end of the word")]
     MidWord,
-    #[error("code follows on the line; put the cursor at its end")]
+    #[error("there is code after the cursor; put it at the end of the line")]
     MidLine,
     #[error("the statement on this line is complete; put the cursor on the next line")]
     StatementEnd,
-    #[error("completion is off for this language in the settings")]
+    #[error("completions are off for this language in the settings (`completion.languages`)")]
     Disabled,
     #[error("completions in comments are off in the settings (`completion.inComments`)")]
     InComment,
     #[error("completions in strings are off in the settings (`completion.inStrings`)")]
     InString,
-    #[error("the file is excluded from prompts, as files with secrets are")]
+    #[error("this file is excluded from prompts, like files with secrets")]
     Excluded,
     #[error("there is no code before the cursor")]
     Empty,

@@ -33,9 +33,9 @@ pub struct NextEditPlan {
 /// Why there is no edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoEdit {
-    #[error("the model expects no edit here")]
+    #[error("the model suggests no edit here")]
     Unchanged,
-    #[error("the model's answer has no end, so that nobody knows what it would leave out")]
+    #[error("the model's answer was cut off, so it may leave out code")]
     Endless,
 }
 

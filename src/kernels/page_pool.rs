@@ -146,7 +146,7 @@ impl Pool {
     /// Maps one more slab; returns its place.
     fn map(&self, slabs: &mut Slabs) -> usize {
         let memory = MmapMut::map_anon(self.slab_bytes).unwrap_or_else(|error| {
-            panic!("the system gives no {} bytes for keys and values: {error}", self.slab_bytes)
+            panic!("cannot allocate {} bytes for keys and values: {error}", self.slab_bytes)
         });
         #[cfg(target_os = "linux")]
         if self.stride() >= LARGE_PAGE {

@@ -126,7 +126,7 @@ impl ModelConfig {
         let keys = Keys { gguf, prefix: gguf.string("general.architecture")? };
         if let Ok(parts @ 2..) = gguf.unsigned("split.count") {
             return Err(gguf.unsupported(format!(
-                "expected a whole model, found one of {parts} files of it: join them with `llama-gguf-split --merge`"
+                "expected a model in one file, found one of {parts} parts; join them with `llama-gguf-split --merge`"
             )));
         }
         let hidden_size = keys.size("embedding_length")?;

@@ -346,7 +346,7 @@ impl<'a> Finder<'a> {
         match names.filter(unknown).min() {
             None => Ok(()),
             Some(name) => Err(self.gguf.unsupported(format!(
-                "tensor `{name}` has no place in a `{}` model of {} layers as this program computes it",
+                "tensor `{name}` is not part of a `{}` model of {} layers as phi-ls computes it",
                 config.architecture, config.num_hidden_layers
             ))),
         }

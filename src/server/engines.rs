@@ -50,7 +50,7 @@ impl Engines {
                 if self.assistant.on_event(engine, &event)
                     && let EngineEvent::Failed(reason) = event
                 {
-                    tracing::warn!("the assistant's model: {reason}");
+                    tracing::warn!("the assistant model: {reason}");
                 }
             }
         }

@@ -187,14 +187,14 @@ async fn show_document(client: &Client, uri: Uri) -> bool {
     match client.show_document(params).await {
         Ok(true) => return true,
         Ok(false) => tracing::warn!("the client did not open {name}"),
-        Err(error) => tracing::warn!("the client did not open {name}: {error}"),
+        Err(error) => tracing::warn!("the client cannot open {name}: {error}"),
     }
     false
 }
 
 async fn refresh_answer(client: Client, uri: Uri) {
     if let Err(error) = client.text_document_content_refresh(uri).await {
-        tracing::debug!("the client does not refresh an answer: {error}");
+        tracing::debug!("the client cannot refresh an answer: {error}");
     }
 }
 
@@ -211,7 +211,7 @@ impl AnswerFiles {
         match self.try_write(text) {
             Ok(file) => Some(file),
             Err(error) => {
-                tracing::warn!("an answer cannot be written to a temporary file: {error}");
+                tracing::warn!("cannot write an answer to a temporary file: {error}");
                 None
             }
         }
@@ -246,7 +246,7 @@ impl Drop for AnswerFiles {
         if let Some(folder) = &self.folder
             && let Err(error) = std::fs::remove_dir_all(folder)
         {
-            tracing::warn!("{} cannot be removed: {error}", folder.display());
+            tracing::warn!("cannot remove {}: {error}", folder.display());
         }
     }
 }
@@ -254,7 +254,7 @@ impl Drop for AnswerFiles {
 async fn register(client: Client, registration: Registration) {
     let method = registration.method.clone();
     if let Err(error) = client.register_capability(vec![registration]).await {
-        tracing::warn!("the client does not register {method}: {error}");
+        tracing::warn!("the client cannot register {method}: {error}");
     }
 }
 
@@ -262,6 +262,6 @@ async fn pull_configuration(client: Client, session: SessionSender) {
     let item = ConfigurationItem { scope_uri: None, section: Some("phi-ls".to_owned()) };
     match client.configuration(vec![item]).await {
         Ok(values) => session.send(Event::Configuration(values.into_iter().next().unwrap_or_default())),
-        Err(error) => tracing::warn!("the client gave no settings: {error}"),
+        Err(error) => tracing::warn!("the client cannot send its settings: {error}"),
     }
 }

@@ -111,14 +111,14 @@ impl Questions {
     fn plan(&self, arguments: &AskArguments, document: &Document, surroundings: &Surroundings) -> Result<Plan, String> {
         let snapshot = &document.snapshot;
         if arguments.version.is_some_and(|version| version != snapshot.version) {
-            return Err("the document has changed since this was offered; choose it again".to_owned());
+            return Err("the document has changed since this action was offered; choose it again".to_owned());
         }
         let encoding = self.client.encoding;
         let problem = match &arguments.diagnostic {
             None => None,
             Some(diagnostic) => {
                 let problem = actions::diagnostic(&snapshot.text, diagnostic, encoding);
-                Some(problem.ok_or("the problem is outside of the document; choose it again")?.problem)
+                Some(problem.ok_or("the problem is outside the document; choose the action again")?.problem)
             }
         };
         let question = Question {
@@ -141,7 +141,7 @@ impl Questions {
         engines: &mut Engines,
     ) {
         let Some(kept) = self.conversations.find(arguments.answer) else {
-            let message = "this conversation is not kept any more; ask about the code again";
+            let message = "this conversation is no longer available; ask about the code again";
             return request.answer(Err(Error::invalid_params(message)));
         };
         let Some(document) = kept.document(documents) else { return request.answer(Err(Error::internal_error())) };
@@ -222,7 +222,7 @@ impl Questions {
     fn tell_fallback(&mut self, reason: &str) {
         if self.fallback_told.as_deref() != Some(reason) {
             self.fallback_told = Some(reason.to_owned());
-            self.display.inform(&format!("{reason}; until then the completion model answers"));
+            self.display.inform(&format!("{reason}; until then, the completion model answers"));
         }
     }
 
@@ -351,7 +351,7 @@ impl Questions {
     pub(super) fn end_pointless(&mut self, documents: &Documents, engines: &Engines) {
         self.conversations.forget_pointless(documents);
         let pointless = |question: &Pending| match question.about.as_ref()?.document(documents) {
-            None => Some((question.number, "the document was closed meanwhile".to_owned())),
+            None => Some((question.number, "the document was closed in the meantime".to_owned())),
             Some(document) => {
                 let refusal = document.refusal.clone()?;
                 Some((question.number, NotAsked::Excluded(refusal).to_string()))

@@ -216,7 +216,7 @@ impl Session {
         self.documents.update_cells(&request.uri);
         self.update_surroundings(&request.uri);
         let Some(document) = self.documents.get(&request.uri) else {
-            tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
+            tracing::debug!(uri = request.uri.0, "a completion was requested for a document that is not open");
             return request.answer.nothing();
         };
         self.completions.complete(request, document, superseded, &mut self.engines.completion);
@@ -334,7 +334,7 @@ impl Session {
     fn tell_failure(&mut self, panic: &(dyn std::any::Any + Send)) {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
-        tracing::error!("a fault in phi-ls: {text}");
+        tracing::error!("a bug in phi-ls: {text}");
         if !std::mem::replace(&mut self.failure_told, true) {
             let message = format!("an internal error occurred and the request was dropped; please report it: {text}");
             self.to_client.message(lsp::MessageType::Error, &message);

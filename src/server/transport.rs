@@ -66,7 +66,7 @@ pub(super) async fn filter_input(
                 }
             }
             Err((id, error)) => {
-                tracing::warn!("a message was refused: {}", error.message);
+                tracing::warn!("refused a message: {}", error.message);
                 output.send_response(&Response::from_error(id, error));
             }
         }
@@ -102,7 +102,7 @@ async fn read_message(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
     let mut limited = input.take(len as u64);
     if len > MAX_MESSAGE_BYTES {
         tokio::io::copy(&mut limited, &mut tokio::io::sink()).await?;
-        return Ok(Some(Err(format!("expected at most {MAX_MESSAGE_BYTES} bytes, found a message of {len}"))));
+        return Ok(Some(Err(format!("expected a message of at most {MAX_MESSAGE_BYTES} bytes, found {len}"))));
     }
     // Grown as it is read: the length is only what the client claims.
     let mut body = Vec::with_capacity(len.min(1 << 20));
@@ -249,7 +249,7 @@ mod tests {
     fn a_message_too_long_to_hold_is_skipped() {
         let len = MAX_MESSAGE_BYTES + 1;
         let input = format!("Content-Length: {len}\r\n\r\n{}{}", " ".repeat(len), framed(&[GOOD]));
-        let message = format!("expected at most {MAX_MESSAGE_BYTES} bytes, found a message of {len}");
+        let message = format!("expected a message of at most {MAX_MESSAGE_BYTES} bytes, found {len}");
         let answer = format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32700,"message":"{message}"}},"id":null}}"#);
         check_filter(&input, &[GOOD], &[&answer]);
     }

@@ -155,7 +155,7 @@ fn parse_tree(
     let grammar = language.grammar?;
     let mut parser = Parser::new();
     if let Err(error) = parser.set_language(&grammar.parser()) {
-        tracing::error!("the grammar of {} does not fit this tree-sitter: {error}", language.id);
+        tracing::error!("the grammar for {} does not match this version of tree-sitter: {error}", language.id);
         return None;
     }
     let parts: Vec<_> = parts

@@ -155,7 +155,7 @@ impl TrackedFiles {
         // One thread is enough, and a checksum costs more than the rest: git has just checked it itself.
         let options = gix_index::decode::Options { thread_limit: Some(1), ..Default::default() };
         let index = gix_index::File::at(&path, gix_index::hash::Kind::Sha1, true, options)
-            .map_err(|error| tracing::warn!("{}: cannot be read as an index of git: {error}", path.display()));
+            .map_err(|error| tracing::warn!("cannot read {} as a git index: {error}", path.display()));
         let index = index.ok().map(Arc::new);
         indexes.insert(path, Read { stamp, index: index.clone() });
         index

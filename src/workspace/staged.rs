@@ -49,13 +49,13 @@ pub struct StagedFile {
 pub enum NotStaged {
     #[error("expected the program git on the PATH: {0}")]
     NoGit(String),
-    #[error("expected a folder in a repository of git, found {}", .0.display())]
+    #[error("expected a folder in a git repository, found {}", .0.display())]
     NoRepository(PathBuf),
-    #[error("nothing is staged: `git add` what the commit is to hold")]
+    #[error("nothing is staged; `git add` what you want to commit")]
     Nothing,
     #[error("everything that is staged is excluded from prompts: {0}")]
     Refused(String),
-    #[error("git does not say what has changed: {0}")]
+    #[error("git cannot say what has changed: {0}")]
     Failed(String),
 }
 
@@ -193,7 +193,7 @@ impl Git {
         let output = running.wait_with_output().map_err(|error| NotStaged::Failed(error.to_string()))?;
         if !output.status.success() && answer.len() < limit {
             let reason = String::from_utf8_lossy(&output.stderr);
-            return Err(NotStaged::Failed(reason.lines().next().unwrap_or("no reason is given").to_owned()));
+            return Err(NotStaged::Failed(reason.lines().next().unwrap_or("no reason given").to_owned()));
         }
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }

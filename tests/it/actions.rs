@@ -317,7 +317,7 @@ fn check_rejected(answer: &'static str, message: &str) {
 
 #[test]
 fn an_answer_that_is_no_edit_is_told_and_not_applied() {
-    check_rejected("There is nothing wrong with it.", "nothing is changed");
+    check_rejected("There is nothing wrong with it.", "nothing was changed");
     check_rejected("", "the model gave no answer");
     check_rejected("def area(width, height):\n    return width * heigth\n```", "suggests no change");
 }
@@ -348,7 +348,7 @@ fn an_edit_elsewhere_moves_the_fix() {
 #[test]
 fn an_edit_of_the_same_code_forbids_the_fix() {
     let (mut server, id) = fixing(|server| server.edit(2, (4, 4), (4, 10), "yield"));
-    assert!(warning(&mut server).contains("edited while the answer was written"));
+    assert!(warning(&mut server).contains("edited while the model was answering"));
     assert_eq!(server.result(id)["applied"], false);
     assert!(server.edits.is_empty());
     server.finish();
@@ -360,7 +360,7 @@ fn a_document_closed_meanwhile_ends_the_question() {
         server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
     };
     let (mut server, id) = fixing(close);
-    assert!(warning(&mut server).contains("closed meanwhile"));
+    assert!(warning(&mut server).contains("closed in the meantime"));
     assert_eq!(server.result(id)["applied"], false);
     server.finish();
 }

@@ -90,9 +90,9 @@ fn an_answer_about_a_document_that_is_closed_says_so() {
     let uri = server.shown_text();
     server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
     server.result(id);
-    let expected = "# Explain this function\n\nthe document was closed meanwhile\n";
+    let expected = "# Explain this function\n\nthe document was closed in the meantime\n";
     assert_eq!(fetch(&mut server, &uri)["result"]["text"], expected);
-    assert!(warning(&mut server).ends_with("the document was closed meanwhile"));
+    assert!(warning(&mut server).ends_with("the document was closed in the meantime"));
     drop(brake);
     server.finish();
 }
@@ -115,7 +115,7 @@ fn a_rejected_edit_is_a_document_too() {
     let uri = server.shown_text();
     let text = fetch(&mut server, &uri)["result"]["text"].as_str().expect("a text").to_owned();
     assert!(text.starts_with("# Fix this problem\n\n```\nThere is nothing wrong"), "{text}");
-    assert!(warning(&mut server).contains("nothing is changed"));
+    assert!(warning(&mut server).contains("nothing was changed"));
     server.result(id);
     server.finish();
 }

@@ -65,13 +65,13 @@ fn a_model_that_only_talks_says_nothing_or_never_stops_changes_nothing() {
     check_useless(
         |read| rest_of("There is nothing wrong with it.", read),
         "Fix this problem",
-        Some("nothing is changed"),
+        Some("nothing was changed"),
     );
     check_useless(|_| String::new(), "Fix this problem", Some("the model gave no answer"));
     check_useless(endless, "Fix this problem", Some("breaks off"));
     check_useless(|_| String::new(), "Explain this function", Some("the model gave no answer"));
     let text = check_useless(endless, "Explain this function", None);
-    assert!(text.ends_with("(The answer breaks off here: `assistant.maxTokens` allows no more.)"), "{text}");
+    assert!(text.ends_with("(The answer was cut off here, at the limit set by `assistant.maxTokens`.)"), "{text}");
 }
 
 /// Asks about `range` of the document at `uri`; what the person is told. The model is not asked.
@@ -95,7 +95,7 @@ fn check_not_asked(uri: &str, text: &str, diagnostic: &Value, expected: &str) {
 
 #[test]
 fn questions_about_what_is_not_there_are_not_asked() {
-    check_not_asked(URI, "", &diagnostic(4711), "the problem is outside of the document; choose it again");
+    check_not_asked(URI, "", &diagnostic(4711), "the problem is outside the document; choose the action again");
     check_not_asked("file:///nowhere.py", "", &Value::Null, "there is no code here to ask about");
     let binary = "\u{FFFD}ELF\u{2}\u{1}\0\0\0>\0\u{1}\n\0@\0";
     let told = "this is binary data, not text: there is no code here to ask about";

@@ -85,7 +85,7 @@ fn what_the_editor_refuses_the_command_line_refuses() {
     check("lib/x.py", ".gitignore line 1 `lib/` ignores it");
     check("secrets.yaml", "looks like a secret (`secrets.*`)");
     let off = home.failure(&["complete", "x.go:1:1"]);
-    assert_eq!(off, "phi-ls: not completed: completion.languages turns go off");
+    assert_eq!(off, "phi-ls: not completed: completions are turned off for go by `completion.languages`");
     // What is not refused gets as far as the model, which is not there.
     for arguments in [["complete", "x.py:1:6"], ["ask", "x.py:1"]] {
         let arguments = if arguments[0] == "ask" { vec!["ask", "explain", arguments[1]] } else { arguments.to_vec() };
@@ -109,7 +109,7 @@ fn doctor_says_what_applies_to_a_file_and_which_rule() {
     let found = home.doctor("x.py");
     assert_eq!((&found["completed"], &found["rule"], &found["reason"]), (&json!(true), &Value::Null, &Value::Null));
     let found = home.doctor("x.go");
-    assert_eq!(found["reason"], "not completed: completion.languages turns go off");
+    assert_eq!(found["reason"], "not completed: completions are turned off for go by `completion.languages`");
     assert_eq!(home.doctor("secrets.yaml")["rule"], json!({"kind": "secret", "pattern": "secrets.*"}));
     assert_eq!(home.doctor("generated/x.py")["rule"], json!({"kind": "setting", "pattern": "generated/**"}));
     let text = String::from_utf8(home.run(&["doctor", "lib/x.py"]).stdout).unwrap();
@@ -153,11 +153,11 @@ fn flags_without_effect_are_refused() {
         assert!(!output.status.success() && text.contains(expected), "{arguments:?}: {text}");
     };
     check(&["ask", "explain", "x.py:1", "--apply"], "expected a question that changes code with --apply");
-    check(&["ask", "fix", "x.py:1", "--instruction", "x"], "expected --instruction with refactor, found it with fix");
+    check(&["ask", "fix", "x.py:1", "--instruction", "x"], "expected --instruction with `refactor`, found it with `fix`");
     check(&["ask", "explain", "x.py:5-3"], "which is backwards");
     check(&["ask", "explain"], "expected FILE:LINE or FILE:LINE-LINE after explain");
     check(&["doctor", "x.py", "--retune"], "cannot be used with");
-    check(&["--completion-model", "starter", "complete", "x.py:1:1"], "found them before a command");
+    check(&["--completion-model", "starter", "complete", "x.py:1:1"], "found them before another command");
 }
 
 /// The models are no models: what is said before they are loaded counts.
@@ -194,7 +194,7 @@ fn a_model_beyond_the_memory_budget_is_not_loaded_silently() {
         String::from_utf8_lossy(&home.run(&["complete", "x.py:1:6", "--model", model]).stderr).into_owned()
     };
     let small = said("memoryBudgetMiB = 100");
-    assert!(small.contains("MiB of memory, more than the 100 MiB it may use; see `phi-ls doctor`"), "{small}");
+    assert!(small.contains("MiB of memory but may use only 100 MiB; `phi-ls doctor`"), "{small}");
     assert!(!said("memoryBudgetMiB = 4000").contains("of memory"));
 }
 

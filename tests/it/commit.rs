@@ -83,7 +83,7 @@ fn the_model_writes_the_message_of_what_is_staged_and_sees_no_secret() {
     let (mut server, read) = writing();
     let result = message(&mut server, &repository.path(""));
     assert_eq!(result, json!({"applied": false, "text": MESSAGE, "reason": null}));
-    assert_eq!(warning(&mut server), "phi-ls: the model was not shown .env (looks like a secret (`.env*`))");
+    assert_eq!(warning(&mut server), "phi-ls: the model did not see .env (looks like a secret (`.env*`))");
     let read = read.lock().unwrap();
     let prompt = &read[0];
     assert!(prompt.contains("+def mean(values):\n") && prompt.contains("- Begin with a number\n"), "{prompt}");
@@ -123,7 +123,7 @@ fn check_refused(path: &Path, reason: &str) {
 #[test]
 fn where_there_is_nothing_to_say_the_reason_is_one_sentence() {
     let repository = Repository::new();
-    check_refused(&repository.path(""), "nothing is staged: `git add` what the commit is to hold");
+    check_refused(&repository.path(""), "nothing is staged; `git add` what you want to commit");
     repository.write(".env", "PASSWORD=swordfish\n");
     repository.git(&["add", "--force", ".env"]);
     check_refused(
@@ -131,7 +131,7 @@ fn where_there_is_nothing_to_say_the_reason_is_one_sentence() {
         "everything that is staged is excluded from prompts: .env: looks like a secret",
     );
     let folder = tempfile::tempdir().expect("a temporary folder");
-    check_refused(folder.path(), "expected a folder in a repository of git, found ");
+    check_refused(folder.path(), "expected a folder in a git repository, found ");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn refused(repository: &Repository, arguments: &[&str]) -> String {
 fn the_command_line_says_what_is_missing() {
     let repository = Repository::new();
     assert!(refused(&repository, &[]).contains("nothing is staged"));
-    assert!(refused(&repository, &["a.py:1"]).contains("expected no place with commit"));
+    assert!(refused(&repository, &["a.py:1"]).contains("expected no file with `commit`"));
     assert!(
         refused(&repository, &["--apply"]).contains("expected a question that changes code with --apply, found commit")
     );

@@ -171,7 +171,7 @@ fn wrong_values_say_what_was_expected_and_what_was_kept() {
             "the editor's settings: `threads`: expected a whole number from 0 to 1024, found -1; keeping 0",
         ],
     );
-    check(json!({"completion": 5}), &["the editor's settings: `completion`: expected an object, found 5; not used"]);
+    check(json!({"completion": 5}), &["the editor's settings: `completion`: expected an object, found 5; it is ignored"]);
     check(json!("fast"), &["the editor's settings: expected an object, found \"fast\""]);
 }
 
@@ -275,5 +275,5 @@ fn toml_files_are_the_same_object() {
     assert_eq!(problems.len(), 1);
     let message = problems[0].to_string();
     assert!(message.starts_with("config.toml: ") && message.contains("config.toml: line 2: "), "{message}");
-    assert!(message.ends_with("; nothing of it is used"), "{message}");
+    assert!(message.ends_with("; the whole file is ignored"), "{message}");
 }

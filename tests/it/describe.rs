@@ -84,7 +84,7 @@ fn what_is_wrong_is_told_by_check() {
             Tiny test model (gemma), 95424 parameters
             F32: 21 tensors, 381696 bytes
             architecture: NOT OK: expected a model of one of the architectures `phi3`, `qwen2`, `qwen3`, `granite`, `llama`, found `gemma`
-            tokenizer: NOT OK: tokenizer.ggml.pre: expected one of gpt-4o, smollm, starcoder, refact, gpt-2, mellum, qwen2, deepseek-r1-qwen, llama-bpe, llama3, llama-v3, deepseek-coder, deepseek-llm, tekken, default, found "unheard-of"; its text would be cut wrongly
+            tokenizer: NOT OK: tokenizer.ggml.pre: expected one of gpt-4o, smollm, starcoder, refact, gpt-2, mellum, qwen2, deepseek-r1-qwen, llama-bpe, llama3, llama-v3, deepseek-coder, deepseek-llm, tekken, default, found "unheard-of"; its text would be split wrongly
         "#]],
     );
 }

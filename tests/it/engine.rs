@@ -111,7 +111,7 @@ fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
 
     let fim_only = Prompt { fim: Some(fim), ..Prompt::default() };
     let refused = run(&chat.engine, fim_only, params).unwrap_err().to_string();
-    assert!(refused.contains("has no tokens to fill in the middle with"), "{refused}");
+    assert!(refused.contains("has no fill-in-the-middle tokens"), "{refused}");
 }
 
 /// A model so large that nobody can wait for it to read much.

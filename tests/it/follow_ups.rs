@@ -94,7 +94,7 @@ fn questions_that_follow_nothing_or_ask_nothing_are_refused() {
     let mut server = started(talking(), &capabilities());
     let first = ask(&mut server, "Explain this function");
     let passes = server.counters.forward_calls();
-    check_refused(&mut server, &json!([{"answer": 4711, "question": "Why?"}]), "not kept any more");
+    check_refused(&mut server, &json!([{"answer": 4711, "question": "Why?"}]), "no longer available");
     check_refused(&mut server, &json!([{"answer": first["id"], "question": " "}]), "there is no question");
     check_refused(&mut server, &json!([{"answer": "first"}]), "expected a question that follows an answer");
     check_refused(&mut server, &Value::Null, "expected a question that follows an answer");
@@ -106,15 +106,15 @@ fn questions_that_follow_nothing_or_ask_nothing_are_refused() {
 fn the_last_conversations_are_kept_as_long_as_their_document_is_open() {
     let mut server = started(talking(), &capabilities());
     let answers: Vec<Value> = (0..9).map(|_| ask(&mut server, "Explain this function")["id"].clone()).collect();
-    check_refused(&mut server, &json!([{"answer": answers[0], "question": "Why?"}]), "not kept any more");
+    check_refused(&mut server, &json!([{"answer": answers[0], "question": "Why?"}]), "no longer available");
     assert_eq!(follow(&mut server, &answers[8], "Why?")["text"], REASON);
     server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
     server.open(URI, "python", TEXT);
-    check_refused(&mut server, &json!([{"answer": answers[8], "question": "Why?"}]), "not kept any more");
+    check_refused(&mut server, &json!([{"answer": answers[8], "question": "Why?"}]), "no longer available");
     let again = ask(&mut server, "Explain this function");
     let excluding = json!({"phi-ls": {"exclude": ["**/main.py"]}});
     server.notify("workspace/didChangeConfiguration", json!({"settings": excluding}));
-    check_refused(&mut server, &json!([{"answer": again["id"], "question": "Why?"}]), "not kept any more");
+    check_refused(&mut server, &json!([{"answer": again["id"], "question": "Why?"}]), "no longer available");
     server.finish();
 }
 
@@ -126,7 +126,7 @@ fn a_conversation_that_has_become_too_long_is_ended_with_advice() {
     let first = ask(&mut server, "Explain this function");
     let id = follow_up(&mut server, &first["id"], &"Why? ".repeat(300));
     let reason = server.result(id)["reason"].as_str().expect("a reason").to_owned();
-    assert!(reason.contains("has become too long") && reason.contains("of the 1100 that"), "{reason}");
+    assert!(reason.contains("is too long") && reason.contains("of the 1100 that"), "{reason}");
     assert!(warning(&mut server).contains("ask about the code again"));
     server.finish();
 }

@@ -366,8 +366,9 @@ fn a_wrong_size_is_noticed_without_a_checksum() {
         });
         let mut fixture = Fixture::new(&server.address);
         let error = fixture.pull(MODEL).expect_err("the size differs");
-        let expected = format!("has {wrong} bytes where {} were expected: it is another file", content().len());
-        assert!(error.to_string().contains(&expected), "{error}");
+        let expected = format!("expected {} bytes at ", content().len());
+        let found = format!(", found {wrong}; this is another file");
+        assert!(error.to_string().contains(&expected) && error.to_string().contains(&found), "{error}");
         assert!(!fixture.target().exists());
     }
 }
@@ -388,9 +389,9 @@ fn without_any_checksum_the_outcome_says_so_and_nothing_is_resumed() {
 #[test]
 fn refusals_have_one_clear_error_each() {
     for (status, expected) in [
-        (404, "does not exist (HTTP 404): check owner, repository and file name"),
-        (401, "is not public (HTTP 401): accept its licence on the hub and set HF_TOKEN, or take another repository"),
-        (403, "is not public (HTTP 403): accept its licence on the hub and set HF_TOKEN, or take another repository"),
+        (404, "does not exist (HTTP 404); check owner, repository and file name"),
+        (401, "is not public (HTTP 401); accept its licence on the hub and set HF_TOKEN, or choose another repository"),
+        (403, "is not public (HTTP 403); accept its licence on the hub and set HF_TOKEN, or choose another repository"),
         (451, "answered HTTP 451: try again later"),
     ] {
         let server = TestHub::start(move |_, _| Answer::status(status));
@@ -464,8 +465,8 @@ fn a_full_disk_is_noticed_before_the_download() {
     assert_eq!(
         error,
         format!(
-            "not enough space in {}: 98362432 bytes more are needed, 1000000 are free; free some or set PHI_LS_MODELS \
-             to another folder",
+            "not enough space in {}: 98362432 more bytes are needed, 1000000 are free; free some space, or set \
+             PHI_LS_MODELS to another folder",
             folder.display()
         )
     );
@@ -481,7 +482,7 @@ fn a_disk_that_fills_up_under_way_is_one_clear_error() {
     std::fs::create_dir_all(fixture.part().parent().expect("a folder")).expect("a folder");
     std::os::unix::fs::symlink("/dev/full", fixture.part()).expect("a link");
     let error = fixture.pull(MODEL).expect_err("no space").to_string();
-    assert!(error.contains(": 1000000 bytes more are needed; free some or set PHI_LS_MODELS"), "{error}");
+    assert!(error.contains(": 1000000 more bytes are needed; free some space, or set PHI_LS_MODELS"), "{error}");
     assert!(!fixture.target().exists());
 }
 
@@ -511,8 +512,8 @@ fn references_resolve_to_installed_files() {
         path
     };
     let error = resolve("phi-3.5-mini").expect_err("nothing there").to_string();
-    let expected = "phi-3.5-mini is not installed: run `phi-ls pull phi-3.5-mini` (models are looked for in ";
-    assert!(error.starts_with(expected), "{error}");
+    let expected = "phi-3.5-mini is not installed in ";
+    assert!(error.starts_with(expected) && error.ends_with("; run `phi-ls pull phi-3.5-mini`"), "{error}");
 
     let other = create("x/y/phi-3.5-mini-instruct.Q8_0.gguf");
     assert_eq!(resolve("phi-3.5-mini").expect("another publisher's"), other);

@@ -128,7 +128,7 @@ fn turning_off_ends_what_runs_and_gives_the_memory_back() {
 
 /// Waits until the person is told that the model is not in memory.
 fn unloaded(server: &mut TestServer) {
-    server.notification("phi-ls/status", |status| status["message"] == "unloaded until it is needed");
+    server.notification("phi-ls/status", |status| status["message"] == "unloaded until needed");
     server.notifications.retain(|message| message["method"] != "phi-ls/status");
 }
 

@@ -539,11 +539,11 @@ fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
         let said = fixture.run(around_the_cursor(), params(9)).unwrap_err().to_string();
         assert_eq!(said.replace(&server.url, "URL"), expected);
     };
-    let then = "set `protocol` of the setting `backend` to \"auto\"";
-    check("suffix", &format!("the model server at URL takes no `suffix`: {then}"));
+    let then = "set `protocol` in the setting `backend` to \"auto\"";
+    check("suffix", &format!("the model server at URL does not accept a `suffix`; {then}"));
     check(
         "fim",
-        &format!("the model server at URL has a model without tokens to fill in the middle with (coder): {then}"),
+        &format!("the model server at URL has a model without fill-in-the-middle tokens (coder); {then}"),
     );
     // Found out, not set: it is asked in a chat.
     let server = ModelServer::start(move |asked, stream| {
@@ -557,7 +557,7 @@ fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
     let only = Prompt { fim: around_the_cursor().fim, ..Prompt::default() };
     let said = Fixture::of(&server).run(only, params(9)).unwrap_err().to_string();
     assert!(
-        said.ends_with("cannot be asked to fill in the middle of this: set `completion.layout` to \"auto\""),
+        said.ends_with("cannot be asked to fill in the middle here; set `completion.layout` to \"auto\""),
         "{said}"
     );
 }
@@ -589,19 +589,19 @@ fn every_fault_is_one_clear_sentence_said_once() {
     };
     check(
         |_, stream| respond(stream, 401, "", r#"{"error": {"message": "no"}}"#),
-        "wants a key (HTTP 401): name where it is by `apiKeyEnv` or `apiKeyFile` of the setting `backend`",
+        "requires a key (HTTP 401); say where it is with `apiKeyEnv` or `apiKeyFile` in the setting `backend`",
     );
     check(
         |_, stream| respond(stream, 404, "", r#"{"error": {"message": "The model `coder` does not exist."}}"#),
-        "knows no such model or path (HTTP 404): The model `coder` does not exist.; check `model` and `baseUrl`",
+        "has no such model or path (HTTP 404): The model `coder` does not exist.; check `model` and `baseUrl`",
     );
     check(
         |_, stream| respond(stream, 429, "Retry-After: 20\r\n", ""),
-        "takes no more requests now (HTTP 429); it is asked again in 20 s",
+        "accepts no more requests for now (HTTP 429); it will be asked again in 20 s",
     );
     check(
         |_, stream| respond(stream, 503, "", r#"{"error": {"message": "Loading model"}}"#),
-        "failed (HTTP 503): Loading model; it is asked again",
+        "failed (HTTP 503): Loading model; it will be asked again",
     );
     check(
         |_, stream| respond(stream, 400, "", r#"{"error": "the request exceeds the available context size"}"#),
@@ -609,7 +609,7 @@ fn every_fault_is_one_clear_sentence_said_once() {
     );
     check(
         |_, stream| respond(stream, 302, "Location: https://elsewhere.example/login\r\n", ""),
-        "points elsewhere (HTTP 302, to https://elsewhere.example/login): write the right place as `baseUrl`",
+        "redirects to https://elsewhere.example/login (HTTP 302); set `baseUrl` to the right address",
     );
     check(
         |_, stream| respond(stream, 200, "Content-Type: text/html\r\n", "<html>Please log in</html>"),
@@ -620,14 +620,14 @@ fn every_fault_is_one_clear_sentence_said_once() {
             begin(stream);
             event(stream, &delta("half an"));
         },
-        "broke off its answer: expected its end, found none after 7 characters",
+        "stopped in the middle of its answer: expected its end, found none after 7 characters",
     );
     check(
         |_, stream| {
             begin(stream);
             event(stream, &json!({"error": {"message": "out of memory"}}));
         },
-        "broke off its answer: out of memory",
+        "stopped in the middle of its answer: out of memory",
     );
     check(
         |_, stream| {
@@ -641,14 +641,14 @@ fn every_fault_is_one_clear_sentence_said_once() {
             begin(stream);
             while write!(stream, "data: {}\n\n", delta("")).is_ok() {}
         },
-        "broke off its answer: it has sent 1001 events and no end",
+        "stopped in the middle of its answer: it has sent 1001 events without an end",
     );
     check(
         |_, stream| {
             begin(stream);
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         },
-        "does not speak OpenAI's protocol: expected JSON, found \"a line without end\"; check `baseUrl`",
+        "does not speak OpenAI's protocol: expected JSON, found \"a line without an end\"; check `baseUrl`",
     );
 }
 
@@ -672,7 +672,7 @@ fn silence_is_not_waited_for_without_end() {
     };
     let short = Duration::from_millis(200);
     let found = fault(json!({}), Patience { interactive: short, ..patience() }, after_probes(hangs));
-    assert!(found.ends_with("said nothing for 200ms: it may be overloaded, or loading its model"), "{found}");
+    assert!(found.ends_with("did not answer for 200ms; it may be overloaded or loading its model"), "{found}");
     // Comments show that it lives, not that it writes.
     let breathes = |_: &Asked, stream: &mut TcpStream| {
         begin(stream);
@@ -681,14 +681,14 @@ fn silence_is_not_waited_for_without_end() {
         }
     };
     let found = fault(json!({}), Patience { interactive: short, ..patience() }, after_probes(breathes));
-    assert!(found.contains("said nothing for "), "{found}");
+    assert!(found.contains("did not answer for "), "{found}");
     let stops = |_: &Asked, stream: &mut TcpStream| {
         begin(stream);
         event(stream, &delta("some text"));
         let _ = std::io::Read::read(stream, &mut [0]);
     };
     let found = fault(json!({}), Patience { between: short, ..patience() }, after_probes(stops));
-    assert!(found.contains("said nothing for 200ms"), "{found}");
+    assert!(found.contains("did not answer for 200ms"), "{found}");
 }
 
 #[test]
@@ -774,12 +774,12 @@ fn a_key_is_shown_to_the_server_alone() {
         respond(stream, 503, "", &json!({"error": {"message": format!("not with {key}")}}).to_string());
     };
     let found = fault(json!({"apiKeyFile": path}), patience(), repeats);
-    assert_eq!(found, "the model server at URL failed (HTTP 503): not with Bearer [the key]; it is asked again");
+    assert_eq!(found, "the model server at URL failed (HTTP 503): not with Bearer [the key]; it will be asked again");
     let refuses = |_: &Asked, stream: &mut TcpStream| respond(stream, 403, "", KEY);
     let found = fault(json!({"apiKeyFile": path}), patience(), refuses);
     assert_eq!(
         found,
-        "the model server at URL does not take the key it was shown (HTTP 403): check it, or get a new one"
+        "the model server at URL does not accept the key (HTTP 403); check it, or get a new one"
     );
 }
 

@@ -244,7 +244,7 @@ fn ten_clients_at_once_have_one_process_that_loads_one_model() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
-    assert_eq!(machine.logged("the engine process is there"), 1);
+    assert_eq!(machine.logged("the engine process is running"), 1);
     assert_eq!(machine.logged("Ready"), 1);
 }
 
@@ -281,7 +281,7 @@ fn the_process_stays_while_a_client_is_there_and_leaves_after_the_last() {
     assert!(!machine.place(&machine.setup()).socket().exists());
     // And comes again for who wants it.
     machine.client(wishes()).run().unwrap();
-    assert_eq!(machine.logged("the engine process is there"), 2);
+    assert_eq!(machine.logged("the engine process is running"), 2);
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_process_that_dies_is_said_once_and_started_again() {
     let pid = first.pid();
     kill(pid);
     for client in [&first, &second] {
-        assert_eq!(client.failure(), format!("the engine process {pid} has ended unexpectedly; it is started again"));
+        assert_eq!(client.failure(), format!("the engine process {pid} ended unexpectedly; it will be started again"));
         client.run().unwrap();
         client.sharing(|sharing| sharing.pid != pid);
         let again = client.events.try_iter().any(|event| matches!(event, EngineEvent::Failed(_)));
@@ -348,7 +348,7 @@ fn a_job_under_way_when_the_process_dies_is_sent_again_or_answered_with_a_senten
     kill(pid);
     // Half of an answer is on the screen: it cannot begin again.
     let error = told.outcome().unwrap_err();
-    assert_eq!(error.to_string(), "the engine failed: the engine process ended in the middle of it; ask again");
+    assert_eq!(error.to_string(), "the engine failed: the engine process ended while it was answering; ask again");
     // Of the other one nobody has seen anything.
     assert_eq!(silent.outcome().unwrap().generated_tokens, LONG);
 }
@@ -371,7 +371,7 @@ fn a_job_over_which_two_processes_die_is_not_sent_a_third_time() {
     assert!(error.starts_with("the engine failed: the engine process ended"), "{error}");
     // The one that dies again and again is not started again at once; who asks is told why.
     let error = client.run().unwrap_err();
-    assert!(matches!(&error, EngineError::Unavailable(reason) if reason.contains("has ended unexpectedly")), "{error}");
+    assert!(matches!(&error, EngineError::Unavailable(reason) if reason.contains("ended unexpectedly")), "{error}");
 }
 
 #[test]
@@ -497,7 +497,7 @@ fn models_that_do_not_fit_together_are_in_memory_one_at_a_time() {
     question.begun();
     completing.event(|event| matches!(event, EngineEvent::Unloaded).then_some(()));
     let error = completing.run().unwrap_err().to_string();
-    assert!(error.contains("has made room for the assistant's"), "{error}");
+    assert!(error.contains("is unloaded while the assistant model answers"), "{error}");
     question.cancel.cancel();
     question.outcome().unwrap_err();
     // The process hears of it a moment later.

@@ -159,7 +159,7 @@ fn a_certificate_nobody_vouches_for_is_named_with_the_way_out() {
     let (success, stderr, file) = pull(&[("HTTPS_PROXY", &address)], &format!("https://{HUB}"));
     assert!(!success && file.is_none());
     let expected =
-        format!("the certificate that https://{HUB}/owner/repo/resolve/main/m.gguf shows is not trusted: Unknown");
+        format!("the certificate of https://{HUB}/owner/repo/resolve/main/m.gguf is not trusted: Unknown");
     assert!(stderr.contains(&expected) && stderr.contains("SSL_CERT_FILE"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

@@ -229,13 +229,13 @@ fn settings_that_turn_completions_off_are_named() {
     let mut project = Project::with_settings(&[], &[], json!({"completion.languages": {"python": false}}));
     let file = "file:///elsewhere/x.py";
     project.open(file);
-    let reason = "not completed: completion.languages turns python off";
+    let reason = "not completed: completions are turned off for python by `completion.languages`";
     assert_eq!(project.status(file), reason);
     assert_eq!(project.complete(file, true), [""; 0]);
     assert_eq!(project.message(), format!("phi-ls: {reason}"));
     let change = |settings: Value| json!({"settings": settings});
     project.server.notify("workspace/didChangeConfiguration", change(json!({"completion": {"enabled": false}})));
-    let reason = "not completed: completion.enabled turns completions off";
+    let reason = "not completed: completions are turned off by `completion.enabled`";
     assert_eq!(project.status(file), reason);
     assert_eq!(project.complete(file, true), [""; 0]);
     assert_eq!(project.message(), format!("phi-ls: {reason}"));

@@ -11,7 +11,7 @@ use crate::workspace::Workspaces;
 
 pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
     let settings = args.model.settings();
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let staged = Workspaces::new(&[], &settings.exclude).staged(&here)?;
     let plan = commit::plan(&staged, &AssistantOptions::new(&settings.assistant, None));
     if let Some(left_out) = &plan.left_out {

@@ -12,7 +12,7 @@ use crate::features::next_edit;
 pub(super) fn next(args: &AskArgs, lines: &Lines) -> anyhow::Result<()> {
     let snapshot = read_snapshot(&lines.path)?;
     if lines.exact {
-        bail!("expected FILE:LINE after next, found {lines}");
+        bail!("expected FILE:LINE after `next`, found `{lines}`");
     }
     check_are_there(lines, &snapshot)?;
     let settings = args.model.settings();

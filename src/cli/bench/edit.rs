@@ -69,7 +69,7 @@ fn sample(engine: &Engine, prompt: &Prompt, tokens: &[u32], speculate: bool) -> 
     };
     let generation = generate(engine, prompt, &params, Priority::Background, None)?;
     if generation.generated_tokens != tokens.len() {
-        bail!("expected all {} tokens to be written, found {}", tokens.len(), generation.generated_tokens);
+        bail!("expected the model to write all {} tokens, found {}", tokens.len(), generation.generated_tokens);
     }
     let decode = generation.total.saturating_sub(generation.time_to_first_token);
     Ok(Sample { generation, decode })

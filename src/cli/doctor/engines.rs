@@ -36,17 +36,18 @@ impl Engines {
         println!("\nengine");
         match self.shared {
             true => println!(
-                "  windows           share one process; it stays {} minutes after the last (engine.lingerMinutes)",
+                "  windows           share one process, which ends {} minutes after the last window \
+                 (engine.lingerMinutes)",
                 self.linger_minutes
             ),
-            false => println!("  windows           load models themselves (engine.shared is false)"),
+            false => println!("  windows           each load their own models (engine.shared is false)"),
         }
         for process in &self.processes {
             println!("  process           {}", describe(process));
             println!("  its log           {}", process.log.display());
         }
         if self.shared && self.processes.is_empty() {
-            println!("  process           none now; its log is {}", self.log.display());
+            println!("  process           not running; its log is {}", self.log.display());
         }
     }
 }

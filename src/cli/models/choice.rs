@@ -79,7 +79,7 @@ impl Choice {
         let state = match (&self.installed, self.fits) {
             (Some(_), _) => "installed",
             (None, Some(false)) => "too large for this machine",
-            (None, _) => "phi-ls pull brings it",
+            (None, _) => "not installed",
         };
         let speed = self.tokens_per_second.map_or_else(String::new, |speed| format!(", about {speed:.0} tokens/s"));
         let licence = self.licence.map_or_else(String::new, |licence| format!(", {licence}"));

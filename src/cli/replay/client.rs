@@ -62,7 +62,7 @@ impl Client {
     pub(in crate::cli) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
         let body = message.to_string();
         let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
+        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server has stopped reading")
     }
 
     /// Takes in what the server says until `until`.
@@ -92,7 +92,7 @@ impl Client {
     pub(in crate::cli) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
         if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
-            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
+            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` say why");
         }
         Ok(())
     }

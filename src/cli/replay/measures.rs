@@ -259,7 +259,7 @@ impl Replayed {
         print_times("first text      ", &self.times(|key| key.first_text));
         print_times("complete text   ", &self.times(|key| key.complete_text));
         let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-        println!("  {} of texts without the model", percent(self.without_model_share()));
+        println!("  {} of texts came without the model", percent(self.without_model_share()));
         println!("  {} of what was typed was on screen before", percent(self.on_screen_share()));
         if let [Some(p50), Some(p95)] = [50, 95].map(|at| percentile(&self.prefilled(), at)) {
             println!("  prompt tokens computed for a key: median {p50}, p95 {p95}");

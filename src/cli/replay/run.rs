@@ -403,7 +403,7 @@ impl<'a> Run<'a> {
         let limit = Instant::now() + PATIENCE;
         let has_begun = |client: &Client| client.answer_pieces > 0 || client.answers_done > 0;
         if !self.client.listen_for(limit, has_begun)? || self.client.answer_pieces == 0 {
-            bail!("the assistant gave no answer to work beside; does `phi-ls ask` with its model give one?");
+            bail!("the assistant gave no answer to replay against; try `phi-ls ask` with its model");
         }
         Ok(())
     }

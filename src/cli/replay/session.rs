@@ -56,7 +56,7 @@ pub(super) fn is_header(line: &str) -> bool {
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next().context("expected a session, found nothing")?;
-    let header: Header = serde_json::from_str(first).context("line 1: expected the head of a session")?;
+    let header: Header = serde_json::from_str(first).context("line 1: expected the header of a session")?;
     let mut typist = Typist::open(&header);
     for (index, line) in lines {
         let step: Step = serde_json::from_str(line)

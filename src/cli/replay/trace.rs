@@ -48,7 +48,7 @@ fn read_file(path: &Path) -> anyhow::Result<Trace> {
         true => (session::parse(&text), "typing session"),
         false => (parse(&text), "recorded session"),
     };
-    let entries = entries.with_context(|| format!("{} is no {kind}", path.display()))?;
+    let entries = entries.with_context(|| format!("{} is not a {kind}", path.display()))?;
     if !entries.iter().any(Entry::asks_for_completion) {
         bail!("expected requests for completions in {}, found none", path.display());
     }
@@ -96,7 +96,7 @@ impl Observer for Recorder {
         let line = serde_json::to_string(&entry).unwrap_or_default();
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = writeln!(file, "{line}") {
-            tracing::warn!("the session is not recorded any more: {error}");
+            tracing::warn!("recording the session stopped: {error}");
         }
     }
 }

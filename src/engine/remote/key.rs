@@ -33,7 +33,7 @@ impl Key {
         match HeaderValue::try_from(&text) {
             Ok(_) if !text.is_empty() => Ok(Some(Self(text))),
             _ => Err(Fault::here(format!(
-                "expected one line of plain characters as the key of {server}, found something else"
+                "expected the key of {server} to be one line of printable ASCII characters, found something else"
             ))),
         }
     }

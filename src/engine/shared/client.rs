@@ -115,7 +115,7 @@ impl Client {
         let pass_on = sender.clone();
         let passing_on = move || pass_on_messages(&receiver, &pass_on);
         if let Err(error) = std::thread::Builder::new().name("engine-jobs".to_owned()).spawn(passing_on) {
-            tracing::error!("no thread for the engine's jobs: {error}");
+            tracing::error!("cannot start a thread for the engine's jobs: {error}");
         }
         Self {
             place,
@@ -218,7 +218,7 @@ impl Client {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let socket = self.place.socket();
                 self.fail(format!(
-                    "the engine process at {} cannot be joined: {error}; remove that file, or set engine.shared to false",
+                    "cannot join the engine process at {}: {error}; remove that file, or set `engine.shared` to false",
                     socket.display()
                 ));
             }
@@ -229,18 +229,18 @@ impl Client {
                 Ok(Some(lock)) => {
                     *starting = Some(lock);
                     if let Err(error) = self.start_process() {
-                        self.fail(format!("the engine process cannot be started: {error}"));
+                        self.fail(format!("cannot start the engine process: {error}"));
                     }
                 }
-                Err(error) => self.fail(format!("the engine process cannot be started: {error}")),
+                Err(error) => self.fail(format!("cannot start the engine process: {error}")),
             },
         }
     }
 
     fn never_came(&self) -> String {
         format!(
-            "expected an engine process at {} within {} s, found none (its log is {}); set engine.shared to false to do \
-             without",
+            "expected an engine process at {} within {} s, found none (its log is {}); set `engine.shared` to false to \
+             do without one",
             self.place.socket().display(),
             JOIN_LIMIT.as_secs(),
             log::file(&self.setup.models_folder).display()
@@ -284,7 +284,7 @@ impl Client {
     fn send(&mut self, request: &Request) {
         let Link::Joined(connection) = &self.link else { return };
         if let Err(error) = messages::write(&*connection.stream, request) {
-            tracing::debug!("the engine process takes nothing in: {error}");
+            tracing::debug!("cannot send to the engine process: {error}");
             place::shut_down(&connection.stream);
         }
     }
@@ -374,7 +374,7 @@ impl Client {
         };
         self.deaths += 1;
         self.take_back_jobs();
-        let reason = format!("the engine process {pid} has ended unexpectedly; it is started again");
+        let reason = format!("the engine process {pid} ended unexpectedly; it will be started again");
         match self.deaths {
             1 if self.wishes.load_at_start || !self.jobs.is_empty() => self.look_for_process(),
             1 => self.link = Link::Apart,
@@ -391,7 +391,7 @@ impl Client {
         while let Some(entry) =
             self.jobs.take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.told || sent.again)))
         {
-            let reason = "the engine process ended in the middle of it; ask again";
+            let reason = "the engine process ended while it was answering; ask again";
             (entry.submitted.job.on_done)(Err(EngineError::Failed(reason.to_owned())));
         }
         for sent in self.jobs.iter_mut().filter_map(|entry| entry.work.as_mut()) {
@@ -456,7 +456,7 @@ fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
             }
             Ok(None) => break,
             Err(error) => {
-                tracing::debug!("the engine process is not understood: {error}");
+                tracing::debug!("cannot understand the engine process: {error}");
                 break;
             }
         }

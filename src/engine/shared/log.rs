@@ -25,7 +25,7 @@ pub(super) fn bound(file: &Path) {
     if too_long && std::fs::copy(file, file.with_extension("log.old")).is_ok() {
         let emptied = OpenOptions::new().write(true).open(file).and_then(|log| log.set_len(0));
         if let Err(error) = emptied {
-            tracing::debug!("{} stays long: {error}", file.display());
+            tracing::debug!("cannot shorten {}: {error}", file.display());
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn test_target(snapshot: &Snapshot, surroundings: &Surroundings, aske
     }
     match candidates.into_iter().next() {
         Some(path) => TestTarget::File { path, text: None },
-        None => TestTarget::Nowhere("the language has no place for them".to_owned()),
+        None => TestTarget::Nowhere("phi-ls does not know where tests go in this language".to_owned()),
     }
 }
 
@@ -207,7 +207,7 @@ fn expected(parsed: Option<Parsed>, snapshot: &Snapshot) -> Result<Parsed, Rejec
 /// Nothing is added to what cannot be checked.
 fn unparsed(path: &Path) -> Rejection {
     Rejection::NoPlace {
-        reason: format!("{} has no syntax tree, so what they would make of it cannot be checked", path.display()),
+        reason: format!("{} has no syntax tree, so tests in it could not be checked", path.display()),
     }
 }
 

@@ -137,7 +137,7 @@ impl Document {
         };
         self.parse_later.at = None;
         let parsed = Parsed::parse(language, &self.snapshot.text);
-        tracing::debug!(language = language.id, has_tree = parsed.is_some(), "parsed at a pause");
+        tracing::debug!(language = language.id, has_tree = parsed.is_some(), "parsed in a pause");
         self.parse_later.parsed(parsed.is_some(), Instant::now());
         self.snapshot.parsed = parsed;
     }

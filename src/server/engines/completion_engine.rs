@@ -61,7 +61,7 @@ impl CompletionEngine {
         if self.engine.is_running() {
             return self.engine.submit(job);
         }
-        let away = "the completion model has made room for the assistant's; ask again when that has answered";
+        let away = "the completion model is unloaded while the assistant model answers; ask again afterwards";
         let reason = self.failure.clone().unwrap_or_else(|| away.to_owned());
         (job.on_done)(Err(EngineError::Unavailable(reason)));
     }
@@ -78,7 +78,7 @@ impl CompletionEngine {
     pub(super) fn make_room(&mut self) {
         self.stop();
         self.is_away = true;
-        self.tell(State::Ready, "makes room for the assistant's model".to_owned(), None);
+        self.tell(State::Ready, "makes room for the assistant model".to_owned(), None);
     }
 
     /// The opposite of [`CompletionEngine::make_room`]; true if it was away.
@@ -110,7 +110,7 @@ impl CompletionEngine {
             EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
             EngineEvent::Busy | EngineEvent::Idle => {}
             EngineEvent::Shared(_) => self.tell_again(),
-            EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
+            EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until needed".to_owned(), None),
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn check_assistant_fits(settings: &Settings) -> Result<(), String> {
     let budget = MemoryBudget::new(settings, &Machine::read());
     match (budget.bytes(), budget.fits(&[own, other])) {
         (Some(bytes), Some(false)) => Err(format!(
-            "{} does not fit into memory beside {} ({} MiB of {}); see `phi-ls doctor`",
+            "{} does not fit into memory beside {}: they need {} MiB of {}; `phi-ls doctor` lists what fits",
             settings.assistant.model,
             settings.completion.model,
             (own.total() + other.total()) >> 20,

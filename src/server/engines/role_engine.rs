@@ -230,6 +230,6 @@ impl RoleEngine {
 fn drop_elsewhere(engine: Engine) {
     let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
     if let Err(error) = spawned {
-        tracing::warn!("no thread to stop the engine on: {error}");
+        tracing::warn!("cannot start a thread to stop the engine: {error}");
     }
 }

@@ -89,7 +89,7 @@ impl Ending {
 
     /// An answer that is not applied, to be read as `text`.
     pub(super) fn rejected(text: String, reason: impl std::fmt::Display) -> Self {
-        Self { text, ..Self::failed(format!("nothing is changed: {reason}")) }
+        Self { text, ..Self::failed(format!("nothing was changed: {reason}")) }
     }
 
     /// The same after `generation`.

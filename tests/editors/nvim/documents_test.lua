@@ -479,7 +479,7 @@ test('on again: the reason of the time when it was off is gone at once', functio
       -- What the server sent before its answer has been handled.
       child:all_received()
     end
-    local off = 'not completed: completion.enabled turns completions off'
+    local off = 'not completed: completions are turned off by `completion.enabled`'
     child:lua('vim.cmd("PhiLs disable")')
     child:tell('test/status', { state = 'ready', message = 'completions are off' })
     refuse(off)

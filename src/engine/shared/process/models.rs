@@ -175,7 +175,7 @@ pub(super) fn make_room(process: &Process, wishes: &Wishes, insist: bool) -> Res
     let other = &state.models.held[at];
     if other.role == Role::Assistant && other.jobs > 0 {
         return Err(
-            "the completion model has made room for the assistant's; ask again when that has answered".to_owned()
+            "the completion model is unloaded while the assistant model answers; ask again afterwards".to_owned()
         );
     }
     let other = state.models.held.remove(at);
