@@ -34,7 +34,7 @@ const MIB = 1 << 20;
 /** Has a person choose a model, downloads it if need be, and writes it into the settings. `server` is the server's program. */
 export async function chooseModel(server: string | undefined): Promise<void> {
   if (server === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: no server is there to ask for its models.");
+    void vscode.window.showErrorMessage("phi-ls: no server found, which would list the models. Download it, or set its path.");
     return;
   }
   const placeHolder = "Choose a model";
@@ -50,7 +50,7 @@ export async function chooseModel(server: string | undefined): Promise<void> {
 /** Opens what became of the completions on this machine. */
 export async function showStatistics(server: string | undefined): Promise<void> {
   if (server === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: no server is there to ask for its statistics.");
+    void vscode.window.showErrorMessage("phi-ls: no server found, which would show the statistics. Download it, or set its path.");
     return;
   }
   const { stdout } = await promisify(execFile)(server, ["stats"]);

@@ -230,7 +230,7 @@ test('an edit of lines that have changed is not applied', with(LINES, function(c
   wait_diff(child)
   child:lua('vim.api.nvim_buf_set_lines(vim.fn.bufnr(...), 3, 4, true, { "    total = 0" })', FILE)
   child:press('y')
-  expect_answer(child, false, 'the file has changed since: ask again')
+  expect_answer(child, false, 'the file has changed in the meantime; ask again')
   local lines = vim.list_slice(LINES)
   lines[4] = '    total = 0'
   wait_text(child, lines)
@@ -240,7 +240,7 @@ test('an edit of an older version is not shown', with(LINES, function(child)
   child:press('ix<Esc>')
   wait_text(child, vim.list_extend({ 'ximport os' }, LINES, 2))
   propose(child, MEAN, 1, 0)
-  expect_answer(child, false, 'the file has changed since: ask again')
+  expect_answer(child, false, 'the file has changed in the meantime; ask again')
   equal(child:float(), nil)
 end))
 
@@ -294,7 +294,7 @@ end))
 
 test('a new file that exists is refused', with(LINES, function(child)
   propose_file(child, FILE)
-  expect_answer(child, false, 'the new file exists already')
+  expect_answer(child, false, 'the new file already exists')
 end))
 
 --- Makes the server say a piece of an answer.
@@ -546,7 +546,7 @@ test('the message of a commit goes to the top of git\'s buffer, in one step of u
   local command, question = asked(child)
   equal(command, 'phi-ls.commitMessage')
   equal(question, { uri = child:lua('return vim.uri_from_bufnr(0)') })
-  child:wait_screen('phi-ls: writing the message of the commit')
+  child:wait_screen('phi-ls: writing the commit message')
   child:tell('test/release', { applied = false, text = 'Add a mean\n\nIt divides.' })
   wait_message(child, 'Add a mean\n\nIt divides.\n\n' .. MESSAGE_LINES[2])
   child:press('u')

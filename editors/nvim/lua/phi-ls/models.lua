@@ -67,7 +67,7 @@ local function use(model, role)
   config.settings[role .. '.model'] = nil
   config.settings = vim.tbl_deep_extend('force', config.settings, { [role] = { model = model } })
   require('phi-ls.client').send_settings()
-  say(("%s is used now; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
+  say(("now using %s; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
 end
 
 ---@param model phi-ls.Model
