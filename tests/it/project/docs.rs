@@ -25,7 +25,7 @@ fn root() -> &'static Path {
 fn reference() -> String {
     let mut sections: Vec<(&str, String)> = Vec::new();
     for key in Settings::describe() {
-        let group = key.key.rsplit_once('.').map_or("Others", |(group, _)| group);
+        let group = key.key.rsplit_once('.').map_or("Other settings", |(group, _)| group);
         match sections.iter_mut().find(|(title, _)| *title == group) {
             Some((_, rows)) => rows.push_str(&row(&key)),
             None => sections.push((group, row(&key))),
@@ -52,8 +52,8 @@ fn values(schema: &Value) -> String {
     match (&schema["type"], schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
         (_, Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
         (kind, ..) if kind == "boolean" => "`true`, `false`".to_owned(),
-        (kind, ..) if kind == "string" => "text".to_owned(),
-        (kind, ..) if kind == "array" => "a list of texts".to_owned(),
+        (kind, ..) if kind == "string" => "string".to_owned(),
+        (kind, ..) if kind == "array" => "a list of strings".to_owned(),
         (kind, ..) if kind == "object" => "an object of languages".to_owned(),
         _ => "`\"embedded\"` or an object".to_owned(),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phi_ls::config::{self, Backend, Enabled, KvCacheType, Multiline, Settings, Source, WhenItDoesNotFit};
+use phi_ls::config::{self, Enabled, KvCacheType, Multiline, Settings, Source, WhenItDoesNotFit};
 use serde_json::{Value, json};
 
 /// Applies `value` to the defaults and compares the problems' texts.
