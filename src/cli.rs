@@ -1,5 +1,6 @@
 //! The command line: the only place that prints. Each command is a file of `cli/`.
 
+mod advice;
 mod ask;
 mod bench;
 mod complete;

@@ -9,7 +9,8 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::ModelArgs;
-use super::fits::{Fit, fits, tokens_per_second};
+use super::advice::{QUALITY_SOURCE, Recommendation, beside, quality};
+use super::fits::{Fit, fits, needs, tokens_per_second};
 use super::models::InstalledModel;
 use crate::config::{
     self, Backend, CompletionLayout, Machine, MemoryBudget, Needs, RemoteServer, Role, Settings, Source,
@@ -77,6 +78,7 @@ struct Findings {
     installed: Vec<PathBuf>,
     roles: Vec<RoleModel>,
     fits: Vec<Fit>,
+    recommendation: Option<Recommendation>,
     engines: Engines,
     problems: Vec<String>,
 }
@@ -104,17 +106,8 @@ impl RoleModel {
         self.layout.as_ref().map_or_else(String::new, |layout| format!(" (asked {layout})"))
     }
 
-    /// What it needs, of the file that is installed or of the one that `pull` would bring.
     fn needs(&self, settings: &Settings) -> Option<Needs> {
-        if !self.may_be_loaded() {
-            return None;
-        }
-        let size = match (&self.found, self.model.parse()) {
-            (Ok(path), _) => model::size(path).ok()?,
-            (Err(_), Ok(ModelRef::Alias(alias))) => alias.preferred_file().size(),
-            _ => return None,
-        };
-        Some(size.needs_as(self.role, settings))
+        needs(self.role, settings, self.found.as_deref().ok())
     }
 
     /// Whether a model of this machine is used, if only to stand in for a server.
@@ -141,21 +134,23 @@ impl Findings {
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
         let budget = MemoryBudget::new(&settings, &machine);
         let roles = [(Role::Completion, &settings.completion.model), (Role::Assistant, &settings.assistant.model)];
+        let roles = roles.map(|(role, model)| RoleModel {
+            server: ask(&settings, role),
+            ..find(role, model, &models_folder, settings.completion.layout)
+        });
+        let needs_of = |role| roles.iter().find(|found| found.role == role)?.needs(&settings);
+        let tuning = tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine)));
         let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
         let model_problems = installed.iter().flat_map(InstalledModel::problems);
         Ok(Self {
             problems: problems.iter().map(ToString::to_string).chain(model_problems).collect(),
             installed: installed.into_iter().map(|model| model.file.path).collect(),
-            roles: roles
-                .map(|(role, model)| RoleModel {
-                    server: ask(&settings, role),
-                    ..find(role, model, &models_folder, settings.completion.layout)
-                })
-                .into(),
-            fits: fits(&settings, budget),
+            fits: fits(&settings, budget, needs_of),
+            recommendation: Recommendation::new(&settings, budget, tuning.as_ref(), needs_of),
+            roles: roles.into(),
             engines: Engines::look(&settings, &models_folder),
             free_space: hub::free_space(&models_folder),
-            tuning: tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine))),
+            tuning,
             machine,
             settings,
             settings_file,
@@ -185,6 +180,8 @@ impl Findings {
                 "bytes": fit.known.bytes,
                 "needed_bytes": fit.needed_bytes,
                 "fits": fit.fits,
+                "fits_beside": fit.fits_beside,
+                "quality": quality(fit.known.quantisation),
             })
         };
         json!({
@@ -208,6 +205,8 @@ impl Findings {
             "installed": self.installed,
             "fits": self.fits.iter().map(fit).collect::<Vec<_>>(),
             "both_fit": self.both_fit(),
+            "quality_source": QUALITY_SOURCE,
+            "recommendation": self.recommendation.as_ref().map(Recommendation::to_json),
             "engine": self.engines.to_json(),
         })
     }
@@ -292,23 +291,13 @@ impl Findings {
             let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
             println!("  installed         {}{}", path.display(), self.expected_speed(bytes));
         }
+        self.print_fits();
+    }
+
+    fn print_fits(&self) {
         println!("\nwhat fits");
-        for fit in &self.fits {
-            let verdict = match fit.fits {
-                Some(true) => "fits",
-                Some(false) => "too large",
-                None => "memory unknown",
-            };
-            println!(
-                "  {:20} {:10} {:7} needs {:>10}: {verdict}{}, {}",
-                fit.known.alias.name(),
-                fit.known.alias.role(),
-                fit.known.quantisation,
-                HumanBytes(fit.needed_bytes).to_string(),
-                self.expected_speed(fit.known.bytes),
-                fit.known.alias.licence()
-            );
-        }
+        self.fits.iter().for_each(|fit| self.print_fit(fit));
+        println!("  ({QUALITY_SOURCE})");
         let pair = [&self.settings.completion.model, &self.settings.assistant.model];
         match self.both_fit() {
             Some(true) => println!("  {} and {} fit together", pair[0], pair[1]),
@@ -321,6 +310,28 @@ impl Findings {
             ),
             None => {}
         }
+        if let Some(recommendation) = &self.recommendation {
+            println!("  recommended: {}", recommendation.sentence);
+        }
+    }
+
+    fn print_fit(&self, fit: &Fit) {
+        let verdict = match (fit.fits, fit.fits_beside) {
+            (Some(true), Some(true)) => format!("fits{}", beside(fit, &self.settings)),
+            (Some(true), _) => "fits alone".to_owned(),
+            (Some(false), _) => "too large".to_owned(),
+            (None, _) => "memory unknown".to_owned(),
+        };
+        println!(
+            "  {:20} {:10} {:7} needs {:>10}: {verdict}{}{}, {}",
+            fit.known.alias.name(),
+            fit.known.alias.role(),
+            fit.known.quantisation,
+            HumanBytes(fit.needed_bytes).to_string(),
+            self.expected_speed(fit.known.bytes),
+            quality(fit.known.quantisation).map_or_else(String::new, |quality| format!(", {quality}")),
+            fit.known.alias.licence()
+        );
     }
 
     fn print_advice(&self) {
@@ -336,14 +347,9 @@ impl Findings {
         }
     }
 
-    /// The arguments that bring the best model this machine can hold.
+    /// The arguments that download what is recommended, or the defaults where the memory is not known.
     fn first_pull(&self) -> String {
-        let mut phi = self.fits.iter().filter(|fit| fit.known.alias == Alias::Phi35Mini);
-        match phi.find(|fit| fit.fits != Some(false)).map(|fit| fit.known) {
-            Some(known) if known == Alias::Phi35Mini.preferred_file() => "pull".to_owned(),
-            Some(known) => format!("pull hf:{}/{}/{}", known.owner, known.repo, known.file),
-            None => "pull starter".to_owned(),
-        }
+        self.recommendation.as_ref().map_or_else(|| "pull".to_owned(), |advice| format!("pull {}", advice.references()))
     }
 
     /// Whether the models of both roles can be loaded at the same time.
@@ -412,9 +418,11 @@ mod tests {
         let machine = Machine { total_memory: Some(mib << 20), ..Machine::default() };
         let settings = Settings::default();
         let budget = MemoryBudget::new(&settings, &machine);
+        let needs_of = |role| needs(role, &settings, None);
         Findings {
             tuning: None,
-            fits: fits(&settings, budget),
+            fits: fits(&settings, budget, needs_of),
+            recommendation: Recommendation::new(&settings, budget, None, needs_of),
             engines: Engines::default(),
             installed: Vec::new(),
             machine,
@@ -444,7 +452,7 @@ mod tests {
     fn the_advice_depends_on_the_memory() {
         check(2 * 1024, "pull starter", false);
         check(4 * 1024 + 700, "pull hf:bartowski/Phi-3.5-mini-instruct-GGUF/Phi-3.5-mini-instruct-Q3_K_M.gguf", false);
-        check(6 * 1024, "pull", false);
-        check(8 * 1024, "pull", true);
+        check(6 * 1024, "pull phi-3.5-mini", false);
+        check(8 * 1024, "pull phi-3.5-mini phi-4-mini", true);
     }
 }

@@ -26,12 +26,14 @@ pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     let folder = hub::models_folder().ok_or(HubError::NoFolder)?;
     if args.all {
         let choices = choice::choices(&hub::installed(&folder));
-        match args.json {
-            true => {
-                let list: Vec<Value> = choices.iter().map(choice::Choice::to_json).collect();
-                println!("{}", serde_json::to_string_pretty(&list)?);
-            }
-            false => choices.iter().for_each(choice::Choice::print),
+        if args.json {
+            let list: Vec<Value> = choices.list.iter().map(choice::Choice::to_json).collect();
+            println!("{}", serde_json::to_string_pretty(&list)?);
+            return Ok(());
+        }
+        choices.list.iter().for_each(choice::Choice::print);
+        if let Some(recommendation) = choices.recommendation {
+            println!("recommended: {}", recommendation.sentence);
         }
         return Ok(());
     }

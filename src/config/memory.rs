@@ -41,6 +41,15 @@ pub enum Role {
     Assistant,
 }
 
+impl Role {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Completion => Self::Assistant,
+            Self::Assistant => Self::Completion,
+        }
+    }
+}
+
 /// What a model needs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {

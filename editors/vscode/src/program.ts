@@ -19,6 +19,8 @@ interface Model {
   tokens_per_second: number | null;
   /** Whether this machine has the memory for it; null where that is not known. */
   fits: boolean | null;
+  /** Whether it fits, and beside which model, in words. */
+  advice: string | null;
 }
 
 interface Choice extends vscode.QuickPickItem {
@@ -74,7 +76,7 @@ function item(model: Model): Choice {
   const configuration = vscode.workspace.getConfiguration("phi-ls");
   const roles = ROLES.filter(({ key }) => configuration.get(key) === model.model).map(({ label }) => label.toLowerCase());
   const speed = model.tokens_per_second === null ? undefined : `about ${model.tokens_per_second} tokens/s here`;
-  const parts = [size(model.bytes), speed, model.licence, model.fits === false ? "too large for this machine" : undefined];
+  const parts = [size(model.bytes), speed, model.licence, model.advice];
   return {
     model,
     label: `${roles.length > 0 ? "$(check) " : ""}${model.model}`,

@@ -370,7 +370,12 @@ const SETTINGS: &[(&str, fn())] = &[
         let fitting: Vec<&str> =
             fits.iter().filter(|fit| fit["fits"] == true).filter_map(|fit| fit["alias"].as_str()).collect();
         assert_eq!(fitting, ["qwen2.5-coder-0.5b", "starter"]);
-        assert_eq!(doctor("memoryBudgetMiB = 100000")["both_fit"], true);
+        assert_eq!(findings["recommendation"]["models"], json!(["qwen2.5-coder-0.5b"]));
+        let findings = doctor("memoryBudgetMiB = 100000");
+        assert_eq!(findings["both_fit"], true);
+        assert_eq!(findings["recommendation"]["models"], json!(["phi-3.5-mini", "phi-4-mini"]));
+        let fits = findings["fits"].as_array().expect("a list");
+        assert!(fits.iter().all(|fit| fit["fits_beside"] == true), "{fits:?}");
     }),
     ("kvCacheType", || {
         let needed = |settings: &str| doctor(settings)["fits"][0]["needed_bytes"].as_u64().expect("a number");
@@ -503,6 +508,8 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let listed: Vec<&str> = all.as_array().unwrap().iter().filter_map(|choice| choice["model"].as_str()).collect();
         assert_eq!((listed[0], listed.last().unwrap().ends_with("tiny.gguf")), ("phi-3.5-mini", true), "{listed:?}");
         assert!(all[0]["installed"].is_null() && all[0]["bytes"].as_u64() > Some(1 << 30), "{}", all[0]);
+        assert_eq!(all[0]["quantisations"].as_array().map(Vec::len), Some(6), "{}", all[0]);
+        assert!(all[0]["quantisations"][0]["quality"].is_string() && all[0]["advice"].is_string(), "{}", all[0]);
         std::fs::remove_dir_all(&models).unwrap();
     }),
     ("doctor", |bench| assert!(bench.json(&["doctor", "--json"])["cores"].as_u64() > Some(0))),
