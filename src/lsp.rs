@@ -1,6 +1,6 @@
-//! Protocol types and nothing else: what an editor says, turned into this project's own types, and back.
+//! Protocol types and nothing else: converts what an editor sends into this project's types, and back.
 //!
-//! No state, no channels, no model; `server` decides when something is said, this module only how.
+//! No state, no channels, no model: `server` decides when to send something, this module only how it looks.
 
 pub mod actions;
 pub mod ask;

@@ -1,4 +1,4 @@
-//! The language server: the protocol library at the door, one session thread that owns all state behind it.
+//! The language server: the protocol library in front, and behind it one session thread that owns all state.
 //!
 //! ```text
 //! client -> transport -> tower-lsp-server -> handlers --event--> session --job--> engine

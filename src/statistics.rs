@@ -1,4 +1,4 @@
-//! What becomes of completions: kept on this machine alone, in a file of bounded size, and what it comes to.
+//! Statistics of completions: recorded in a file of bounded size that never leaves this machine, and summarised.
 
 mod summary;
 

@@ -1,7 +1,7 @@
 //! Documents as ropes, and the one place where LSP positions, line endings and byte offsets meet.
 //!
 //! Inside phi-ls every place in a text is a byte offset and every line ends with `\n`; positions and other line endings
-//! exist only at the door. There lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
+//! exist only in the protocol. There, lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
 //! features are chosen for that in `Cargo.toml`).
 
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! Workspaces: which one a file belongs to, and whether the file may enter a prompt. Open documents, the index and the
 //! command line all ask here.
 //!
-//! A file is what is behind its name: a workspace opened through a symbolic link and a file named through the link's
-//! target belong together, and so the other way round.
+//! A file is identified by its real path: a workspace that was opened through a symbolic link contains a file that is
+//! named through the link's target, and the other way round.
 
 mod changes;
 mod git;

@@ -1,4 +1,4 @@
-//! `phi-ls completions`: the script by which a shell completes this program's arguments.
+//! `phi-ls completions`: the script with which a shell completes the arguments of this program.
 
 use std::io::{self, Write as _};
 

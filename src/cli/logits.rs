@@ -1,4 +1,4 @@
-//! `phi-ls logits`: what the model says after given token ids, for comparison with other engines.
+//! `phi-ls logits`: the logits of a model after given token ids, for comparison with other engines.
 
 use super::ModelArgs;
 use crate::model::{LogitRows, Logits, Sequence, argmax};

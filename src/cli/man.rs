@@ -1,4 +1,4 @@
-//! `phi-ls man`: the manual pages, made of the same descriptions as the help.
+//! `phi-ls man`: the manual pages, generated from the same descriptions as the help.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `phi-ls models`: what is installed, what it is, and which checks it passes.
+//! `phi-ls models`: the installed files, what they are, and which checks they pass.
 
 mod choice;
 

@@ -1,5 +1,5 @@
-//! `phi-ls replay`: editing sessions against the real server, recorded ones and typed ones: how long completions took, what the
-//! person saw, and what it cost.
+//! `phi-ls replay`: recorded and written editing sessions, replayed against the real server: how long completions took,
+//! what the person saw, and what it cost.
 
 pub(super) mod client;
 mod entry;

@@ -1,4 +1,4 @@
-//! `phi-ls tokenize`: ids of standard input, for comparison with other engines.
+//! `phi-ls tokenize`: the token ids of standard input, for comparison with other engines.
 
 use std::io::Read as _;
 

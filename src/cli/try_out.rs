@@ -1,4 +1,4 @@
-//! `phi-ls try`: a completion and an explanation of a bundled sample, to see in a minute what this is.
+//! `phi-ls try`: a completion and an explanation of a bundled sample, which show in a minute what phi-ls does.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which kind of engine makes a role's text: the settings `completion.backend` and `assistant.backend`.
+//! Which kind of engine writes the text of a role: the settings `completion.backend` and `assistant.backend`.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Which files never enter a prompt whatever lies around them: what looks like a secret, and what the settings name.
-//! What ignore files name is found in [`crate::workspace`].
+//! Which files never enter a prompt, wherever they are: those that look like secrets, and those that the settings
+//! exclude. Ignore files are read in [`crate::workspace`].
 
 use std::fmt;
 use std::path::Path;

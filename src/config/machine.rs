@@ -1,4 +1,4 @@
-//! The machine this runs on: memory, cores, instruction sets. What the settings leave at 0 comes from here.
+//! The machine this runs on: memory, cores, instruction sets. Settings that are 0 take their values from here.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! How much memory models need and what each may hold: the one rule, which `doctor`, the server, the commands and `bench`
-//! follow.
+//! How much memory models need and how much each may hold: the one rule for `doctor`, the server, the commands and
+//! `bench`.
 //!
 //! A model needs its weights, the keys and values of its longest prompt with the answer, and [`WORKING_BYTES`]. Models
 //! fit together if what they need is within the budget. What is left of it then goes to their prefix caches in equal

@@ -1,4 +1,4 @@
-//! What of other files a prompt may take code from: open documents, the index, and what the person has just changed.
+//! The sources of code from other files: open documents, the index, and what the person has just changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

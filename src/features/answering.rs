@@ -1,5 +1,5 @@
-//! A question on its way, whoever asks it: what is asked of the model, what an answer comes to, and whether to ask once
-//! more.
+//! A question, from an editor or the command line: what the model is asked, what its answer results in, and whether to
+//! ask once more.
 
 use crate::context::{Snapshot, Surroundings};
 use crate::engine::{Candidate, Generation, GenerationParams, StopReason};

@@ -1,4 +1,4 @@
-//! Which actions a place in a document is offered: kinds, titles and ranges, found without asking a model.
+//! Which code actions are offered at a place in a document: kinds, titles and ranges, found without asking a model.
 
 use std::ops::Range;
 

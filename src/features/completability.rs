@@ -1,4 +1,4 @@
-//! Why nothing is completed anywhere in a document, as the sentence that editors and the command line show.
+//! Why a document has no completions, as the sentence that editors and the command line show.
 
 use crate::config::{CompletionSettings, Enabled};
 use crate::syntax::names_of;

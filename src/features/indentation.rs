@@ -1,4 +1,4 @@
-//! What files indent with, and making a model's text do the same.
+//! What a file indents with, and indenting a model's text in the same way.
 
 use crate::text::indent_columns;
 

@@ -1,4 +1,4 @@
-//! The next edit of a file, from what was edited last: asked of models made for that.
+//! The next edit of a file, suggested from the latest edits by a model made for that.
 //!
 //! Source of the form and its sizes: `sweep-autocomplete` 0.1.1, which runs Sweep's models.
 

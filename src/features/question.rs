@@ -1,4 +1,5 @@
-//! A question to the assistant before it is a prompt: what is asked, about which code, with how much room.
+//! A question to the assistant, before it becomes a prompt: what is asked, about which code, and how much room there
+//! is.
 
 use std::ops::Range;
 

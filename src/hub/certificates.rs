@@ -1,4 +1,4 @@
-//! Whose certificates are trusted, by whoever speaks TLS.
+//! Which certificates are trusted, for everything that uses TLS.
 
 use rustls::pki_types::CertificateDer;
 

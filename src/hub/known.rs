@@ -1,4 +1,4 @@
-//! The files behind the aliases: where they are published, how large they are, their SHA-256.
+//! The files behind the short names: where they are published, their size and their SHA-256.
 
 use super::Alias;
 use crate::config::{ModelSize, Role};

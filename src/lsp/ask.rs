@@ -1,4 +1,4 @@
-//! Questions to the assistant as they cross the protocol: the command of an action, and `phi-ls/answer`.
+//! Questions to the assistant in the protocol: the command of a code action, and `phi-ls/answer`.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types as lsp;

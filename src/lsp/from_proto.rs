@@ -1,4 +1,4 @@
-//! What an editor says, in this project's own types: positions, edits, paths, capabilities.
+//! What an editor sends, in this project's types: positions, edits, paths, capabilities.
 
 use std::ops::Range;
 use std::path::PathBuf;

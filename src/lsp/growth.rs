@@ -1,5 +1,5 @@
-//! `phi-ls/completionGrew`: a notification of our own for clients that show a completion while it is still written. It goes to
-//! those that say so in their capabilities, as `experimental.phiLs.completionGrew`.
+//! `phi-ls/completionGrew`: our own notification for clients that show a completion while it is still written. It is
+//! sent to clients that declare the capability `experimental.phiLs.completionGrew`.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Position, Uri};

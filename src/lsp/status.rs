@@ -1,5 +1,5 @@
-//! Notifications of our own for an editor's status line: what the resident model is doing (`phi-ls/status`), and why
-//! nothing is completed in a document (`phi-ls/documentStatus`).
+//! Our own notifications for an editor's status line: what the completion model is doing (`phi-ls/status`), and why
+//! there are no completions in a document (`phi-ls/documentStatus`).
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Uri};

@@ -1,4 +1,4 @@
-//! `phi-ls/setCompletions`: a notification of our own by which a client turns completions off and on in one document.
+//! `phi-ls/setCompletions`: our own notification, with which a client turns completions off and on in one document.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::Uri;

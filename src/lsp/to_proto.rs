@@ -1,4 +1,4 @@
-//! This project's own types as an editor expects them.
+//! Converts this project's types into what an editor expects.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What a model file is and whether this program can run it, told without loading the weights.
+//! What a model file is and whether this program can run it, found out without loading the weights.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The weights of a decoder: which tensors an architecture has, their shapes, and packing them straight from the file so
-//! that they are never in memory twice.
+//! The weights of a decoder: which tensors an architecture has and their shapes. They are packed straight from the
+//! file, so that they are never in memory twice.
 
 use std::collections::HashSet;
 use std::io;

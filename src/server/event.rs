@@ -1,4 +1,4 @@
-//! What can happen to a session, and the way there.
+//! The events of a session, and the channel that they come through.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! The index of the workspaces, from which completions and questions take code of other files: a thread of its own keeps it,
-//! behind everything a person waits for.
+//! The index of the workspaces, from which completions and questions take code of other files. Its own thread updates
+//! it, after everything that a person waits for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What the server says without being asked: status, messages, progress. The session's parts put it on a queue; a task of
-//! its own sends it, so that nothing ever waits for the client.
+//! What the server sends by itself: status, messages, progress. The parts of the session put it on a queue, and a
+//! separate task sends it, so that nothing ever waits for the client.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! The two doors around the protocol library: messages that would end it are turned away before it sees them, and it
-//! never has to wait for a client that is slow to read.
+//! The streams around the protocol library: messages that would stop it are refused before it sees them, and it never
+//! has to wait for a client that reads slowly.
 //!
 //! The library stops reading for good at the first frame it cannot decode, and stops polling its handlers while the
 //! output is full; a client that writes before it reads would then hang together with the server.

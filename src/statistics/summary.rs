@@ -1,4 +1,4 @@
-//! What the records come to, by language and by model.
+//! The records, summed up by language and by model.
 
 use std::collections::BTreeMap;
 

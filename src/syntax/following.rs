@@ -1,4 +1,4 @@
-//! What stands right of a place on its line: whether something can be written there without breaking what is written.
+//! What is to the right of a place on its line: whether something can be inserted there without breaking it.
 
 use tree_sitter::Node;
 

@@ -1,4 +1,4 @@
-//! Items (functions, classes, modules ..) of a text, its imports, and what its code refers to.
+//! The items of a text (functions, classes, modules and so on), its imports, and what its code refers to.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Compiling the query files, each once and on its own, and mapping their captures to a closed enum.
+//! Compiles each query file once, and maps their captures to a closed enum.
 
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};

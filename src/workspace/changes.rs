@@ -1,5 +1,5 @@
-//! What has changed in the work tree since the last commit, change by change, asked of git itself. Files that must not enter
-//! a prompt are left out before their changes are read.
+//! What has changed in the working tree since the last commit, change by change, as git itself reports it. Files that
+//! must not enter a prompt are left out before their changes are read.
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -1,5 +1,5 @@
-//! Git repositories as far as ignoring goes: where one is, which files it tracks, and where it keeps patterns outside of
-//! the work tree.
+//! What the rules on ignored files need of a git repository: where it is, which files it tracks, and where it keeps
+//! patterns outside the working tree.
 
 use std::collections::HashMap;
 use std::fs::Metadata;

@@ -1,8 +1,8 @@
-//! What is staged for the next commit of a repository, file by file, asked of git itself. Files that must not enter a
-//! prompt are left out before their changes are read.
+//! What is staged for the next commit of a repository, file by file, as git itself reports it. Files that must not
+//! enter a prompt are left out before their changes are read.
 //!
-//! Git is run so that nothing a repository configures is run by it (no external diffs, text conversions or file system
-//! monitors) and nothing is fetched or written.
+//! Git is run in a way that runs nothing that a repository configures (no external diffs, text conversions or file
+//! system monitors), and that fetches and writes nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;

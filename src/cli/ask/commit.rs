@@ -1,4 +1,4 @@
-//! `phi-ls ask commit`: the message of a commit of what is staged here, alone on standard output.
+//! `phi-ls ask commit`: a message for what is staged in the current repository; standard output has nothing else.
 
 use anyhow::{Context as _, bail};
 

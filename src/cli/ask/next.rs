@@ -1,4 +1,5 @@
-//! `phi-ls ask next`: the edit that a model of next edits expects around a line, from what the work tree has changed.
+//! `phi-ls ask next`: the next edit near a line, as a model made for next edits suggests it after the changes in the
+//! working tree.
 
 use anyhow::bail;
 

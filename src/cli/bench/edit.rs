@@ -1,4 +1,4 @@
-//! `phi-ls bench --edit BEFORE AFTER`: what prompt-lookup speculation gains where a model copies code with changes.
+//! `phi-ls bench --edit BEFORE AFTER`: what prompt-lookup speculation gains when a model copies code with changes.
 //!
 //! The question is the one a refactoring asks about BEFORE; the answer is AFTER, given token by token, so that the cost
 //! is that of a model that writes exactly this, whatever the weights say.

@@ -1,4 +1,4 @@
-//! The engine processes of this person: who uses them, which models they hold, where they log.
+//! The engine processes of this user: which clients they have, which models they hold, where they log.
 
 use std::path::{Path, PathBuf};
 

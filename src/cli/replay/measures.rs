@@ -1,4 +1,4 @@
-//! What a replay comes to: a record of every key, and the figures made of them.
+//! The results of a replay: a record of every key, and the figures computed from them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The report as one page of HTML with its plots in it: for somebody who has never seen this project.
+//! The report as one HTML page with plots, for readers who have never seen this project.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One trace from its first message to its last: a server and a client of its own, and what the person sees.
+//! Replays one trace from its first message to its last, with its own server and client, and records what the person
+//! sees.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

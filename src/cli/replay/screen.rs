@@ -1,4 +1,4 @@
-//! What the person sees meanwhile: the documents as the client has them, and the ghost text in one of them.
+//! What the person sees: the documents as the client has them, and the ghost text in one of them.
 
 use std::collections::HashMap;
 

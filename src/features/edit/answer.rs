@@ -1,4 +1,4 @@
-//! Finding the code in an answer that may also talk.
+//! Finds the code in an answer that may also contain prose.
 
 use crate::syntax::Language;
 

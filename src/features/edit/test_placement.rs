@@ -1,5 +1,5 @@
-//! Where written tests go, and what becomes of the file they go into. Each language has its habit in its row of the table:
-//! Rust's tests are a module, others' a file of their own. What is there already is extended, never doubled.
+//! Where generated tests go, and how the file changes. The table of languages says what is usual: a module in Rust, a
+//! separate file elsewhere. Tests that exist are extended, never duplicated.
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};

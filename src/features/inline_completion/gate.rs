@@ -1,4 +1,4 @@
-//! Whether to ask the model at all. What is not asked costs nothing and disturbs nobody.
+//! Whether to ask the model at all. A request that is not made costs nothing and disturbs nobody.
 
 use crate::config::Enabled;
 use crate::syntax::{Following, Region};

@@ -1,7 +1,7 @@
-//! Making something to show of what a model wrote: a chain of small steps, each a pure function of the text and the place.
+//! Turns what a model wrote into what is shown: a chain of small steps, each a pure function of the text and the place.
 //!
-//! Every step only takes away or exchanges white space; nothing is invented but the line break before a closer that a block
-//! was written in front of.
+//! Every step only removes text or changes white space; the only thing added is a line break between a block and the
+//! closing bracket after it.
 
 use crate::engine::StopReason;
 

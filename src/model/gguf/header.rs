@@ -1,4 +1,4 @@
-//! Where everything begins in a file: found by reading it once, in order.
+//! Where everything begins in a file, found by reading the file once, in order.
 
 use super::reader::{Fault, Reader, malformed, unsupported};
 use super::tensors::{Placement, TensorInfo, check_places, tensor_at};

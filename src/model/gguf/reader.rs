@@ -1,4 +1,4 @@
-//! A bounds-checked walk over a file's bytes, and what can be wrong with them.
+//! Bounds-checked reading of a file's bytes, and the errors for damaged ones.
 
 /// Longer than any key or tensor name; errors quote them.
 const MAX_NAME_BYTES: u64 = 1024;

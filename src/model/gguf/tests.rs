@@ -1,4 +1,4 @@
-//! Sound files are read; damaged and hostile ones are one error each.
+//! Valid files are read; damaged and hostile ones give one error each.
 
 use super::*;
 use crate::kernels::quant::QuantType;

@@ -1,4 +1,4 @@
-//! Metadata values: borrowed from the file, arrays as the file has them.
+//! Metadata values, borrowed from the file; arrays stay encoded as in the file.
 
 use super::reader::{Fault, Reader, malformed};
 

@@ -1,4 +1,4 @@
-//! How text is cut before merging: nothing merges across a cut.
+//! How text is split before merging: nothing merges across a split.
 
 use tokenizers::utils::SysRegex;
 

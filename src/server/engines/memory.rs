@@ -1,4 +1,4 @@
-//! Whether the models of a session fit into the memory, one beside the other.
+//! Whether the models of a session fit into memory together.
 
 use crate::config::{Machine, MemoryBudget, Role, Settings};
 use crate::engine::embedded::load::{needs, needs_beside};

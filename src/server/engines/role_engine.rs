@@ -1,5 +1,5 @@
-//! The engine of one role as a session has it: made from the settings, started when it is needed, replaced when they change,
-//! and what it has said about itself.
+//! The engine of one role in a session: created from the settings, started when needed, replaced when they change, with
+//! the last status it reported.
 
 use std::path::PathBuf;
 use std::time::Duration;

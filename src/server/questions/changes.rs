@@ -1,4 +1,4 @@
-//! From a change that an answer comes to, to an edit of the documents as they are now.
+//! Turns the change in an answer into an edit of the documents as they are now.
 
 use tower_lsp_server::gen_lsp_types as lsp;
 

@@ -1,4 +1,4 @@
-//! Conversations that may go on: the last answers by their ids.
+//! Conversations that can be continued: the last answers by their ids.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! A question under way, and how it ends.
+//! A running question, and how it ends.
 
 use tower_lsp_server::gen_lsp_types as lsp;
 

@@ -1,4 +1,5 @@
-//! Where the settings come from and what is wrong with them: `config.toml` loses to the editor, the command line wins.
+//! Where the settings come from and what is wrong with them: the editor takes precedence over `config.toml`, and the
+//! command line over both.
 
 use std::sync::Arc;
 

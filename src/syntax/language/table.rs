@@ -1,4 +1,4 @@
-//! The table of languages: a row each. A language that is only to be known by its names needs nothing else.
+//! The table of languages, one row each. A row is all that a language without a grammar needs.
 
 use super::{Language, Quotes, TestModules, TestPlace};
 use crate::syntax::grammar;
