@@ -188,7 +188,8 @@ impl Hub {
         }
     }
 
-    /// The preferred file of `alias`, or the same from another publisher where a repository is gone or changed.
+    /// The preferred file of `alias`, or the same quantisation from another publisher if its repository is gone or has
+    /// changed.
     fn download_alias(&self, alias: Alias, on_event: &mut dyn FnMut(PullEvent)) -> Result<Pulled, HubError> {
         let preferred = alias.preferred_file();
         let is_alternative = |known: &&KnownFile| {
@@ -196,7 +197,8 @@ impl Hub {
         };
         let mut outcome = self.download_known(preferred, on_event);
         for known in KNOWN_FILES.iter().filter(is_alternative) {
-            // A hub out of reach has neither file; a download that stopped is continued rather than begun elsewhere.
+            // If the hub cannot be reached, it has neither file; an interrupted download is continued instead of
+            // started elsewhere.
             let may_help = |error: &HubError| {
                 error.another_place_may_help()
                     && !matches!(
@@ -228,7 +230,7 @@ impl Hub {
 }
 
 impl HubError {
-    /// Whether the same file may be had from elsewhere: not when this machine is the obstacle.
+    /// Whether another source may help: not if the problem is on this machine.
     fn another_place_may_help(&self) -> bool {
         !matches!(self, Self::NoSpace { .. } | Self::Busy(_) | Self::Io { .. } | Self::NoCertificates(_))
     }

@@ -98,13 +98,13 @@ pub const SECRETS: &[&str] = &[
     "arduino_secrets.h",
     "wp-config.php",
     "{credentials,secret,secrets}.{sh,bash,zsh,fish,ps1}",
-    // Examples to be copied and filled in hold none.
+    // Examples that are meant to be copied and filled in contain none.
     "!*.{example,sample,template,dist,defaults,schema}",
     "!*.{example,sample,template,dist}.{env,json,yaml,yml,toml,ini,conf,properties,xml,tfvars,sh}",
     "!{example,sample,template}.env",
     "!.env.d.ts",
-    // What version control keeps for itself: addresses with tokens in them, credentials, texts of any branch. Only the
-    // messages in there are written by a person.
+    // The files of version control: addresses with tokens in them, credentials, texts of any branch. Only the messages
+    // in there are written by a person.
     ".git/**",
     "*.git/config",
     ".hg/**",

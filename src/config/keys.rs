@@ -217,7 +217,7 @@ impl Kind {
         }
     }
 
-    /// What of `value` can be stored, `None` where nothing can, and why the rest cannot.
+    /// The part of `value` that can be stored, `None` if nothing can, and why the rest cannot.
     pub(super) fn check(&self, value: &Value) -> (Option<Value>, Vec<String>) {
         let checked = match self {
             Self::Languages => return check_languages(value),
@@ -291,7 +291,7 @@ fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
     ((!kept.is_empty() || reasons.is_empty()).then_some(Value::Array(kept)), reasons)
 }
 
-/// `value` for an error message: as it is, cut where it is long.
+/// `value` for an error message, shortened if it is long.
 pub(super) fn found(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
@@ -300,13 +300,13 @@ pub(super) fn found(value: &Value) -> String {
     }
 }
 
-/// Likeness from which a name is taken for a misspelt other one: `maxTokns` is 0.94 like `maxTokens`.
+/// The similarity from which a name counts as a misspelling of another: that of `maxTokns` and `maxTokens` is 0.94.
 const ALIKE: f32 = 0.7;
 
-/// The key that `path` was probably meant to be, if any is like it.
+/// The key that `path` was probably meant to be, if any is similar.
 pub(super) fn nearest(path: &str) -> Option<&'static str> {
     let (group, last) = path.rsplit_once('.').unwrap_or(("", path));
-    // In a group that is none of ours, a name like one of ours is chance.
+    // In a group that is not ours, a name that resembles one of ours is a coincidence.
     if !group.is_empty() && !KEYS.iter().any(|key| likeness(group, group_of(key.name)) >= ALIKE) {
         return None;
     }
@@ -315,7 +315,7 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
         // The group may be forgotten or joined to the name: `model`, `completionModel`.
         if group.is_empty() { by_name.max(likeness(path, name)) } else { by_name }
     };
-    // Of equals, the one in the group most like, and then the first.
+    // Of equally similar keys, the one whose group is most similar, and then the first.
     let scored = KEYS.iter().rev().map(|key| (score(key.name), likeness(group, group_of(key.name)), key.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
     (best.0 >= ALIKE).then_some(best.2)

@@ -13,13 +13,13 @@ pub struct KnownFile {
     pub revision: &'static str,
     pub file: &'static str,
     pub quantisation: &'static str,
-    /// To be relied on where there is a checksum too; else about as many.
+    /// Exact if there is a checksum as well; otherwise approximate.
     pub bytes: u64,
-    /// Lower-case hex; without it the checksum that the hub states is used.
+    /// Lower-case hex; without it, the checksum that the hub states is used.
     pub sha256: Option<&'static str>,
 }
 
-/// A file of which the hub is asked for size and checksum.
+/// A file whose size and checksum come from the hub.
 const fn on_hub(
     alias: Alias,
     (owner, repo, file): (&'static str, &'static str, &'static str),
@@ -193,7 +193,7 @@ pub const KNOWN_FILES: &[KnownFile] = &[
 ];
 
 impl KnownFile {
-    /// What decides how much memory it takes. The file itself says it once it is here.
+    /// What decides how much memory it takes. Once the file is installed, it says so itself.
     pub fn size(&self) -> ModelSize {
         let (num_layers, num_kv_heads, head_dim) = self.alias.shape();
         ModelSize { weight_bytes: self.bytes, num_layers, num_kv_heads, head_dim }

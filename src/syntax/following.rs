@@ -21,7 +21,7 @@ pub enum Following {
     Separator,
     /// What opens the body of the header before it: `{`, `:`.
     Body,
-    /// Anything else: it would have to be read as going on with what is written at the place.
+    /// Anything else, which would become part of what is inserted at the place.
     Code,
 }
 

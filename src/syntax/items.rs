@@ -141,7 +141,7 @@ impl Parsed {
         items
     }
 
-    /// Names that two items side by side have and must not share: each as often as there is one item too many.
+    /// Names that sibling items must not share but do: each as often as there is an item too many.
     pub fn duplicate_names(&self) -> Vec<String> {
         let parent_of = |range: &Range<usize>| {
             let path = self.path_to(range);

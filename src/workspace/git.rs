@@ -14,7 +14,7 @@ const MAX_INCLUDES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repository {
     pub(super) work_tree: PathBuf,
-    /// What belongs to this work tree alone, the index among it.
+    /// Belongs to this working tree only, such as the index.
     git_dir: PathBuf,
     /// What all work trees of the repository share.
     common_dir: PathBuf,

@@ -141,7 +141,7 @@ const fn markdown(id: &'static str, aliases: &'static [&'static str], extensions
     Language { name: "markdown", has_fences: true, ..prose(id, aliases, extensions) }
 }
 
-/// What is assumed of a language that has no row.
+/// What is assumed about a language that has no row.
 pub static UNKNOWN: Language = code("", &[], &[], "");
 
 /// Every language phi-ls knows by name; those with a grammar first.
