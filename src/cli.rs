@@ -35,11 +35,11 @@ use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{LoadOptions, LoadedModel};
 
-/// Columns of the help at most.
+/// Maximum width of the help, in columns.
 const WIDTH: usize = 110;
 
-// Doc comments below are what `--help` prints. Those of the commands stand here, in one place: one on a struct of flags would
-// take the place of the description of every command that has these flags.
+// Doc comments below are what `--help` prints. The descriptions of the commands are here, in one place: a doc comment
+// on a struct of flags would replace the description of every command with these flags.
 
 /// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
 ///
@@ -97,11 +97,11 @@ enum Command {
     Logits(logits::LogitsArgs),
 }
 
-/// The commands for work on phi-ls itself; the help lists them apart.
+/// The commands for developing phi-ls; the help lists them separately.
 const DEVELOPER_COMMANDS: &[&str] = &["bench", "replay", "eval", "tokenize", "logits"];
 
 impl Cli {
-    /// The arguments of this process. Ends it where they are wrong, and after help.
+    /// The arguments of this process. It ends if they are wrong, and after printing help.
     fn read() -> Self {
         let matches = command().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -119,7 +119,7 @@ impl Cli {
     }
 }
 
-/// What the command line may hold, with the developers' commands apart in the help.
+/// The command line, with the developer commands in a separate group of the help.
 fn command() -> clap::Command {
     let command = Cli::command();
     let (developers, others) = (listing(&command, true), listing(&command, false));
@@ -132,7 +132,7 @@ fn command() -> clap::Command {
     ))
 }
 
-/// The lines of the help for one of the two groups of commands. clap lists them all together, or has them hidden.
+/// The lines of the help for one of the two groups of commands, since clap can only list all of them together.
 fn listing(command: &clap::Command, for_developers: bool) -> String {
     let belongs = |name: &str| DEVELOPER_COMMANDS.contains(&name) == for_developers;
     let commands = command.get_subcommands().filter(|command| belongs(command.get_name())).cloned();
@@ -183,7 +183,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug; it is the reader's right.
+/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug, but is fine.
 fn end_quietly_on_a_closed_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -203,7 +203,7 @@ fn start_log(verbose: u8) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
-// Which model, on how many threads: the options that most commands share.
+// The options that most commands share: which model, on how many threads.
 #[derive(clap::Args)]
 struct ModelArgs {
     /// The model: a path to a .gguf file, a short name such as phi-3.5-mini or starter, or hf:OWNER/REPO/FILE; by
@@ -215,13 +215,13 @@ struct ModelArgs {
     threads: usize,
 }
 
-/// Takes as many threads as the setting `threads` does.
+/// Accepts the same range as the setting `threads`.
 fn threads_parser() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(0..=config::MAX_THREADS)
 }
 
 impl ModelArgs {
-    /// The model asked for; else the best one installed.
+    /// The model that was asked for, or else the best one installed.
     fn reference(&self) -> anyhow::Result<ModelRef> {
         match &self.model {
             Some(text) => Ok(text.parse()?),
@@ -229,9 +229,9 @@ impl ModelArgs {
         }
     }
 
-    /// As [`ModelArgs::reference`], but the models that the settings name for `roles`, in this order, come before the
-    /// best installed. One that is not there is passed over, which is said, if it is the default; a person's own choice
-    /// must be there.
+    /// Like [`ModelArgs::reference`], but the models that the settings name for `roles`, in this order, come before the
+    /// best one installed. If a default model is not installed, it is skipped with a message; a model that the person
+    /// chose has to be installed.
     fn reference_for(&self, roles: &[Role], settings: &Settings) -> anyhow::Result<ModelRef> {
         if self.model.is_some() {
             return self.reference();
@@ -259,11 +259,10 @@ impl ModelArgs {
         Ok(reference)
     }
 
-    /// The settings of `config.toml` with what these flags say, as the server has them; what in them is not used is
-    /// said.
+    /// The settings of `config.toml` and these flags, as the server would use them; what is ignored in them is printed.
     fn settings(&self) -> Settings {
         let mut settings = user_settings();
-        // Who names a model wants that one, and not a server's.
+        // If a model is named, it is used instead of a server.
         if self.model.is_some() {
             settings.completion.backend = Backend::Embedded;
             settings.assistant.backend = Backend::Embedded;
@@ -278,7 +277,7 @@ impl ModelArgs {
         load_options(self.threads)
     }
 
-    /// Loads the model, with a progress bar where a person watches.
+    /// Loads the model, with a progress bar on a terminal.
     fn load(&self) -> anyhow::Result<LoadedModel> {
         let path: PathBuf = self.reference()?.resolve()?;
         let bar = loading_bar();
@@ -298,7 +297,7 @@ fn model_of(role: Role, settings: &Settings) -> (&'static str, &str) {
     }
 }
 
-/// The model called `name`, which is on this machine.
+/// The model called `name`, if it is installed.
 fn installed(name: &str) -> Result<ModelRef, HubError> {
     let reference: ModelRef = name.parse()?;
     reference.resolve()?;
@@ -310,7 +309,7 @@ fn best_installed() -> Option<ModelRef> {
     Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
 }
 
-/// The settings of `config.toml`; what in them is not used is said on standard error.
+/// The settings of `config.toml`; what is ignored in them is printed on standard error.
 fn user_settings() -> Settings {
     let (layer, mut problems) = config::default_file().as_deref().map(config::read_file).unwrap_or_default();
     let (settings, found) = Settings::from_layers(&[(Source::File, layer)]);
@@ -324,16 +323,16 @@ fn load_options(threads: usize) -> LoadOptions {
     load_options_of(&Settings { threads, ..Settings::default() })
 }
 
-/// How the settings want models loaded.
+/// How models are loaded under these settings.
 fn load_options_of(settings: &Settings) -> LoadOptions {
     let threads = settings.thread_count(&Machine::read());
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }
 
-/// Bytes of keys and values that `model` may hold, alone on this machine, in `role`. That it is too large for the memory
-/// it may use is said; whoever runs a command by hand has asked for it.
+/// Bytes of keys and values that `model` may hold in `role`, alone on this machine. If it is too large for the memory
+/// that it may use, that is printed, but the command goes on.
 fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
-    // Of a model that is not installed nothing is known; loading it fails.
+    // Nothing is known about a model that is not installed; loading it fails.
     let needs = embedded::load::needs_of(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     if let Some(excess) = budget.excess(&model.to_string(), needs) {

@@ -67,7 +67,7 @@ impl Kind {
         format!("{self:?}").to_lowercase()
     }
 
-    /// What is asked about code in a file, as an editor would.
+    /// A question about code in a file, as an editor would ask it.
     fn action(self) -> Option<Action> {
         Some(match self {
             Self::Explain => Action::ExplainCode,
@@ -170,7 +170,7 @@ fn ask_about(args: &AskArgs, lines: &Lines, action: Action) -> anyhow::Result<()
     go_on(args, &engine, &options, Conversation::new(plan.prompt().clone(), &generation), report)
 }
 
-/// Asks what else was to be asked and ends with the report, which is printed where it is asked for.
+/// Asks the follow-up questions, and prints the report if it was requested.
 fn go_on(
     args: &AskArgs,
     engine: &Engine,
@@ -199,7 +199,7 @@ fn go_on(
     Ok(())
 }
 
-/// Refuses lines that `snapshot` does not have.
+/// Returns an error for lines that `snapshot` does not have.
 fn check_are_there(lines: &Lines, snapshot: &Snapshot) -> anyhow::Result<()> {
     let count = snapshot.text.len_lines();
     if lines.last > count {
@@ -208,7 +208,7 @@ fn check_are_there(lines: &Lines, snapshot: &Snapshot) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The question the arguments ask, about lines of `snapshot`.
+/// The question in the arguments, about lines of `snapshot`.
 fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
     check_are_there(lines, snapshot)?;
     Ok(Question {
@@ -228,7 +228,7 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
     start..text.line_to_byte(last - 1) + content
 }
 
-/// Asks, and once more where that can help; what was asked last, what came of it and how.
+/// Asks, and once more if that can help. Returns the last question, its outcome and how it was generated.
 fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(Plan, Outcome, Generation)> {
     loop {
         let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
@@ -242,7 +242,7 @@ fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(
     }
 }
 
-/// Generates, printing the text as it comes unless the output is for a program.
+/// Generates, and prints the text as it is written unless the output is for a program.
 pub(super) fn stream(
     engine: &Engine,
     prompt: &Prompt,
@@ -271,7 +271,7 @@ fn print_timing(args: &AskArgs, generation: &Generation) {
     }
 }
 
-/// Shows what would change, and writes it where that was asked for; the difference.
+/// Shows the change, and writes it if that was requested. Returns the difference.
 fn show_change(
     args: &AskArgs,
     source: &Path,

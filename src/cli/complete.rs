@@ -28,7 +28,7 @@ pub(super) struct CompleteArgs {
     json: bool,
 }
 
-/// What a completion came to, shown or not.
+/// The result of a completion, shown or not.
 pub(super) struct Completed {
     pub(super) item: Option<InlineItem>,
     pub(super) generation: Generation,
@@ -59,13 +59,14 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An engine of its own for a command, with a progress bar while it loads.
+/// An engine for one command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     let settings = Settings { threads: model.threads, ..Settings::default() };
     start_engine_with(model.reference()?, Role::Completion, &settings)
 }
 
-/// The engine of the first of `roles` as the settings say: a server, or else a model as [`ModelArgs::reference_for`] finds one.
+/// The engine that the settings name for the first of `roles`: a server, or else the model that
+/// [`ModelArgs::reference_for`] finds.
 pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Settings) -> anyhow::Result<Engine> {
     let role = roles[0];
     let reference = match settings.backend(role) {
@@ -75,7 +76,7 @@ pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Sett
     start_engine_with(reference, role, settings)
 }
 
-/// The same with the model at `reference`, should one have to be loaded.
+/// The same with the model at `reference`, if one has to be loaded.
 fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
     let may_load = settings.backend(role).may_load_a_model();
     let kv_budget_bytes = if may_load { super::kv_budget_bytes(&reference, role, settings) } else { 0 };
@@ -87,7 +88,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         kv_budget_bytes,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
-        // One job is all: nobody is to keep the model for more.
+        // There is only one job, so the model is not kept.
         program: None,
     };
     let bar = super::loading_bar();
@@ -99,10 +100,10 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
     engine::start_for(role, settings, options, loader, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
-/// What `settings` say about a file that may be completed.
+/// The options for a file that may be completed, from `settings`.
 pub(super) fn options_for(snapshot: &Snapshot, settings: &Settings) -> CompletionOptions {
     let options = CompletionOptions::new(&settings.completion, &snapshot.language_id, false);
-    // A person who names a place asks by hand, and has all the time the answer takes.
+    // Naming a position is asking for a completion, which may take as long as it takes.
     CompletionOptions { enabled: Enabled::On, confidence: Confidence::Low, time_budget: Duration::MAX, ..options }
 }
 
@@ -122,7 +123,7 @@ pub(super) fn complete_with(
     Ok(Completed { item, generation })
 }
 
-/// Hands a job in and waits for what it comes to.
+/// Submits a job and waits for its result.
 pub(super) fn generate(
     engine: &Engine,
     prompt: &crate::model::Prompt,

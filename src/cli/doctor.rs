@@ -35,10 +35,10 @@ pub(super) struct DoctorArgs {
     retune: bool,
 }
 
-/// Prints what this program finds on this machine and what to do about what is missing.
+/// Prints what phi-ls finds on this machine, and what to do about what is missing.
 ///
 /// # Errors
-/// There is no folder for models, or not the file to look at.
+/// There is no folder for models, or the given file does not exist.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     if args.retune {
         retune()?;
@@ -55,7 +55,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets what was measured and loads a model, which measures.
+/// Deletes the measurements and loads a model, which measures again.
 fn retune() -> anyhow::Result<()> {
     if let Some(file) = tuning::file()
         && let Err(error) = std::fs::remove_file(&file)
@@ -88,7 +88,7 @@ struct RoleModel {
     role: Role,
     model: String,
     found: Result<PathBuf, String>,
-    /// How it is asked for completions; `None` where that is not known, or not its role.
+    /// How it is asked for completions; `None` if that is not known, or not its role.
     layout: Option<String>,
     /// The server that is asked instead, and what it can do.
     server: Option<(RemoteServer, Result<Abilities, String>)>,
@@ -110,7 +110,7 @@ impl RoleModel {
         needs(self.role, settings, self.found.as_deref().ok())
     }
 
-    /// Whether a model of this machine is used, if only to stand in for a server.
+    /// Whether a model on this machine is used, if only as a fallback for a server.
     fn may_be_loaded(&self) -> bool {
         self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
     }
@@ -337,8 +337,8 @@ impl Findings {
     fn print_advice(&self) {
         let is_missing =
             |role: &RoleModel| role.role == Role::Completion && role.server.is_none() && role.found.is_err();
-        let resident_is_missing = self.roles.iter().any(is_missing);
-        if resident_is_missing {
+        let completion_model_is_missing = self.roles.iter().any(is_missing);
+        if completion_model_is_missing {
             println!("\nto start, run `phi-ls {}`", self.first_pull());
         }
         if !self.problems.is_empty() {
@@ -380,7 +380,7 @@ fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
     }
 }
 
-/// The server of `role`, where it has one, and what it says it can do.
+/// The server of `role`, if it has one, and what it can do.
 fn ask(settings: &Settings, role: Role) -> Option<(RemoteServer, Result<Abilities, String>)> {
     let server = settings.backend(role).server()?;
     Some((server.clone(), remote::look_into(server, Patience::default())))
@@ -397,7 +397,7 @@ fn server_json(server: &RemoteServer, found: &Result<Abilities, String>) -> Valu
     })
 }
 
-/// With what this build computes on a GPU.
+/// The GPU backend of this build.
 fn gpu_backend() -> Option<&'static str> {
     match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
         (true, _) => Some("CUDA, the first one"),

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
 
-/// On no terminal, a line is printed whenever so much more of the file is there.
+/// If the output is not a terminal, a line is printed for every so many bytes.
 const PERCENT_PER_LINE: u64 = 10;
 
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,10 @@ pub(super) struct PullArgs {
     models: Vec<String>,
 }
 
-/// Downloads what `args` names, telling how it goes on standard error, then the files' paths on standard output.
+/// Downloads what `args` names. Progress goes to standard error, the paths of the files to standard output.
 ///
 /// # Errors
-/// The first download that fails; what it brought is kept for the next call.
+/// The first download that fails; what it has downloaded is kept for the next call.
 pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     let references = match args.models.as_slice() {
         [] => vec![ModelRef::Alias(Alias::Phi35Mini), ModelRef::Alias(Alias::Phi4Mini)],
@@ -34,7 +34,7 @@ pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Downloads one model, telling how it goes on standard error.
+/// Downloads one model, with progress on standard error.
 ///
 /// # Errors
 /// As [`Hub::pull`].
@@ -50,7 +50,7 @@ pub(super) fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
     Ok(pulled)
 }
 
-/// Tells about one download: a progress bar on a terminal, else now and then a line.
+/// Reports the progress of one download: a progress bar on a terminal, otherwise a line now and then.
 struct Report {
     name: String,
     bar: ProgressBar,

@@ -60,7 +60,7 @@ pub(super) struct ReplayArgs {
     json: bool,
 }
 
-/// A setting of the command line: its value is JSON, or a text where it is none.
+/// A setting on the command line: its value is JSON, or text if it is not valid JSON.
 fn setting(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
@@ -71,7 +71,7 @@ impl ReplayArgs {
         self.wait || self.full_speed
     }
 
-    /// The server's settings; `assistant` is the model that answers questions meanwhile.
+    /// The server's settings; `assistant` is the model that answers questions during the replay.
     fn settings(&self, assistant: Option<&str>) -> anyhow::Result<Value> {
         let mut settings = match &self.server {
             Some(url) => json!({"completion.backend": {"kind": "openai", "baseUrl": url, "allowHttp": true}}),
@@ -112,7 +112,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each trace with a server of its own: nothing is known yet of the next one's documents.
+/// Each trace gets its own server, which knows nothing about the documents of the others.
 fn replay_all(args: &ReplayArgs, traces: &[Trace], assistant: Option<&str>) -> anyhow::Result<Replayed> {
     let play = |trace: &Trace| {
         Run::start(args, trace, assistant)?.run(trace).with_context(|| format!("replaying {}", trace.name))

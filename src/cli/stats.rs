@@ -17,7 +17,7 @@ pub(super) struct StatsArgs {
     delete: bool,
 }
 
-/// Prints what the records of this machine come to.
+/// Prints the statistics of this machine.
 ///
 /// # Errors
 /// There is no folder for data, or the file cannot be read or removed.
@@ -44,7 +44,7 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long ago the first record was made.
+/// The age of the first record.
 fn day(records: &[Record]) -> String {
     let first = records.iter().map(|record| record.at).min().unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -18,7 +18,7 @@ use crate::text::Rope;
 const SAMPLE: &str = include_str!("sample.py");
 /// Where the sample has a hole.
 const HOLE: &str = "        if grade > ";
-/// The sample's planted bug, and what an interpreter says of it.
+/// The bug in the sample, and what an interpreter says about it.
 const BUG: &str = "total / len(grades)";
 const BUG_MESSAGE: &str = "ZeroDivisionError: division by zero";
 
@@ -56,7 +56,7 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model asked for, else the best one installed, else the starter, which is fetched.
+/// The model that was asked for, or the best one installed, or else the starter, which is downloaded.
 fn model_or_starter(args: &TryArgs) -> anyhow::Result<ModelRef> {
     if let Some(model) = &args.model.model {
         return Ok(model.parse()?);

@@ -5,7 +5,7 @@ use crate::syntax::names_of;
 use crate::workspace::Refusal;
 
 /// Why nothing is completed in a document in the language `language_id`, which `refusal` may keep out of prompts; the
-/// sentence names the rule. `None` where something is, were it by hand only.
+/// sentence names the rule. `None` if completions are possible, even if only on request.
 pub fn why_not_completed(
     refusal: Option<&Refusal>,
     settings: &CompletionSettings,

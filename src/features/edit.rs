@@ -27,7 +27,7 @@ use answer::{NoCode, code_block, elided_line};
 /// Lines before and after the target that tell how the file is indented.
 const STYLE_LINES: usize = 100;
 
-/// What to ask, and everything `finish` needs to know.
+/// What to ask, and everything that `finish` needs.
 #[derive(Debug, Clone)]
 pub struct EditPlan {
     pub action: Action,
@@ -37,13 +37,13 @@ pub struct EditPlan {
     pub target: Range<usize>,
     /// The code fence that the prompt has opened, after which the answer goes on.
     pub fence: String,
-    /// It asks once more, after an answer that could not be used.
+    /// It asks again, after an answer that could not be used.
     pub is_retry: bool,
     /// Where tests go, if they are asked for.
     tests: Option<TestTarget>,
 }
 
-/// What an answer would do.
+/// The change in an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Hunks in the document's text, in order.
@@ -54,7 +54,7 @@ pub enum Change {
     NewFile { path: PathBuf, text: String },
 }
 
-/// Why an answer is not offered as an edit. The message is for the person, and tells the model what to do better.
+/// Why an answer is not offered as an edit. The message is for the person, and for the model when it is asked again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("the answer contains no code")]
@@ -80,7 +80,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether asking once more, with the reason, can help.
+    /// Whether asking again, with the reason, can help.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoCode
@@ -97,7 +97,7 @@ impl Rejection {
 /// What to ask the model for an edit.
 ///
 /// # Errors
-/// Why nothing is asked.
+/// Why the model is not asked.
 pub fn plan(
     snapshot: &Snapshot,
     surroundings: &Surroundings,
@@ -134,7 +134,7 @@ pub fn retry(plan: &EditPlan, answer: &str, reason: &Rejection) -> EditPlan {
     EditPlan { prompt: retry_prompt(&plan.prompt, answer, &reason.to_string()), is_retry: true, ..plan.clone() }
 }
 
-/// Makes an edit of the model's answer to `plan` in `snapshot`, the document it was asked about.
+/// Turns the model's answer to `plan` into an edit of `snapshot`, the document it was asked about.
 ///
 /// # Errors
 /// Why the answer is not to be applied; it can still be shown as text.

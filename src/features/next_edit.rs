@@ -69,10 +69,10 @@ pub fn plan(text: &Rope, name: &str, line: usize, hunks: &[Hunk], context_tokens
 }
 
 impl NextEditPlan {
-    /// The edit that `answer` comes to.
+    /// The edit in `answer`.
     ///
     /// # Errors
-    /// It comes to none.
+    /// There is none.
     pub fn finish(&self, answer: &Candidate) -> Result<Edit, NoEdit> {
         if answer.stop_reason == StopReason::MaxTokens {
             return Err(NoEdit::Endless);

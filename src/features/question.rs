@@ -30,7 +30,7 @@ pub struct Question {
     pub instruction: Option<String>,
 }
 
-/// What the settings say about questions in one document.
+/// The options for questions in one document, from the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssistantOptions {
     /// Why the document may not enter a prompt, if it may not.
@@ -45,7 +45,7 @@ impl AssistantOptions {
     }
 }
 
-/// Why a question is not asked: the sentence a person needs.
+/// Why a question is not asked, as a message for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAsked {
     #[error("this file is excluded from prompts: {0}")]
@@ -84,7 +84,7 @@ pub(super) fn context_of(
     }
     let limits = Limits::for_tokens(options.context_tokens);
     let budget = bytes_like(&snapshot.text, &question.target, limits.total_bytes);
-    // Who calls it says what it is for, and what an edit must keep.
+    // The callers show what it is for, and what an edit must keep.
     let with_callers = matches!(question.action, Action::ExplainCode | Action::Refactor);
     let options = ItemOptions { budget, surroundings, with_callers };
     let context = match (&question.problem, question.exact) {

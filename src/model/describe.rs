@@ -74,7 +74,7 @@ impl ModelReport {
 /// Looks at the GGUF file at `path`: its header, tokenizer and small tensors.
 ///
 /// # Errors
-/// [`ModelError`] for what is no sound GGUF file. Anything wrong beyond that is a failed check of the report.
+/// [`ModelError`] for what is no sound GGUF file. Any other problem is a failed check of the report.
 pub fn describe(path: &Path) -> Result<ModelReport, ModelError> {
     let gguf = GgufFile::open(path)?;
     let config = ModelConfig::from_gguf(&gguf);

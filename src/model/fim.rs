@@ -11,7 +11,7 @@ use super::tokenizer::TextStart;
 use formats::Part::{Prefix, Suffix, Token, Typed};
 use formats::{FORMATS, Files, FimFormat};
 
-/// Formats want a name for the project, and prompts have none: this program does not know what others call it.
+/// Formats have a place for the project's name, but phi-ls does not know what it is called.
 const REPOSITORY: &str = "project";
 
 /// Whether the model called `model_name` was made for `format`.

@@ -16,11 +16,11 @@ use crate::lsp::growth::{CompletionGrewNotification, CompletionGrewParams};
 use crate::lsp::status::{DocumentStatusNotification, DocumentStatusParams, StatusNotification, StatusParams};
 use crate::lsp::to_proto;
 
-/// One thing to tell the client.
+/// A message to the client.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Status(StatusParams),
-    /// Why nothing is completed in a document, or that something is again.
+    /// Why there are no completions in a document, or that there are again.
     DocumentStatus(DocumentStatusParams),
     /// There is more of a completion to ask for.
     CompletionGrew(CompletionGrewParams),
@@ -35,12 +35,12 @@ pub(super) enum Outgoing {
     Answer(AnswerParams),
     /// Progress under a token of the client's.
     Work(ProgressParams),
-    /// An edit for the client to apply; that it did not is told to the person.
+    /// An edit for the client to apply; if it does not, the person is told.
     ApplyEdit {
         label: String,
         edit: WorkspaceEdit,
     },
-    /// Text to read: as a document, or as a message where there is none or the client does not open it.
+    /// Text for reading: as a document, or as a message if there is none or the client does not open it.
     ShowText {
         text: Option<String>,
         message: String,
@@ -59,7 +59,7 @@ pub(super) enum Outgoing {
     PullConfiguration(SessionSender),
 }
 
-/// The way into the queue of what the client is told.
+/// The sender of the queue of messages to the client.
 #[derive(Debug, Clone)]
 pub(super) struct ClientSender(mpsc::UnboundedSender<Outgoing>);
 
@@ -70,7 +70,7 @@ impl ClientSender {
         (Self(sender), queue)
     }
 
-    /// Never blocks. A queue that is closed belongs to a client that is gone.
+    /// Never blocks. If the queue is closed, the client is gone.
     pub(super) fn send(&self, outgoing: Outgoing) {
         let _ = self.0.send(outgoing);
     }
@@ -156,7 +156,7 @@ async fn apply_edit(client: Client, label: String, edit: WorkspaceEdit) {
     let params = ApplyWorkspaceEditParams { label: Some(label.clone()), edit, metadata: None };
     let reason = match client.send_request::<ApplyWorkspaceEditRequest>(params).await {
         Ok(result) if result.applied => return,
-        // The person has looked at it and said no; that needs no comment.
+        // The person has rejected the edit, which needs no message.
         Ok(result) if result.failure_reason.as_deref() == Some(DECLINED) => return,
         Ok(result) => result.failure_reason.unwrap_or_else(|| "the editor gave no reason".to_owned()),
         Err(error) => error.to_string(),
@@ -198,7 +198,8 @@ async fn refresh_answer(client: Client, uri: Uri) {
     }
 }
 
-/// Answers as Markdown files, in a folder of this session that nobody else can read; they go with the session.
+/// Answers as Markdown files, in a folder of this session that nobody else can read, and that is deleted with the
+/// session.
 #[derive(Default)]
 struct AnswerFiles {
     folder: Option<PathBuf>,

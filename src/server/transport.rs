@@ -20,7 +20,7 @@ use super::Observer;
 /// Longer messages are skipped: four times the largest file anybody edits.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// Longer header lines are taken for garbage.
+/// Longer header lines count as garbage.
 const MAX_HEADER_LINE_BYTES: u64 = 4096;
 
 /// A message the library can decode; it tells the two apart by the same rules.
@@ -122,7 +122,7 @@ async fn read_headers(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
         match (line.split_once(':'), len) {
-            // Garbage may stand before the name on its line, after a broken message.
+            // After a broken message, there may be garbage before the name on its line.
             (Some((name, value)), _) if name.to_ascii_lowercase().ends_with("content-length") => {
                 len = value.trim().parse().ok();
             }

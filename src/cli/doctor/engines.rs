@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::config::Settings;
 use crate::engine::shared::{ModelState, Place, Report, log, process};
 
-/// What there is.
+/// The engine processes and where they log.
 #[derive(Default)]
 pub(super) struct Engines {
     /// As the settings say.
@@ -18,7 +18,7 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    /// Asks every engine process that is there.
+    /// Asks every running engine process.
     pub(super) fn look(settings: &Settings, models_folder: &Path) -> Self {
         Self {
             shared: settings.engine.shared,
@@ -52,7 +52,7 @@ impl Engines {
     }
 }
 
-/// One process in a line.
+/// Describes one process in a line.
 fn describe(report: &Report) -> String {
     let mut clients: Vec<_> = report.clients.iter().map(|client| client.pid).collect();
     clients.sort_unstable();

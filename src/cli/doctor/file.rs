@@ -39,7 +39,7 @@ pub(super) fn doctor_file(path: &Path, settings: &Settings, as_json: bool) -> an
     Ok(())
 }
 
-/// Why the file at `path` is not completed for what is in it, if so.
+/// Why the content of the file at `path` is not completed, if it is not.
 fn no_text(path: &Path) -> Option<String> {
     let reason = match read_text(path) {
         Ok(text) if !is_binary_around(&Rope::from_str(&text), 0..0) => return None,

@@ -14,7 +14,7 @@ use crate::hub::{Alias, Installed};
 
 /// A model that can be written as `completion.model` or `assistant.model`.
 pub(super) struct Choice {
-    /// As it is written there.
+    /// Its name in the settings.
     model: String,
     /// Which role it is made for: `completion`, `assistant` or `any`.
     role: &'static str,
@@ -29,7 +29,7 @@ pub(super) struct Choice {
     fits_beside: Option<bool>,
     /// Whether it fits, and beside which model, for a person.
     advice: Option<String>,
-    /// What it can be had in.
+    /// Its quantisations, for menus.
     quantisations: Vec<Value>,
 }
 

@@ -65,12 +65,12 @@ impl Client {
         self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server has stopped reading")
     }
 
-    /// Takes in what the server says until `until`.
+    /// Processes the server's messages until `until`.
     pub(in crate::cli) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
-    /// Takes in what the server says until `done` or `until`; whether it is done.
+    /// Processes the server's messages until `done` or `until`; returns whether it is done.
     pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
         while !done(self) {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -117,7 +117,7 @@ impl Client {
             (None, Some(id)) => {
                 self.answers.insert(id, Answer { at, message });
             }
-            // A person's settings are not part of a trace; everything else is agreed to.
+            // A trace does not contain settings; all other requests are granted.
             (Some(method), _) if message.get("id").is_some() => {
                 let result = match method {
                     "workspace/configuration" => json!([null]),

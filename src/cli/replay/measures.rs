@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::millis;
 use crate::engine::Generation;
 
-/// Where the text came from that a person saw.
+/// Where the text that a person saw came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// It was known already.
@@ -41,7 +41,7 @@ pub(super) struct Key {
     pub(super) replaced: usize,
 }
 
-/// What the models did meanwhile.
+/// What the models did.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Work {
     /// Completions that were generated to their end because somebody asked, and those made ahead.
@@ -55,7 +55,7 @@ pub(super) struct Work {
     pub(super) processor: Option<Duration>,
 }
 
-/// What the requests for completions came to, older ones that a newer one took the place of included.
+/// How the requests for completions ended, including those that a newer one superseded.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Requests {
     /// Of those answered with a completion, and with none.
@@ -204,7 +204,7 @@ impl Replayed {
         figures
     }
 
-    /// What requests came to.
+    /// How the requests ended.
     pub(super) fn to_json(&self) -> Value {
         let latency = |sorted: &[Duration]| {
             let at = |percent| percentile(sorted, percent).map(millis);
@@ -253,7 +253,7 @@ impl Replayed {
         }
     }
 
-    /// What a person has of it.
+    /// What the person gains from it.
     pub(super) fn print_figures(&self) {
         println!("  {} keys in {} sessions", self.key_count(), self.played.len());
         print_times("first text      ", &self.times(|key| key.first_text));

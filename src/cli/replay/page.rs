@@ -165,7 +165,7 @@ fn tiles(replayed: &Replayed) -> String {
     html + "</div>"
 }
 
-/// Opens a drawing that is `height` high; `what` says what it shows to whoever cannot see it.
+/// Opens a drawing of this `height`; `what` describes it for those who cannot see it.
 fn drawing(height: f64, what: &str) -> String {
     format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{what}\">")
 }

@@ -25,7 +25,7 @@ struct Ghost {
     command: Value,
 }
 
-/// What an edit of the person's was.
+/// An edit by the person.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Typed {
     /// Characters that were put in.

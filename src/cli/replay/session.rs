@@ -52,7 +52,7 @@ pub(super) fn is_header(line: &str) -> bool {
 /// The messages of the session `text`.
 ///
 /// # Errors
-/// Where a line is no step, a step cannot be done, or the text at the end is not the one the session promises.
+/// A line is not a step, a step cannot be done, or the text at the end does not have the checksum of the session.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next().context("expected a session, found nothing")?;

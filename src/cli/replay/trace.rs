@@ -23,7 +23,7 @@ pub(super) struct Trace {
 /// Reads a trace, or those of a folder in the order of their names.
 ///
 /// # Errors
-/// Where a file is no trace, or a folder has none.
+/// A file is not a trace, or a folder has none.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Trace>> {
     if !path.is_dir() {
         return Ok(vec![read_file(path)?]);
@@ -70,7 +70,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     }
 }
 
-/// Writes what a client sends to a file, as it comes.
+/// Writes what a client sends to a file.
 pub(in crate::cli) struct Recorder {
     file: Mutex<File>,
     started: Instant,
@@ -78,7 +78,7 @@ pub(in crate::cli) struct Recorder {
 
 impl Recorder {
     /// # Errors
-    /// When the file exists already, so that nobody's recording is lost, or cannot be made.
+    /// The file already exists, so that no recording is lost, or cannot be created.
     pub(in crate::cli) fn create(path: &Path) -> anyhow::Result<Self> {
         let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { file: Mutex::new(file), started: Instant::now() })

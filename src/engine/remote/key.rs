@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use super::fault::Fault;
 use crate::config::RemoteServer;
 
-/// A key. No `Debug`: logs are no place for it.
+/// A key. It has no `Debug`, so that it cannot get into a log.
 #[derive(Clone)]
 pub(super) struct Key(String);
 

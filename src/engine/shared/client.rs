@@ -22,16 +22,17 @@ const CANCEL_POLL: Duration = Duration::from_millis(5);
 /// Time between two looks at whether the process is there.
 const JOIN_POLL: Duration = Duration::from_millis(5);
 
-/// A process that is not there after this long will not come.
+/// A process that is not running after this long is considered failed.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// A process that could not be had is looked for again after this long: the person may have mended it meanwhile.
+/// After this long, a process that could not be started is tried again: the person may have fixed the problem in the
+/// meantime.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A process that dies again and again is started again later and later, at most after this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// A process that takes nothing in for this long is given up.
+/// A process that reads nothing for this long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a job at the process is.
@@ -54,7 +55,7 @@ enum Incoming {
     Ended(u64),
 }
 
-/// Where this client stands with the process.
+/// The state of the connection to the process.
 enum Link {
     /// Nobody needs it.
     Apart,
@@ -64,7 +65,7 @@ enum Link {
         starting: Option<std::fs::File>,
     },
     Joined(Connection),
-    /// It cannot be had; not tried before then.
+    /// It could not be started; the next try is not before then.
     Failing {
         until: Instant,
         reason: String,
@@ -247,7 +248,7 @@ impl Client {
         )
     }
 
-    /// Has the program start the process: one that is nobody's child, so that it ends with nobody.
+    /// Has the program start the process as nobody's child, so that it does not end with any other process.
     fn start_process(&self) -> std::io::Result<()> {
         let setup = serde_json::to_string(&self.setup)?;
         let status = Command::new(&self.program)
@@ -316,7 +317,7 @@ impl Client {
         requests.iter().for_each(|request| self.send(request));
     }
 
-    /// Answers a job that nobody is to work on any more.
+    /// Answers a job that will not be worked on any more.
     fn give_up(&mut self, entry: Entry<Sent>, reason: EngineError) {
         if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
             self.send(&Request::Cancel(sent.id));
@@ -324,7 +325,7 @@ impl Client {
         (entry.submitted.job.on_done)(Err(reason));
     }
 
-    /// Takes in what connection number `connection` says.
+    /// Processes what arrives on the connection with the number `connection`.
     fn take_reply(&mut self, connection: u64, reply: Reply) {
         let Link::Joined(joined) = &mut self.link else { return };
         if joined.number != connection {
@@ -359,7 +360,7 @@ impl Client {
         }
     }
 
-    /// Connection number `connection` has ended: the process was about to leave, or it died.
+    /// The connection with the number `connection` has ended: the process was about to end, or it died.
     fn ended(&mut self, connection: u64) {
         let Link::Joined(joined) = &self.link else { return };
         if joined.number != connection {

@@ -30,7 +30,7 @@ impl Place {
     /// Where the process with this setup is.
     ///
     /// # Errors
-    /// There is no folder that belongs to this person alone; the sentence a person needs.
+    /// There is no folder that belongs to this person alone; a message for the person.
     pub fn of(setup: &Setup) -> Result<Self, String> {
         Self::in_folder(folder(), setup)
     }
@@ -106,8 +106,8 @@ impl Place {
         }
     }
 
-    /// The right to be the process of this place, for as long as the file is open. A process that is about to end is waited
-    /// for, at most `limit`; `None` where one is there to stay.
+    /// The lock that the process of this place holds, for as long as the file is open. A process that is about to end
+    /// is waited for, at most `limit`; `None` where one is there to stay.
     pub(super) fn own(&self, limit: Duration) -> io::Result<Option<File>> {
         let began = Instant::now();
         loop {
@@ -121,7 +121,7 @@ impl Place {
         }
     }
 
-    /// The right to start the process, for as long as the file is open; `None` while somebody else has it.
+    /// The lock for starting the process, for as long as the file is open; `None` while somebody else holds it.
     pub(super) fn try_to_start(&self) -> io::Result<Option<File>> {
         try_lock(&self.file("start"))
     }
@@ -132,7 +132,7 @@ impl Place {
 /// # Errors
 /// It does not, or the system does not tell.
 pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
-    // A named pipe's rights have seen to it.
+    // The access rights of the named pipe ensure it.
     #[cfg(unix)]
     {
         let own = rustix::process::geteuid().as_raw();

@@ -204,7 +204,7 @@ fn expected(parsed: Option<Parsed>, snapshot: &Snapshot) -> Result<Parsed, Rejec
     parsed.ok_or_else(|| unparsed(name))
 }
 
-/// Nothing is added to what cannot be checked.
+/// Nothing is added to a file that cannot be checked.
 fn unparsed(path: &Path) -> Rejection {
     Rejection::NoPlace {
         reason: format!("{} has no syntax tree, so tests in it could not be checked", path.display()),

@@ -2,7 +2,7 @@
 
 /// Longer than any key or tensor name; errors quote them.
 const MAX_NAME_BYTES: u64 = 1024;
-/// More metadata entries, or tensors, than any model file has.
+/// The maximum number of metadata entries, or of tensors.
 const MAX_ENTRIES: u64 = 1 << 16;
 
 /// What is wrong with the bytes, before the path is known.

@@ -3,17 +3,17 @@
 use crate::config::{Machine, MemoryBudget, Role, Settings};
 use crate::engine::embedded::load::{needs, needs_beside};
 
-/// Why the completion model is more than the machine should hold, even alone; it is loaded all the same.
+/// Why the completion model is too large for this machine, even alone; it is loaded anyway.
 pub(super) fn completion_too_large(settings: &Settings) -> Option<String> {
     let needed = needs(Role::Completion, settings)?;
     MemoryBudget::new(settings, &Machine::read()).excess(&settings.completion.model, needed)
 }
 
-/// Checks that the assistant's model fits into memory beside the completion model. What is not installed or not known is no
-/// obstacle here.
+/// Checks that the assistant's model fits into memory beside the completion model. A model that is not installed or not
+/// known counts as fitting.
 ///
 /// # Errors
-/// The sentence a person needs.
+/// A message for the person.
 pub(super) fn check_assistant_fits(settings: &Settings) -> Result<(), String> {
     let (Some(own), Some(other)) = (needs(Role::Assistant, settings), needs_beside(Role::Assistant, settings)) else {
         return Ok(());

@@ -12,7 +12,7 @@ use crate::lsp::{from_proto, to_proto};
 /// How many answers can be fetched.
 const KEPT: usize = 8;
 
-/// How often a client is asked to fetch an answer that grows.
+/// How often a client is asked to fetch a growing answer.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// The last answers, oldest first.

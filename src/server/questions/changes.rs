@@ -14,7 +14,7 @@ use crate::text::{Edit, LineEnding, Rope, with_line_feeds};
 /// The edit by which `client` makes `change`, which is the answer to `question`.
 ///
 /// # Errors
-/// Why it cannot be made: the sentence a person needs.
+/// Why it cannot be made: a message for the person.
 pub(super) fn workspace_edit(
     question: &Pending,
     change: &Change,

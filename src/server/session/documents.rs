@@ -70,7 +70,7 @@ impl Session {
         self.load_if_wanted();
     }
 
-    /// The person has sent away what was shown in a document.
+    /// The person has dismissed what was shown in a document.
     pub(super) fn dismissed(&mut self, params: &DismissedParams) {
         if let Some(document) = self.documents.get(&params.uri) {
             self.completions.dismissed(document.number);
@@ -152,7 +152,7 @@ impl Session {
     pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
         let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
         if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
-            // What the index holds was let pass by other rules.
+            // The content of the index was allowed by other rules.
             self.indexer = None;
             self.forget_other_files();
             self.look_at_documents();

@@ -12,7 +12,7 @@ use super::super::messages::{self, ClientReport};
 use super::super::{Wishes, place};
 use crate::engine::CancelFlag;
 
-/// A client that has not read so much is given up: it hangs.
+/// A client with this much unread output is given up, since it hangs.
 const MOST_UNREAD_BYTES: usize = 32 << 20;
 
 /// A client as the process knows it.
