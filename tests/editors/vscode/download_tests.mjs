@@ -1,4 +1,4 @@
-// A server that is not there: the extension offers to download it, and takes no archive that is not what the release holds.
+// A server that is not there: the extension offers to download it, and takes no archive that differs from the release.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
