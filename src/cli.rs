@@ -113,8 +113,7 @@ impl Cli {
         if self.command.is_none() || self.serve == serve::ServeArgs::default() {
             return Ok(());
         }
-        let message =
-            "expected the language server's flags after `serve` or without a command, found them before another command";
+        let message = "expected the language server's flags after `serve` or without a command, found them before another command";
         Err(command().error(clap::error::ErrorKind::ArgumentConflict, message))
     }
 }

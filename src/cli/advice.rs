@@ -62,7 +62,8 @@ impl Recommendation {
                 None => String::new(),
             };
             let (first_text, second_text) = (first.describe(tuning), second.describe(tuning));
-            let sentence = format!("{first_text} for completions and {second_text} for questions: they fit together{smaller}");
+            let sentence =
+                format!("{first_text} for completions and {second_text} for questions: they fit together{smaller}");
             return Some(Self { sentence, files: first.known.into_iter().chain(second.known).collect() });
         }
         let (only, role) = match (completion.is_empty(), assistant.is_empty()) {
@@ -203,7 +204,8 @@ mod tests {
         let alone = "; phi-4-mini does not fit beside it, so `assistant.whenItDoesNotFit` says what answers questions";
         check(4000, &format!("phi-3.5-mini Q4_K_M for completions{alone}"), "phi-3.5-mini");
         check(2700, &format!("phi-3.5-mini Q3_K_M for completions{alone}"), small);
-        let too_large = |mib| format!(": phi-3.5-mini does not fit into the {} that models may use", HumanBytes(mib << 20));
+        let too_large =
+            |mib: u64| format!(": phi-3.5-mini does not fit into the {} that models may use", HumanBytes(mib << 20));
         check(2000, &format!("qwen2.5-coder-1.5b Q8_0{}", too_large(2000)), "qwen2.5-coder-1.5b");
         check(100, &format!("starter Q4_1{}", too_large(100)), "starter");
     }

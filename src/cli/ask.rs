@@ -124,8 +124,10 @@ fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
         bail!("expected a question that changes code with --apply, found `{kind}`");
     }
     if args.instruction.is_some() && args.kind != Kind::Refactor {
-        bail!("expected --instruction with `refactor`, found it with `{kind}`; to ask more about an answer, use \
-               --follow-up");
+        bail!(
+            "expected --instruction with `refactor`, found it with `{kind}`; to ask more about an answer, use \
+               --follow-up"
+        );
     }
     if !args.follow_up.is_empty() && matches!(args.kind, Kind::Commit | Kind::Next) {
         bail!("expected --follow-up with a question about code, found it with `{kind}`");

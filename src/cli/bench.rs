@@ -57,7 +57,11 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let load = started.elapsed();
     let limit = loaded.model.config().original_max_position_embeddings;
     if args.prompt + args.decode > limit {
-        bail!("expected at most {limit} tokens for --prompt and --decode together, found {} + {}", args.prompt, args.decode);
+        bail!(
+            "expected at most {limit} tokens for --prompt and --decode together, found {} + {}",
+            args.prompt,
+            args.decode
+        );
     }
     let mut samples = Vec::new();
     for _ in 0..args.repeat {

@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::engine::remote::{self, Abilities, Patience};
-use crate::hub::{self, Alias, HubError, ModelRef};
+use crate::hub::{self, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::model::{self, ModelReport};
 use engines::Engines;
@@ -413,6 +413,7 @@ fn size(bytes: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::Alias;
 
     fn findings(mib: u64) -> Findings {
         let machine = Machine { total_memory: Some(mib << 20), ..Machine::default() };

@@ -43,8 +43,10 @@ pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else if models.is_empty() {
         println!("no models in {}", folder.display());
-        println!("`phi-ls pull` downloads phi-3.5-mini and phi-4-mini, `phi-ls pull starter` a small model for a first \
-                  try");
+        println!(
+            "`phi-ls pull` downloads phi-3.5-mini and phi-4-mini, `phi-ls pull starter` a small model for a first \
+                  try"
+        );
     } else {
         models.iter().for_each(InstalledModel::print);
     }

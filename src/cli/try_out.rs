@@ -36,9 +36,7 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     let completed =
         complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options_for(&snapshot, &Settings::default()))?;
     let item = completed.item.as_ref().map_or("(the model has no completion here)", |item| &item.insert_text);
-    println!(
-        "Completion. The cursor is at the end of the second line; what the model adds is in brackets:\n"
-    );
+    println!("Completion. The cursor is at the end of the second line; what the model adds is in brackets:\n");
     println!("    for grade in grades:\n{HOLE}[{item}]\n");
     println!("{}\n", timing(&completed.generation));
 

@@ -145,9 +145,8 @@ impl Pool {
 
     /// Maps one more slab; returns its place.
     fn map(&self, slabs: &mut Slabs) -> usize {
-        let memory = MmapMut::map_anon(self.slab_bytes).unwrap_or_else(|error| {
-            panic!("cannot allocate {} bytes for keys and values: {error}", self.slab_bytes)
-        });
+        let memory = MmapMut::map_anon(self.slab_bytes)
+            .unwrap_or_else(|error| panic!("cannot allocate {} bytes for keys and values: {error}", self.slab_bytes));
         #[cfg(target_os = "linux")]
         if self.stride() >= LARGE_PAGE {
             // Fewer page faults and fewer translations missed while attention streams; a refusal costs only that.

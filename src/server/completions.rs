@@ -550,8 +550,12 @@ impl Completions {
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
-        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next \
-            completion");
+        tracing::debug!(
+            items = items.len(),
+            generated_tokens = generation.generated_tokens,
+            "prepared the next \
+            completion"
+        );
         let (base, offset) = (next.base, next.plan.offset);
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }

@@ -102,7 +102,8 @@ impl FileFindings {
             None => println!("  workspace         none (no repository and no manifest in the folders above)"),
         }
         println!("  path in prompts   {}", self.place.shown.display());
-        let language = self.language.map_or("none with a grammar (the editor may name another)", |language| language.id);
+        let language =
+            self.language.map_or("none with a grammar (the editor may name another)", |language| language.id);
         println!("  language          {language}");
         match &self.repository {
             Some((work_tree, tracked)) => {

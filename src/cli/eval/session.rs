@@ -135,7 +135,10 @@ impl Session {
         let until = Instant::now() + INDEX_PATIENCE;
         while self.listener.told().indexed == before {
             if Instant::now() > until {
-                eprintln!("phi-ls: the project is not indexed after {} s; continuing without its index", INDEX_PATIENCE.as_secs());
+                eprintln!(
+                    "phi-ls: the project is not indexed after {} s; continuing without its index",
+                    INDEX_PATIENCE.as_secs()
+                );
                 break;
             }
             self.client.listen(Instant::now() + LOOK_EVERY)?;

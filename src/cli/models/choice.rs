@@ -83,7 +83,8 @@ pub(super) fn choices(installed: &[Installed]) -> Choices {
     };
     let of_alias = |alias: Alias| {
         let fits: Vec<&Fit> = rows.iter().filter(|fit| fit.known.alias == alias).collect();
-        let is_recommended = |fit: &&&Fit| recommendation.as_ref().is_some_and(|advice| advice.files.contains(&fit.known));
+        let is_recommended =
+            |fit: &&&Fit| recommendation.as_ref().is_some_and(|advice| advice.files.contains(&fit.known));
         let another = fits.iter().skip(1).find(is_recommended).map(|fit| choice(&[fit], None));
         [Some(choice(&fits, installed.iter().find(|file| file.alias == Some(alias)))), another].into_iter().flatten()
     };

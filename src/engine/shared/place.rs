@@ -276,7 +276,10 @@ mod tests {
         assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         private_folder(&folder, owner).unwrap();
         let refused = private_folder(&folder, owner + 1).unwrap_err();
-        assert!(refused.starts_with(&format!("expected a folder that belongs to user {}, found ", owner + 1)), "{refused}");
+        assert!(
+            refused.starts_with(&format!("expected a folder that belongs to user {}, found ", owner + 1)),
+            "{refused}"
+        );
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
         let refused = private_folder(&folder, owner).unwrap_err();
         assert!(refused.contains("that only its owner can enter") && refused.contains("mode 750"), "{refused}");

@@ -206,8 +206,14 @@ struct Member<'a> {
 impl<'a> Member<'a> {
     /// Takes the client in; `None` when the process is about to leave.
     fn join(process: &'a Arc<Process>, stream: &Arc<Stream>, join: Join) -> Option<Self> {
-        let outbox = Outbox::new(stream).inspect_err(|error| tracing::warn!("cannot start a thread for a client: \
-            {error}")).ok()?;
+        let outbox = Outbox::new(stream)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "cannot start a thread for a client: \
+            {error}"
+                )
+            })
+            .ok()?;
         let Join { pid, wishes, .. } = join;
         let jobs = clients::Jobs::default();
         let mut state = process.state();
@@ -290,8 +296,10 @@ impl<'a> Member<'a> {
             return Err(format!("expected 1 to {MOST_CANDIDATES} candidates, found {candidates}"));
         }
         match self.jobs.len() {
-            most if most >= MOST_JOBS => Err(format!("expected at most {MOST_JOBS} jobs from one client at a time, \
-                                                      found more")),
+            most if most >= MOST_JOBS => Err(format!(
+                "expected at most {MOST_JOBS} jobs from one client at a time, \
+                                                      found more"
+            )),
             _ => Ok(()),
         }
     }

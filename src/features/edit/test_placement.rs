@@ -206,9 +206,7 @@ fn expected(parsed: Option<Parsed>, snapshot: &Snapshot) -> Result<Parsed, Rejec
 
 /// Nothing is added to a file that cannot be checked.
 fn unparsed(path: &Path) -> Rejection {
-    Rejection::NoPlace {
-        reason: format!("{} has no syntax tree, so tests in it could not be checked", path.display()),
-    }
+    Rejection::NoPlace { reason: format!("{} has no syntax tree, so tests in it could not be checked", path.display()) }
 }
 
 /// `edits` of `before`, if the text they make is sound.

@@ -77,7 +77,10 @@ pub(super) fn check_places(bytes: &[u8], entries: &mut [u64], placement: Placeme
     for pair in entries.windows(2) {
         let (left, right) = (tensor(pair[0])?, tensor(pair[1])?);
         if left.offset + left.bytes > right.offset {
-            return malformed(format!("expected tensors that do not overlap, found `{}` overlapping `{}`", left.name, right.name));
+            return malformed(format!(
+                "expected tensors that do not overlap, found `{}` overlapping `{}`",
+                left.name, right.name
+            ));
         }
     }
     Ok(())

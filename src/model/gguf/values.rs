@@ -171,8 +171,10 @@ impl<'a> Reader<'a> {
 
     fn skip_elements(&mut self, kind: u32, len: u64, key: &str, depth: u32) -> Result<(), Fault> {
         if depth >= MAX_ARRAY_DEPTH {
-            return malformed(format!("metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} nested arrays, found \
-                                      more"));
+            return malformed(format!(
+                "metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} nested arrays, found \
+                                      more"
+            ));
         }
         match kind {
             8 => (0..len).try_for_each(|_| self.raw_string(key).map(drop)),

@@ -153,7 +153,10 @@ fn flags_without_effect_are_refused() {
         assert!(!output.status.success() && text.contains(expected), "{arguments:?}: {text}");
     };
     check(&["ask", "explain", "x.py:1", "--apply"], "expected a question that changes code with --apply");
-    check(&["ask", "fix", "x.py:1", "--instruction", "x"], "expected --instruction with `refactor`, found it with `fix`");
+    check(
+        &["ask", "fix", "x.py:1", "--instruction", "x"],
+        "expected --instruction with `refactor`, found it with `fix`",
+    );
     check(&["ask", "explain", "x.py:5-3"], "which is backwards");
     check(&["ask", "explain"], "expected FILE:LINE or FILE:LINE-LINE after explain");
     check(&["doctor", "x.py", "--retune"], "cannot be used with");

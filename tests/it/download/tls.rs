@@ -158,8 +158,7 @@ fn a_certificate_nobody_vouches_for_is_named_with_the_way_out() {
     let address = format!("http://{}", proxy.address);
     let (success, stderr, file) = pull(&[("HTTPS_PROXY", &address)], &format!("https://{HUB}"));
     assert!(!success && file.is_none());
-    let expected =
-        format!("the certificate of https://{HUB}/owner/repo/resolve/main/m.gguf is not trusted: Unknown");
+    let expected = format!("the certificate of https://{HUB}/owner/repo/resolve/main/m.gguf is not trusted: Unknown");
     assert!(stderr.contains(&expected) && stderr.contains("SSL_CERT_FILE"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

@@ -259,7 +259,8 @@ fn phi_3_agrees_with_llama_cpps_own_vectors() {
 #[test]
 #[ignore = "needs PHI_LS_TOKENIZER_CORPUS, a folder that tests/references/tokenizer_ids.py corpus has written"]
 fn real_source_is_encoded_as_the_references_do() {
-    let folder = std::env::var_os("PHI_LS_TOKENIZER_CORPUS").expect("PHI_LS_TOKENIZER_CORPUS, a folder of texts and ids");
+    let folder =
+        std::env::var_os("PHI_LS_TOKENIZER_CORPUS").expect("PHI_LS_TOKENIZER_CORPUS, a folder of texts and ids");
     let mut tokenizers = HashMap::from([("phi-3", phi_3())]);
     let (smollm, gpt_2, default) = (starter(None), starter(Some("gpt-2")), starter(Some("default")));
     tokenizers.extend(phi_4_mini().map(|tokenizer| ("gpt-4o", tokenizer)));

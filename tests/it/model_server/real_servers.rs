@@ -11,8 +11,8 @@ use phi_ls::engine::{CancelFlag, Engine, EngineError, Gate, GenerationParams, Pr
 use phi_ls::model::{Prompt, Role, Turn};
 use serde_json::{Value, json};
 
-use crate::model_server::remote::submit;
 use crate::cli::stdio::Server;
+use crate::model_server::remote::submit;
 
 /// No answer takes so long unless something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(120);

@@ -541,10 +541,7 @@ fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
     };
     let then = "set `protocol` in the setting `backend` to \"auto\"";
     check("suffix", &format!("the model server at URL does not accept a `suffix`; {then}"));
-    check(
-        "fim",
-        &format!("the model server at URL has a model without fill-in-the-middle tokens (coder); {then}"),
-    );
+    check("fim", &format!("the model server at URL has a model without fill-in-the-middle tokens (coder); {then}"));
     // Found out, not set: it is asked in a chat.
     let server = ModelServer::start(move |asked, stream| {
         lacks(asked, stream);
@@ -777,10 +774,7 @@ fn a_key_is_shown_to_the_server_alone() {
     assert_eq!(found, "the model server at URL failed (HTTP 503): not with Bearer [the key]; it will be asked again");
     let refuses = |_: &Asked, stream: &mut TcpStream| respond(stream, 403, "", KEY);
     let found = fault(json!({"apiKeyFile": path}), patience(), refuses);
-    assert_eq!(
-        found,
-        "the model server at URL does not accept the key (HTTP 403); check it, or get a new one"
-    );
+    assert_eq!(found, "the model server at URL does not accept the key (HTTP 403); check it, or get a new one");
 }
 
 #[cfg(unix)]

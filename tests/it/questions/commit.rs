@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::questions::actions::{capabilities, same_model, warning};
 use crate::download::pull::{phi_ls, run};
+use crate::questions::actions::{capabilities, same_model, warning};
 use crate::support::test_options::{TestOptions, braked, rest_of};
 use crate::support::test_server::TestServer;
 

@@ -5,7 +5,9 @@ use phi_ls::kernels::pool::ThreadPool;
 use phi_ls::model::{self, LoadOptions};
 use serde_json::{Value, json};
 
-use crate::questions::actions::{FIXED, TEXT, capabilities, choose, same_model, started, streamed, warning, with_assistant};
+use crate::questions::actions::{
+    FIXED, TEXT, capabilities, choose, same_model, started, streamed, warning, with_assistant,
+};
 use crate::support::starter;
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};

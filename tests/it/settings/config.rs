@@ -185,7 +185,10 @@ fn wrong_values_say_what_was_expected_and_what_was_kept() {
             "the editor's settings: `threads`: expected a whole number from 0 to 1024, found -1; keeping 0",
         ],
     );
-    check(json!({"completion": 5}), &["the editor's settings: `completion`: expected an object, found 5; it is ignored"]);
+    check(
+        json!({"completion": 5}),
+        &["the editor's settings: `completion`: expected an object, found 5; it is ignored"],
+    );
     check(json!("fast"), &["the editor's settings: expected an object, found \"fast\""]);
 }
 

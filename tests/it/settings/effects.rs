@@ -12,10 +12,10 @@ use phi_ls::engine::embedded::Loader;
 use phi_ls::statistics::{self, What};
 use serde_json::{Value, json};
 
-use crate::questions::actions::{TEXT, capabilities, choose};
+use crate::cli::stdio::Server;
 use crate::download::pull::{phi_ls, run};
 use crate::engine::shared::{is_alive, kill, until};
-use crate::cli::stdio::Server;
+use crate::questions::actions::{TEXT, capabilities, choose};
 use crate::support::model_server::{ModelServer, begin, event, probed, writing};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
