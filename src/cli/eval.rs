@@ -302,6 +302,6 @@ mod tests {
         std::fs::write(&path, report.to_string()).unwrap();
         assert_eq!(read_report(&path).unwrap(), outcomes);
         std::fs::write(&path, "{}").unwrap();
-        assert!(read_report(&path).unwrap_err().to_string().contains("is no report"), "of something else");
+        assert!(read_report(&path).unwrap_err().to_string().contains("is not a report"), "of something else");
     }
 }

@@ -346,8 +346,8 @@ mod tests {
             PYTHON,
             "```python\ndef f(self, a):\n    # ... existing code ...\n    return b\n```",
             expect![[r#"
-            line 2 of the answer stands for code that was left out: `# ... existing code ...`
-        "#]],
+                line 2 of the answer stands in for code that was left out: `# ... existing code ...`
+            "#]],
         );
         fix(
             "python",
@@ -362,16 +362,16 @@ mod tests {
             PYTHON,
             "```python\ndef h(self, a):\n    return b\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
         fix(
             "python",
             PYTHON,
             "```python\nprint(1)\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
         let answer = "```python\ndef f(self, a):\n    b = a +";
         let (_, cut_off) = finished(Action::FixProblem, "python", PYTHON, answer, StopReason::MaxTokens);
@@ -460,8 +460,8 @@ mod tests {
             marked,
             "```rust\nfn one() -> i32 {\n    1\n}\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
     }
 

@@ -810,14 +810,14 @@ mod tests {
             &[("/p/src/a.rs", document)],
             TEST,
             expect![[r#"
-                with the answer in its place there would be two of `g_is_one`; give what is new a name of its own
+                the answer would define `g_is_one` a second time; give the new code another name
             "#]],
         );
         check(
             &[("/p/a.py", "def f():$0\n    pass\n"), ("/p/test_a.py", "def test_f():\n    pass\n")],
             "def test_f():\n    assert f()\n",
             expect![[r#"
-                with the answer in its place there would be two of `test_f`; give what is new a name of its own
+                the answer would define `test_f` a second time; give the new code another name
             "#]],
         );
     }

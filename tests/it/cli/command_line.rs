@@ -158,7 +158,7 @@ fn flags_without_effect_are_refused() {
         "expected --instruction with `refactor`, found it with `fix`",
     );
     check(&["ask", "explain", "x.py:5-3"], "which is backwards");
-    check(&["ask", "explain"], "expected FILE:LINE or FILE:LINE-LINE after explain");
+    check(&["ask", "explain"], "expected FILE:LINE or FILE:LINE-LINE after `explain`");
     check(&["doctor", "x.py", "--retune"], "cannot be used with");
     check(&["--completion-model", "starter", "complete", "x.py:1:1"], "found them before another command");
 }
@@ -178,7 +178,7 @@ fn a_model_that_is_not_there_is_not_replaced_silently() {
     let chosen = home("[completion]\nmodel = \"b.gguf\"\n");
     assert!(chosen.failure(&complete).starts_with("phi-ls: the setting `completion.model`: there is no file b.gguf"));
     let misspelt = home("[assistant]\nmodel = \"phi-5\"\n");
-    assert!(misspelt.failure(&ask).starts_with("phi-ls: the setting `assistant.model`: `phi-5` is no model"));
+    assert!(misspelt.failure(&ask).starts_with("phi-ls: the setting `assistant.model`: expected a model ("));
     // A default.
     let default = home("[completion]\nmodel = \"a.gguf\"\n");
     let said = all(&default, &ask);

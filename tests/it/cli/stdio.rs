@@ -254,12 +254,12 @@ fn what_is_no_recording_cannot_be_replayed() {
     let trace = folder.path().join("notes.txt");
     std::fs::write(&trace, "buy milk\n").unwrap();
     let error = replay(&[trace.to_str().unwrap()]).unwrap_err();
-    assert!(error.contains("notes.txt is no recorded session: line 1: expected"), "{error}");
+    assert!(error.contains("notes.txt is not a recorded session: line 1: expected"), "{error}");
     let error = replay(&[folder.path().to_str().unwrap()]).unwrap_err();
     assert!(error.contains("files that end in .jsonl; found none"), "{error}");
     std::fs::write(&trace, "{\"session\": \"s\"}\n").unwrap();
     let error = replay(&[trace.to_str().unwrap()]).unwrap_err();
-    assert!(error.contains("notes.txt is no typing session: line 1: expected the head"), "{error}");
+    assert!(error.contains("notes.txt is not a typing session: line 1: expected the header"), "{error}");
 }
 
 #[test]

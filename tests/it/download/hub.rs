@@ -392,7 +392,7 @@ fn refusals_have_one_clear_error_each() {
         (404, "does not exist (HTTP 404); check owner, repository and file name"),
         (401, "is not public (HTTP 401); accept its licence on the hub and set HF_TOKEN, or choose another repository"),
         (403, "is not public (HTTP 403); accept its licence on the hub and set HF_TOKEN, or choose another repository"),
-        (451, "answered HTTP 451: try again later"),
+        (451, "answered HTTP 451; try again later"),
     ] {
         let server = TestHub::start(move |_, _| Answer::status(status));
         let mut fixture = Fixture::new(&server.address);

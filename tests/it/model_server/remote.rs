@@ -906,7 +906,7 @@ fn commands_ask_the_server_and_no_log_holds_the_key() {
     assert!(server.all_asked().iter().all(|asked| asked.header("authorization") == Some(&bearer)));
     let (is_done, stdout, _) = run(&["doctor"]);
     let url = &server.url;
-    assert!(is_done && stdout.contains(&format!("coder at {url} (llama-server): answers are continued")), "{stdout}");
+    assert!(is_done && stdout.contains(&format!("coder at {url} (llama-server): answers continue")), "{stdout}");
     server.become_(|asked, stream| respond(stream, 500, "", asked.header("authorization").unwrap_or_default()));
     let (is_done, _, stderr) = run(&["complete", &place("2:11"), "-vv"]);
     assert!(!is_done && stderr.contains(&format!("the model server at {url} failed (HTTP 500)")), "{stderr}");

@@ -68,7 +68,7 @@ fn a_model_that_only_talks_says_nothing_or_never_stops_changes_nothing() {
         Some("nothing was changed"),
     );
     check_useless(|_| String::new(), "Fix this problem", Some("the model gave no answer"));
-    check_useless(endless, "Fix this problem", Some("breaks off"));
+    check_useless(endless, "Fix this problem", Some("stops before the code ends"));
     check_useless(|_| String::new(), "Explain this function", Some("the model gave no answer"));
     let text = check_useless(endless, "Explain this function", None);
     assert!(text.ends_with("(The answer was cut off here, at the limit set by `assistant.maxTokens`.)"), "{text}");

@@ -128,7 +128,7 @@ fn a_conversation_that_has_become_too_long_is_ended_with_advice() {
     let first = ask(&mut server, "Explain this function");
     let id = follow_up(&mut server, &first["id"], &"Why? ".repeat(300));
     let reason = server.result(id)["reason"].as_str().expect("a reason").to_owned();
-    assert!(reason.contains("is too long") && reason.contains("of the 1100 that"), "{reason}");
+    assert!(reason.contains("is too long") && reason.contains("allow 1100 together"), "{reason}");
     assert!(warning(&mut server).contains("ask about the code again"));
     server.finish();
 }
