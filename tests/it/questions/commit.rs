@@ -177,7 +177,8 @@ fn the_command_line_says_what_is_missing() {
     assert!(refused(&repository, &[]).contains("nothing is staged"));
     assert!(refused(&repository, &["a.py:1"]).contains("expected no file with `commit`"));
     assert!(
-        refused(&repository, &["--apply"]).contains("expected a question that changes code with --apply, found `commit`")
+        refused(&repository, &["--apply"])
+            .contains("expected a question that changes code with --apply, found `commit`")
     );
     assert!(refused(&repository, &["--follow-up", "x"]).contains("expected --follow-up with a question about code"));
     repository.write(".env", "PASSWORD=swordfish\n");
