@@ -142,7 +142,7 @@ fn a_completion_model_that_is_too_large_is_said_once_and_used() {
     let told = server.notification("window/showMessage", |_| true);
     assert_eq!(told["type"], 2);
     let message = told["message"].as_str().unwrap();
-    assert!(message.contains("more than the 1 MiB it may use"), "{message}");
+    assert!(message.contains("may use only 1 MiB"), "{message}");
     for _ in 0..2 {
         assert_eq!(server.complete(7, 4), [COMPLETION]);
     }

@@ -505,11 +505,11 @@ fn what_the_decoder_would_compute_wrongly_is_refused() {
         "expected an even number up to the head size 16",
     );
     check_refused(&phi3, |file| file.u32("phi3.block_count", u32::MAX), "`phi3.block_count`: expected 1 to");
-    check_refused(&phi3, |file| file.u32("phi3.block_count", 1), "tensor `blk.1.attn_norm.weight` has no place");
+    check_refused(&phi3, |file| file.u32("phi3.block_count", 1), "tensor `blk.1.attn_norm.weight` is not part of a");
     check_refused(&phi3, |file| file.u32("phi3.feed_forward_length", 97), "expected shape [194, 64] from the metadata");
     check_refused(&phi3, |file| file.f32("phi3.rope.freq_base", f32::NAN), "expected a positive number, found NaN");
     let bias = |file: &mut GgufWriter| file.tensor("blk.0.attn_q.bias", &[64], QuantType::F32, vec![0; 256]);
-    check_refused(&phi3, bias, "tensor `blk.0.attn_q.bias` has no place");
+    check_refused(&phi3, bias, "tensor `blk.0.attn_q.bias` is not part of a");
     let short = |file: &mut GgufWriter| file.tensor("blk.0.attn_q.bias", &[32], QuantType::F32, vec![0; 128]);
     check_refused(&llama, short, "tensor `blk.0.attn_q.bias`: expected shape [64]");
     let factors = |values: [f32; 6]| quantize(QuantType::F32, &values);

@@ -38,7 +38,7 @@ fn a_file_that_passes() {
         Q4_K: 9 tensors, 486720 bytes
         F32: 7 tensors, 5168 bytes
         architecture: ok: phi3
-        tensors: ok: all 16 there
+        tensors: ok: all 16 present
         rotary factors: ok: short up to 4096 positions, long up to 16384, attention factor 1.0801
         chat roles: ok: phi-3
         stop ids: ok: <|end|> (306), <|assistant|> (304), <|endoftext|> (303)
