@@ -50,7 +50,7 @@ fn a_file_that_passes() {
         Tiny test model (llama), 95424 parameters
         F32: 21 tensors, 381696 bytes
         architecture: ok: llama
-        tensors: ok: all 21 there
+        tensors: ok: all 21 present
         rotary factors: ok: one set for 4096 positions
         chat roles: ok: chatml
         stop ids: ok: <|im_end|> (2), <|endoftext|> (0)
