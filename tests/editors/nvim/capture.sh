@@ -105,7 +105,7 @@ picture ghost-text.svg
 sleep 1
 "${tmux[@]}" send-keys Tab
 sleep 1
-"${tmux[@]}" send-keys Enter Enter BSpace
+"${tmux[@]}" send-keys Enter Enter
 type_slowly 'def perimeter(self) -> float:'
 "${tmux[@]}" send-keys Enter
 until_true 'ghost text is shown again' "vim.fn.line(\".\") == 23 and require(\"phi-ls\").visible() and $settled"

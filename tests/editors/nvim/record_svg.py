@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Watches a tmux pane until standard input ends, and draws what happened there as an animated SVG on standard output.
 
-    record_svg.py SOCKET-NAME
+    record_svg.py SOCKET-NAME < FIFO > FILE.svg
 
-A line of the screen is drawn once for each look it has, and shown while it has it. Who has asked for less motion sees the last screen.
+A line of the screen is drawn once for each look that it has, and shown while it has it. With reduced motion, the last screen is shown.
 """
 
 import select
@@ -83,8 +83,8 @@ def main():
     stops = ""
     for index, (start, _, (column, line)) in enumerate(frames):
         x, y = MARGIN + column * CELL_WIDTH, MARGIN + line * LINE_HEIGHT
-        stops += f"{percent(start if index else 0, length)}{{transform:translate({x:.1f}px,{y}px)}}"
-    rules.append(f"@keyframes cursor{{{stops}}}#cursor{{animation-name:cursor;transform:translate({x:.1f}px,{y}px)}}")
+        stops += f"{percent(start if index else 0, length)}{{x:{x:.1f}px;y:{y}px}}"
+    rules.append(f"@keyframes cursor{{{stops}}}#cursor{{animation-name:cursor;x:{x:.1f}px;y:{y}px}}")
     print(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
         f'viewBox="0 0 {width:.0f} {height}" font-family="{FONT}" font-size="{FONT_SIZE}">'
