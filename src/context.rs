@@ -1,4 +1,4 @@
-//! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
+//! Chooses what enters a prompt from a document and its neighbours: pure text, chosen by syntax, within a budget.
 //!
 //! Budgets are bytes of code in ASCII ([`cost()`]): token counts belong to a model, and nothing here knows one. For a
 //! completion only the neighbourhood of the cursor is read, so the size of the file does not matter. Both it and a question may

@@ -1,4 +1,4 @@
-//! The wording of prompts: the only files with English addressed to a model.
+//! The wording of prompts: the only files with text addressed to a model.
 //!
 //! Every prompt is ordered by how rarely its parts change, instructions first and the asker's place last, so that a
 //! model's cache of one prompt serves the next.

@@ -36,45 +36,46 @@ use summary::{Summary, summaries};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {
-    /// Folders of projects, each opened as a workspace
+    /// Project folders; each is opened as a workspace
     #[arg(required_unless_present_any = ["packages", "report"], conflicts_with_all = ["packages", "report"])]
     folders: Vec<PathBuf>,
-    /// Cut holes in known packages instead, fetched into this folder by pip, cargo and npm unless they are there
+    /// Cut holes in a list of published packages instead; pip, cargo and npm download those that are not in this folder
+    /// yet
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
-    /// Cut no holes, but take those of this report, which --json has written; several count together
+    /// Read the holes from this report, written by --json, instead of cutting any; several reports are combined
     #[arg(long, value_name = "FILE", conflicts_with_all = ["packages", "versus"])]
     report: Vec<PathBuf>,
-    /// Only in files of this language
+    /// Cut holes in files of this language only
     #[arg(long)]
     language: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// What the holes take out; all kinds where none is named
+    /// What the holes remove; all kinds by default
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Kind>,
     /// Holes to cut
     #[arg(long, default_value_t = 100)]
     holes: usize,
-    /// Which holes: the same seed cuts the same ones
+    /// Seed of the choice of holes; the same seed cuts the same holes
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A setting of the server, as `completion.contextTokens=800`
+    /// A setting for the server, such as `completion.contextTokens=800`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Assignment>,
-    /// Fill the same holes a second time with this setting besides, and compare
+    /// Fill the same holes a second time with this setting as well, and compare
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
     versus: Vec<Assignment>,
-    /// Compare with what --json has written before
+    /// Compare with an earlier report, written by --json
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Fit how likely a completion is to be right, as `completion.confidence` needs it; everything is shown then
+    /// Fit the weights that `completion.confidence` uses; every completion is shown then
     #[arg(long, conflicts_with_all = ["versus", "against"])]
     fit: bool,
-    /// Write a page to read, with every hole
+    /// Write an HTML page that shows every hole
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// One JSON object instead of tables, with every hole
+    /// Print one JSON object with every hole instead of tables
     #[arg(long)]
     json: bool,
 }
@@ -119,7 +120,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let projects = args.projects()?;
     let chosen = args.choose(&projects);
     if chosen.is_empty() {
-        bail!("expected code with places for holes of the kinds that are wanted, found none; others may be had");
+        bail!("expected code in which holes of these kinds can be cut, found none; try other kinds");
     }
     let outcomes = fill(&projects, &chosen, &settings)?;
     let (settings, earlier, outcomes) = match settings_besides {
@@ -199,7 +200,7 @@ impl EvalArgs {
     fn write(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
         let summaries = summaries(outcomes);
         let fit = match self.fit {
-            true => Some(fit::fit(outcomes).context("too few completions are right to fit anything; cut more holes")?),
+            true => Some(fit::fit(outcomes).context("too few completions are right for a fit; cut more holes")?),
             false => None,
         };
         let model = settings["completion.model"].as_str().map(|model| format!(", {model}, seed {}", self.seed));
@@ -252,9 +253,9 @@ fn to_json(
 fn read_report(path: &Path) -> anyhow::Result<Vec<Outcome>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
     serde_json::from_value(report["holes"].take())
-        .with_context(|| format!("{shown} is no report of `phi-ls eval --json`"))
+        .with_context(|| format!("{shown} is not a report by `phi-ls eval --json`"))
 }
 
 /// Asks a server with `settings` for what belongs into each hole.
@@ -301,6 +302,6 @@ mod tests {
         std::fs::write(&path, report.to_string()).unwrap();
         assert_eq!(read_report(&path).unwrap(), outcomes);
         std::fs::write(&path, "{}").unwrap();
-        assert!(read_report(&path).unwrap_err().to_string().contains("is no report"), "of something else");
+        assert!(read_report(&path).unwrap_err().to_string().contains("is not a report"), "of something else");
     }
 }

@@ -9,15 +9,15 @@ use crate::statistics::{self, Record, Summary, summaries};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsArgs {
-    /// One JSON object instead of tables
+    /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
-    /// Delete what has been kept so far
+    /// Delete the statistics
     #[arg(long, conflicts_with = "json")]
     delete: bool,
 }
 
-/// Prints what the records of this machine come to.
+/// Prints the statistics of this machine.
 ///
 /// # Errors
 /// There is no folder for data, or the file cannot be read or removed.
@@ -34,7 +34,7 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if records.is_empty() {
-        println!("no completion has been shown yet; they are counted in {}", file.display());
+        println!("no completion has been shown yet; statistics are kept in {}", file.display());
         return Ok(());
     }
     println!("since {}, in {}", day(&records), file.display());
@@ -44,7 +44,7 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long ago the first record was made.
+/// The age of the first record.
 fn day(records: &[Record]) -> String {
     let first = records.iter().map(|record| record.at).min().unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();

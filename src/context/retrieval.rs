@@ -1,5 +1,5 @@
-//! What of the project helps at a place and the file itself does not show: definitions of the names near it, code that is like
-//! the code around it, and what the person has just changed.
+//! What helps at a place and is not in its file: definitions of the names near it, similar code, and what the person
+//! has just changed.
 //!
 //! Everything is chosen by words and places: nothing is resolved as a compiler would. The index names the few files that
 //! matter; only those are read.

@@ -48,7 +48,7 @@ pub struct InlineRequest {
     pub selected: Option<(Range<usize>, String)>,
 }
 
-/// What the settings say about completions in one document.
+/// The options for completions in one document, from the settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompletionOptions {
     /// For the document's language.
@@ -66,7 +66,8 @@ pub struct CompletionOptions {
     pub time_budget: Duration,
     /// How the model reads, as far as it is known.
     pub reading: Reading,
-    /// How sure to be of what nobody asked for, and the model that has to be, if it has a name of ours.
+    /// The certainty that a completion needs to be shown while the person types; and the model whose certainty it is,
+    /// if it has a short name.
     pub confidence: Confidence,
     pub model: Option<Alias>,
 }
@@ -91,22 +92,22 @@ impl CompletionOptions {
     }
 }
 
-/// Why nothing is asked of the model: the sentence for a person who wonders.
+/// Why the model is not asked, as a sentence for the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    #[error("the cursor is inside a word; put it at the word's end")]
+    #[error("the cursor is inside a word; put it at the end of the word")]
     MidWord,
-    #[error("code follows on the line; put the cursor at its end")]
+    #[error("there is code after the cursor; put it at the end of the line")]
     MidLine,
     #[error("the statement on this line is complete; put the cursor on the next line")]
     StatementEnd,
-    #[error("completion is off for this language in the settings")]
+    #[error("completions are off for this language in the settings (`completion.languages`)")]
     Disabled,
     #[error("completions in comments are off in the settings (`completion.inComments`)")]
     InComment,
     #[error("completions in strings are off in the settings (`completion.inStrings`)")]
     InString,
-    #[error("the file is excluded from prompts, as files with secrets are")]
+    #[error("this file is excluded from prompts, like files with secrets")]
     Excluded,
     #[error("there is no code before the cursor")]
     Empty,
@@ -114,7 +115,7 @@ pub enum Skip {
     Binary,
 }
 
-/// What to ask, and everything `finish` needs to know about the place.
+/// What to ask, and everything that `finish` needs to know about the place.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub prompt: Prompt,
@@ -142,7 +143,7 @@ pub struct InlineItem {
 /// from one key to the next.
 ///
 /// # Errors
-/// Why nothing is asked.
+/// Why the model is not asked.
 pub fn plan(
     snapshot: &Snapshot,
     request: InlineRequest,
@@ -189,8 +190,8 @@ pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anc
     (plan.params.stop.stop_strings == ends).then(|| completion_prompt(options.layout, &context))
 }
 
-/// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when nobody asked and it is hardly what
-/// the person is about to write.
+/// Shapes what the model wrote at the plan's place; `None` if nothing useful is left, or if the person did not ask and
+/// probably wants to write something else.
 pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     let place = &plan.place;
     let shaped = shaped(plan, candidate)?;
@@ -206,8 +207,8 @@ pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     })
 }
 
-/// What speaks for and against showing what the model wrote at the plan's place; nothing where that comes to nothing, or where its
-/// writer did not say how sure it was.
+/// The signals for and against showing what the model wrote at the plan's place; `None` if nothing useful is left of
+/// it, or if its certainty is not known.
 pub fn signals(plan: &Plan, candidate: &Candidate) -> Option<Signals> {
     confidence::signals(&shaped(plan, candidate)?, candidate)
 }
@@ -220,7 +221,7 @@ fn shaped(plan: &Plan, candidate: &Candidate) -> Option<Shaped> {
     shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)
 }
 
-/// The items of several candidates, best first, without those that come to the same.
+/// The items of several candidates, best first, without duplicates.
 pub fn finish_all(plan: &Plan, candidates: &[Candidate]) -> Vec<InlineItem> {
     let mut items = Vec::new();
     for item in candidates.iter().filter_map(|candidate| finish(plan, candidate)) {

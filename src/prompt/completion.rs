@@ -1,4 +1,4 @@
-//! Prompts of inline completions: what a model is shown of a file, and how it is asked.
+//! Prompts of inline completions: what of a file a model sees, and how it is asked.
 
 use super::{block, fence_around};
 use crate::config;

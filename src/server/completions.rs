@@ -197,7 +197,7 @@ impl Completions {
         let text = &document.snapshot.text;
         let state = self.states.entry(document.number).or_default();
         if state.off {
-            tracing::debug!(uri = request.uri.0, "a completion was asked where they are off");
+            tracing::debug!(uri = request.uri.0, "a completion was requested where completions are off");
             return request.answer.nothing();
         }
         state.warm_up_at = None;
@@ -540,7 +540,7 @@ impl Completions {
                 self.readings.note_length(&generation);
                 self.states.entry(document.number).or_default().is_cold = false;
             }
-            Err(error) => tracing::trace!("not warmed up: {error}"),
+            Err(error) => tracing::trace!("cannot warm up: {error}"),
         }
     }
 
@@ -550,7 +550,12 @@ impl Completions {
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
-        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        tracing::debug!(
+            items = items.len(),
+            generated_tokens = generation.generated_tokens,
+            "prepared the next \
+            completion"
+        );
         let (base, offset) = (next.base, next.plan.offset);
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }

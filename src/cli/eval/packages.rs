@@ -29,13 +29,13 @@ pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<
     for listed in listed.iter().filter(|listed| wanted.is_none_or(|wanted| listed.language == wanted)) {
         match project(listed, folder) {
             Ok(project) => projects.push(project),
-            Err(error) => eprintln!("phi-ls: {error:#}; going on without it"),
+            Err(error) => eprintln!("phi-ls: {error:#}; continuing without it"),
         }
     }
     if projects.is_empty() {
         let mut languages: Vec<&str> = listed.iter().map(|listed| listed.language).collect();
         languages.dedup();
-        bail!("expected a package in one of {}, found none that could be fetched", languages.join(", "));
+        bail!("expected a package in one of {}, found none that could be downloaded", languages.join(", "));
     }
     Ok(projects)
 }

@@ -135,7 +135,10 @@ impl Session {
         let until = Instant::now() + INDEX_PATIENCE;
         while self.listener.told().indexed == before {
             if Instant::now() > until {
-                eprintln!("phi-ls: the project is not indexed after {} s; going on", INDEX_PATIENCE.as_secs());
+                eprintln!(
+                    "phi-ls: the project is not indexed after {} s; continuing without its index",
+                    INDEX_PATIENCE.as_secs()
+                );
                 break;
             }
             self.client.listen(Instant::now() + LOOK_EVERY)?;
@@ -182,7 +185,7 @@ impl Session {
         self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
         let answer = self.client.wait_for(id, PATIENCE)?;
         match answer.message.get("error") {
-            Some(error) => bail!("the server refuses {method}: {error}"),
+            Some(error) => bail!("the server refused {method}: {error}"),
             None => Ok((answer.at, answer.message["result"].clone())),
         }
     }

@@ -62,15 +62,15 @@ impl Client {
     pub(in crate::cli) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
         let body = message.to_string();
         let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
+        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server has stopped reading")
     }
 
-    /// Takes in what the server says until `until`.
+    /// Processes the server's messages until `until`.
     pub(in crate::cli) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
-    /// Takes in what the server says until `done` or `until`; whether it is done.
+    /// Processes the server's messages until `done` or `until`; returns whether it is done.
     pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
         while !done(self) {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -92,7 +92,7 @@ impl Client {
     pub(in crate::cli) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
         if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
-            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
+            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` say why");
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Client {
             (None, Some(id)) => {
                 self.answers.insert(id, Answer { at, message });
             }
-            // A person's settings are not part of a trace; everything else is agreed to.
+            // A trace does not contain settings; all other requests are granted.
             (Some(method), _) if message.get("id").is_some() => {
                 let result = match method {
                     "workspace/configuration" => json!([null]),

@@ -1,5 +1,5 @@
-//! Whether a completion that nobody asked for is worth showing: how likely it is what the person is about to write, as far as the
-//! model and the text tell.
+//! Whether a completion is worth showing while the person types: how likely it is what they are about to write, judged
+//! by the model and the text.
 //!
 //! The likelihood is a logistic function of some signals. Its weights were fitted on holes in code (`phi-ls eval --fit` does it
 //! again), for the models that were at hand; for any other, the mean log-probability counts alone.

@@ -1,4 +1,4 @@
-//! Shaping and the gate as data: a place, what the model wrote there, what is shown.
+//! Tests of shaping and the gate as data: a place, what the model wrote there, what is shown.
 
 use expect_test::{Expect, expect};
 

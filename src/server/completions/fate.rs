@@ -1,4 +1,4 @@
-//! What becomes of the completions that were shown, for the statistics.
+//! What became of the completions that were shown, for the statistics.
 
 use std::ops::Range;
 use std::path::PathBuf;
