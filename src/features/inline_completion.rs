@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context};
+use crate::context::{Anchor, Limits, Part, Reading, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
@@ -60,6 +60,8 @@ pub struct CompletionOptions {
     pub in_strings: bool,
     pub multiline: Multiline,
     pub layout: Layout,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
     /// Tokens of the prompt and of the answer.
     pub context_tokens: usize,
     pub max_tokens: usize,
@@ -79,7 +81,8 @@ impl CompletionOptions {
             excluded,
             in_comments: settings.in_comments,
             in_strings: settings.in_strings,
-            layout: settings.layout.into(),
+            layout: Layout::of(settings.layout.into()),
+            without: None,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -89,6 +92,20 @@ impl CompletionOptions {
             model: confidence::model_in(settings),
         }
     }
+
+    /// The same with what `variation` changes.
+    pub fn varied(self, variation: Variation) -> Self {
+        Self { layout: variation.layout.unwrap_or(self.layout), without: variation.without, ..self }
+    }
+}
+
+/// What a measurement changes in prompts, beside what settings can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Variation {
+    /// In place of the one that the settings say.
+    pub layout: Option<Layout>,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
 }
 
 /// Why nothing is asked of the model: the sentence for a person who wonders.
@@ -156,7 +173,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
+    let limits = Limits { without: options.without, ..Limits::for_tokens_of(options.context_tokens, options.reading) };
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.

@@ -577,6 +577,25 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         std::fs::write(&earlier, report.to_string()).unwrap();
         let again = bench.json(&[&arguments[..], &["--against", &earlier]].concat());
         assert_eq!(tokens(&again)["after"], tokens(&again)["before"], "{again}");
+        // Several ways to ask, each beside the first or the longest.
+        let several = |flag: &str| bench.json(&["eval", &code, "--model", &model, "--holes", "2", flag, "--json"]);
+        let length = |report: &Value, name: &str| {
+            let row = report["summary"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned();
+            row.unwrap_or_else(|| panic!("{name}: {report}"))["summary"]["prompt_tokens"].as_f64().unwrap()
+        };
+        let layouts = several("--layouts=plain,example");
+        assert!(length(&layouts, "plain") < length(&layouts, "today"), "{layouts}");
+        assert!(length(&layouts, "example") > length(&layouts, "today"), "{layouts}");
+        let parts = several("--parts=path");
+        assert!(length(&parts, "without path") < length(&parts, "whole"), "{parts}");
+        let lengths = several("--context-tokens=64,512");
+        assert!(length(&lengths, "64") < length(&lengths, "512"), "{lengths}");
+        // Reports of several ways count together, too.
+        let (one, other) = (bench.path("one.json"), bench.path("other.json"));
+        std::fs::write(&one, parts.to_string()).unwrap();
+        std::fs::write(&other, parts.to_string()).unwrap();
+        let both = bench.json(&["eval", "--report", &one, "--report", &other, "--json"]);
+        assert_eq!(both["summary"][1]["summary"]["holes"], 4, "{both}");
     }),
     ("tokenize", |bench| {
         let mut command = bench.command(&["tokenize", "--model", &bench.path("tiny.gguf")]);

@@ -23,7 +23,7 @@ fn project(path: &str, marked: &str, others: &[(&str, &str)], edits: &[RecentEdi
     let mut document = snapshot(path, &marked.replacen("$0", "", 1));
     let open = others.iter().map(|(path, text)| OpenFile { file: None, snapshot: snapshot(path, text) }).collect();
     document.surroundings = Arc::new(Surroundings { open, edits: edits.to_vec(), ..Surroundings::default() });
-    retrieve(&document, offset, budget)
+    retrieve(&document, offset, Limits { project_bytes: budget, ..Limits::of_bytes(10 * budget) })
 }
 
 fn check(path: &str, marked: &str, others: &[(&str, &str)], expected: &[(&str, &str)]) {
