@@ -19,11 +19,12 @@ use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
+use crate::statistics::Acceptance;
 use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
-pub use confidence::{SIGNALS, Signals};
+pub use confidence::{Origin, SIGNALS, Signals, Thresholds};
 pub use growth::Growth;
 
 use brackets::Brackets;
@@ -71,6 +72,8 @@ pub struct CompletionOptions {
     /// How sure to be of what nobody asked for, and the model that has to be, if it has a name of ours.
     pub confidence: Confidence,
     pub model: Option<Alias>,
+    /// What became of its latest completions.
+    pub acceptance: Acceptance,
 }
 
 impl CompletionOptions {
@@ -90,6 +93,7 @@ impl CompletionOptions {
             reading: Reading::default(),
             confidence: settings.confidence,
             model: confidence::model_in(settings),
+            acceptance: Acceptance::default(),
         }
     }
 
@@ -142,6 +146,7 @@ pub struct Plan {
     pub selected: Option<(Range<usize>, String)>,
     confidence: Confidence,
     model: Option<Alias>,
+    acceptance: Acceptance,
     /// The document it was planned for, with the selected item in it as if it were accepted, and the place in that.
     snapshot: Snapshot,
     place: Place,
@@ -189,6 +194,7 @@ pub fn plan(
         selected,
         confidence: options.confidence,
         model: options.model,
+        acceptance: options.acceptance,
         snapshot,
         place,
     })

@@ -255,7 +255,7 @@ impl Completions {
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
         let reading = self.readings.of(&document.snapshot.language_id);
-        let options = planning::options(document, &self.settings, reading, self.variation);
+        let options = planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
         let plan = match planning::plan(document, &mut state.anchor, inline, &options) {
             Ok(plan) => plan,
             Err(skip) => {
@@ -515,7 +515,7 @@ impl Completions {
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
         let reading = self.readings.of(&snapshot.language_id);
-        let options = planning::options(document, settings, reading, self.variation);
+        let options = planning::options(document, settings, reading, self.fates.acceptance(), self.variation);
         let plan = planning::plan_accepted(&state.anchor, &snapshot, offset, &options);
         let Some(plan) = plan else { return };
         self.last_number += 1;
@@ -590,7 +590,7 @@ impl Completions {
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
             let reading = self.readings.of(&document.snapshot.language_id);
-            let options = || planning::options(document, &self.settings, reading, self.variation);
+            let options = || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle

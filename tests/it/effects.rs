@@ -521,6 +521,17 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let counted: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
         assert_eq!(counted["languages"]["python"]["characters_accepted"], 7, "{counted}");
         assert!(stats(&[]).contains("starter"), "a table");
+        // What a model without a fit has to be sure of moves with what is sent away.
+        let thresholds = |counted: &Value| counted["thresholds"]["another"]["balanced"].as_f64();
+        statistics::append(&file, "python", "another", What::Dismissed).unwrap();
+        let few: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        for _ in 0..60 {
+            statistics::append(&file, "python", "another", What::Dismissed).unwrap();
+        }
+        let many: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        assert!(thresholds(&many) > thresholds(&few) && thresholds(&few) > Some(0.0), "{few} {many}");
+        assert_eq!(many["thresholds"]["starter"], few["thresholds"]["starter"]);
+        assert!(stats(&[]).contains("moved by what became of the latest 61"), "{}", stats(&[]));
         stats(&["--delete"]);
         assert!(!file.exists());
     }),

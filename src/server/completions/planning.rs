@@ -8,16 +8,18 @@ use crate::features::inline_completion::{self, CompletionOptions, InlineRequest,
 use crate::model::Prompt;
 use crate::server::documents::Document;
 use crate::server::event::{CompletionEvent, Event, SessionSender};
+use crate::statistics::Acceptance;
 
 /// What completions in `document` go by.
 pub(super) fn options(
     document: &Document,
     settings: &CompletionSettings,
     reading: Reading,
+    acceptance: Acceptance,
     variation: Variation,
 ) -> CompletionOptions {
     let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
-    CompletionOptions { reading, ..options.varied(variation) }
+    CompletionOptions { reading, acceptance, ..options.varied(variation) }
 }
 
 /// What to ask the model for `request`, or why nothing.
