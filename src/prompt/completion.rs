@@ -49,25 +49,32 @@ fn question(layout: Layout, context: &CompletionContext) -> String {
     if let Some(path) = &context.path {
         question.push_str(&format!("The file is `{path}`.\n\n"));
     }
-    if !context.imports.is_empty() {
+    if !context.imports.is_empty() && !is_commented {
         question.push_str(&format!("It imports:\n{}\n", block(language, &context.imports)));
     }
     if !context.outline.is_empty() {
         question.push_str(&format!("It also declares:\n{}\n", block(language, &context.outline)));
     }
+    question + &request(layout, context)
+}
+
+/// The end of the question: the code around the place, as far as the answer does not begin with it, and what to write.
+fn request(layout: Layout, context: &CompletionContext) -> String {
+    let language = &context.language;
+    let mut request = String::new();
     let ending = match context.suffix.trim().is_empty() {
         true => context.cells_after.trim_start().to_owned(),
         false => format!("{}{}", context.suffix.trim_end(), context.cells_after),
     };
     if layout.marks_place {
         let place = format!("{}{MARK}\n{ending}", context.near);
-        question.push_str(&format!("Code is missing in it, at `{MARK}`:\n{}\n", block(language, &place)));
+        request.push_str(&format!("Code is missing in it, at `{MARK}`:\n{}\n", block(language, &place)));
     } else if !ending.is_empty() {
-        question.push_str(&format!("It ends with this code:\n{}\n", block(language, &ending)));
+        request.push_str(&format!("It ends with this code:\n{}\n", block(language, &ending)));
     }
     let (beginning, _) = code_before(layout, context);
     if !beginning.trim().is_empty() {
-        question.push_str(&format!("It begins with this code:\n{}\n", block(language, &beginning)));
+        request.push_str(&format!("It begins with this code:\n{}\n", block(language, &beginning)));
     }
     let wanted = match (layout.marks_place, beginning.trim().is_empty(), ending.is_empty()) {
         (true, true, _) => format!("Write the code of this file with what is missing in the place of `{MARK}`"),
@@ -77,7 +84,7 @@ fn question(layout: Layout, context: &CompletionContext) -> String {
         (false, false, true) => "Write the code that follows this beginning".to_owned(),
         (false, false, false) => "Write the code that comes between".to_owned(),
     };
-    question + &wanted + ", in one code block."
+    request + &wanted + ", in one code block."
 }
 
 /// What its answer begins with.
@@ -88,7 +95,9 @@ fn answer(layout: Layout, context: &CompletionContext) -> String {
 
 /// The code before the cursor: what of it the question shows, and what the answer begins with.
 fn code_before(layout: Layout, context: &CompletionContext) -> (String, String) {
-    let before = format!("{}{}", others_in_code(layout, context), context.cells_before);
+    let others = others_in_code(layout, context);
+    let imports = if comment_of_others(layout, context).is_some() { imports_in_code(context) } else { String::new() };
+    let before = others + &imports + &context.cells_before;
     match layout.has_short_answer {
         true => {
             let (far, near) = context.prefix.split_at(context.near_start);
@@ -173,10 +182,14 @@ fn others_in_code(layout: Layout, context: &CompletionContext) -> String {
     text
 }
 
+/// The imports that the window does not reach, above it.
+fn imports_in_code(context: &CompletionContext) -> String {
+    if context.imports.is_empty() { String::new() } else { format!("{}\n", context.imports) }
+}
+
 /// The file as it is around the cursor, with the imports that the window does not reach in front.
 fn fim(layout: Layout, context: &CompletionContext) -> FimParts {
     let (prefix, typed) = context.prefix.split_at(context.typed_start);
-    let imports = if context.imports.is_empty() { String::new() } else { format!("{}\n", context.imports) };
     let after = format!("{}{}", context.suffix, context.cells_after);
     let rest = context.line_suffix.trim_end();
     let is_commented = comment_of_others(layout, context).is_some();
@@ -184,7 +197,7 @@ fn fim(layout: Layout, context: &CompletionContext) -> FimParts {
         path: context.path.clone(),
         line_comment: context.line_comment.map(str::to_owned),
         files: if is_commented { Vec::new() } else { project_files(&context.project) },
-        prefix: format!("{}{imports}{}{prefix}", others_in_code(layout, context), context.cells_before),
+        prefix: others_in_code(layout, context) + &imports_in_code(context) + &context.cells_before + prefix,
         typed: typed.to_owned(),
         suffix: if rest.is_empty() && after.trim().is_empty() { String::new() } else { format!("{rest}\n{after}") },
     }
@@ -201,9 +214,5 @@ fn plain(layout: Layout, context: &CompletionContext) -> String {
     if let (Some(path), Some(comment)) = (&context.path, context.line_comment) {
         text.push_str(&format!("{comment} {path}\n"));
     }
-    if !context.imports.is_empty() {
-        text.push_str(&context.imports);
-        text.push('\n');
-    }
-    text + &context.cells_before + &context.prefix
+    text + &imports_in_code(context) + &context.cells_before + &context.prefix
 }

@@ -35,7 +35,8 @@ pub enum Form {
 pub enum Others {
     /// As files of their own: in the question, or between the tokens that a model has for the files of a project.
     Files,
-    /// As comments above the code of the file, its imports included; where the language has none, as files.
+    /// As comments above the code of the file and its imports, which then are not in the question either; where the language has
+    /// none, as files.
     Comments,
 }
 
