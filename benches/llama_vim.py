@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """A peer beside phi-ls: the same typing sessions, the same model file and threads, one after the other, one table.
 
-    benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--mark-fim OUT.gguf] [--sessions FOLDER] [--threads 2] [--keys N]
+    benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--given PREFIX,SUFFIX,MIDDLE] [--sessions FOLDER] [--threads 2] [--keys N]
 
 The peer is llama-server as llama.vim (release of January 2026) drives it with its default settings: what it sends, what it keeps, when it
-asks again and what it shows is done here as there. The model has to have tokens to fill in the middle, or llama-server refuses:
-`--mark-fim OUT.gguf` writes a copy of the starter in which three special tokens of its vocabulary, of Jupyter and of issues, are named as
-Qwen's; what the model then writes is poor, for both, and takes as long as anything it writes. It was never taught where the middle ends,
-and would end at once: llama-server is told to go on to the end of the line, and no further. That is less than llama.vim would have it write.
+asks again and what it shows is done here as there. llama-server fills in the middle only where a model has tokens for it.
+`--given` names three tokens of any model by their ids, which then stand for these, and replaces what both models write by what the person
+takes later, at the cost of what the model computes, as `phi-ls replay --given` does: elsewhere it is another line of the file. So the
+latencies are those of a model that is right where the session says so, whatever the weights are.
 
 Both type at the recorded pace. A key's time ends when text for it is on screen; what is not there before the next key counts as not
 shown. Processor seconds are those of the process that holds the model.
@@ -112,6 +112,62 @@ class Ring:
         return [{"text": "\n".join(chunk) + "\n", "filename": self.filename} for chunk in self.chunks]
 
 
+class Given:
+    """What the model writes: what is taken later on the same line, or another line of the file; by the place in the session."""
+
+    def __init__(self, session: Session, port: int):
+        self.port = port
+        self.tokens: dict[str, list[str]] = {}
+        text, self.texts = Text(session.header["text"]), []
+        for number, key in enumerate(session.keys):
+            text.apply(key)
+            self.texts.append(taken_later(session.keys[number + 1 :]) or other_line(text.text, number))
+        for given in set(self.texts):
+            self.tokens[given] = self.tokenize(given)
+
+    def tokenize(self, text: str) -> list[str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request("POST", "/tokenize", json.dumps({"content": text, "with_pieces": True}), {"Content-Type": "application/json"})
+        tokens = json.loads(connection.getresponse().read())["tokens"]
+        connection.close()
+        return [token["piece"] if isinstance(token["piece"], str) else bytes(token["piece"]).decode(errors="ignore") for token in tokens]
+
+    def after(self, number: int, previous: list[str] | None) -> str:
+        """What is written after the key of this number; after a hint that is taken as far as it goes, what comes behind."""
+        given = self.texts[number]
+        if previous is None:
+            return given
+        hint = "\n".join(previous)
+        return given[len(hint) :] if given.startswith(hint) and len(given) > len(hint) else self.texts[(number + 7) % len(self.texts)]
+
+    def written(self, text: str, tokens: int) -> str:
+        """The part of `text` that so many tokens are."""
+        if text not in self.tokens:
+            self.tokens[text] = self.tokenize(text)
+        return "".join(self.tokens[text][:tokens])
+
+    def length(self, text: str) -> int:
+        self.written(text, 0)
+        return len(self.tokens[text])
+
+
+def taken_later(keys: list[Key]) -> str | None:
+    """What is typed until a completion is taken on the same line, with that."""
+    typed = ""
+    for key in keys:
+        if key.kind not in ("key", "accept") or key.text.startswith("\b") or "\n" in key.text:
+            return None
+        typed += key.text
+        if key.kind == "accept":
+            return typed
+    return None
+
+
+def other_line(text: str, number: int) -> str:
+    lines = [line.strip() for line in text.split("\n") if len(line.strip()) > 8]
+    return lines[(number * 31 + 7) % len(lines)] if lines else ""
+
+
 @dataclass
 class Pressed:
     """What became of one key."""
@@ -133,9 +189,8 @@ class Pressed:
 class Plugin:
     """llama.vim in one buffer: keys come in, requests go out, and a hint may be on screen."""
 
-    def __init__(self, session: Session, port: int, never_ends: bool):
-        # The model does not know where to end: it writes to the end of the line, and something in any case.
-        self.ending = {"stop": ["\n"], "ignore_eos": True} if never_ends else {"stop": []}
+    def __init__(self, session: Session, port: int, given: Given | None):
+        self.given = given
         self.text = Text(session.header["text"])
         self.port = port
         self.random = random.Random(1)
@@ -292,14 +347,16 @@ class Plugin:
         row, lines = self.text.place()[0], self.lines()
         self.ring.leave_out_like(lines[max(0, row - RING_LINES // 2) : row + RING_LINES // 2 + 1])
         self.is_asking = True
+        given = self.given.after(len(self.keys) - 1, previous) if self.given else None
         request = {
             "id_slot": 0,
             "input_prefix": local.prefix,
             "input_suffix": local.suffix,
             "input_extra": self.ring.extra(),
             "prompt": local.middle,
-            "n_predict": PREDICT,
-            **self.ending,
+            "n_predict": PREDICT if given is None else min(PREDICT, self.given.length(given) + 1),
+            "ignore_eos": given is not None,
+            "stop": [],
             "n_indent": local.indent,
             "top_k": 40,
             "top_p": 0.90,
@@ -310,7 +367,7 @@ class Plugin:
             "t_max_predict_ms": FIRST_PREDICT_MS if previous is None else PREDICT_MS,
         }
         is_ahead = previous is not None
-        self.send(request, lambda answer: self.events.put(("answer", keys, is_ahead, answer)))
+        self.send(request, lambda answer: self.events.put(("answer", keys, is_ahead, given, answer)))
         if is_automatic and abs(row - self.last_pick) > FAR_LINES:
             self.ring.pick(lines[max(0, row - RING_SCOPE) : max(1, row - PREFIX_LINES)])
             self.ring.pick(lines[min(len(lines), row + SUFFIX_LINES) : row + SUFFIX_LINES + RING_LINES + 1])
@@ -331,11 +388,13 @@ class Plugin:
 
         threading.Thread(target=work, daemon=True).start()
 
-    def answered(self, keys: list[tuple[str, str]], is_ahead: bool, answer: dict):
+    def answered(self, keys: list[tuple[str, str]], is_ahead: bool, given: str | None, answer: dict):
         self.is_asking = False
         if "error" in answer:
             sys.exit(f"llama-server refused: {answer['error'][:300]}")
         timings, content = answer["timings"], answer["content"]
+        if given is not None:
+            content = self.given.written(given, timings["predicted_n"])
         self.written_tokens += timings["predicted_n"]
         self.written_characters += len(content)
         if not is_ahead and self.keys:
@@ -397,7 +456,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def start_server(program: str, model: str, threads: int, log) -> tuple[subprocess.Popen, int]:
+def start_server(program: str, model: str, threads: int, middle_tokens: list[int], log) -> tuple[subprocess.Popen, int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -405,6 +464,8 @@ def start_server(program: str, model: str, threads: int, log) -> tuple[subproces
     command = [program, "--model", model, "--port", str(port), "--host", "127.0.0.1", "--threads", str(threads)]
     command += ["--threads-batch", str(threads), "--batch-size", "1024", "--ubatch-size", "1024", "--ctx-size", "0"]
     command += ["--cache-reuse", "256", "--parallel", "1"]
+    for name, token in zip(["fim_pre", "fim_suf", "fim_mid"], middle_tokens):
+        command += ["--override-kv", f"tokenizer.ggml.{name}_token_id=int:{token}"]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in range(600):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -423,8 +484,8 @@ def start_server(program: str, model: str, threads: int, log) -> tuple[subproces
     sys.exit(f"llama-server did not start; its log: {log.name}")
 
 
-def play(session: Session, port: int, most_keys: int | None, never_ends: bool) -> Plugin:
-    plugin = Plugin(session, port, never_ends)
+def play(session: Session, port: int, most_keys: int | None, is_given: bool) -> Plugin:
+    plugin = Plugin(session, port, Given(session, port) if is_given else None)
     started = time.monotonic()
     for key in session.keys:
         if most_keys is not None and key.kind != "go" and sum(pressed.is_edit for pressed in plugin.keys) >= most_keys:
@@ -477,11 +538,11 @@ def figures(plugins: list[Plugin], processor: float) -> dict:
 def measure_peer(options) -> dict:
     plugins = []
     with tempfile.NamedTemporaryFile(prefix="llama-server-", suffix=".log", delete=False) as log:
-        process, port = start_server(options.llama_server, options.model, options.threads, log)
+        process, port = start_server(options.llama_server, options.model, options.threads, options.given, log)
         try:
             before = processor_seconds(process.pid)
             for session in read_folder(Path(options.sessions)):
-                plugins.append(play(session, port, options.keys, options.mark_fim is not None))
+                plugins.append(play(session, port, options.keys, bool(options.given)))
             processor = processor_seconds(process.pid) - before
         finally:
             process.terminate()
@@ -496,6 +557,8 @@ def measure_phi_ls(options) -> dict:
         command += ["--kernels", options.kernels]
     if options.keys is not None:
         command += ["--keys", str(options.keys)]
+    if options.given:
+        command += ["--given"]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
@@ -530,26 +593,6 @@ def table(phi_ls: dict, peer: dict) -> str:
     return head + "| | phi-ls | llama.vim with llama-server | phi-ls / peer |\n|---|---|---|---|\n" + "\n".join(rows)
 
 
-# Special tokens of the starter's vocabulary, and those of Qwen that are as long.
-RENAMED = {
-    b"<issue_closed>": b"<|fim_prefix|>",
-    b"<jupyter_text>": b"<|fim_suffix|>",
-    b"<jupyter_code>": b"<|fim_middle|>",
-}
-
-
-def mark_fim(model: str, out: str):
-    """Copies `model` with the names of RENAMED: the file stays as long as it was, and no weight changes."""
-    data = Path(model).read_bytes()
-    for old, new in RENAMED.items():
-        # A text is its length in eight bytes, then its bytes.
-        entry = len(old).to_bytes(8, "little")
-        if data.count(entry + old) != 1:
-            sys.exit(f"expected the token {old.decode()} once in {model}, found it {data.count(entry + old)} times")
-        data = data.replace(entry + old, entry + new)
-    Path(out).write_bytes(data)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("phi_ls")
@@ -560,11 +603,11 @@ def main():
     parser.add_argument("--keys", type=int, metavar="N", help="only the first N keys of each session")
     parser.add_argument("--kernels", metavar="LEVEL", help="hold phi-ls to slower kernels than the processor allows, as in avx2")
     parser.add_argument("--json", metavar="FILE", help="both reports, whole")
-    parser.add_argument("--mark-fim", metavar="OUT.gguf", help="write a copy of the starter that both can ask for the middle, and use that")
+    ids = lambda text: [int(token) for token in text.split(",")]  # noqa: E731
+    parser.add_argument("--given", type=ids, default=[], metavar="PREFIX,SUFFIX,MIDDLE", help="ids of three tokens; what is written is given")
     options = parser.parse_args()
-    if options.mark_fim:
-        mark_fim(options.model, options.mark_fim)
-        options.model = options.mark_fim
+    if options.given and len(options.given) != 3:
+        parser.error(f"expected the ids of three tokens after --given, found {len(options.given)}")
     phi_ls, peer = measure_phi_ls(options), measure_peer(options)
     if options.json:
         Path(options.json).write_text(json.dumps({"phi_ls": phi_ls, "peer": peer}, indent=1))

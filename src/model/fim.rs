@@ -27,6 +27,9 @@ pub struct Fim {
     forbidden_ids: Vec<u32>,
 }
 
+/// Where a model of next edits sees the cursor, if its vocabulary has this.
+const CURSOR: &str = "<|cursor|>";
+
 impl Fim {
     /// The format whose tokens `tokenizer` has; `None` for a model that was not made for this.
     pub fn recognise(tokenizer: &Tokenizer, model_name: &str) -> Option<Self> {
@@ -67,12 +70,7 @@ impl Fim {
         }
         EncodedPrompt { tokens, prefill_start, form: PromptForm::Fim }
     }
-}
 
-/// Where a model of next edits sees the cursor, if its vocabulary has this.
-const CURSOR: &str = "<|cursor|>";
-
-impl Fim {
     /// `parts` as ids, for a model of next edits; `None` for one that has no token which files begin with.
     ///
     /// Source: the prompt of `sweep-autocomplete` 0.1.1, which runs Sweep's models.

@@ -211,11 +211,24 @@ export async function choose(title, name) {
   await action.click();
 }
 
-/** Runs a command by its name in the palette. */
+/**
+ * Runs a command by its name in the palette. What still closes, or opens by itself, can take the palette's place: it is
+ * opened until it has the keyboard and the command stands in it. The click that runs the command happens once.
+ */
 export async function run(command) {
-  await page.keyboard.press("F1");
-  await page.keyboard.type(command);
-  await page.locator(`.quick-input-list .monaco-list-row:has-text("${command}")`).first().click();
+  const row = page.locator(`.quick-input-list .monaco-list-row:has-text("${command}")`).first();
+  const palette = () => {
+    const active = document.activeElement;
+    return active?.closest(".quick-input-widget") && active.value?.startsWith(">");
+  };
+  await until(`the palette shows ${command}`, async () => {
+    await page.keyboard.press("F1");
+    await page.waitForFunction(palette, undefined, { timeout: 3000 });
+    await page.keyboard.type(command);
+    await row.waitFor({ timeout: 5000 });
+    return true;
+  });
+  await row.click();
 }
 
 export async function closeTab(title) {
