@@ -247,8 +247,7 @@ impl EvalArgs {
         let rows = variants::rows(filled);
         if self.json {
             let version = env!("CARGO_PKG_VERSION");
-            let report =
-                json!({"version": version, "seed": self.seed, "settings": settings, "summary": rows, "variants": filled});
+            let report = json!({"version": version, "seed": self.seed, "settings": settings, "summary": rows, "variants": filled});
             println!("{report}");
             return;
         }

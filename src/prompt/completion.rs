@@ -109,7 +109,8 @@ fn code_before(layout: Layout, context: &CompletionContext) -> (String, String) 
 
 /// A place in a small file, and what is missing there.
 fn example() -> (CompletionContext, &'static str) {
-    let prefix = "def area(width, height):\n    return width * height\n\n\ndef volume(width, height, depth):\n    return ";
+    let prefix =
+        "def area(width, height):\n    return width * height\n\n\ndef volume(width, height, depth):\n    return ";
     let typed_start = prefix.len() - "    return ".len();
     let context = CompletionContext {
         path: Some("shapes/box.py".to_owned()),

@@ -590,7 +590,8 @@ impl Completions {
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
             let reading = self.readings.of(&document.snapshot.language_id);
-            let options = || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+            let options =
+                || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle

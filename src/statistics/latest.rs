@@ -80,11 +80,7 @@ impl Latest {
     /// How many came to what.
     pub fn acceptance(&self) -> Acceptance {
         let count = |wanted| self.fates.iter().filter(|fate| **fate == wanted).count();
-        Acceptance {
-            accepted: count(Fate::Accepted),
-            dismissed: count(Fate::Dismissed),
-            ignored: count(Fate::Ignored),
-        }
+        Acceptance { accepted: count(Fate::Accepted), dismissed: count(Fate::Dismissed), ignored: count(Fate::Ignored) }
     }
 }
 
@@ -118,8 +114,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("statistics.jsonl");
         let happened = [
-            SHOWN, accepted(true), accepted(true), accepted(false), SHOWN, What::Ignored, SHOWN, accepted(false),
-            What::Kept { after_seconds: 30, kept: 3, characters: 3 }, SHOWN, What::Dismissed, SHOWN,
+            SHOWN,
+            accepted(true),
+            accepted(true),
+            accepted(false),
+            SHOWN,
+            What::Ignored,
+            SHOWN,
+            accepted(false),
+            What::Kept { after_seconds: 30, kept: 3, characters: 3 },
+            SHOWN,
+            What::Dismissed,
+            SHOWN,
         ];
         for what in happened {
             append(&path, "rust", "mine", what).unwrap();

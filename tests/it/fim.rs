@@ -267,7 +267,10 @@ fn typed(path: &str, texts: &[String]) -> Vec<Prompt> {
     let prompt = |marked: &String| {
         let offset = marked.find("$0").expect("a text marks the cursor with $0");
         let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
-        completion_prompt(Layout::of(Form::Auto), &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor))
+        completion_prompt(
+            Layout::of(Form::Auto),
+            &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor),
+        )
     };
     texts.iter().map(prompt).collect()
 }

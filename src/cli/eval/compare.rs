@@ -175,7 +175,10 @@ mod tests {
     fn languages_are_apart_where_there_are_several() {
         let run = |right: usize| -> Vec<Outcome> {
             let in_language = |line: usize| if line % 2 == 0 { "python" } else { "go" };
-            let hole = |line| Outcome { language: in_language(line).to_owned(), ..outcome(line, Kind::Rest, true, line < right) };
+            let hole = |line| Outcome {
+                language: in_language(line).to_owned(),
+                ..outcome(line, Kind::Rest, true, line < right)
+            };
             (0..40).map(hole).collect()
         };
         let found = compare(&run(0), &run(40));

@@ -95,7 +95,10 @@ impl Variants {
         let base = Layout::of(layout_in(settings).into());
         let variant = |name: &LayoutName| {
             let layout = Some(name.layout(base));
-            Variant { variation: Variation { layout, ..Variation::default() }, ..Variant::plain(&shown(name), settings) }
+            Variant {
+                variation: Variation { layout, ..Variation::default() },
+                ..Variant::plain(&shown(name), settings)
+            }
         };
         Self::beside(Variant::plain("today", settings), all_or(names).iter().map(variant))
     }

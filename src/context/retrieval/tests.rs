@@ -23,13 +23,7 @@ fn project(path: &str, marked: &str, others: &[(&str, &str)], edits: &[RecentEdi
     project_within(path, marked, others, edits, limits)
 }
 
-fn project_within(
-    path: &str,
-    marked: &str,
-    others: &[(&str, &str)],
-    edits: &[RecentEdit],
-    limits: Limits,
-) -> Project {
+fn project_within(path: &str, marked: &str, others: &[(&str, &str)], edits: &[RecentEdit], limits: Limits) -> Project {
     let offset = marked.find("$0").expect("a fixture marks the place with $0");
     let mut document = snapshot(path, &marked.replacen("$0", "", 1));
     let open = others.iter().map(|(path, text)| OpenFile { file: None, snapshot: snapshot(path, text) }).collect();
