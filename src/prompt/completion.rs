@@ -79,7 +79,7 @@ fn request(layout: Layout, context: &CompletionContext) -> String {
     let wanted = match (layout.marks_place, beginning.trim().is_empty(), ending.is_empty()) {
         (true, true, _) => format!("Write the code of this file with what is missing in the place of `{MARK}`"),
         (true, false, _) => format!("Write the code that follows, with what is missing in the place of `{MARK}`"),
-        (false, true, true) => "Write the code of this file".to_owned(),
+        (false, true, true) => return request + "Write the code of this file in one code block.",
         (false, true, false) => "Write the code that comes before this ending, up to it".to_owned(),
         (false, false, true) => "Write the code that follows this beginning".to_owned(),
         (false, false, false) => "Write the code that comes between".to_owned(),

@@ -161,34 +161,166 @@ fn a_plain_prompt_is_the_file_itself() {
     .assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::of(Form::Plain), 420)));
 }
 
-/// The place of [`SHAPES`] after another file, as `layout` shows it.
+/// A place in a file that imports from another, as `layout` shows it.
 fn laid_out(layout: Layout) -> String {
-    let marked = SHAPES.replacen("total) / 2.0", "", 1);
+    let lines: String = (0..8).map(|n| format!("    canvas.line({n})\n")).collect();
+    let marked = format!(
+        "from .shapes import circle\n\n\ndef draw(canvas):\n{lines}    canvas.put($0\n\n\ndef last():\n    pass\n"
+    );
     let offset = marked.find("$0").expect("the fixture marks the cursor");
-    let mut document = snapshot("src/shapes.rs", &marked.replacen("$0", "", 1));
-    let doubled = "/// Twice `x`.\npub fn double(x: f64) -> f64 {\n    x + x\n}\n";
-    let open = vec![OpenFile { file: None, snapshot: snapshot("src/double.rs", doubled) }];
+    let mut document = snapshot("app/main.py", &marked.replacen("$0", "", 1));
+    let open =
+        vec![OpenFile { file: None, snapshot: snapshot("app/shapes.py", "def circle(radius):\n    return radius\n") }];
     document.surroundings = Arc::new(Surroundings { open, ..Surroundings::default() });
     let limits = Limits { project_bytes: 400, ..Limits::of_bytes(1400) };
     shown(&completion_prompt(layout, &completion_context(&document, offset, limits, &mut Anchor::default())))
 }
 
 #[test]
-fn code_of_other_files_can_stand_in_comments_above_the_file() {
-    expect![[""]].assert_eq(&laid_out(Layout { others: Others::Comments, ..Layout::of(Form::Chat) }));
-}
+fn other_layouts_say_the_same_elsewhere() {
+    let chat = Layout::of(Form::Chat);
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        The file is `app/main.py`.
 
-#[test]
-fn a_question_can_come_after_an_example() {
-    expect![[""]].assert_eq(&laid_out(Layout { has_example: true, ..Layout::of(Form::Chat) }));
-}
+        It ends with this code:
+        ```python
 
-#[test]
-fn the_place_can_be_marked_and_the_answer_begin_near_it() {
-    let layout = Layout { marks_place: true, has_short_answer: true, ..Layout::of(Form::Chat) };
-    expect![[""]].assert_eq(&laid_out(layout));
-    let both = laid_out(Layout { has_short_answer: true, ..Layout::of(Form::Chat) });
-    assert!(both.contains("Write the code that comes between, in one code block."), "{both}");
+
+        def last():
+            pass
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <prefill>
+        ```python
+        # app/shapes.py:
+        # def circle(radius):
+
+        from .shapes import circle
+
+
+        def draw(canvas):
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { others: Others::Comments, ..chat }));
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        The file is `shapes/box.py`.
+
+        It ends with this code:
+        ```python
+
+
+        def is_cube(width, height, depth):
+            return width == height == depth
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <assistant>
+        ```python
+        def area(width, height):
+            return width * height
+
+
+        def volume(width, height, depth):
+            return area(width, height) * depth
+        ```
+        <user>
+        From `app/shapes.py`:
+        ```python
+        def circle(radius):
+        ```
+
+        The file is `app/main.py`.
+
+        It ends with this code:
+        ```python
+
+
+        def last():
+            pass
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <prefill>
+        ```python
+        from .shapes import circle
+
+
+        def draw(canvas):
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { has_example: true, ..chat }));
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        From `app/shapes.py`:
+        ```python
+        def circle(radius):
+        ```
+
+        The file is `app/main.py`.
+
+        Code is missing in it, at `<missing>`:
+        ```python
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+        <missing>
+
+
+        def last():
+            pass
+        ```
+
+        It begins with this code:
+        ```python
+        from .shapes import circle
+
+
+        def draw(canvas):
+        ```
+
+        Write the code that follows, with what is missing in the place of `<missing>`, in one code block.
+        <prefill>
+        ```python
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { marks_place: true, has_short_answer: true, ..chat }));
+    let short = laid_out(Layout { has_short_answer: true, ..chat });
+    assert!(short.contains("Write the code that comes between, in one code block."), "{short}");
 }
 
 #[test]

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn languages_are_apart_where_there_are_several() {
         let run = |right: usize| -> Vec<Outcome> {
-            let in_language = |line: usize| if line % 2 == 0 { "python" } else { "go" };
+            let in_language = |line: usize| if line.is_multiple_of(2) { "python" } else { "go" };
             let hole = |line| Outcome {
                 language: in_language(line).to_owned(),
                 ..outcome(line, Kind::Rest, true, line < right)

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn what_is_sent_away_raises_them_and_what_is_taken_lowers_them() {
         let general = of(None, 0, 0, 0);
-        let (sent_away, passed_over, taken) = (of(None, 2, 98, 0), of(None, 2, 0, 98), of(None, 60, 0, 40));
+        let (sent_away, passed_over, taken) = (of(None, 8, 40, 52), of(None, 8, 0, 92), of(None, 60, 0, 40));
         assert!(sent_away.balanced > passed_over.balanced && passed_over.balanced > general.balanced);
         assert!(sent_away.high > general.high && taken.high < general.high);
         assert!(taken.balanced < general.balanced);
