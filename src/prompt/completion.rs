@@ -77,14 +77,14 @@ fn request(layout: Layout, context: &CompletionContext) -> String {
         request.push_str(&format!("It begins with this code:\n{}\n", block(language, &beginning)));
     }
     let wanted = match (layout.marks_place, beginning.trim().is_empty(), ending.is_empty()) {
-        (true, true, _) => format!("Write the code of this file with what is missing in the place of `{MARK}`"),
-        (true, false, _) => format!("Write the code that follows, with what is missing in the place of `{MARK}`"),
-        (false, true, true) => return request + "Write the code of this file in one code block.",
-        (false, true, false) => "Write the code that comes before this ending, up to it".to_owned(),
-        (false, false, true) => "Write the code that follows this beginning".to_owned(),
-        (false, false, false) => "Write the code that comes between".to_owned(),
+        (true, true, _) => format!("Write the code of this file with what is missing in the place of `{MARK}`,"),
+        (true, false, _) => format!("Write the code that follows, with what is missing in the place of `{MARK}`,"),
+        (false, true, true) => "Write the code of this file".to_owned(),
+        (false, true, false) => "Write the code that comes before this ending, up to it,".to_owned(),
+        (false, false, true) => "Write the code that follows this beginning,".to_owned(),
+        (false, false, false) => "Write the code that comes between,".to_owned(),
     };
-    request + &wanted + ", in one code block."
+    request + &wanted + " in one code block."
 }
 
 /// What its answer begins with.
