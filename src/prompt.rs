@@ -6,10 +6,12 @@
 mod ask;
 mod commit;
 mod completion;
+mod layout;
 
 pub use ask::{document_prompt, explain_prompt, fix_prompt, follow_up, refactor_prompt, retry_prompt, tests_prompt};
 pub use commit::{CommitMaterial, commit_prompt};
-pub use completion::{Layout, completion_fence, completion_prompt};
+pub use completion::{completion_fence, completion_prompt};
+pub use layout::{Form, Layout, Others};
 
 use crate::context::longest_fence;
 use crate::syntax::Language;

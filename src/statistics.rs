@@ -1,5 +1,6 @@
 //! Statistics of completions: recorded in a file of bounded size that never leaves this machine, and summarised.
 
+mod latest;
 mod summary;
 
 use std::io::Write as _;
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use latest::{Acceptance, Latest};
 pub use summary::{Summary, summaries};
 
 /// A file that has grown to this size is put aside, and replaces the one put aside before: months of work.
@@ -81,14 +83,17 @@ pub fn read(path: &Path) -> std::io::Result<Vec<Record>> {
     let mut records = Vec::new();
     for path in [&earlier(path), path] {
         match std::fs::read(path) {
-            Ok(bytes) => {
-                records.extend(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()))
-            }
+            Ok(bytes) => records.extend(records_in(&bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     Ok(records)
+}
+
+/// The records in a part of the file; what is damaged, or cut off, is left out.
+fn records_in(bytes: &[u8]) -> impl Iterator<Item = Record> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Removes the file at `path` with what was put aside.

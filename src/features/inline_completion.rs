@@ -14,16 +14,17 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context};
+use crate::context::{Anchor, Limits, Part, Reading, Snapshot, completion_context};
 use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
+use crate::statistics::Acceptance;
 use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
-pub use confidence::{SIGNALS, Signals};
+pub use confidence::{Origin, SIGNALS, Signals, Thresholds};
 pub use growth::Growth;
 
 use brackets::Brackets;
@@ -60,6 +61,8 @@ pub struct CompletionOptions {
     pub in_strings: bool,
     pub multiline: Multiline,
     pub layout: Layout,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
     /// Tokens of the prompt and of the answer.
     pub context_tokens: usize,
     pub max_tokens: usize,
@@ -70,6 +73,8 @@ pub struct CompletionOptions {
     /// if it has a short name.
     pub confidence: Confidence,
     pub model: Option<Alias>,
+    /// What became of its latest completions.
+    pub acceptance: Acceptance,
 }
 
 impl CompletionOptions {
@@ -80,7 +85,8 @@ impl CompletionOptions {
             excluded,
             in_comments: settings.in_comments,
             in_strings: settings.in_strings,
-            layout: settings.layout.into(),
+            layout: Layout::of(settings.layout.into()),
+            without: None,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -88,8 +94,23 @@ impl CompletionOptions {
             reading: Reading::default(),
             confidence: settings.confidence,
             model: confidence::model_in(settings),
+            acceptance: Acceptance::default(),
         }
     }
+
+    /// The same with what `variation` changes.
+    pub fn varied(self, variation: Variation) -> Self {
+        Self { layout: variation.layout.unwrap_or(self.layout), without: variation.without, ..self }
+    }
+}
+
+/// What a measurement changes in prompts, beside what settings can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Variation {
+    /// In place of the one that the settings say.
+    pub layout: Option<Layout>,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
 }
 
 /// Why the model is not asked, as a sentence for the person.
@@ -126,6 +147,7 @@ pub struct Plan {
     pub selected: Option<(Range<usize>, String)>,
     confidence: Confidence,
     model: Option<Alias>,
+    acceptance: Acceptance,
     /// The document it was planned for, with the selected item in it as if it were accepted, and the place in that.
     snapshot: Snapshot,
     place: Place,
@@ -157,7 +179,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
+    let limits = Limits { without: options.without, ..Limits::for_tokens_of(options.context_tokens, options.reading) };
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
@@ -173,6 +195,7 @@ pub fn plan(
         selected,
         confidence: options.confidence,
         model: options.model,
+        acceptance: options.acceptance,
         snapshot,
         place,
     })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::{Problem, Settings, Source};
 use crate::engine::Generation;
 use crate::engine::embedded::Loader;
-use crate::features::inline_completion::Signals;
+use crate::features::inline_completion::{Signals, Variation};
 
 /// Creates the loader of a model from its name in the settings: a path, a short name, or `hf:OWNER/REPO/FILE`.
 pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
@@ -56,6 +56,8 @@ pub struct ServerOptions {
     pub engine_program: Option<PathBuf>,
     /// The file for statistics of completions; without it, there are none.
     pub statistics: Option<PathBuf>,
+    /// What a measurement changes in the prompts of completions.
+    pub variation: Variation,
 }
 
 impl ServerOptions {
@@ -69,6 +71,7 @@ impl ServerOptions {
             observer: None,
             engine_program: None,
             statistics: None,
+            variation: Variation::default(),
         }
     }
 }

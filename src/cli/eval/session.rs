@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use serde_json::{Value, json};
 
+use super::variants::Variant;
 use crate::cli::replay::client::Client;
 use crate::config::Source;
 use crate::engine::Generation;
@@ -90,10 +91,12 @@ impl Observer for Listener {
 }
 
 impl Session {
-    pub(super) fn start(settings: Value) -> anyhow::Result<Self> {
+    /// Starts a server that asks as `variant` says.
+    pub(super) fn start(variant: &Variant) -> anyhow::Result<Self> {
         let listener = Arc::new(Listener(Mutex::default()));
         let options = ServerOptions {
-            settings: vec![(Source::Flags, settings)],
+            settings: vec![(Source::Flags, variant.settings.clone())],
+            variation: variant.variation,
             observer: Some(Arc::clone(&listener) as Arc<dyn Observer>),
             ..ServerOptions::new(Arc::new(crate::cli::serve::loader()))
         };

@@ -8,10 +8,13 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::server::{self, ServerOptions};
 
 const PIPE_BYTES: usize = 1 << 20;
+/// A server whose client is gone ends within this.
+const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// An answer of the server, and when it came.
 pub(in crate::cli) struct Answer {
@@ -21,6 +24,7 @@ pub(in crate::cli) struct Answer {
 
 pub(in crate::cli) struct Client {
     runtime: Runtime,
+    server: JoinHandle<()>,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
     /// Not taken yet, by the id of the request.
@@ -41,7 +45,7 @@ impl Client {
         let (server_input, server_output) = tokio::io::split(far);
         let (input, output) = tokio::io::split(near);
         let (sender, messages) = mpsc::channel();
-        runtime.spawn(async move {
+        let server = runtime.spawn(async move {
             if let Err(error) = server::run(server_input, server_output, options).await {
                 tracing::error!("the server cannot start: {error}");
             }
@@ -49,6 +53,7 @@ impl Client {
         runtime.spawn(read_messages(input, sender));
         Ok(Self {
             runtime,
+            server,
             output,
             messages,
             answers: BTreeMap::new(),
@@ -139,6 +144,17 @@ impl Client {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Drop for Client {
+    /// Has the server end, and with it its models, which the next one may need the memory of.
+    fn drop(&mut self) {
+        let Self { runtime, server, output, .. } = self;
+        runtime.block_on(async {
+            let _ = output.shutdown().await;
+            let _ = tokio::time::timeout(ENDING_TIME, server).await;
+        });
     }
 }
 

@@ -434,6 +434,22 @@ fn a_guess_is_shown_only_to_who_asks() {
 }
 
 #[test]
+fn a_model_whose_completions_are_sent_away_has_to_be_surer() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let is_shown = |accepted: usize, dismissed: usize, logprob: f32| {
+        let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+        let acceptance = Acceptance { accepted, dismissed, ignored: 0 };
+        let options = CompletionOptions { acceptance, ..options() };
+        let plan = plan(&snapshot, request, &options, &mut Anchor::default()).expect("something is asked here");
+        let certainty = Some(Certainty::of(logprob).and(logprob));
+        finish(&plan, &Candidate { certainty, ..candidate(&plan, "b + c;", StopReason::EndOfTurn) }).is_some()
+    };
+    assert!(is_shown(0, 0, -1.0) && is_shown(0, 20, -1.0), "few say nothing");
+    assert!(!is_shown(0, 100, -1.0));
+    assert!(!is_shown(0, 0, -2.0) && is_shown(100, 0, -2.0));
+}
+
+#[test]
 fn a_completion_extends_the_selected_item() {
     let (snapshot, offset) = fixture("rust", "fn f() {\n    foo.pu$0)\n}\n");
     let selected = Some((offset - 2..offset, "push_str(".to_owned()));

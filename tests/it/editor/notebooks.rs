@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use expect_test::{Expect, expect};
 use phi_ls::context::{Anchor, Cell, Limits, OtherCells, Snapshot, completion_context};
 use phi_ls::model::Prompt;
-use phi_ls::prompt::{Layout, completion_prompt};
+use phi_ls::prompt::{Form, Layout, completion_prompt};
 use serde_json::{Value, json};
 
 use crate::support::documents::document;
@@ -29,7 +29,7 @@ fn cell_of(cells: &[&str]) -> (Snapshot, usize) {
 fn check(cells: &[&str], total_bytes: usize, expected: Expect) {
     let (snapshot, offset) = cell_of(cells);
     let context = completion_context(&snapshot, offset, Limits::of_bytes(total_bytes), &mut Anchor::default());
-    let Prompt { turns, prefill, .. } = completion_prompt(Layout::Chat, &context);
+    let Prompt { turns, prefill, .. } = completion_prompt(Layout::of(Form::Chat), &context);
     expected.assert_eq(&format!("{}\n==\n{prefill}|\n", turns[1].text));
 }
 
@@ -123,7 +123,7 @@ fn typing_in_a_cell_only_appends_and_an_edit_of_another_cell_is_seen() {
     let mut prefill = |cells: &[&str]| {
         let (snapshot, offset) = cell_of(cells);
         let context = completion_context(&snapshot, offset, limits, &mut anchor);
-        (completion_prompt(Layout::Chat, &context).prefill, anchor.moves())
+        (completion_prompt(Layout::of(Form::Chat), &context).prefill, anchor.moves())
     };
     let (first, _) = prefill(&["a = 1", "b$0", "c = 3"]);
     let (second, moves) = prefill(&["a = 1", "b = a$0", "c = 3"]);

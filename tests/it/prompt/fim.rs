@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use phi_ls::context::{Anchor, Limits, completion_context};
 use phi_ls::model::tokenizer::{Healing, TokenizerData};
 use phi_ls::model::{ChatFormat, Fim, FimFile, FimParts, NextEditParts, Prompt, PromptForm, Tokenizer};
-use phi_ls::prompt::{Layout, completion_prompt};
+use phi_ls::prompt::{Form, Layout, completion_prompt};
 
 use crate::support::documents::snapshot;
 use crate::support::tiny_gguf::byte_level_char;
@@ -267,7 +267,10 @@ fn typed(path: &str, texts: &[String]) -> Vec<Prompt> {
     let prompt = |marked: &String| {
         let offset = marked.find("$0").expect("a text marks the cursor with $0");
         let snapshot = snapshot(path, &marked.replacen("$0", "", 1));
-        completion_prompt(Layout::Auto, &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor))
+        completion_prompt(
+            Layout::of(Form::Auto),
+            &completion_context(&snapshot, offset, Limits::of_bytes(2000), &mut anchor),
+        )
     };
     texts.iter().map(prompt).collect()
 }

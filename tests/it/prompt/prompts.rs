@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use phi_ls::context::{
-    Anchor, ItemContext, ItemOptions, Limits, OpenFile, Problem, Reading, RecentEdit, Surroundings, completion_context,
-    item_context, selection_context,
+    Anchor, CompletionContext, ItemContext, ItemOptions, Limits, OpenFile, Part, Problem, Reading, RecentEdit,
+    Surroundings, completion_context, item_context, selection_context,
 };
 use phi_ls::model::{Prompt, Role};
 use phi_ls::prompt::{
-    Layout, completion_prompt, document_prompt, explain_prompt, fence, fix_prompt, follow_up, refactor_prompt,
-    retry_prompt, tests_prompt,
+    Form, Layout, Others, completion_prompt, document_prompt, explain_prompt, fence, fix_prompt, follow_up,
+    refactor_prompt, retry_prompt, tests_prompt,
 };
 
 use crate::support::documents::snapshot;
@@ -122,7 +122,7 @@ fn an_infill_prompt_asks_for_what_precedes_the_suffix() {
             pub fn around(&self) -> f64 {
                 let total = self.sides.iter().sum();
                 double(|
-    "#]].assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::Chat, 420)));
+    "#]].assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::of(Form::Chat), 420)));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn an_infill_prompt_of_an_empty_file_is_short() {
         <prefill>
         ```python
         |
-    "#]].assert_eq(&shown(&completion("main.py", "$0", Layout::Chat, 2000)));
+    "#]].assert_eq(&shown(&completion("main.py", "$0", Layout::of(Form::Chat), 2000)));
 }
 
 #[test]
@@ -158,18 +158,220 @@ fn a_plain_prompt_is_the_file_itself() {
                 let total = self.sides.iter().sum();
                 double(|
     "#]]
-    .assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::Plain, 420)));
+    .assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::of(Form::Plain), 420)));
+}
+
+/// A place in a file that imports from another, as `layout` shows it.
+fn laid_out(layout: Layout) -> String {
+    let lines: String = (0..8).map(|n| format!("    canvas.line({n})\n")).collect();
+    let marked = format!(
+        "from .shapes import circle\n\n\ndef draw(canvas):\n{lines}    canvas.put($0\n\n\ndef last():\n    pass\n"
+    );
+    let offset = marked.find("$0").expect("the fixture marks the cursor");
+    let mut document = snapshot("app/main.py", &marked.replacen("$0", "", 1));
+    let open =
+        vec![OpenFile { file: None, snapshot: snapshot("app/shapes.py", "def circle(radius):\n    return radius\n") }];
+    document.surroundings = Arc::new(Surroundings { open, ..Surroundings::default() });
+    let limits = Limits { project_bytes: 400, ..Limits::of_bytes(1400) };
+    shown(&completion_prompt(layout, &completion_context(&document, offset, limits, &mut Anchor::default())))
+}
+
+#[test]
+fn other_layouts_say_the_same_elsewhere() {
+    let chat = Layout::of(Form::Chat);
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        The file is `app/main.py`.
+
+        It ends with this code:
+        ```python
+
+
+        def last():
+            pass
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <prefill>
+        ```python
+        # app/shapes.py:
+        # def circle(radius):
+
+        from .shapes import circle
+
+
+        def draw(canvas):
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { others: Others::Comments, ..chat }));
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        The file is `shapes/box.py`.
+
+        It ends with this code:
+        ```python
+
+
+        def is_cube(width, height, depth):
+            return width == height == depth
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <assistant>
+        ```python
+        def area(width, height):
+            return width * height
+
+
+        def volume(width, height, depth):
+            return area(width, height) * depth
+        ```
+        <user>
+        From `app/shapes.py`:
+        ```python
+        def circle(radius):
+        ```
+
+        The file is `app/main.py`.
+
+        It ends with this code:
+        ```python
+
+
+        def last():
+            pass
+        ```
+
+        Write the code that comes before this ending, up to it, in one code block.
+        <prefill>
+        ```python
+        from .shapes import circle
+
+
+        def draw(canvas):
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { has_example: true, ..chat }));
+    expect![[r#"
+        <system>
+        You complete source code. You write only the code of the file you are asked for, in the style of that file, without explanations.
+        <user>
+        From `app/shapes.py`:
+        ```python
+        def circle(radius):
+        ```
+
+        The file is `app/main.py`.
+
+        Code is missing in it, at `<missing>`:
+        ```python
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+        <missing>
+
+
+        def last():
+            pass
+        ```
+
+        It begins with this code:
+        ```python
+        from .shapes import circle
+
+
+        def draw(canvas):
+        ```
+
+        Write the code that follows, with what is missing in the place of `<missing>`, in one code block.
+        <prefill>
+        ```python
+            canvas.line(0)
+            canvas.line(1)
+            canvas.line(2)
+            canvas.line(3)
+            canvas.line(4)
+            canvas.line(5)
+            canvas.line(6)
+            canvas.line(7)
+            canvas.put(|
+    "#]].assert_eq(&laid_out(Layout { marks_place: true, has_short_answer: true, ..chat }));
+    let short = laid_out(Layout { has_short_answer: true, ..chat });
+    assert!(short.contains("Write the code that comes between, in one code block."), "{short}");
+}
+
+#[test]
+fn a_part_that_is_left_out_makes_room_for_the_code_before_the_cursor() {
+    let functions: String = (0..60).map(|n| format!("def f{n}(a):\n    return a + {n}\n\n\n")).collect();
+    let text = format!("import os\nimport sys\n\n\n{functions}");
+    let offset = text.find("def f40").expect("part of the fixture");
+    let context = |without: Option<Part>| {
+        let limits = Limits { without, ..Limits::of_bytes(1000) };
+        completion_context(&snapshot("a.py", &text), offset, limits, &mut Anchor::default())
+    };
+    let whole = context(None);
+    let parts = |context: &CompletionContext| {
+        let is_there = [&context.imports, &context.outline, &context.suffix].map(|part| !part.is_empty());
+        (is_there, context.path.is_some())
+    };
+    assert_eq!(parts(&whole), ([true; 3], true));
+    for (part, expected) in [
+        (Part::Imports, ([false, true, true], true)),
+        (Part::Outline, ([true, false, true], true)),
+        (Part::Suffix, ([true, true, false], true)),
+        (Part::Path, ([true, true, true], false)),
+    ] {
+        let without = context(Some(part));
+        assert_eq!(parts(&without), expected, "{part:?}");
+        assert!(part == Part::Path || without.prefix.len() > whole.prefix.len(), "{part:?}");
+    }
 }
 
 #[test]
 fn a_longer_prefix_only_appends() {
-    for layout in [Layout::Chat, Layout::Plain] {
+    for layout in layouts() {
         let typed = ["fn f() {\n    $0\n}\n", "fn f() {\n    let$0\n}\n", "fn f() {\n    let x = \"```\n``$0\n}\n"];
         for pair in typed_prompts(layout, "a.rs", &typed).windows(2) {
             assert_eq!(pair[0].turns, pair[1].turns);
             assert!(pair[1].prefill.starts_with(&pair[0].prefill));
         }
     }
+}
+
+/// Every layout but those that differ in nothing.
+fn layouts() -> Vec<Layout> {
+    let mut layouts = Vec::new();
+    for others in [Others::Files, Others::Comments] {
+        let plain = Layout { others, ..Layout::of(Form::Plain) };
+        let auto = [false, true].map(|has_example| Layout { has_example, form: Form::Auto, ..plain });
+        let marked = auto.map(|layout| Layout { marks_place: true, ..layout });
+        let short = [auto, marked].concat().into_iter().map(|layout| Layout { has_short_answer: true, ..layout });
+        layouts.extend([auto, marked].concat().into_iter().chain(short).chain([plain]));
+    }
+    layouts
 }
 
 /// The prompts of one document as it is typed.
@@ -201,9 +403,13 @@ fn typing_changes_nothing_before_the_tail_whatever_other_files_do() {
             Reading { bytes_per_token: Some(2.6 + end as f64 / 50.0), ..Reading::default() },
         );
         let context = completion_context(&document, start + end, limits, &mut anchor);
-        prompts.push([Layout::Auto, Layout::Plain].map(|layout| completion_prompt(layout, &context)));
+        prompts.push(layouts().into_iter().map(|layout| completion_prompt(layout, &context)).collect::<Vec<_>>());
     }
-    let [first, plain] = &prompts[0];
+    let of = |wanted: Layout| {
+        let index = layouts().iter().position(|layout| *layout == wanted);
+        &prompts[0][index.expect("one of the layouts")]
+    };
+    let (first, plain) = (of(Layout::of(Form::Auto)), of(Layout::of(Form::Plain)));
     assert!(first.turns[1].text.starts_with("From `app/shapes.py`:\n```python\ndef circle(radius):"), "{first:?}");
     assert!(plain.prefill.starts_with("# app/shapes.py\ndef circle(radius):"), "{plain:?}");
     let fim = first.fim.as_ref().expect("parts");
@@ -225,14 +431,14 @@ fn the_latest_changes_are_shown_as_a_difference() {
     let edit = RecentEdit { path: Some("b.py".into()), before: "f(a)".to_owned(), after: "f(a, 1)".to_owned() };
     document.surroundings = Arc::new(Surroundings { edits: vec![edit], ..Surroundings::default() });
     let context = completion_context(&document, 6, Limits::for_tokens(1536), &mut Anchor::default());
-    let question = &completion_prompt(Layout::Chat, &context).turns[1].text;
+    let question = &completion_prompt(Layout::of(Form::Chat), &context).turns[1].text;
     assert!(question.starts_with("The latest changes:\n```diff\n+++ b.py\n-f(a)\n+f(a, 1)\n```\n"), "{question}");
 }
 
 #[test]
 fn a_typed_fence_changes_the_prompts_fence_once() {
     let fences = |path: &str, typed: &[&str]| {
-        let prompts = typed_prompts(Layout::Chat, path, typed);
+        let prompts = typed_prompts(Layout::of(Form::Chat), path, typed);
         let fence = |prompt: &Prompt| prompt.prefill.chars().take_while(|c| *c == '`').count();
         prompts.iter().map(fence).collect::<Vec<_>>()
     };

@@ -528,6 +528,17 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let counted: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
         assert_eq!(counted["languages"]["python"]["characters_accepted"], 7, "{counted}");
         assert!(stats(&[]).contains("starter"), "a table");
+        // What a model without a fit has to be sure of moves with what is sent away.
+        let thresholds = |counted: &Value| counted["thresholds"]["another"]["balanced"].as_f64();
+        statistics::append(&file, "python", "another", What::Dismissed).unwrap();
+        let few: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        for _ in 0..60 {
+            statistics::append(&file, "python", "another", What::Dismissed).unwrap();
+        }
+        let many: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
+        assert!(thresholds(&many) > thresholds(&few) && thresholds(&few) > Some(0.0), "{few} {many}");
+        assert_eq!(many["thresholds"]["starter"], few["thresholds"]["starter"]);
+        assert!(stats(&[]).contains("moved by what became of the latest 61"), "{}", stats(&[]));
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
@@ -584,6 +595,25 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         std::fs::write(&earlier, report.to_string()).unwrap();
         let again = bench.json(&[&arguments[..], &["--against", &earlier]].concat());
         assert_eq!(tokens(&again)["after"], tokens(&again)["before"], "{again}");
+        // Several ways to ask, each beside the first or the longest.
+        let several = |flag: &str| bench.json(&["eval", &code, "--model", &model, "--holes", "2", flag, "--json"]);
+        let length = |report: &Value, name: &str| {
+            let row = report["summary"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned();
+            row.unwrap_or_else(|| panic!("{name}: {report}"))["summary"]["prompt_tokens"].as_f64().unwrap()
+        };
+        let layouts = several("--layouts=plain,example");
+        assert!(length(&layouts, "plain") < length(&layouts, "today"), "{layouts}");
+        assert!(length(&layouts, "example") > length(&layouts, "today"), "{layouts}");
+        let parts = several("--parts=path");
+        assert!(length(&parts, "without path") < length(&parts, "whole"), "{parts}");
+        let lengths = several("--context-tokens=64,512");
+        assert!(length(&lengths, "64") < length(&lengths, "512"), "{lengths}");
+        // Reports of several ways count together, too.
+        let (one, other) = (bench.path("one.json"), bench.path("other.json"));
+        std::fs::write(&one, parts.to_string()).unwrap();
+        std::fs::write(&other, parts.to_string()).unwrap();
+        let both = bench.json(&["eval", "--report", &one, "--report", &other, "--json"]);
+        assert_eq!(both["summary"][1]["summary"]["holes"], 4, "{both}");
     }),
     ("tokenize", |bench| {
         let mut command = bench.command(&["tokenize", "--model", &bench.path("tiny.gguf")]);
