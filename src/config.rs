@@ -70,6 +70,8 @@ pub struct CompletionSettings {
     pub layout: CompletionLayout,
     /// Prompts may have code of other files of the project.
     pub other_files: bool,
+    /// Where all names are known that can stand at a place, a completion begins with one of them.
+    pub known_names: bool,
     /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
     pub in_comments: bool,
     pub in_strings: bool,
@@ -241,6 +243,7 @@ impl Default for CompletionSettings {
             multiline: Multiline::default(),
             layout: CompletionLayout::default(),
             other_files: true,
+            known_names: true,
             in_comments: true,
             in_strings: true,
             confidence: Confidence::default(),

@@ -15,6 +15,7 @@ mod definitions;
 mod imports;
 mod index;
 mod item;
+mod names;
 mod outline;
 mod recent;
 mod retrieval;
@@ -31,6 +32,7 @@ pub use completion::{Anchor, CompletionContext, Limits, Reading, completion_cont
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
+pub use names::known_names;
 pub use recent::RecentEdit;
 pub use retrieval::Project;
 pub use surroundings::{Excerpt, OpenFile, Surroundings, read_neighbour};

@@ -86,6 +86,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Bool,
         "definitions and similar code from other files of the project, and your latest changes, in the prompt too",
     ),
+    key(
+        "completion.knownNames",
+        Kind::Bool,
+        "where the project says all names that can come next (members of a type, variants, what a module has), a completion begins \
+         with one of them",
+    ),
     key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
     key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
     key(

@@ -26,6 +26,7 @@ fn every_key_is_read() {
                 "maxTokens": 100,
                 "multiline": "never",
                 "otherFiles": false,
+                "knownNames": false,
                 "timeBudgetMs": 900,
                 "prepareNext": false,
                 "idleUnloadMinutes": 30,
@@ -54,6 +55,7 @@ fn every_key_is_read() {
     assert_eq!(settings.completion.max_tokens, 100);
     assert_eq!(settings.completion.multiline, Multiline::Never);
     assert!(!settings.completion.other_files);
+    assert!(!settings.completion.known_names);
     assert_eq!(settings.completion.time_budget, Duration::from_millis(900));
     assert!(!settings.completion.prepare_next);
     assert_eq!(settings.completion.idle_unload, Some(Duration::from_secs(30 * 60)));
