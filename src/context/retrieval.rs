@@ -1,10 +1,11 @@
-//! What of the project helps at a place and the file itself does not show: definitions of the names near it, code that is like
-//! the code around it, and what the person has just changed.
+//! What helps at a place and is not in its file: definitions of the names near it, similar code, and what the person
+//! has just changed.
 //!
 //! Everything is chosen by words and places: nothing is resolved as a compiler would. The index names the few files that
 //! matter; only those are read.
 
 mod alike;
+mod offers;
 mod wanted;
 
 use std::collections::HashSet;
@@ -16,6 +17,7 @@ use super::candidates::Search;
 use super::cost::cost;
 use super::declared::plain_name;
 use super::imports::Nearness;
+use super::limits::{Limits, Part};
 use super::recent::RecentEdit;
 use super::surroundings::{Excerpt, Surroundings};
 use crate::syntax::Parsed;
@@ -71,8 +73,9 @@ impl Project {
     }
 }
 
-/// What helps at `offset` of `snapshot`, within `budget`. The same every time, as long as nothing changes.
-pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Project {
+/// What helps at `offset` of `snapshot`, within `limits`. The same every time, as long as nothing changes.
+pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Project {
+    let budget = limits.project_bytes;
     let surroundings = &*snapshot.surroundings;
     let Some(parsed) = &snapshot.parsed else { return Project::default() };
     let has_none = surroundings.open.is_empty() && surroundings.index.is_none() && surroundings.edits.is_empty();
@@ -82,9 +85,18 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Pro
     let place = Place { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
-    let mut pieces = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
-    let taken: usize = pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum();
-    pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    let taken = |pieces: &[Piece]| pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum::<usize>();
+    let mut pieces = Vec::new();
+    if limits.has(Part::Definitions) {
+        let most = part(left, DEFINITION_SHARE);
+        pieces.extend(offers::offer(snapshot, offset, most.saturating_sub(FRAME_BYTES)));
+        let left_for_definitions = part(left, DEFINITIONS_SHARE).saturating_sub(taken(&pieces));
+        place.definitions(&mut pieces, left_for_definitions, most);
+    }
+    if limits.has(Part::Alike) {
+        let taken = taken(&pieces);
+        pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    }
     Project { excerpts: by_file(pieces), edits }
 }
 
@@ -106,8 +118,8 @@ impl Place<'_> {
         self.path().is_some_and(is_test)
     }
 
-    /// Definitions of names near the place, the best first.
-    fn definitions(&self, budget: usize, most: usize) -> Vec<Piece> {
+    /// Adds definitions of names near the place that `pieces` do not show, the best first.
+    fn definitions(&self, pieces: &mut Vec<Piece>, budget: usize, most: usize) {
         let wanted = wanted(self.parsed, self.offset);
         let uses: Vec<_> = wanted.iter().map(|Wanted { used, .. }| used.clone()).collect();
         let own = self.own_names();
@@ -124,7 +136,7 @@ impl Place<'_> {
         }
         found.retain(|(score, ..)| *score >= LEAST_SCORE);
         found.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
-        let (mut pieces, mut left) = (Vec::<Piece>::new(), budget);
+        let mut left = budget;
         for (score, used, candidate) in found {
             let Some(excerpt) = candidate.brief(&used.name, most.min(left).saturating_sub(FRAME_BYTES)) else {
                 continue;
@@ -140,7 +152,6 @@ impl Place<'_> {
                 pieces.push(Piece { excerpt, range: candidate.range.clone(), score });
             }
         }
-        pieces
     }
 
     /// Names that the document declares itself.

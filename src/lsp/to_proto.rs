@@ -1,4 +1,4 @@
-//! This project's own types as an editor expects them.
+//! Converts this project's types into what an editor expects.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::syntax::Language;
 use crate::text::{LineEnding, PositionEncoding, Rope, position_at};
 use crate::workspace::IGNORE_FILES;
 
-/// After these, clients without inline completion ask for a completion by themselves.
+/// After these characters, clients without inline completion request a completion by themselves.
 const TRIGGER_CHARACTERS: [&str; 5] = [".", ":", "(", "=", ">"];
 
 /// The most characters of a completion's first line that a popup shows.
@@ -23,7 +23,7 @@ const LABEL_LEN: usize = 60;
 /// The most characters of an answer's title in its document's name.
 const TITLE_LEN: usize = 60;
 
-/// What this server can do for `client`, which has completions in its popup if that is `in_popup`. Everything is registered
+/// What this server can do for `client`, which gets completions in its popup if `in_popup`. Everything is registered
 /// statically: clients disagree on the rest.
 pub fn server_capabilities(client: Client, in_popup: bool) -> lsp::ServerCapabilities {
     let completion_provider = in_popup.then(|| lsp::CompletionOptions {

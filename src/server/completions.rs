@@ -29,7 +29,7 @@ use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
-use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all, signals};
+use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, Variation, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::reports::Item;
@@ -68,6 +68,8 @@ pub(super) struct Completions {
     last_number: u64,
     shown_in_vain: ShownInVain,
     fates: Fates,
+    /// What a measurement changes in prompts.
+    variation: Variation,
 }
 
 impl Completions {
@@ -77,6 +79,7 @@ impl Completions {
         to_client: ClientSender,
         observer: Option<Arc<dyn Observer>>,
         statistics: Option<PathBuf>,
+        variation: Variation,
     ) -> Self {
         Self {
             session,
@@ -89,6 +92,7 @@ impl Completions {
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
             fates: Fates::new(statistics),
+            variation,
         }
     }
 
@@ -199,7 +203,7 @@ impl Completions {
         let state = self.states.entry(document.number).or_default();
         let is_popup = request.answer.is_popup();
         if state.off || (is_popup && !in_popup(self.client, &self.settings)) {
-            tracing::debug!(uri = request.uri.0, is_popup, "a completion was asked where they are off");
+            tracing::debug!(uri = request.uri.0, is_popup, "a completion was requested where completions are off");
             return request.answer.nothing();
         }
         state.warm_up_at = None;
@@ -266,7 +270,8 @@ impl Completions {
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
         let reading = self.readings.of(&document.snapshot.language_id);
-        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
+        let options = planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+        let plan = match planning::plan(document, &mut state.anchor, inline, &options) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -277,7 +282,7 @@ impl Completions {
             }
         };
         let (anchor, tokens) = (&mut state.short_anchor, self.readings.short_tokens());
-        let short_prompt = planning::short_prompt(document, anchor, &plan, tokens, reading, &self.settings);
+        let short_prompt = planning::short_prompt(&self.settings.backend, anchor, &plan, tokens, &options);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -565,7 +570,8 @@ impl Completions {
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
         let reading = self.readings.of(&snapshot.language_id);
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
+        let options = planning::options(document, settings, reading, self.fates.acceptance(), self.variation);
+        let plan = planning::plan_accepted(&state.anchor, &snapshot, offset, &options);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -595,7 +601,7 @@ impl Completions {
                 self.readings.note_length(&generation);
                 self.states.entry(document.number).or_default().is_cold = false;
             }
-            Err(error) => tracing::trace!("not warmed up: {error}"),
+            Err(error) => tracing::trace!("cannot warm up: {error}"),
         }
     }
 
@@ -605,7 +611,12 @@ impl Completions {
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
-        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        tracing::debug!(
+            items = items.len(),
+            generated_tokens = generation.generated_tokens,
+            "prepared the next \
+            completion"
+        );
         let (base, offset) = (next.base, next.plan.offset);
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }
@@ -639,20 +650,20 @@ impl Completions {
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
             let reading = self.readings.of(&document.snapshot.language_id);
+            let options =
+                || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
                 && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
-                && let Some(job) =
-                    planning::settle(document, state, cursor, reading, &self.settings, self.session.clone())
+                && let Some(job) = planning::settle(document, state, cursor, &options(), self.session.clone())
             {
                 engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
-                && let Some(job) =
-                    planning::warm_up(document, state, cursor, reading, &self.settings, self.session.clone())
+                && let Some(job) = planning::warm_up(document, state, cursor, &options(), self.session.clone())
             {
                 engine.submit(job);
             }
@@ -687,6 +698,7 @@ fn log_completion(generation: &Generation, items: usize) {
     tracing::debug!(
         items,
         is_short = generation.is_short,
+        is_corrected = ?generation.is_corrected,
         prompt_tokens = generation.prompt_tokens,
         cached_tokens = generation.cached_tokens,
         generated_tokens = generation.generated_tokens,

@@ -1,4 +1,4 @@
-//! Compiling the query files, each once and on its own, and mapping their captures to a closed enum.
+//! Compiles each query file once, and maps their captures to a closed enum.
 
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ pub(super) struct QuerySources {
     pub(super) references: &'static str,
     pub(super) blocks: &'static str,
     pub(super) regions: &'static str,
+    pub(super) names: &'static str,
 }
 
 /// The query files every language has.
@@ -25,10 +26,12 @@ pub enum QueryKind {
     References,
     Blocks,
     Regions,
+    Names,
 }
 
 impl QueryKind {
-    pub const ALL: [QueryKind; 5] = [Self::Items, Self::Imports, Self::References, Self::Blocks, Self::Regions];
+    pub const ALL: [QueryKind; 6] =
+        [Self::Items, Self::Imports, Self::References, Self::Blocks, Self::Regions, Self::Names];
 
     /// The file's name without `.scm`.
     pub fn name(self) -> &'static str {
@@ -38,11 +41,12 @@ impl QueryKind {
             Self::References => "references",
             Self::Blocks => "blocks",
             Self::Regions => "regions",
+            Self::Names => "names",
         }
     }
 }
 
-/// Every capture a query file may use; `queries/README.md` says what each feeds.
+/// Every capture that a query file may use; `queries/README.md` says what each is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
     Function,
@@ -63,10 +67,28 @@ pub enum Capture {
     LiteralOpener,
     Comment,
     String,
+    Part,
+    PartMore,
+    PartName,
+    Member,
+    MemberValue,
+    MemberType,
+    Base,
+    Unknown,
+    UnknownNext,
+    /// What only says whether a pattern matches.
+    Condition,
+    Export,
+    ImportModule,
+    ImportName,
+    ImportAlias,
+    ImportAll,
+    Variable,
+    VariableType,
 }
 
 impl Capture {
-    const ALL: [Capture; 18] = [
+    const ALL: [Capture; 35] = [
         Self::Function,
         Self::Method,
         Self::Class,
@@ -85,6 +107,23 @@ impl Capture {
         Self::LiteralOpener,
         Self::Comment,
         Self::String,
+        Self::Part,
+        Self::PartMore,
+        Self::PartName,
+        Self::Member,
+        Self::MemberValue,
+        Self::MemberType,
+        Self::Base,
+        Self::Unknown,
+        Self::UnknownNext,
+        Self::Condition,
+        Self::Export,
+        Self::ImportModule,
+        Self::ImportName,
+        Self::ImportAlias,
+        Self::ImportAll,
+        Self::Variable,
+        Self::VariableType,
     ];
 
     /// The capture as a query file spells it, without the `@`.
@@ -108,6 +147,23 @@ impl Capture {
             Self::LiteralOpener => "open.literal",
             Self::Comment => "comment",
             Self::String => "string",
+            Self::Part => "part",
+            Self::PartMore => "part.more",
+            Self::PartName => "part.name",
+            Self::Member => "member",
+            Self::MemberValue => "member.value",
+            Self::MemberType => "member.type",
+            Self::Base => "base",
+            Self::Unknown => "unknown",
+            Self::UnknownNext => "unknown.next",
+            Self::Condition => "condition",
+            Self::Export => "export",
+            Self::ImportModule => "import.module",
+            Self::ImportName => "import.name",
+            Self::ImportAlias => "import.alias",
+            Self::ImportAll => "import.all",
+            Self::Variable => "variable",
+            Self::VariableType => "variable.type",
         }
     }
 
@@ -142,12 +198,13 @@ impl QuerySources {
             QueryKind::References => self.references,
             QueryKind::Blocks => self.blocks,
             QueryKind::Regions => self.regions,
+            QueryKind::Names => self.names,
         }
     }
 }
 
 impl Language {
-    /// Compiles the query `kind` afresh.
+    /// Compiles the query `kind`.
     ///
     /// # Errors
     /// One sentence naming the file, the line and what is wrong with it.
@@ -178,7 +235,8 @@ impl Language {
 /// Queries take time by the square of a tree's depth. Code is never this deep; generated data and nonsense can be.
 const MAX_DEPTH: usize = 2000;
 
-/// A query that runs longer is given up with the matches it has found. Files of 15,000 lines take a small part of this.
+/// A query that runs longer is stopped, and the matches found so far are used. Files of 15,000 lines take a small part
+/// of this.
 const MAX_QUERY_TIME: Duration = Duration::from_millis(300);
 
 /// How a query is restricted; the default is the whole tree.

@@ -1,4 +1,4 @@
-//! Shaping and the gate as data: a place, what the model wrote there, what is shown.
+//! Tests of shaping and the gate as data: a place, what the model wrote there, what is shown.
 
 use expect_test::{Expect, expect};
 
@@ -56,6 +56,21 @@ fn one_line_while_typing() {
     check("python", "def f(a):\n    return $0\n", "a + 1\n\ndef g():\n    pass\n", expect!["    return ⟦a + 1⟧"]);
     check("go", "func f() {\n\tx := $0\n}\n", "g(1)\n\treturn x\n}", expect!["	x := ⟦g(1)⟧"]);
     check("rust", "fn f() {\n    let a = $0\n}\n", "\n    b", expect!["nothing"]);
+}
+
+#[test]
+fn what_begins_with_a_name_that_does_not_exist_is_not_shown() {
+    let class = |line: &str| {
+        format!("class Shape:\n    def area(self):\n        return 1\n\n    def f(self):\n        {line}\n")
+    };
+    check("python", &class("return self.$0"), "area() + 1", expect!["        return self.⟦area() + 1⟧"]);
+    check("python", &class("return self.ar$0"), "ea() + 1", expect!["        return self.ar⟦ea() + 1⟧"]);
+    check("python", &class("return self.$0"), "around() + 1", expect!["nothing"]);
+    check("python", &class("return other.$0"), "around() + 1", expect!["        return other.⟦around() + 1⟧"]);
+    let (snapshot, offset) = fixture("python", &class("return self.$0"));
+    let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+    let off = CompletionOptions { known_names: false, ..options() };
+    assert_eq!(plan(&snapshot, request, &off, &mut Anchor::default()).expect("asked").params.names, None);
 }
 
 #[test]
@@ -431,6 +446,22 @@ fn a_guess_is_shown_only_to_who_asks() {
     assert_eq!(shown(Trigger::Automatic, unsure), [true, false, false]);
     assert_eq!(shown(Trigger::Invoked, unsure), [true, true, true], "who asks gets what there is");
     assert_eq!(shown(Trigger::Automatic, None), [true, true, true], "nobody said how sure it is");
+}
+
+#[test]
+fn a_model_whose_completions_are_sent_away_has_to_be_surer() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let is_shown = |accepted: usize, dismissed: usize, logprob: f32| {
+        let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+        let acceptance = Acceptance { accepted, dismissed, ignored: 0 };
+        let options = CompletionOptions { acceptance, ..options() };
+        let plan = plan(&snapshot, request, &options, &mut Anchor::default()).expect("something is asked here");
+        let certainty = Some(Certainty::of(logprob).and(logprob));
+        finish(&plan, &Candidate { certainty, ..candidate(&plan, "b + c;", StopReason::EndOfTurn) }).is_some()
+    };
+    assert!(is_shown(0, 0, -1.0) && is_shown(0, 20, -1.0), "few say nothing");
+    assert!(!is_shown(0, 100, -1.0));
+    assert!(!is_shown(0, 0, -2.0) && is_shown(100, 0, -2.0));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A generation under way: for which place, what it has written, who waits for it, how long it is kept when nobody does.
-//! Who waits are at most two: a client that shows ghost text and a popup asks for both at the same key.
+//! A running generation: for which place, what it has written, which requests wait for it, and how long it is kept when
+//! none does. At most two wait: a client that shows ghost text and a popup asks for both at the same key.
 
 use std::time::{Duration, Instant};
 

@@ -161,7 +161,7 @@ local function check_client()
   local report = state == 'error' and health.error or health.ok
   report(with_bars('the server is running: ' .. state .. (message and (', ' .. message) or '')))
   if not server.server_capabilities.inlineCompletionProvider then
-    health.error('the server offers no inline completion', { 'update phi-ls' })
+    health.error('the server does not offer inline completion', { 'update phi-ls' })
   end
   if #vim.lsp.get_clients({ name = 'phi-ls' }) > 1 then
     health.error('two clients run the server', { "with this plugin, leave out vim.lsp.enable('phi-ls')" })
