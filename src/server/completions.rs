@@ -1,5 +1,6 @@
 //! Completion requests from arrival to answer. A document has at most one generation running and at most one request
-//! waiting for it, or two where the client shows both ghost text and a popup; whatever an edit or a newer request makes pointless is answered with an empty list at once.
+//! waiting for it, or two where the client shows both ghost text and a popup; whatever an edit or a newer request makes
+//! pointless is answered with an empty list at once.
 //!
 //! A client that can show a completion while it is written is answered as soon as there is something to read, told when
 //! there is more, and answered again. Any other one gets the whole, or at the end of its time what is there by then; the rest
@@ -212,7 +213,8 @@ impl Completions {
             running.dismiss_for(&request);
         }
         // What would follow the item that is selected in a popup comes after what the popup itself waits for.
-        let is_premature = request.selected.is_some() && state.running.as_ref().is_some_and(|running| running.is_awaited(true));
+        let is_premature =
+            request.selected.is_some() && state.running.as_ref().is_some_and(|running| running.is_awaited(true));
         if superseded || is_premature {
             return request.answer.nothing();
         }

@@ -62,7 +62,9 @@ fn one_generation_answers_the_ghost_text_and_the_popup() {
     let asked = brake.asked.lock().unwrap().iter().filter(|line| *line == "x = ").count();
     assert_eq!(asked, 1);
     let is_shown = |record: &statistics::Record| matches!(record.what, What::Shown { .. });
-    until("it is counted", || statistics::read(&statistics).unwrap().iter().filter(|record| is_shown(record)).count() == 1);
+    until("it is counted", || {
+        statistics::read(&statistics).unwrap().iter().filter(|record| is_shown(record)).count() == 1
+    });
     server.finish();
 }
 
