@@ -609,8 +609,8 @@ local MISCONFIGURED = {
     before = "for _, name in ipairs({ 'Normal', 'PhiLsGhost' }) do vim.api.nvim_set_hl(0, name, { fg = '#808080' }) end",
   },
   ['the keys `accept` and `dismiss` are both <Tab>'] = { keymaps = { dismiss = '<Tab>' } },
-  ["the editor's settings: `completion.modle`"] = {
-    message = "phi-ls: the editor's settings: `completion.modle`: unknown key",
+  ["the editor's settings: `completion.speed`"] = {
+    message = "phi-ls: the editor's settings: `completion.speed`: unknown key",
     wait = "return #require('phi-ls.client').problems == 1",
   },
   ['the server does not run: the last buffer is of a kind that is not completed'] = {
