@@ -89,6 +89,9 @@ impl Fates {
         if !enabled {
             (self.on_screen, self.offered, self.followed) = (None, None, Vec::new());
         }
+        if !is_same {
+            self.latest = self.read_latest();
+        }
     }
 
     /// The client has its answer. Unless it tells what it shows, that is on the screen now.
@@ -108,9 +111,6 @@ impl Fates {
         self.tells.shown = true;
         if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
             self.shown(shown);
-        }
-        if !is_same {
-            self.latest = self.read_latest();
         }
     }
 
