@@ -387,7 +387,7 @@ mod tests {
         }
         let mut fates = Fates::new(Some(file));
         fates.configure(true, "m");
-        fates.shown(shown(1));
+        fates.answered(shown(1));
         fates.closed(1);
         assert_eq!(fates.acceptance(), Acceptance { accepted: 0, dismissed: 1, ignored: 1 });
         fates.configure(true, "another");
