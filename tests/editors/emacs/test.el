@@ -16,7 +16,7 @@
     "    def area(self):" "        return math.pi * self.radius ** 2" "" "    def circumference(self):" "        return "))
 (defconst test-text (string-join test-lines "\n"))
 
-(defun test-command-line (&rest arguments)
+(defun phi-ls-test-command-line (&rest arguments)
   "What phi-ls prints for ARGUMENTS, as JSON."
   (with-temp-buffer
     (let ((code (apply #'call-process (getenv "PHI_LS_BIN") nil '(t nil) nil arguments)))
@@ -25,13 +25,13 @@
     (goto-char (point-min))
     (json-parse-buffer :object-type 'plist)))
 
-(defun test-equal (what found expected)
+(defun phi-ls-test-equal (what found expected)
   "Fail unless FOUND, which is WHAT, is EXPECTED."
   (unless (equal found expected)
     (error "%s: expected %S, found %S" what expected found))
   (message "ok    %s" what))
 
-(defun test-start ()
+(defun phi-ls-test-start ()
   "Open the file with the server for it."
   (setq eglot-sync-connect 60
         eglot-autoshutdown nil
@@ -51,21 +51,21 @@
   (unless (eglot-current-server)
     (error "eglot runs no server")))
 
-(defun test-completion ()
+(defun phi-ls-test-completion ()
   "The only completion at point is the model's."
   (goto-char (point-max))
   (let* ((place (format "%s:%d:%d" test-file (length test-lines) (1+ (current-column))))
-         (said (plist-get (test-command-line "complete" "--model" "starter" "--json" place) :text))
+         (said (plist-get (phi-ls-test-command-line "complete" "--model" "starter" "--json" place) :text))
          (capf (eglot-completion-at-point)))
-    (test-equal "there is one candidate" (length (all-completions "" (nth 2 capf))) 1)
+    (phi-ls-test-equal "there is one candidate" (length (all-completions "" (nth 2 capf))) 1)
     (let ((completion-at-point-functions '(eglot-completion-at-point)))
       (completion-at-point))
-    (test-equal "the completion at point is what the model says" (buffer-string) (concat test-text said))
+    (phi-ls-test-equal "the completion at point is what the model says" (buffer-string) (concat test-text said))
     (undo-boundary)
     (primitive-undo 1 buffer-undo-list)
-    (test-equal "one undo takes it back" (buffer-string) test-text)))
+    (phi-ls-test-equal "one undo takes it back" (buffer-string) test-text)))
 
-(defun test-action ()
+(defun phi-ls-test-action ()
   "A code action is answered."
   (goto-char (point-min))
   (search-forward "math.pi")
@@ -80,13 +80,13 @@
          (answer (jsonrpc-request server :workspace/executeCommand
                                   (list :command (plist-get command :command)
                                         :arguments (plist-get command :arguments)))))
-    (test-equal "an action is answered" (> (length (plist-get answer :text)) 10) t)))
+    (phi-ls-test-equal "an action is answered" (> (length (plist-get answer :text)) 10) t)))
 
 (condition-case failure
     (progn
-      (test-start)
-      (test-completion)
-      (test-action)
+      (phi-ls-test-start)
+      (phi-ls-test-completion)
+      (phi-ls-test-action)
       (set-buffer-modified-p nil)
       (eglot-shutdown (eglot-current-server)))
   (error (message "FAIL  %s" (error-message-string failure))
