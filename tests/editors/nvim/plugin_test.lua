@@ -622,6 +622,7 @@ local MISCONFIGURED = {
       local cmd = require('phi-ls').config.cmd
       vim.lsp.start({ name = 'phi-ls', cmd = cmd }, { reuse_client = function() return false end })
     ]],
+    wait = "return #vim.lsp.get_clients({ name = 'phi-ls' }) == 2",
   },
 }
 
