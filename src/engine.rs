@@ -36,6 +36,7 @@ pub(crate) use growing_text::GrowingText;
 pub use start::{StartOptions, setup_of, start_for};
 
 use crate::model::{Prompt, PromptForm};
+use crate::text::KnownNames;
 
 /// Set when a job is no longer needed. A computing engine checks it at every token and every prefill chunk; a waiting
 /// one is woken.
@@ -130,6 +131,7 @@ impl Default for GenerationParams {
             stop: StopRules::default(),
             candidates: 1,
             speculate: true,
+            names: None,
         }
     }
 }
@@ -146,6 +148,9 @@ pub struct GenerationParams {
     pub candidates: usize,
     /// Guess tokens that occurred before in the same way, if that cannot change the text.
     pub speculate: bool,
+    /// The names one of which the text has to begin with, if it begins with a name. A text that does anyway stays the same. An
+    /// engine that cannot choose between tokens writes what it would without.
+    pub names: Option<KnownNames>,
 }
 
 /// A piece of a text that is being written.
@@ -232,6 +237,8 @@ pub struct Generation {
     /// Tokens guessed from the text so far, and how many of them were right: each right one saved a pass.
     pub drafted_tokens: usize,
     pub accepted_tokens: usize,
+    /// Whether the model would have begun with a name that is none of those known, as far as they were; `None` where none were.
+    pub is_corrected: Option<bool>,
     pub time_to_first_token: Duration,
     pub total: Duration,
     /// Tokens per second that the model reads, from all measurements; `None` if it is not measured.
