@@ -74,16 +74,16 @@ fn to_json(thresholds: &Thresholds) -> Value {
 }
 
 fn print_thresholds(thresholds: &BTreeMap<String, Thresholds>) {
-    println!("\n{:24} {:>8} {:>8}", "shown unasked from", "balanced", "high");
+    println!("\n{:24} {:>8} {:>8}", "threshold", "balanced", "high");
     for (model, Thresholds { balanced, high, origin }) in thresholds {
         let origin = match origin {
             Origin::Fitted => "fitted for this model".to_owned(),
-            Origin::General => "as for any model, until more completions have been accepted or not".to_owned(),
-            Origin::Moved(completions) => format!("moved by what became of the latest {completions}"),
+            Origin::General => "as for any model, until more completions are accepted or dismissed".to_owned(),
+            Origin::Moved(completions) => format!("adjusted to the latest {completions}"),
         };
         println!("{model:24} {balanced:8.2} {high:8.2}  {origin}");
     }
-    println!("(how likely a completion has to be right, by `completion.confidence`; at `low` all are shown)");
+    println!("(the likelihood of being right that `completion.confidence` requires; `low` shows all)");
 }
 
 /// The age of the first record.

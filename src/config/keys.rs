@@ -95,8 +95,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "completion.knownNames",
         Kind::Bool,
-        "where the project says all names that can come next (members of a type, variants, what a module has), a completion begins \
-         with one of them",
+        "begin a completion only with names that exist, if the project shows all names that can come next (members of \
+         a type, variants, contents of a module)",
     ),
     key(
         "completion.inComments",

@@ -548,7 +548,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let many: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
         assert!(thresholds(&many) > thresholds(&few) && thresholds(&few) > Some(0.0), "{few} {many}");
         assert_eq!(many["thresholds"]["starter"], few["thresholds"]["starter"]);
-        assert!(stats(&[]).contains("moved by what became of the latest 61"), "{}", stats(&[]));
+        assert!(stats(&[]).contains("adjusted to the latest 61"), "{}", stats(&[]));
         stats(&["--delete"]);
         assert!(!file.exists());
     }),
