@@ -80,11 +80,16 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is on screen, the next one is prepared as if it were accepted.
     pub prepare_next: bool,
+    /// How much is computed that nobody has asked for.
+    pub effort: Effort,
     /// What becomes of completions is counted, on this machine alone.
     pub statistics: bool,
     /// Idle time after which the model is dropped from memory; `None` keeps it.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
+    /// MiB of files in which it is kept what the model has read; 0: nothing is kept.
+    #[serde(rename = "keptPrefixesMiB")]
+    pub kept_prefixes_mib: u64,
 }
 
 /// Escalated actions.
@@ -145,6 +150,29 @@ pub enum Confidence {
     Balanced,
     /// Only what is probably right is.
     High,
+}
+
+/// How much may be computed that nobody has asked for: the code around a place where somebody may write, what follows a completion
+/// that may be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    Eco,
+    /// In a part of the time, while another program leaves a processor; on battery nothing, where the system tells.
+    #[default]
+    Balanced,
+    Eager,
+}
+
+impl Effort {
+    /// The part of the time that the model may compute for nobody; `None` where it may compute all the time.
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Self::Eco => Some(0.0),
+            Self::Balanced => Some(0.25),
+            Self::Eager => None,
+        }
+    }
 }
 
 /// How a model is asked for completions.
@@ -246,8 +274,10 @@ impl Default for CompletionSettings {
             confidence: Confidence::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            effort: Effort::default(),
             statistics: true,
             idle_unload: None,
+            kept_prefixes_mib: 1024,
         }
     }
 }

@@ -35,6 +35,7 @@ pub use gate::Gate;
 pub(crate) use growing_text::GrowingText;
 pub use start::{StartOptions, setup_of, start_for};
 
+use crate::config::Effort;
 use crate::model::{Prompt, PromptForm};
 
 /// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
@@ -130,6 +131,7 @@ impl Default for GenerationParams {
             stop: StopRules::default(),
             candidates: 1,
             speculate: true,
+            effort: Effort::Eager,
         }
     }
 }
@@ -146,6 +148,8 @@ pub struct GenerationParams {
     pub candidates: usize,
     /// Guess at tokens that occurred before in the same way, where that cannot change the text.
     pub speculate: bool,
+    /// How much may be computed for jobs that nobody has asked for, if this is one.
+    pub effort: Effort,
 }
 
 /// A piece of a text that is being written.
@@ -234,6 +238,9 @@ pub struct Generation {
     pub accepted_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
+    /// What completions have taken of the processors since the last one that came to something, this one included and those that
+    /// were given up; zero where nobody measures it.
+    pub processor: Duration,
     /// Tokens a second that the model reads, by all that was measured; `None` where nobody measures it.
     pub reading_speed: Option<f32>,
 }
@@ -243,6 +250,9 @@ pub struct Generation {
 pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
+    /// Nobody has asked for it, and there is something better to do.
+    #[error("more than `completion.effort` allows now")]
+    NotNow,
     /// A newer job for the same document took its place.
     #[error("superseded by a newer request")]
     Superseded,

@@ -14,6 +14,7 @@
 //!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
 //!     model  hub                  candle only here (and engine) | network only in hub (and engine::remote)
 //!     statistics                  what becomes of completions, in a file of this machine
+//!     private                     files that only this person may read
 //!  0  text                        ropes, positions, edits
 //!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory, a
 //!                                 package of its own: `unsafe` only here (and in the file map)
@@ -83,6 +84,8 @@
 //!   fills it. What a prompt takes of other files is read when a window is placed: never at an ordinary key.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
+//! - What completions have read is kept in files while nobody waits, with the windows of the documents, so that after a restart
+//!   prompts begin as they did and the model finds what it has read: [`engine::embedded::kept_prefixes`].
 //! - What differs between processors is measured when the first model is loaded, and kept: [`engine::embedded::tuning`].
 //! - Background work, the index of the workspace included, waits at the [`engine::Gate`] while a completion is pending
 //!   anywhere; a pass of a model under way waits between its layers.
@@ -125,6 +128,7 @@ pub use phi_ls_kernels as kernels;
 
 pub mod hub;
 pub mod model;
+pub mod private;
 pub mod statistics;
 pub mod syntax;
 pub mod workspace;

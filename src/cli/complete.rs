@@ -85,6 +85,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         load_at_start: true,
         idle_unload: None,
         kv_budget_bytes,
+        keep: None,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
         // One job is all: nobody is to keep the model for more.

@@ -105,6 +105,13 @@ pub(super) const KEYS: &[Key] = &[
          in a row are not accepted)",
     ),
     key(
+        "completion.effort",
+        Kind::OneOf(&["eco", "balanced", "eager"]),
+        "what is computed before anybody asks, such as the next completion and the code around a place you go to: `eco`: nothing; \
+         `balanced`: in a quarter of the time, while other programs leave a processor free, and on battery nothing (where the \
+         system tells: Linux); `eager`: everything",
+    ),
+    key(
         "completion.statistics",
         Kind::Bool,
         "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; never sent \
@@ -114,6 +121,12 @@ pub(super) const KEYS: &[Key] = &[
         "completion.idleUnloadMinutes",
         Kind::Integer(0, 10_080),
         "idle minutes before the resident model is unloaded, to be loaded again when it is needed; 0 keeps it loaded",
+    ),
+    key(
+        "completion.keptPrefixesMiB",
+        Kind::Integer(0, 1_048_576),
+        "MiB of files, on this machine, in which it is kept what the model has read of the last files, so that it need not read it \
+         again after a restart; 0 keeps nothing and deletes them",
     ),
     trusted_key(
         "assistant.model",

@@ -89,6 +89,11 @@ impl CompletionOptions {
             model: confidence::model_in(settings),
         }
     }
+
+    /// What a prompt may cost.
+    pub fn limits(&self) -> Limits {
+        Limits::for_tokens_of(self.context_tokens, self.reading)
+    }
 }
 
 /// Why nothing is asked of the model: the sentence for a person who wonders.
@@ -156,7 +161,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
+    let limits = options.limits();
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.

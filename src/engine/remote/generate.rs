@@ -133,6 +133,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         accepted_tokens: 0,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        processor: Duration::ZERO,
         reading_speed: None,
     }
 }

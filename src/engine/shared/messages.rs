@@ -186,6 +186,7 @@ mod tests {
             accepted_tokens: 5,
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            processor: std::time::Duration::from_millis(8),
             reading_speed: Some(7.5),
         }
     }

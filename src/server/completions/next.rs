@@ -12,6 +12,9 @@ use crate::text::{Edit, apply_edit, line_content};
 /// keep the processors busy for nobody.
 const MOST_IN_VAIN: usize = 3;
 
+/// Who has used none of so many in a row waits for a pause before the next is asked for.
+const UNUSED: usize = 5;
+
 /// The completions shown since one was accepted.
 #[derive(Default)]
 pub(super) struct ShownInVain {
@@ -27,6 +30,11 @@ impl ShownInVain {
         }
         self.last = id;
         self.count <= MOST_IN_VAIN
+    }
+
+    /// Whether the person has used something lately.
+    pub(super) fn is_used(&self) -> bool {
+        self.count < UNUSED
     }
 
     pub(super) fn accepted(&mut self) {
@@ -98,7 +106,9 @@ mod tests {
         // Typing along shows the same one again.
         let worth: Vec<bool> = [1, 1, 1, 1, 2, 3, 4, 5].map(|id| shown.shown(id)).into();
         assert_eq!(worth, [true, true, true, true, true, true, false, false]);
+        assert!(!shown.is_used());
         shown.accepted();
+        assert!(shown.is_used());
         assert_eq!([6, 7, 8, 9].map(|id| shown.shown(id)), [true, true, true, false]);
     }
 }

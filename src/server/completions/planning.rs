@@ -1,6 +1,6 @@
 //! Plans for a document: the settings as options, the short form of a prompt, and the prefill of what is likely to be asked.
 
-use super::document_state::DocumentState;
+use super::document_state::{DocumentState, WarmUp};
 use crate::config::{Backend, CompletionSettings};
 use crate::context::{Anchor, Reading, Snapshot};
 use crate::engine::{CancelFlag, Job, Priority};
@@ -40,9 +40,25 @@ fn options(document: &Document, reading: Reading, settings: &CompletionSettings)
     CompletionOptions { reading, ..options }
 }
 
-/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing. `session` is
-/// told of its end.
-pub(super) fn warm_up(
+/// Chooses the window for a request at `cursor`: that of a place that was visited, if it serves there and the document's own does
+/// not.
+pub(super) fn choose_window(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    reading: Reading,
+    settings: &CompletionSettings,
+) {
+    let limits = options(document, reading, settings).limits();
+    let serves = |anchor: &Anchor| anchor.serves(&document.snapshot, cursor, limits);
+    if let Some(visited) = state.visited.take_if(|visited| !serves(&state.anchor) && serves(visited)) {
+        state.anchor = visited;
+    }
+}
+
+/// The job that prefills what a request at `cursor` would ask, where nobody has written yet; nothing where the document's window
+/// serves and has been read. That window stays where it is, for somebody who only looks and comes back.
+pub(super) fn visit(
     document: &Document,
     state: &mut DocumentState,
     cursor: usize,
@@ -50,11 +66,39 @@ pub(super) fn warm_up(
     settings: &CompletionSettings,
     session: SessionSender,
 ) -> Option<Job> {
-    let request = InlineRequest { offset: cursor, trigger: Trigger::Automatic, selected: None };
+    let limits = options(document, reading, settings).limits();
+    let serves = state.anchor.serves(&document.snapshot, cursor, limits);
+    if serves && !state.is_cold {
+        return None;
+    }
+    // Where nothing would be offered yet, something may be after the next key.
+    let request = (cursor, Trigger::Invoked);
+    if serves || !state.anchor.is_placed() {
+        return warm_up(document, state, request, reading, settings, session);
+    }
+    let own = std::mem::take(&mut state.anchor);
+    let job = warm_up(document, state, request, reading, settings, session);
+    state.visited = Some(std::mem::replace(&mut state.anchor, own));
+    job
+}
+
+/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing. `session` is
+/// told of its end.
+pub(super) fn warm_up(
+    document: &Document,
+    state: &mut DocumentState,
+    request: (usize, Trigger),
+    reading: Reading,
+    settings: &CompletionSettings,
+    session: SessionSender,
+) -> Option<Job> {
+    let (cursor, trigger) = request;
+    let request = InlineRequest { offset: cursor, trigger, selected: None };
     let mut plan = plan(document, &mut state.anchor, request, reading, settings).ok()?;
     plan.params.max_new_tokens = 0;
+    plan.params.effort = settings.effort;
     let (number, cancel) = (document.number, CancelFlag::default());
-    state.warm_up = Some(cancel.clone());
+    state.warm_up = Some(WarmUp { cancel: cancel.clone(), cursor });
     Some(Job {
         priority: Priority::WarmUp,
         document: number,
@@ -82,7 +126,7 @@ pub(super) fn settle(
     if state.anchor.is_placed() {
         return None;
     }
-    warm_up(document, state, cursor, reading, settings, session)
+    warm_up(document, state, (cursor, Trigger::Automatic), reading, settings, session)
 }
 
 /// What to ask for at `offset` of `snapshot`, which `document` would be if a completion were accepted.
@@ -96,5 +140,8 @@ pub(super) fn plan_accepted(
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
     // It may never come to that: the document's own prompts begin where they did.
-    inline_completion::plan(snapshot, request, &options(document, reading, settings), &mut anchor.clone()).ok()
+    let plan = inline_completion::plan(snapshot, request, &options(document, reading, settings), &mut anchor.clone());
+    let mut plan = plan.ok()?;
+    plan.params.effort = settings.effort;
+    Some(plan)
 }
