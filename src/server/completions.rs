@@ -45,6 +45,7 @@ use document_state::{Delayed, DocumentState};
 use fate::{Fates, Shown};
 use kept_windows::KeptWindows;
 use next::{Next, ShownInVain};
+use planning::Means;
 use power::Power;
 use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
@@ -653,7 +654,14 @@ impl Completions {
             Ok(generation) => {
                 tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up");
                 self.readings.note_length(&generation);
-                self.states.entry(document.number).or_default().is_cold = false;
+                let state = self.states.entry(document.number).or_default();
+                match state.warm_up.take().filter(|warm_up| warm_up.is_short) {
+                    Some(short) if self.visit.is_none() => {
+                        self.visit = Some(Visit::rest(document.number, short.cursor));
+                    }
+                    Some(_) => {}
+                    None => state.is_cold = false,
+                }
             }
             Err(error) => {
                 tracing::trace!("not warmed up: {error}");
@@ -718,23 +726,26 @@ impl Completions {
             }
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
-            let reading = self.readings.of(&document.snapshot.language_id);
+            let means = Means {
+                reading: self.readings.of(&document.snapshot.language_id),
+                short_tokens: self.readings.short_tokens(),
+                settings: &self.settings,
+                session: &self.session,
+            };
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
-                && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
-                && let Some(job) =
-                    planning::settle(document, state, cursor, reading, &self.settings, self.session.clone())
+                && means.reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
+                && let Some(job) = planning::settle(document, state, cursor, &means)
             {
                 engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
+                && let Some(job) = planning::warm_up(document, state, cursor, &means)
             {
-                let request = (cursor, Trigger::Automatic);
-                let job = planning::warm_up(document, state, request, reading, &self.settings, self.session.clone());
-                job.into_iter().for_each(|job| engine.submit(job));
+                engine.submit(job);
             }
             if let Some(visit) = self.visit.take_if(|visit| visit.document == document.number && visit.at <= now) {
                 self.begin_visit(visit, document, engine);
@@ -754,9 +765,13 @@ impl Completions {
         if state.running.is_some() || state.next.is_some() || state.warm_up_at.is_some() {
             return;
         }
-        let reading = self.readings.of(&document.snapshot.language_id);
-        let job = planning::visit(document, state, cursor, reading, &self.settings, self.session.clone());
-        if let Some(job) = job {
+        let means = Means {
+            reading: self.readings.of(&document.snapshot.language_id),
+            short_tokens: self.readings.short_tokens(),
+            settings: &self.settings,
+            session: &self.session,
+        };
+        if let Some(job) = planning::visit(document, state, cursor, visit.is_first, &means) {
             engine.submit(job);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct WarmUp {
     pub cancel: CancelFlag,
     /// The place that is read.
     pub cursor: usize,
+    /// It reads the short form of the prompt.
+    pub is_short: bool,
 }
 
 /// The completions of one document.

@@ -13,6 +13,8 @@ pub(super) struct Visit {
     pub document: u64,
     pub at: Instant,
     pub place: VisitedPlace,
+    /// Nothing of it has been read: what is read quickly comes first.
+    pub is_first: bool,
 }
 
 /// Where in the document.
@@ -26,6 +28,11 @@ pub(super) enum VisitedPlace {
 impl Visit {
     /// One that begins now.
     pub(super) fn new(document: u64, place: VisitedPlace) -> Self {
-        Self { document, at: Instant::now() + VISIT_AFTER, place }
+        Self { document, at: Instant::now() + VISIT_AFTER, place, is_first: true }
+    }
+
+    /// The rest of one, the short form of whose prompt has been read.
+    pub(super) fn rest(document: u64, cursor: usize) -> Self {
+        Self { document, at: Instant::now(), place: VisitedPlace::Offset(cursor), is_first: false }
     }
 }
