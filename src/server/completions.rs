@@ -241,6 +241,8 @@ impl Completions {
         if inserted > 0 {
             if state.recall.note_inserted(text, &cursors, inserted) {
                 state.cancel_next();
+            } else if inserted == 1 && state.recall.knows(text, cursors[0]) {
+                self.shown_in_vain.typed_along();
             }
             // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
             if inserted > 1 && state.recall.knows(text, cursors[0]) {

@@ -15,8 +15,8 @@ const LONGEST_GAP: Duration = Duration::from_secs(2);
 const SHARE: u32 = 4;
 
 /// As many gaps are a pause, within these bounds.
-const GAPS_OF_PAUSE: u32 = 4;
-const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_millis(1500);
+const GAPS_OF_PAUSE: u32 = 3;
+const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(300)..=Duration::from_millis(1000);
 
 /// Weight of the newest answer among those before it.
 const NEWEST: f64 = 0.25;
@@ -108,10 +108,10 @@ mod tests {
 
     #[test]
     fn who_uses_nothing_is_asked_after_a_pause() {
-        assert_eq!(Rhythm::default().delay(false, Instant::now()), MS * 1500);
+        assert_eq!(Rhythm::default().delay(false, Instant::now()), MS * 1000);
         let (rhythm, now) = typing(&[200; 8]);
-        assert_eq!(rhythm.delay(false, now), MS * 800);
+        assert_eq!(rhythm.delay(false, now), MS * 600);
         let (rhythm, now) = typing(&[50; 8]);
-        assert_eq!(rhythm.delay(false, now), MS * 500);
+        assert_eq!(rhythm.delay(false, now), MS * 300);
     }
 }
