@@ -1,5 +1,5 @@
-//! What of the project helps at a place and the file itself does not show: definitions of the names near it, code that is like
-//! the code around it, and what the person has just changed.
+//! What helps at a place and is not in its file: definitions of the names near it, similar code, and what the person
+//! has just changed.
 //!
 //! Everything is chosen by words and places: nothing is resolved as a compiler would. The index names the few files that
 //! matter; only those are read.
@@ -18,6 +18,7 @@ use super::candidates::Search;
 use super::cost::cost;
 use super::declared::plain_name;
 use super::imports::Nearness;
+use super::limits::{Limits, Part};
 use super::recent::RecentEdit;
 use super::surroundings::{Excerpt, Surroundings};
 use crate::syntax::Parsed;
@@ -73,8 +74,9 @@ impl Project {
     }
 }
 
-/// What helps at `offset` of `snapshot`, within `budget`. The same every time, as long as nothing changes.
-pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Project {
+/// What helps at `offset` of `snapshot`, within `limits`. The same every time, as long as nothing changes.
+pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Project {
+    let budget = limits.project_bytes;
     let surroundings = &*snapshot.surroundings;
     let Some(parsed) = &snapshot.parsed else { return Project::default() };
     let has_none = surroundings.open.is_empty() && surroundings.index.is_none() && surroundings.edits.is_empty();
@@ -84,9 +86,14 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Pro
     let place = Place { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
-    let mut pieces = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
-    let taken: usize = pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum();
-    pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    let mut pieces = Vec::new();
+    if limits.has(Part::Definitions) {
+        pieces = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
+    }
+    if limits.has(Part::Alike) {
+        let taken: usize = pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum();
+        pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    }
     Project { excerpts: by_file(pieces), edits }
 }
 

@@ -32,7 +32,7 @@ use super::embedded::KeepOptions;
 use super::{Engine, Gate, OnEvent};
 use crate::config::Role;
 
-/// What one client wants of the process.
+/// What one client wants from the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wishes {
     pub role: Role,

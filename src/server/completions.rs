@@ -32,8 +32,8 @@ use super::options::{Observer, ServerOptions};
 use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Effort, Enabled};
 use crate::context::Snapshot;
-use crate::engine::{CancelFlag, EngineError, Generation, Job, Priority, TextPiece};
-use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all, signals};
+use crate::engine::{CancelFlag, EngineError, Generation, GenerationParams, Job, Priority, TextPiece};
+use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, Variation, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::to_proto;
@@ -87,6 +87,8 @@ pub(super) struct Completions {
     kept_windows: KeptWindows,
     /// The place where somebody may write next.
     visit: Option<Visit>,
+    /// What a measurement changes in prompts.
+    variation: Variation,
 }
 
 impl Completions {
@@ -110,6 +112,7 @@ impl Completions {
             fates: Fates::new(options.statistics.clone()),
             kept_windows,
             visit: None,
+            variation: options.variation,
         }
     }
 
@@ -283,7 +286,7 @@ impl Completions {
         let text = &document.snapshot.text;
         let state = self.states.entry(document.number).or_default();
         if state.off {
-            tracing::debug!(uri = request.uri.0, "a completion was asked where they are off");
+            tracing::debug!(uri = request.uri.0, "a completion was requested where completions are off");
             return request.answer.nothing();
         }
         state.warm_up_at = None;
@@ -360,8 +363,9 @@ impl Completions {
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
         let reading = self.readings.of(&document.snapshot.language_id);
-        planning::choose_window(document, state, cursor, reading, &self.settings);
-        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
+        let options = planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+        planning::choose_window(document, state, cursor, &options);
+        let plan = match planning::plan(document, &mut state.anchor, inline, &options) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -372,7 +376,7 @@ impl Completions {
             }
         };
         let (anchor, tokens) = (&mut state.short_anchor, self.readings.short_tokens());
-        let short_prompt = planning::short_prompt(document, anchor, &plan, tokens, reading, &self.settings);
+        let short_prompt = planning::short_prompt(&self.settings.backend, anchor, &plan, tokens, &options);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -628,7 +632,8 @@ impl Completions {
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
         let reading = self.readings.of(&snapshot.language_id);
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
+        let options = planning::options(document, settings, reading, self.fates.acceptance(), self.variation);
+        let plan = planning::plan_accepted(&state.anchor, &snapshot, offset, &options);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -640,7 +645,7 @@ impl Completions {
             document: number,
             prompt: plan.prompt,
             short_prompt: None,
-            params: plan.params,
+            params: GenerationParams { effort: settings.effort, ..plan.params },
             cancel,
             on_text: None,
             on_done: Box::new(move |outcome| {
@@ -683,7 +688,12 @@ impl Completions {
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
-        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        tracing::debug!(
+            items = items.len(),
+            generated_tokens = generation.generated_tokens,
+            "prepared the next \
+            completion"
+        );
         let (base, offset) = (next.base, next.plan.offset);
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }
@@ -728,8 +738,11 @@ impl Completions {
             }
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
+            let reading = self.readings.of(&document.snapshot.language_id);
+            let options =
+                || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
             let means = Means {
-                reading: self.readings.of(&document.snapshot.language_id),
+                options: &options,
                 short_tokens: self.readings.short_tokens(),
                 settings: &self.settings,
                 session: &self.session,
@@ -737,7 +750,7 @@ impl Completions {
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
-                && means.reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
+                && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
                 && let Some(job) = planning::settle(document, state, cursor, &means)
             {
                 engine.submit(job);
@@ -767,8 +780,9 @@ impl Completions {
         if state.running.is_some() || state.next.is_some() || state.warm_up_at.is_some() {
             return;
         }
+        let reading = self.readings.of(&document.snapshot.language_id);
         let means = Means {
-            reading: self.readings.of(&document.snapshot.language_id),
+            options: &|| planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation),
             short_tokens: self.readings.short_tokens(),
             settings: &self.settings,
             session: &self.session,

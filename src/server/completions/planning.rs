@@ -4,45 +4,51 @@ use super::document_state::{DocumentState, WarmUp};
 use crate::config::{Backend, CompletionSettings};
 use crate::context::{Anchor, Reading, Snapshot};
 use crate::engine::{CancelFlag, GenerationParams, Job, Priority};
-use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger};
+use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger, Variation};
 use crate::model::Prompt;
 use crate::server::documents::Document;
 use crate::server::event::{CompletionEvent, Event, SessionSender};
+use crate::statistics::Acceptance;
+
+/// What completions in `document` go by.
+pub(super) fn options(
+    document: &Document,
+    settings: &CompletionSettings,
+    reading: Reading,
+    acceptance: Acceptance,
+    variation: Variation,
+) -> CompletionOptions {
+    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
+    CompletionOptions { reading, acceptance, ..options.varied(variation) }
+}
 
 /// What to ask the model for `request`, or why nothing.
 pub(super) fn plan(
     document: &Document,
     anchor: &mut Anchor,
     request: InlineRequest,
-    reading: Reading,
-    settings: &CompletionSettings,
+    options: &CompletionOptions,
 ) -> Result<Plan, Skip> {
-    inline_completion::plan(&document.snapshot, request, &options(document, reading, settings), anchor)
+    inline_completion::plan(&document.snapshot, request, options, anchor)
 }
 
 /// The short form of what `plan` asks, of about so many tokens, for the case that little of the whole has been read. A server that others use too is
 /// fast enough.
 pub(super) fn short_prompt(
-    document: &Document,
+    backend: &Backend,
     anchor: &mut Anchor,
     plan: &Plan,
     tokens: usize,
-    reading: Reading,
-    settings: &CompletionSettings,
+    options: &CompletionOptions,
 ) -> Option<Prompt> {
-    let is_local = settings.backend == Backend::Embedded;
-    let short = || inline_completion::short_prompt(plan, &options(document, reading, settings), tokens, anchor);
+    let is_local = *backend == Backend::Embedded;
+    let short = || inline_completion::short_prompt(plan, options, tokens, anchor);
     is_local.then(short).flatten()
-}
-
-fn options(document: &Document, reading: Reading, settings: &CompletionSettings) -> CompletionOptions {
-    let options = CompletionOptions::new(settings, &document.snapshot.language_id, document.is_excluded());
-    CompletionOptions { reading, ..options }
 }
 
 /// What prefills nobody has asked for are planned with.
 pub(super) struct Means<'a> {
-    pub reading: Reading,
+    pub options: &'a dyn Fn() -> CompletionOptions,
     /// Tokens of a short prompt.
     pub short_tokens: usize,
     pub settings: &'a CompletionSettings,
@@ -56,10 +62,9 @@ pub(super) fn choose_window(
     document: &Document,
     state: &mut DocumentState,
     cursor: usize,
-    reading: Reading,
-    settings: &CompletionSettings,
+    options: &CompletionOptions,
 ) {
-    let limits = options(document, reading, settings).limits();
+    let limits = options.limits();
     let serves = |anchor: &Anchor| anchor.serves(&document.snapshot, cursor, limits);
     if let Some(visited) = state.visited.take_if(|visited| !serves(&state.anchor) && serves(visited)) {
         state.anchor = visited;
@@ -76,8 +81,8 @@ pub(super) fn visit(
     is_first: bool,
     means: &Means<'_>,
 ) -> Option<Job> {
-    let limits = options(document, means.reading, means.settings).limits();
-    let serves = state.anchor.serves(&document.snapshot, cursor, limits);
+    let options = (means.options)();
+    let serves = state.anchor.serves(&document.snapshot, cursor, options.limits());
     if serves && !state.is_cold {
         return None;
     }
@@ -86,15 +91,13 @@ pub(super) fn visit(
     let own = (!serves && state.anchor.is_placed()).then(|| std::mem::replace(&mut state.anchor, visited));
     state.is_cold |= own.is_none();
     // Where nothing would be offered yet, something may be after the next key.
-    let plan = planned(document, state, cursor, Trigger::Invoked, means);
+    let plan = planned(document, state, cursor, Trigger::Invoked, &options);
     if let Some(own) = own {
         state.visited = Some(std::mem::replace(&mut state.anchor, own));
     }
     let mut plan = plan?;
-    let Means { reading, short_tokens, settings, .. } = *means;
-    let short =
-        is_first.then(|| short_prompt(document, &mut state.short_anchor, &plan, short_tokens, reading, settings));
-    let short = short.flatten();
+    let (backend, anchor) = (&means.settings.backend, &mut state.short_anchor);
+    let short = is_first.then(|| short_prompt(backend, anchor, &plan, means.short_tokens, &options)).flatten();
     let is_short = short.is_some();
     plan.prompt = short.unwrap_or(plan.prompt);
     Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short }, means))
@@ -102,7 +105,7 @@ pub(super) fn visit(
 
 /// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing.
 pub(super) fn warm_up(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
-    let plan = planned(document, state, cursor, Trigger::Automatic, means)?;
+    let plan = planned(document, state, cursor, Trigger::Automatic, &(means.options)())?;
     Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short: false }, means))
 }
 
@@ -111,10 +114,10 @@ fn planned(
     state: &mut DocumentState,
     offset: usize,
     trigger: Trigger,
-    means: &Means<'_>,
+    options: &CompletionOptions,
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger, selected: None };
-    plan(document, &mut state.anchor, request, means.reading, means.settings).ok()
+    plan(document, &mut state.anchor, request, options).ok()
 }
 
 /// The job that reads the prompt of `plan`, as `warm_up`.
@@ -144,19 +147,14 @@ pub(super) fn settle(document: &Document, state: &mut DocumentState, cursor: usi
     warm_up(document, state, cursor, means)
 }
 
-/// What to ask for at `offset` of `snapshot`, which `document` would be if a completion were accepted.
+/// What to ask for at `offset` of `snapshot`, which a document would be if a completion were accepted.
 pub(super) fn plan_accepted(
-    document: &Document,
     anchor: &Anchor,
     snapshot: &Snapshot,
     offset: usize,
-    reading: Reading,
-    settings: &CompletionSettings,
+    options: &CompletionOptions,
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
     // It may never come to that: the document's own prompts begin where they did.
-    let plan = inline_completion::plan(snapshot, request, &options(document, reading, settings), &mut anchor.clone());
-    let mut plan = plan.ok()?;
-    plan.params.effort = settings.effort;
-    Some(plan)
+    inline_completion::plan(snapshot, request, options, &mut anchor.clone()).ok()
 }
