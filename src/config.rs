@@ -70,6 +70,8 @@ pub struct CompletionSettings {
     pub layout: CompletionLayout,
     /// Prompts may contain code from other files of the project.
     pub other_files: bool,
+    /// Where all names are known that can stand at a place, a completion begins with one of them.
+    pub known_names: bool,
     /// Whether to complete in comments, and in strings, while the person types; they can ask for a completion there in
     /// any case.
     pub in_comments: bool,
@@ -271,6 +273,7 @@ impl Default for CompletionSettings {
             multiline: Multiline::default(),
             layout: CompletionLayout::default(),
             other_files: true,
+            known_names: true,
             in_comments: true,
             in_strings: true,
             confidence: Confidence::default(),

@@ -37,6 +37,7 @@ pub use start::{StartOptions, setup_of, start_for};
 
 use crate::config::Effort;
 use crate::model::{Prompt, PromptForm};
+use crate::text::KnownNames;
 
 /// Set when a job is no longer needed. A computing engine checks it at every token and every prefill chunk; a waiting
 /// one is woken.
@@ -132,6 +133,7 @@ impl Default for GenerationParams {
             candidates: 1,
             speculate: true,
             effort: Effort::Eager,
+            names: None,
         }
     }
 }
@@ -150,6 +152,9 @@ pub struct GenerationParams {
     pub speculate: bool,
     /// How much may be computed for jobs that nobody has asked for, if this is one.
     pub effort: Effort,
+    /// The names one of which the text has to begin with, if it begins with a name. A text that does anyway stays the same. An
+    /// engine that cannot choose between tokens writes what it would without.
+    pub names: Option<KnownNames>,
 }
 
 /// A piece of a text that is being written.
@@ -236,6 +241,8 @@ pub struct Generation {
     /// Tokens guessed from the text so far, and how many of them were right: each right one saved a pass.
     pub drafted_tokens: usize,
     pub accepted_tokens: usize,
+    /// Whether the model would have begun with a name that is none of those known, as far as they were; `None` where none were.
+    pub is_corrected: Option<bool>,
     pub time_to_first_token: Duration,
     pub total: Duration,
     /// What completions have taken of the processors since the last one that came to something, this one included and those that

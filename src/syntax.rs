@@ -9,14 +9,16 @@ mod grammar;
 mod items;
 mod language;
 mod modules;
+mod names;
 mod queries;
 mod structure;
 mod tree;
 
 pub use following::Following;
 pub use items::{Item, ItemKind, Reference, ReferenceKind};
-pub use language::{LANGUAGES, Language, Quotes, TestModules, TestPlace, UNKNOWN, language_for, names_of};
+pub use language::{LANGUAGES, Language, Modules, Quotes, TestModules, TestPlace, UNKNOWN, language_for, names_of};
 pub use modules::Module;
+pub use names::{Binding, Member, Names, Origin, Part, Reach, Variable};
 pub use queries::{Capture, QueryKind};
 pub use structure::Region;
 pub use tree::{MAX_PARSE_BYTES, Parsed};

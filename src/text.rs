@@ -4,9 +4,12 @@
 //! exist only in the protocol. There, lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
 //! features are chosen for that in `Cargo.toml`).
 
+mod known_names;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use known_names::{FirstName, KnownNames};
 pub use ropey::Rope;
 
 /// How a client counts `Position::character` (LSP `positionEncoding`).

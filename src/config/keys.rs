@@ -93,6 +93,12 @@ pub(super) const KEYS: &[Key] = &[
         "include your latest changes, and definitions and similar code from other files of the project, in the prompt",
     ),
     key(
+        "completion.knownNames",
+        Kind::Bool,
+        "where the project says all names that can come next (members of a type, variants, what a module has), a completion begins \
+         with one of them",
+    ),
+    key(
         "completion.inComments",
         Kind::Bool,
         "complete in comments while you type; you can ask for a completion there in any case",

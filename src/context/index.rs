@@ -5,22 +5,24 @@
 //! [`WorkspaceIndex::refresh`] for files that have changed.
 
 mod postings;
+mod read_names;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::declared::declared;
 use super::definitions::indent_at;
-use super::words::{checksum, distinct, name_hash, word_hash};
-use crate::syntax::{ItemKind, Language, Parsed};
+use super::words::{checksum, distinct, is_word, name_hash, word_hash};
+use crate::syntax::{ItemKind, Language, Names, Parsed};
 use crate::text::{Rope, with_line_feeds};
 use crate::workspace::Workspaces;
 use postings::Postings;
+use read_names::ReadNames;
 
 /// Longer lines on average are not written by people.
 const MAX_MEAN_LINE: usize = 200;
@@ -76,6 +78,9 @@ pub struct WorkspaceIndex {
     contents: RwLock<Contents>,
     /// Files found to have changed when a definition was wanted.
     stale: Mutex<Vec<PathBuf>>,
+    /// The roots of workspaces that have been read to their end.
+    read_roots: Mutex<Vec<PathBuf>>,
+    read_names: Mutex<ReadNames>,
 }
 
 #[derive(Debug, Default)]
@@ -224,7 +229,8 @@ impl WorkspaceIndex {
     /// An empty index of the files that `workspaces` let pass.
     pub fn new(workspaces: Arc<Workspaces>, bounds: Bounds) -> Self {
         let workspaces = RwLock::new(workspaces);
-        Self { workspaces, bounds, contents: RwLock::default(), stale: Mutex::default() }
+        let (contents, stale, read_roots, read_names) = Default::default();
+        Self { workspaces, bounds, contents, stale, read_roots, read_names }
     }
 
     /// Puts `workspaces`, with other roots but the same rules, in the place of the old ones and forgets what is in none
@@ -235,6 +241,7 @@ impl WorkspaceIndex {
         let new = workspaces.roots().filter(is_new).map(Path::to_owned).collect();
         let is_in = |path: &Path| workspaces.roots().any(|root| path.starts_with(root));
         let gone: Vec<_> = self.contents().numbers.keys().filter(|path| !is_in(path)).cloned().collect();
+        self.read_roots().retain(|read| workspaces.roots().any(|root| root == read));
         *self.workspaces.write().unwrap_or_else(PoisonError::into_inner) = workspaces;
         gone.iter().for_each(|path| self.forget(path));
         new
@@ -258,7 +265,7 @@ impl WorkspaceIndex {
         let mut steps = workspaces.walk(root);
         while go_on() && *worked <= self.bounds.time && !self.is_full() {
             let begun = Instant::now();
-            let Some(step) = steps.next() else { return };
+            let Some(step) = steps.next() else { return self.read_roots().push(root.to_owned()) };
             if let Some(file) = step {
                 self.read(&file);
             }
@@ -279,6 +286,53 @@ impl WorkspaceIndex {
     /// Files that were found to differ from what was indexed; each is told once.
     pub fn take_stale(&self) -> Vec<PathBuf> {
         std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether every file of the workspaces has been read that the bounds allow.
+    pub(super) fn is_whole(&self) -> bool {
+        let (read, workspaces) = (self.read_roots(), self.workspaces());
+        workspaces.roots().all(|root| read.iter().any(|read| read == root))
+    }
+
+    /// What the file at `path` says about names, if it may enter a prompt. It is read again each time, and parsed if it has changed.
+    pub(super) fn names(&self, path: &Path) -> Option<Arc<Names>> {
+        let language = Language::by_path(path).filter(|language| language.has_grammar())?;
+        let may_be_read = path.is_file() && self.workspaces().would_walk(path);
+        let text = may_be_read.then(|| read_source(path, self.bounds.file_bytes)).flatten()?;
+        let checksum = checksum(text.as_bytes());
+        if let Some(known) = self.read_names().get(path, checksum) {
+            return Some(known);
+        }
+        let names = Arc::new(Parsed::parse(language, &Rope::from_str(&text))?.names());
+        self.read_names().add(path, checksum, Arc::clone(&names));
+        Some(names)
+    }
+
+    /// The files of `family` that declare members of a type called `container`.
+    pub(super) fn files_with_members_of(&self, container: &str, family: &str) -> Vec<Arc<Path>> {
+        let contents = self.contents();
+        let hash = name_hash(container);
+        let has_members =
+            |entry: &&Entry| entry.language.family == family && entry.items.iter().any(|item| item.container == hash);
+        let path = |entry: &Entry| Arc::clone(&entry.path);
+        match is_word(container) {
+            true => {
+                let having = contents.having.files(word_hash(container)).iter();
+                having.filter_map(|number| contents.numbered(*number)).filter(has_members).map(path).collect()
+            }
+            false => contents.files.iter().flatten().filter(has_members).map(path).collect(),
+        }
+    }
+
+    /// The files of `family` that stand in `folder` itself, in order.
+    pub(super) fn files_in(&self, folder: &Path, family: &str) -> Vec<Arc<Path>> {
+        let contents = self.contents();
+        let from_here = contents.numbers.range::<Path, _>((Bound::Included(folder), Bound::Unbounded));
+        let below = from_here.take_while(|(path, _)| path.starts_with(folder));
+        let here = below.filter(|(path, _)| path.parent() == Some(folder));
+        let of_family =
+            here.filter(|(_, number)| contents.numbered(**number).is_some_and(|entry| entry.language.family == family));
+        of_family.map(|(path, _)| Arc::clone(path)).collect()
     }
 
     /// The number of files and of declarations.
@@ -387,6 +441,14 @@ impl WorkspaceIndex {
 
     fn note_stale(&self, path: &Path) {
         self.stale.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_path_buf());
+    }
+
+    fn read_roots(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.read_roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_names(&self) -> MutexGuard<'_, ReadNames> {
+        self.read_names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn contents(&self) -> RwLockReadGuard<'_, Contents> {

@@ -5,6 +5,7 @@
 //! matter; only those are read.
 
 mod alike;
+mod offers;
 mod wanted;
 
 use std::collections::HashSet;
@@ -86,12 +87,16 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Pr
     let place = Place { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
+    let taken = |pieces: &[Piece]| pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum::<usize>();
     let mut pieces = Vec::new();
     if limits.has(Part::Definitions) {
-        pieces = place.definitions(part(left, DEFINITIONS_SHARE), part(left, DEFINITION_SHARE));
+        let most = part(left, DEFINITION_SHARE);
+        pieces.extend(offers::offer(snapshot, offset, most.saturating_sub(FRAME_BYTES)));
+        let left_for_definitions = part(left, DEFINITIONS_SHARE).saturating_sub(taken(&pieces));
+        place.definitions(&mut pieces, left_for_definitions, most);
     }
     if limits.has(Part::Alike) {
-        let taken: usize = pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum();
+        let taken = taken(&pieces);
         pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
     }
     Project { excerpts: by_file(pieces), edits }
@@ -115,8 +120,8 @@ impl Place<'_> {
         self.path().is_some_and(is_test)
     }
 
-    /// Definitions of names near the place, the best first.
-    fn definitions(&self, budget: usize, most: usize) -> Vec<Piece> {
+    /// Adds definitions of names near the place that `pieces` do not show, the best first.
+    fn definitions(&self, pieces: &mut Vec<Piece>, budget: usize, most: usize) {
         let wanted = wanted(self.parsed, self.offset);
         let uses: Vec<_> = wanted.iter().map(|Wanted { used, .. }| used.clone()).collect();
         let own = self.own_names();
@@ -133,7 +138,7 @@ impl Place<'_> {
         }
         found.retain(|(score, ..)| *score >= LEAST_SCORE);
         found.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
-        let (mut pieces, mut left) = (Vec::<Piece>::new(), budget);
+        let mut left = budget;
         for (score, used, candidate) in found {
             let Some(excerpt) = candidate.brief(&used.name, most.min(left).saturating_sub(FRAME_BYTES)) else {
                 continue;
@@ -149,7 +154,6 @@ impl Place<'_> {
                 pieces.push(Piece { excerpt, range: candidate.range.clone(), score });
             }
         }
-        pieces
     }
 
     /// Names that the document declares itself.

@@ -8,7 +8,12 @@ const SHORTEST: usize = 3;
 /// The words of `text`, in its order.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let is_apart = |c: char| !c.is_alphanumeric() && c != '_';
-    text.split(is_apart).filter(|word| word.len() >= SHORTEST && !word.starts_with(|c: char| c.is_ascii_digit()))
+    text.split(is_apart).filter(|word| is_word(word))
+}
+
+/// Whether `name` counts as a word of a text that has it.
+pub(super) fn is_word(name: &str) -> bool {
+    name.len() >= SHORTEST && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A name as the index knows it; never 0.

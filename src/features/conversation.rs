@@ -86,6 +86,7 @@ mod tests {
             generated_tokens: 100,
             drafted_tokens: 0,
             accepted_tokens: 0,
+            is_corrected: None,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
             reading_speed: None,

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Part, Reading, Snapshot, completion_context};
+use crate::context::{Anchor, Limits, Part, Reading, Snapshot, completion_context, known_names};
 use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
@@ -69,6 +69,8 @@ pub struct CompletionOptions {
     pub time_budget: Duration,
     /// How the model reads, as far as it is known.
     pub reading: Reading,
+    /// Where all names are known that can stand at a place, only those.
+    pub known_names: bool,
     /// The certainty that a completion needs to be shown while the person types; and the model whose certainty it is,
     /// if it has a short name.
     pub confidence: Confidence,
@@ -92,6 +94,7 @@ impl CompletionOptions {
             max_tokens: settings.max_tokens,
             time_budget: settings.time_budget,
             reading: Reading::default(),
+            known_names: settings.known_names,
             confidence: settings.confidence,
             model: confidence::model_in(settings),
             acceptance: Acceptance::default(),
@@ -191,7 +194,8 @@ pub fn plan(
         Some(_) => completion_context(&snapshot, place.offset, limits, &mut anchor.clone()),
     };
     let fence = completion_fence(&context);
-    let params = generation::generation_params(&place, &snapshot, trigger, options, &fence);
+    let mut params = generation::generation_params(&place, &snapshot, trigger, options, &fence);
+    params.names = if options.known_names { known_names(&snapshot, place.offset) } else { None };
     Ok(Plan {
         prompt: completion_prompt(options.layout, &context),
         params,
@@ -223,6 +227,10 @@ pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anc
 pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     let place = &plan.place;
     let shaped = shaped(plan, candidate)?;
+    // Not every engine can be held to them.
+    if plan.params.names.as_ref().is_some_and(|names| !names.admit(&shaped.text)) {
+        return None;
+    }
     if plan.trigger == Trigger::Automatic && !confidence::is_worth_showing(plan, &shaped, candidate) {
         return None;
     }

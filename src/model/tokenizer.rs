@@ -23,6 +23,7 @@ use self::pre_tokenizer::{Named, PreTokenizer};
 use self::vocabulary::Vocabulary;
 use super::ModelError;
 use super::gguf::{GgufFile, Value};
+use crate::text::FirstName;
 
 /// What precedes a piece of text: decides SPM's space prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +249,14 @@ impl Tokenizer {
     /// it, and those that are a beginning of it. Sorted.
     pub fn healing_ids(&self, required: &[u8]) -> Vec<u32> {
         self.vocabulary.compatible_ids(required)
+    }
+
+    /// Of [`Self::healing_ids`], or of all ids if nothing is required, those whose bytes beyond `required` go on with `name`. Sorted.
+    pub fn naming_ids(&self, required: &[u8], name: &FirstName) -> Vec<u32> {
+        self.vocabulary.fitting_ids(|bytes| {
+            let again = bytes.iter().zip(required).take_while(|(byte, required)| byte == required).count();
+            if again == required.len() { again + name.fitting(&bytes[again..]) } else { again }
+        })
     }
 }
 

@@ -841,6 +841,7 @@ fn log_completion(generation: &Generation, items: usize) {
     tracing::debug!(
         items,
         is_short = generation.is_short,
+        is_corrected = ?generation.is_corrected,
         prompt_tokens = generation.prompt_tokens,
         cached_tokens = generation.cached_tokens,
         generated_tokens = generation.generated_tokens,

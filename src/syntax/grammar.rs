@@ -34,6 +34,7 @@ macro_rules! sources {
             references: include_str!(concat!("../../queries/", $folder, "/references.scm")),
             blocks: include_str!(concat!("../../queries/", $folder, "/blocks.scm")),
             regions: include_str!(concat!("../../queries/", $folder, "/regions.scm")),
+            names: include_str!(concat!("../../queries/", $folder, "/names.scm")),
         }
     };
 }

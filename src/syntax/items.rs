@@ -38,15 +38,7 @@ impl ItemKind {
             Capture::Type => Self::Type,
             Capture::Constant => Self::Constant,
             Capture::Macro => Self::Macro,
-            Capture::Name
-            | Capture::Body
-            | Capture::Import
-            | Capture::CallReference
-            | Capture::TypeReference
-            | Capture::BodyOpener
-            | Capture::LiteralOpener
-            | Capture::Comment
-            | Capture::String => return None,
+            _ => return None,
         })
     }
 

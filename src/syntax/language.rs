@@ -45,6 +45,10 @@ pub struct Language {
     /// How the lines begin that run a file as a program, at its end.
     pub program_start: Option<&'static str>,
     pub tests: TestPlace,
+    /// How its files name each other.
+    pub modules: Modules,
+    /// What has members declares them all: none is made by an assignment.
+    pub has_declared_members: bool,
     /// `None`: known by name only.
     pub(super) grammar: Option<&'static Grammar>,
 }
@@ -55,6 +59,51 @@ pub struct Quotes {
     /// `'` opens strings of any length; otherwise it only encloses a single character (and is a lifetime, an apostrophe).
     pub single: bool,
     pub backtick: bool,
+}
+
+/// How the files of a language name each other, and what is reached through a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modules {
+    Unknown,
+    /// `a.b` is the file `a/b.py` or `a/b/__init__.py`, below the folder of one that is above.
+    Python,
+    /// `crate::a::b` is the file `a/b.rs` or `a/b/mod.rs` below the folder of `lib.rs` or `main.rs`.
+    Rust,
+    /// `./a` is the file `a.ts`, or another one of that stem, or `a/index.ts`.
+    Script,
+    /// All files of a folder are one.
+    Go,
+    /// `a.B` is the file `a/B.java`; those of a folder know each other.
+    Java,
+    /// Files take in the text of others.
+    Headers,
+}
+
+impl Modules {
+    /// What an import of `module` brings in that says no more: the name, and of which module it is what.
+    pub(super) fn bound_by(self, module: &str) -> (String, String, Option<String>) {
+        match self {
+            Self::Python => {
+                let first = module.split('.').next().unwrap_or_default().to_owned();
+                (first.clone(), first, None)
+            }
+            Self::Java => {
+                let (folder, class) = module.rsplit_once('.').unwrap_or(("", module));
+                (class.to_owned(), folder.to_owned(), Some(class.to_owned()))
+            }
+            _ => (module.rsplit('/').next().unwrap_or_default().to_owned(), module.to_owned(), None),
+        }
+    }
+
+    /// The words that stand for the value whose members the code around is part of.
+    pub fn own_value(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["self", "cls"],
+            Self::Rust => &["self"],
+            Self::Script | Self::Java | Self::Headers => &["this"],
+            Self::Go | Self::Unknown => &[],
+        }
+    }
 }
 
 /// Where the tests of a file are.

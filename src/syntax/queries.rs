@@ -15,6 +15,7 @@ pub(super) struct QuerySources {
     pub(super) references: &'static str,
     pub(super) blocks: &'static str,
     pub(super) regions: &'static str,
+    pub(super) names: &'static str,
 }
 
 /// The query files every language has.
@@ -25,10 +26,12 @@ pub enum QueryKind {
     References,
     Blocks,
     Regions,
+    Names,
 }
 
 impl QueryKind {
-    pub const ALL: [QueryKind; 5] = [Self::Items, Self::Imports, Self::References, Self::Blocks, Self::Regions];
+    pub const ALL: [QueryKind; 6] =
+        [Self::Items, Self::Imports, Self::References, Self::Blocks, Self::Regions, Self::Names];
 
     /// The file's name without `.scm`.
     pub fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl QueryKind {
             Self::References => "references",
             Self::Blocks => "blocks",
             Self::Regions => "regions",
+            Self::Names => "names",
         }
     }
 }
@@ -63,10 +67,28 @@ pub enum Capture {
     LiteralOpener,
     Comment,
     String,
+    Part,
+    PartMore,
+    PartName,
+    Member,
+    MemberValue,
+    MemberType,
+    Base,
+    Unknown,
+    UnknownNext,
+    /// What only says whether a pattern matches.
+    Condition,
+    Export,
+    ImportModule,
+    ImportName,
+    ImportAlias,
+    ImportAll,
+    Variable,
+    VariableType,
 }
 
 impl Capture {
-    const ALL: [Capture; 18] = [
+    const ALL: [Capture; 35] = [
         Self::Function,
         Self::Method,
         Self::Class,
@@ -85,6 +107,23 @@ impl Capture {
         Self::LiteralOpener,
         Self::Comment,
         Self::String,
+        Self::Part,
+        Self::PartMore,
+        Self::PartName,
+        Self::Member,
+        Self::MemberValue,
+        Self::MemberType,
+        Self::Base,
+        Self::Unknown,
+        Self::UnknownNext,
+        Self::Condition,
+        Self::Export,
+        Self::ImportModule,
+        Self::ImportName,
+        Self::ImportAlias,
+        Self::ImportAll,
+        Self::Variable,
+        Self::VariableType,
     ];
 
     /// The capture as a query file spells it, without the `@`.
@@ -108,6 +147,23 @@ impl Capture {
             Self::LiteralOpener => "open.literal",
             Self::Comment => "comment",
             Self::String => "string",
+            Self::Part => "part",
+            Self::PartMore => "part.more",
+            Self::PartName => "part.name",
+            Self::Member => "member",
+            Self::MemberValue => "member.value",
+            Self::MemberType => "member.type",
+            Self::Base => "base",
+            Self::Unknown => "unknown",
+            Self::UnknownNext => "unknown.next",
+            Self::Condition => "condition",
+            Self::Export => "export",
+            Self::ImportModule => "import.module",
+            Self::ImportName => "import.name",
+            Self::ImportAlias => "import.alias",
+            Self::ImportAll => "import.all",
+            Self::Variable => "variable",
+            Self::VariableType => "variable.type",
         }
     }
 
@@ -142,6 +198,7 @@ impl QuerySources {
             QueryKind::References => self.references,
             QueryKind::Blocks => self.blocks,
             QueryKind::Regions => self.regions,
+            QueryKind::Names => self.names,
         }
     }
 }

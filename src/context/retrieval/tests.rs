@@ -55,6 +55,15 @@ fn definitions_of_what_is_imported_are_shown_in_brief() {
 }
 
 #[test]
+fn what_a_module_has_is_shown_where_it_is_named() {
+    let shapes = "class Shape:\n    def area(self):\n        return 1\n\n\ndef circle(radius, *, scale=1.0):\n    return Shape()\n";
+    let expected = &[("app/shapes.py", "class Shape:\ndef circle(radius, *, scale=1.0):")];
+    check("app/main.py", "from .shapes import $0\n", &[("app/shapes.py", shapes)], expected);
+    check("app/main.py", "from . import shapes\n\nx = shapes.$0\n", &[("app/shapes.py", shapes)], expected);
+    check("app/main.py", "from .other import $0\n", &[("app/shapes.py", shapes)], &[]);
+}
+
+#[test]
 fn members_stand_with_their_type_wherever_they_are_declared() {
     let shapes = "/// A shape.\npub struct Shape {\n    sides: Vec<f64>,\n}\n\nimpl Shape {\n    pub fn around(&self) -> f64 {\n        1.0\n    }\n}\n";
     check(

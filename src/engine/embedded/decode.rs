@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use super::draft::{BatchCost, Drafter};
 use super::pace::{PREFILL_CHUNK, Pace};
 use super::prefix_cache::PrefixCache;
-use super::sampler::{Sampler, forbid};
+use super::sampler::{Choice, Sampler, forbid};
 use crate::engine::growing_text::GrowingText;
 use crate::engine::{
     Candidate, Certainty, EngineError, Generation, GenerationParams, Job, Priority, Sampling, StopReason,
 };
 use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Prompt, PromptForm, Sequence};
+use crate::text::FirstName;
 
 /// A prompt as tokens, with what of it is cached.
 struct Encoded {
@@ -44,6 +45,9 @@ struct Lane {
     cache: KvCache,
     sampler: Sampler,
     healing: Healing,
+    /// The name the text begins with, until it is whole, where only some can stand there.
+    first_name: Option<FirstName>,
+    is_corrected: Option<bool>,
     decoder: StreamDecoder,
     text: GrowingText,
     /// Chosen, not yet forwarded.
@@ -254,6 +258,7 @@ impl Run {
             generated_tokens: self.lanes.iter().map(|lane| lane.generated).sum(),
             drafted_tokens: self.lanes.iter().map(|lane| lane.drafted).sum(),
             accepted_tokens: self.lanes.iter().map(|lane| lane.accepted).sum(),
+            is_corrected: self.lanes.first().and_then(|lane| lane.is_corrected),
             time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
             total: now.duration_since(self.submitted_at),
             processor: Duration::ZERO,
@@ -280,6 +285,8 @@ impl Lane {
             cache: run.prompt.cache.fork(),
             sampler: Sampler::for_candidate(&params.sampling, candidate, params.candidates),
             healing: run.prompt.healing.clone(),
+            first_name: first_name(params),
+            is_corrected: params.names.as_ref().map(|_| false),
             decoder: StreamDecoder::default(),
             text: GrowingText::new(&params.stop.of_form(run.prompt.form)),
             next_token: 0,
@@ -331,10 +338,7 @@ impl Lane {
 
     /// Chooses the next token from `logits` and takes in its text; finishes the lane where the rules say so.
     fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
-        let choice = match self.healing.allowed(&loaded.tokenizer) {
-            Some(ids) => Sampler::choose_among(logits, &ids),
-            None => self.sampler.choose(logits)?,
-        };
+        let choice = self.choice(logits, loaded)?;
         // A token that only writes what the prompt said already was no choice.
         if loaded.tokenizer.bytes(choice.token).len() >= self.healing.required().len() {
             self.certainty = Some(Certainty::grown(self.certainty, choice.logprob));
@@ -348,14 +352,54 @@ impl Lane {
         Ok(())
     }
 
+    /// The next token: one that writes what healing requires, and that no name which cannot stand there begins with.
+    fn choice(&mut self, logits: &[f32], loaded: &LoadedModel) -> Result<Choice, ModelError> {
+        let free = self.healing.allowed(&loaded.tokenizer);
+        let named = self.first_name.as_ref().map(|name| self.named_ids(name, loaded)).filter(|ids| !ids.is_empty());
+        let Some(named) = named else {
+            // Either any name can stand there, or none that this vocabulary can write.
+            self.first_name = None;
+            return match free {
+                Some(ids) => Ok(Sampler::choose_among(logits, &ids)),
+                None => self.sampler.choose(logits),
+            };
+        };
+        let likeliest = match &free {
+            Some(ids) => Sampler::choose_among(logits, ids).token,
+            None => Sampler::Greedy.choose(logits)?.token,
+        };
+        if named.binary_search(&likeliest).is_err() {
+            self.is_corrected = Some(true);
+        }
+        match free {
+            Some(_) => Ok(Sampler::choose_among(logits, &named)),
+            None => self.sampler.choose_of(logits, &named),
+        }
+    }
+
+    /// Ids that write what healing requires and go on with `name`, sorted; the text can end where the name is whole.
+    fn named_ids(&self, name: &FirstName, loaded: &LoadedModel) -> Vec<u32> {
+        let required = self.healing.required();
+        let mut ids = loaded.tokenizer.naming_ids(required, name);
+        if required.is_empty() && name.can_end() {
+            ids.extend(loaded.stop_ids(self.form));
+            ids.sort_unstable();
+        }
+        ids
+    }
+
     /// Adds `token`'s text; says why the lane ends, if it does.
     fn take_in(&mut self, token: u32, loaded: &LoadedModel, elapsed: Duration) -> Option<StopReason> {
         if loaded.stop_ids(self.form).contains(&token) {
             return self.finish(StopReason::EndOfTurn, elapsed);
         }
         let bytes = loaded.tokenizer.bytes(token);
-        let new_bytes = self.healing.advance(bytes);
-        let text = self.decoder.push(&bytes[bytes.len() - new_bytes..]);
+        let new_bytes = &bytes[bytes.len() - self.healing.advance(bytes)..];
+        if let Some(name) = &mut self.first_name {
+            name.advance(new_bytes);
+        }
+        self.first_name.take_if(|name| name.is_behind());
+        let text = self.decoder.push(new_bytes);
         if let Some(reason) = self.text.push(&text, elapsed) {
             return Some(reason);
         }
@@ -379,4 +423,10 @@ impl Lane {
             form: self.form,
         }
     }
+}
+
+/// The name that a text has to begin with; a text that is given begins as it is.
+fn first_name(params: &GenerationParams) -> Option<FirstName> {
+    let names = params.names.as_ref().filter(|_| !matches!(params.sampling, Sampling::Given(_)));
+    names.cloned().map(FirstName::of)
 }

@@ -59,6 +59,13 @@ impl Sampler {
         Ok(Choice { token, logprob: logprob(logits, token) })
     }
 
+    /// Chooses among `ids`, in the same way.
+    pub(super) fn choose_of(&mut self, logits: &[f32], ids: &[u32]) -> Result<Choice, ModelError> {
+        let mut among = vec![f32::NEG_INFINITY; logits.len()];
+        ids.iter().for_each(|&id| among[id as usize] = logits[id as usize]);
+        self.choose(&among)
+    }
+
     /// The likeliest of `ids`, and how likely it is among them: while healing the text is not free, and chance has no place.
     pub(super) fn choose_among(logits: &[f32], ids: &[u32]) -> Choice {
         let token = argmax(ids.iter().map(|&id| (id as usize, logits[id as usize])));

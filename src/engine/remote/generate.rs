@@ -131,6 +131,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         generated_tokens,
         drafted_tokens: 0,
         accepted_tokens: 0,
+        is_corrected: None,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
         processor: Duration::ZERO,

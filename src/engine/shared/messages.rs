@@ -184,6 +184,7 @@ mod tests {
             generated_tokens: 3,
             drafted_tokens: 4,
             accepted_tokens: 5,
+            is_corrected: Some(true),
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
             processor: std::time::Duration::from_millis(8),

@@ -59,6 +59,21 @@ fn one_line_while_typing() {
 }
 
 #[test]
+fn what_begins_with_a_name_that_does_not_exist_is_not_shown() {
+    let class = |line: &str| {
+        format!("class Shape:\n    def area(self):\n        return 1\n\n    def f(self):\n        {line}\n")
+    };
+    check("python", &class("return self.$0"), "area() + 1", expect!["        return self.⟦area() + 1⟧"]);
+    check("python", &class("return self.ar$0"), "ea() + 1", expect!["        return self.ar⟦ea() + 1⟧"]);
+    check("python", &class("return self.$0"), "around() + 1", expect!["nothing"]);
+    check("python", &class("return other.$0"), "around() + 1", expect!["        return other.⟦around() + 1⟧"]);
+    let (snapshot, offset) = fixture("python", &class("return self.$0"));
+    let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+    let off = CompletionOptions { known_names: false, ..options() };
+    assert_eq!(plan(&snapshot, request, &off, &mut Anchor::default()).expect("asked").params.names, None);
+}
+
+#[test]
 fn several_lines_where_a_block_begins() {
     check(
         "rust",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::text::KnownNames;
 
 struct Small {
     tokens: Vec<&'static str>,
@@ -151,6 +152,29 @@ fn healing_ids_begin_with_the_required_bytes_or_are_a_beginning_of_them() {
     check("returned", "<0x72>|r|re|ret|return");
     check(" r", "<0x20>|▁|▁re");
     check("\n", "<0x0A>");
+}
+
+#[test]
+fn naming_ids_write_what_is_required_and_go_on_with_a_known_name() {
+    let small =
+        Small::spm(&["▁", ".", "a", "r", "e", "x", "are", "area", ".a", ".ar", ".x", "ar", "(", "area(", "a(", "re"]);
+    let tokenizer = small.tokenizer("llama", "default");
+    let name = FirstName::of(KnownNames::new(["area", "arc"], "").expect("two"));
+    let check = |required: &str, name: &FirstName, expected: &str| {
+        let ids = tokenizer.naming_ids(required.as_bytes(), name);
+        assert!(ids.is_sorted());
+        let letters = |id: &u32| !tokenizer.piece(*id).starts_with("<0x");
+        let ids: Vec<u32> = ids.into_iter().filter(letters).collect();
+        assert_eq!(pieces(&tokenizer, &ids), expected, "{required:?}");
+    };
+    check(".", &name, ".|.a|.ar");
+    // Text that begins with no name is free.
+    check("", &name, "▁|.|a|are|area|.a|.ar|.x|ar|(|area(");
+    let mut begun = name.clone();
+    begun.advance(b"ar");
+    check("", &begun, "e");
+    begun.advance(b"ea");
+    check("", &begun, "▁|.|.a|.ar|.x|(");
 }
 
 /// `text` healed at its end: what is kept, what is dropped.

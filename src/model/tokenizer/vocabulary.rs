@@ -165,6 +165,27 @@ impl Vocabulary {
         ids
     }
 
+    /// Ids of the tokens all of whose bytes fit, in ascending order. `fitting` says how many of a token's bytes do, from the first
+    /// on, which depends on no later byte.
+    pub(super) fn fitting_ids(&self, fitting: impl Fn(&[u8]) -> usize) -> Vec<u32> {
+        let mut ids = Vec::new();
+        let mut at = 0;
+        while let Some(id) = self.by_bytes.get(at) {
+            let bytes = self.bytes(*id);
+            let fit = fitting(bytes);
+            at += match bytes.get(..=fit) {
+                // No token that begins like this fits.
+                Some(wrong) => self.by_bytes[at..].partition_point(|id| self.bytes(*id).starts_with(wrong)),
+                None => {
+                    ids.push(*id);
+                    1
+                }
+            };
+        }
+        ids.sort_unstable();
+        ids
+    }
+
     /// Whether some token begins with `start` and goes on with more than the end of the line: a cursor waits for text.
     pub(super) fn extends(&self, start: &[u8]) -> bool {
         let ends_line = |rest: &[u8]| rest.iter().all(u8::is_ascii_whitespace) && rest.contains(&b'\n');

@@ -1,6 +1,6 @@
 //! The table of languages, one row each. A row is all that a language without a grammar needs.
 
-use super::{Language, Quotes, TestModules, TestPlace};
+use super::{Language, Modules, Quotes, TestModules, TestPlace};
 use crate::syntax::grammar;
 
 /// Strings in `"` and `'`.
@@ -127,6 +127,8 @@ const fn code(
         blank_lines: 1,
         program_start: None,
         tests: TEST_FILE,
+        modules: Modules::Unknown,
+        has_declared_members: true,
         grammar: None,
     }
 }
@@ -149,6 +151,7 @@ pub static LANGUAGES: &[Language] = &[
     Language {
         block_comments: &["/*"],
         tests: RUST_TESTS,
+        modules: Modules::Rust,
         grammar: Some(&grammar::RUST),
         ..code("rust", &["rs"], &["rs"], "//")
     },
@@ -160,12 +163,16 @@ pub static LANGUAGES: &[Language] = &[
         blank_lines: 2,
         program_start: Some("if __name__ "),
         tests: PYTHON_TESTS,
+        modules: Modules::Python,
+        has_declared_members: false,
         grammar: Some(&grammar::PYTHON),
         ..code("python", &["py", "python3"], &["py", "pyi", "pyw"], "#")
     },
     Language {
         quotes: SCRIPT,
         tests: SCRIPT_TESTS,
+        modules: Modules::Script,
+        has_declared_members: false,
         grammar: Some(&grammar::JAVASCRIPT),
         ..code("javascript", &["js", "node"], &["js", "mjs", "cjs"], "//")
     },
@@ -174,6 +181,8 @@ pub static LANGUAGES: &[Language] = &[
         family: "javascript",
         quotes: SCRIPT,
         tests: SCRIPT_TESTS,
+        modules: Modules::Script,
+        has_declared_members: false,
         grammar: Some(&grammar::JAVASCRIPT),
         ..code("javascriptreact", &["jsx", "javascript.jsx"], &["jsx"], "//")
     },
@@ -182,6 +191,7 @@ pub static LANGUAGES: &[Language] = &[
         quotes: SCRIPT,
         has_overloads: true,
         tests: SCRIPT_TESTS,
+        modules: Modules::Script,
         grammar: Some(&grammar::TYPESCRIPT),
         ..code("typescript", &["ts"], &["ts", "mts", "cts"], "//")
     },
@@ -191,6 +201,7 @@ pub static LANGUAGES: &[Language] = &[
         quotes: SCRIPT,
         has_overloads: true,
         tests: SCRIPT_TESTS,
+        modules: Modules::Script,
         grammar: Some(&grammar::TSX),
         ..code("typescriptreact", &["tsx", "typescript.tsx"], &["tsx"], "//")
     },
@@ -199,6 +210,7 @@ pub static LANGUAGES: &[Language] = &[
         quotes: Quotes { single: false, backtick: true },
         groups_imports: true,
         tests: TestPlace::File { names: &["{stem}_test.go"], layout: None },
+        modules: Modules::Go,
         grammar: Some(&grammar::GO),
         ..code("go", &["golang"], &["go"], "//")
     },
@@ -207,6 +219,7 @@ pub static LANGUAGES: &[Language] = &[
         block_comments: &["/*"],
         has_overloads: true,
         tests: C_TESTS,
+        modules: Modules::Headers,
         grammar: Some(&grammar::C),
         ..code("c", &[], &["c", "h"], "//")
     },
@@ -215,6 +228,7 @@ pub static LANGUAGES: &[Language] = &[
         family: "c",
         has_overloads: true,
         tests: CPP_TESTS,
+        modules: Modules::Headers,
         grammar: Some(&grammar::CPP),
         ..code("cpp", &["c++"], &["cpp", "cc", "cxx", "hpp", "hh", "hxx", "ipp"], "//")
     },
@@ -223,6 +237,7 @@ pub static LANGUAGES: &[Language] = &[
         has_overloads: true,
         file_is_class: true,
         tests: JAVA_TESTS,
+        modules: Modules::Java,
         grammar: Some(&grammar::JAVA),
         ..code("java", &[], &["java"], "//")
     },

@@ -26,6 +26,23 @@ fn an_item_has_text_range_and_command_and_nothing_else() {
 }
 
 #[test]
+fn a_completion_begins_with_a_name_that_exists_in_another_file() {
+    let main = "from .shapes import Shape\n\n\ndef f(shape: Shape):\n    return shape.\n";
+    let offered = |shapes: &str| {
+        let mut server = TestServer::answering("around()", main);
+        server.open(&URI.replace("main", "shapes"), "python", shapes);
+        let offered = server.complete(4, 17);
+        server.finish();
+        offered.first().cloned().unwrap_or_default()
+    };
+    let shapes = "class Shape:\n    def area(self):\n        return self.width\n";
+    assert!(offered(shapes).starts_with("area"), "{}", offered(shapes));
+    // What the model wants to say is there, or may be.
+    assert_eq!(offered(&shapes.replace("area", "around")), "around()");
+    assert_eq!(offered(&shapes.replace("Shape:", "Shape(make()):")), "around()");
+}
+
+#[test]
 fn text_typed_in_agreement_is_answered_without_the_model() {
     let mut server = TestServer::answering("compute(first, second)", "x = \n");
     assert_eq!(server.complete(0, 4), ["compute(first, second)"]);

@@ -10,6 +10,7 @@ use phi_ls::engine::{
     StopReason, StopRules,
 };
 use phi_ls::model::{FimParts, LoadedModel, ModelError, Prompt, PromptForm, Role, Turn};
+use phi_ls::text::KnownNames;
 
 use crate::support::scripted_model::{Counters, Script, scripted, scripted_fim};
 
@@ -194,6 +195,45 @@ fn healing_backs_up_over_a_split_word_and_returns_only_the_rest() {
     let generation = run(&fixture.engine, plain("{  re"), healed).unwrap();
     assert_eq!(generation.candidates[0].text, "turn 1");
     assert_eq!(generation.prompt_tokens, 4);
+}
+
+/// The params of a text that has to begin with one of `names`, of which `begun` stands in the prompt.
+fn named(names: &[&str], begun: &str) -> GenerationParams {
+    let names = KnownNames::new(names.iter().copied(), begun);
+    assert!(names.is_some(), "some name begins with {begun:?}");
+    GenerationParams { names, heal: true, ..params(30) }
+}
+
+#[test]
+fn a_text_that_begins_with_a_known_name_stays_and_any_other_is_made_to() {
+    let fixture = fixture(|text| rest_of("return_value(1)", text));
+    let free = run(&fixture.engine, plain("> self."), GenerationParams { heal: true, ..params(30) }).unwrap();
+    assert_eq!((free.candidates[0].text.as_str(), free.is_corrected), ("return_value(1)", None));
+
+    let inside = run(&fixture.engine, plain("> self."), named(&["area", "return_value", "reset"], "")).unwrap();
+    assert_eq!((&inside.candidates[0].text, inside.is_corrected), (&free.candidates[0].text, Some(false)));
+    // In a name that is begun, whose last token is healed.
+    let begun = run(&fixture.engine, plain("> self.re"), named(&["area", "return_value", "reset"], "re")).unwrap();
+    assert_eq!((begun.candidates[0].text.as_str(), begun.is_corrected), ("turn_value(1)", Some(false)));
+
+    // It goes as far with what the model wants as a name does.
+    let outside = run(&fixture.engine, plain("> self."), named(&["area", "retire"], "")).unwrap();
+    let text = &outside.candidates[0].text;
+    assert!(text.strip_prefix("retire").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)), "{text:?}");
+    assert_eq!(outside.is_corrected, Some(true));
+}
+
+#[test]
+fn every_candidate_begins_with_a_known_name() {
+    let fixture = fixture(|text| rest_of("return_value(1)", text));
+    let sampling = Sampling::Random { temperature: 5.0, top_p: 1.0, seed: 3 };
+    let names = ["area", "side", "sides"];
+    let params = GenerationParams { candidates: 3, sampling, ..named(&names, "") };
+    let generation = run(&fixture.engine, plain("> self."), params.clone()).unwrap();
+    let known = params.names.expect("names");
+    for candidate in &generation.candidates {
+        assert!(known.admit(&candidate.text), "{candidate:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use phi_ls::kernels::attention::KvType;
 use phi_ls::kernels::pool::ThreadPool;
 use phi_ls::kernels::quant::QuantType;
 use phi_ls::model::{self, LoadOptions, Prompt};
+use phi_ls::text::KnownNames;
 
 use crate::support::tiny_gguf::TinyModel;
 
@@ -155,5 +156,34 @@ fn the_same_seed_writes_the_same_text() {
         assert_ne!(run(&engine, COMMON, random(8)).candidates, first, "{setup:?}");
         assert_same(&run(&engine, COMMON, random(7)).candidates, &first, &setup);
         assert_same(&fresh(&setup, COMMON, random(7)), &first, &setup);
+    }
+}
+
+#[test]
+fn a_text_is_held_to_known_names_and_stays_if_it_begins_with_one() {
+    let healed = GenerationParams { heal: true, ..greedy() };
+    let named =
+        |names: &[&str]| GenerationParams { names: KnownNames::new(names.iter().copied(), ""), ..healed.clone() };
+    for setup in setups() {
+        let engine = engine(&setup);
+        for receiver in ["self.", "item.", "use crate::"] {
+            let text = format!("{COMMON}{receiver}");
+            let free = run(&engine, &text, healed.clone());
+            let written = &free.candidates[0].text;
+            let end = written.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(written.len());
+            let (name, rest) = written.split_at(end);
+            let is_name = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
+            // Bytes that are no text stand for letters.
+            if is_name && rest.chars().next().is_none_or(|next| next.is_ascii()) {
+                for speculate in [true, false] {
+                    let params = GenerationParams { speculate, ..named(&["area", name, "sides"]) };
+                    let inside = run(&engine, &text, params);
+                    assert_eq!((&inside.candidates[0].text, inside.is_corrected), (written, Some(false)), "{setup:?}");
+                }
+            }
+            let other = named(&["area", "around_all", "sides"]);
+            let outside = run(&engine, &text, other.clone());
+            assert!(other.names.expect("names").admit(&outside.candidates[0].text), "{outside:?} {setup:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 use phi_ls::config::Source;
 use phi_ls::context::{
     Anchor, Bounds, ItemContext, ItemOptions, Limits, OpenFile, Surroundings, WorkspaceIndex, completion_context,
-    item_context,
+    item_context, known_names,
 };
 use phi_ls::prompt::explain_prompt;
 use phi_ls::workspace::Workspaces;
@@ -596,4 +596,68 @@ fn measure_an_index_of_20_000_files() {
         .collect();
     times.sort_unstable();
     println!("a window is placed in {:?} (p50), {:?} (p95)", times[100], times[190]);
+}
+
+/// Where in `text` a name begins that is reached through something.
+fn reached_names(text: &str) -> Vec<usize> {
+    let is_name = |character: char| character.is_alphanumeric() || character == '_';
+    let starts = text
+        .char_indices()
+        .filter(|(at, character)| (character.is_alphabetic() || *character == '_') && !text[..*at].ends_with(is_name));
+    let is_reached = |at: usize| {
+        let line = text[..at].rsplit('\n').next().unwrap_or_default().trim_start();
+        let is_import = ["from ", "use ", "import ", "pub use "].iter().any(|word| line.starts_with(word));
+        text[..at].ends_with(['.', ':', '>']) || (is_import && text[..at].ends_with([' ', '{', ',']))
+    };
+    starts.map(|(at, _)| at).filter(|at| is_reached(*at)).collect()
+}
+
+/// How often all names that can stand at a place are known in the code of `PHI_LS_NAMES_FOLDER`, and the one that stands there is one
+/// of them. Each line that has such a place ends there while it is asked.
+#[test]
+#[ignore = "a measurement: PHI_LS_NAMES_FOLDER=... cargo nextest run --release --run-ignored only --no-capture -E 'test(names_that_are_known)'"]
+fn measure_names_that_are_known() {
+    let root = std::env::var_os("PHI_LS_NAMES_FOLDER").expect("PHI_LS_NAMES_FOLDER names a folder of code");
+    let root = Path::new(&root).canonicalize().expect("it is there");
+    let index = indexed(&root);
+    let workspaces = Workspaces::new(std::slice::from_ref(&root), &[]);
+    let mut random = Lcg::new(1);
+    let (mut asked, mut known, mut right, mut took) = (0, 0, 0, Vec::new());
+    for file in workspaces.walk(&root).flatten() {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let mut places = reached_names(&text);
+        for _ in 0..12 {
+            if places.is_empty() || text.len() > 100 << 10 {
+                break;
+            }
+            let at = places.swap_remove(random.below(places.len()));
+            let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+            let shown = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+            // The source of an import of scripts stands behind the names.
+            let rest = text[at..line_end].find(" from ").map_or(line_end, |from| at + from);
+            let mut document = snapshot(&shown, &format!("{}{}", &text[..at], &text[rest..]));
+            document.surroundings =
+                Arc::new(Surroundings { file: Some(file.clone()), index: index.clone(), ..Surroundings::default() });
+            let begun = Instant::now();
+            let names = known_names(&document, at);
+            took.push(begun.elapsed());
+            asked += 1;
+            let Some(names) = names else { continue };
+            known += 1;
+            if names.admit(&text[at..line_end]) {
+                right += 1;
+            } else {
+                let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+                println!(
+                    "{shown}:{}: {}|{}",
+                    text[..at].matches('\n').count() + 1,
+                    &text[start..at],
+                    &text[at..line_end]
+                );
+            }
+        }
+    }
+    took.sort_unstable();
+    println!("{asked} places, {known} of which all names are known, the right one among {right} of them");
+    println!("it took {:?} (p50), {:?} (p99)", took[took.len() / 2], took[took.len() * 99 / 100]);
 }

@@ -27,6 +27,7 @@ fn every_key_is_read() {
                 "multiline": "never",
                 "layout": "chat",
                 "otherFiles": false,
+                "knownNames": false,
                 "inComments": false,
                 "inStrings": false,
                 "confidence": "high",
@@ -61,6 +62,7 @@ fn every_key_is_read() {
     assert_eq!(settings.completion.max_tokens, 100);
     assert_eq!(settings.completion.multiline, Multiline::Never);
     assert!(!settings.completion.other_files);
+    assert!(!settings.completion.known_names);
     assert_eq!(settings.completion.time_budget, Duration::from_millis(900));
     assert!(!settings.completion.prepare_next);
     assert_eq!(settings.completion.idle_unload, Some(Duration::from_secs(30 * 60)));

@@ -188,6 +188,16 @@ const SETTINGS: &[(&str, fn())] = &[
         };
         assert_eq!((read(true), read(false)), (true, false));
     }),
+    ("completion.knownNames", || {
+        let text =
+            "class Shape:\n    def area(self):\n        return 1\n\n    def twice(self):\n        return 2 * self.\n";
+        let offered = |is_on: bool| {
+            let settings = json!({"completion.knownNames": is_on});
+            completion(settings, "around()", text, 5).first().cloned().unwrap_or_default()
+        };
+        assert!(offered(true).starts_with("area"), "{}", offered(true));
+        assert_eq!(offered(false), "around()");
+    }),
     ("completion.inComments", || {
         let offered = |is_on: bool| completion(json!({"completion.inComments": is_on}), "it", "x = 1  # add \n", 0);
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));

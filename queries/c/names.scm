@@ -1,0 +1,29 @@
+; Names of C: fields of structs, and what variables are.
+(struct_specifier name: (type_identifier) @part.name body: (field_declaration_list)) @part
+(union_specifier name: (type_identifier) @part.name body: (field_declaration_list)) @part
+(type_definition type: (struct_specifier body: (field_declaration_list)) declarator: (type_identifier) @part.name) @part
+(type_definition type: (struct_specifier name: (type_identifier) @base !body) declarator: (type_identifier) @part.name) @part
+(type_definition type: (union_specifier body: (field_declaration_list)) declarator: (type_identifier) @part.name) @part
+(type_definition type: (union_specifier name: (type_identifier) @base !body) declarator: (type_identifier) @part.name) @part
+(field_declaration (field_identifier) @member)
+(field_declaration (_ (field_identifier) @member))
+(field_declaration (_ (_ (field_identifier) @member)))
+(field_declaration (_ (_ (_ (field_identifier) @member))))
+(field_declaration_list [(ERROR) (preproc_call)] @unknown)
+
+(parameter_declaration
+  type: [(type_identifier) @variable.type (struct_specifier name: (type_identifier) @variable.type)]
+  declarator: [(identifier) @variable (pointer_declarator declarator: (identifier) @variable)])
+(parameter_declaration type: [(primitive_type) (sized_type_specifier)] declarator: [(identifier) @variable (pointer_declarator declarator: (identifier) @variable)])
+(declaration
+  type: [(type_identifier) @variable.type (struct_specifier name: (type_identifier) @variable.type)]
+  declarator: [
+    (identifier) @variable
+    (pointer_declarator declarator: (identifier) @variable)
+    (init_declarator declarator: [(identifier) @variable (pointer_declarator declarator: (identifier) @variable)])])
+(declaration
+  type: [(primitive_type) (sized_type_specifier)]
+  declarator: [
+    (identifier) @variable
+    (pointer_declarator declarator: (identifier) @variable)
+    (init_declarator declarator: [(identifier) @variable (pointer_declarator declarator: (identifier) @variable)])])

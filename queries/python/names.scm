@@ -1,0 +1,92 @@
+; Names of Python: members of classes, what a module has, and what variables are.
+(class_definition name: (identifier) @part.name) @part
+(class_definition superclasses: (argument_list [(identifier) (attribute) (subscript)] @base))
+(class_definition superclasses: (argument_list [(call) (list_splat) (dictionary_splat)] @unknown))
+((class_definition superclasses: (argument_list (keyword_argument) @unknown))
+  (#not-match? @unknown "^metaclass *= *(abc\\.)?ABCMeta$"))
+((decorated_definition (decorator (_) @unknown) definition: (class_definition) @part)
+  (#not-match? @unknown "^(dataclass|dataclasses\\.dataclass|final|typing\\.final|t\\.final|unique|enum\\.unique|total_ordering|functools\\.total_ordering|runtime_checkable|t\\.runtime_checkable|typing\\.runtime_checkable|attr\\.s|attr\\.attrs|attrs\\.define|define|attrs\\.frozen|frozen)\\b"))
+(class_definition body: (block (function_definition name: (identifier) @member)))
+(class_definition body: (block (class_definition name: (identifier) @member)))
+(class_definition body: (block (decorated_definition definition: (_ name: (identifier) @member))))
+(class_definition body: (block (expression_statement (assignment left: (identifier) @member))))
+(class_definition body: (block (expression_statement (assignment left: (pattern_list (identifier) @member)))))
+(class_definition body: (block (if_statement (block [
+  (function_definition name: (identifier) @member)
+  (decorated_definition definition: (_ name: (identifier) @member))
+  (expression_statement (assignment left: (identifier) @member))]))))
+(class_definition body: (block (if_statement (else_clause (block [
+  (function_definition name: (identifier) @member)
+  (decorated_definition definition: (_ name: (identifier) @member))
+  (expression_statement (assignment left: (identifier) @member))])))))
+(class_definition body: (block [(try_statement) (with_statement) (for_statement) (while_statement) (match_statement)] @unknown))
+((attribute object: (identifier) @condition attribute: (identifier) @member) (#any-of? @condition "self" "cls"))
+((attribute object: (identifier) @condition attribute: (identifier) @unknown) (#any-of? @condition "self" "cls") (#eq? @unknown "__dict__"))
+((function_definition name: (identifier) @unknown) (#any-of? @unknown "__getattr__" "__getattribute__"))
+((call function: (identifier) @unknown) (#any-of? @unknown "setattr" "globals" "vars" "locals" "exec"))
+
+(module [
+  (function_definition name: (identifier) @export)
+  (class_definition name: (identifier) @export)
+  (decorated_definition definition: (_ name: (identifier) @export))
+  (expression_statement (assignment left: (identifier) @export))
+  (expression_statement (assignment left: (pattern_list (identifier) @export)))
+  (expression_statement (assignment right: (assignment left: (identifier) @export)))
+  (type_alias_statement left: (type (identifier) @export))])
+(module [
+  (if_statement (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (decorated_definition definition: (_ name: (identifier) @export))
+    (expression_statement (assignment left: (identifier) @export))]))
+  (if_statement [(elif_clause (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (decorated_definition definition: (_ name: (identifier) @export))
+    (expression_statement (assignment left: (identifier) @export))]))
+    (else_clause (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (decorated_definition definition: (_ name: (identifier) @export))
+    (expression_statement (assignment left: (identifier) @export))]))])
+  (try_statement (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (decorated_definition definition: (_ name: (identifier) @export))
+    (expression_statement (assignment left: (identifier) @export))]))
+  (try_statement [(except_clause (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (decorated_definition definition: (_ name: (identifier) @export))
+    (expression_statement (assignment left: (identifier) @export))]))
+    (else_clause (block [
+    (function_definition name: (identifier) @export)
+    (class_definition name: (identifier) @export)
+    (expression_statement (assignment left: (identifier) @export))]))])])
+(module [(for_statement) (while_statement) (with_statement) (match_statement)] @unknown)
+(global_statement (identifier) @export)
+
+(import_from_statement module_name: (_) @import.module name: (dotted_name) @import.name @export)
+(import_from_statement
+  module_name: (_) @import.module
+  name: (aliased_import name: (dotted_name) @import.name alias: (identifier) @import.alias @export))
+(import_from_statement module_name: (_) @import.module (wildcard_import) @import.all)
+(import_statement name: (dotted_name) @import.module @export)
+(import_statement name: (aliased_import name: (dotted_name) @import.module alias: (identifier) @import.alias @export))
+
+(typed_parameter (identifier) @variable type: (type (identifier) @variable.type))
+(typed_parameter (identifier) @variable type: (type [(attribute) (string) (subscript) (binary_operator) (generic_type) (union_type)]))
+(typed_default_parameter name: (identifier) @variable type: (type (identifier) @variable.type))
+(typed_default_parameter name: (identifier) @variable type: (type [(attribute) (string) (subscript) (binary_operator) (generic_type) (union_type)]))
+(parameters [(identifier) @variable (default_parameter name: (identifier) @variable)])
+(lambda_parameters (identifier) @variable)
+(assignment left: (identifier) @variable type: (type (identifier) @variable.type))
+(assignment left: (identifier) @variable !type right: (call function: (identifier) @variable.type))
+(assignment left: (identifier) @variable !type right: (_) @condition (#not-match? @condition "^[A-Za-z_][A-Za-z_0-9]*\\("))
+(pattern_list (identifier) @variable)
+(tuple_pattern (identifier) @variable)
+(for_statement left: (identifier) @variable)
+(for_in_clause left: (identifier) @variable)
+(as_pattern_target (identifier) @variable)
+(named_expression name: (identifier) @variable)
+((call function: (identifier) @condition arguments: (argument_list . (identifier) @variable)) (#any-of? @condition "isinstance" "hasattr" "setattr" "issubclass"))

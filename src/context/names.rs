@@ -1,0 +1,240 @@
+//! Names that exist: which can stand at a place, where the tree and the project say it.
+//!
+//! `self.` and `this.` lead to the members of the type around, a name to those of its type or of a type that it is, a module to what
+//! it has. Nothing is resolved as a compiler would: where something is not understood, nothing is said to be all there is.
+
+mod modules;
+mod place;
+mod standard;
+mod types;
+
+use std::path::PathBuf;
+
+use super::Snapshot;
+use crate::syntax::{Member, Modules, Parsed, Reach};
+use crate::text::{KnownNames, floor_char_boundary};
+use modules::{Files, Module};
+use place::{NamePlace, Through, is_in_name, name_place};
+use types::{Members, TypePlace};
+
+/// Names of larger texts are not looked for: somebody waits.
+const MAX_BYTES: usize = 128 << 10;
+/// So many names are no choice any more.
+const MOST_NAMES: usize = 4000;
+/// Stands for the name that is being written while the text around it is understood.
+const HERE: &str = "phi_ls_name";
+
+/// Names that can stand at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offered {
+    /// In order.
+    pub(super) names: Vec<String>,
+    /// No other can.
+    pub(super) is_complete: bool,
+    /// What of the name stands there already.
+    begun: String,
+    /// The file whose names they are, as those of a module.
+    pub(super) module: Option<PathBuf>,
+}
+
+/// All names that can stand at `offset`; `None` where they are not all known.
+pub fn known_names(snapshot: &Snapshot, offset: usize) -> Option<KnownNames> {
+    let offered = offered(snapshot, offset).filter(|offered| offered.is_complete)?;
+    KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)
+}
+
+/// The names that are known to be possible at `offset`.
+pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
+    let parsed = snapshot.parsed.as_ref().filter(|parsed| parsed.text().len_bytes() <= MAX_BYTES)?;
+    let offset = floor_char_boundary(&snapshot.text, offset);
+    let rules = parsed.language.modules;
+    let place = name_place(&snapshot.text, offset, rules)?;
+    if parsed.region_at(offset).is_some() {
+        return None;
+    }
+    let begun = snapshot.text.byte_slice(place.begun.clone()).to_string();
+    let at = place.begun.start;
+    let repaired = parsed.with_replacement(place.begun.clone(), HERE)?;
+    let asked = Asked { files: Files::around(snapshot, repaired.names()), parsed: repaired, at, rules };
+    let found = asked.reached(&place)?;
+    let extra = standard_names(&place.through, &found, rules);
+    let module = found.is_module.then_some(found.path);
+    let is_kept = |name: &String| name != HERE && name.chars().all(is_in_name);
+    let mut names: Vec<String> = found.members.members.into_iter().map(|member| member.name).filter(is_kept).collect();
+    let has_any = !names.is_empty();
+    names.extend(extra.map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    let is_complete = found.members.is_complete && has_any && names.len() <= MOST_NAMES;
+    has_any.then_some(Offered { names, is_complete, begun, module })
+}
+
+/// What the language adds to what is found.
+fn standard_names(through: &Through, found: &Found, rules: Modules) -> impl Iterator<Item = &'static str> + use<> {
+    let names = match (found.is_module, through) {
+        (true, Through::Import(_)) => [standard::of_modules(rules), standard::in_imports(rules)],
+        (true, _) => [standard::of_modules(rules), &[]],
+        (false, Through::Path(_)) => [standard::everywhere(rules, Reach::Type), &[]],
+        (false, _) => [standard::everywhere(rules, Reach::Value), &[]],
+    };
+    names.into_iter().flatten().copied()
+}
+
+/// What a name is reached through, found.
+struct Found {
+    members: Members,
+    is_module: bool,
+    path: PathBuf,
+}
+
+/// A place in a document.
+struct Asked<'a> {
+    files: Files<'a>,
+    /// The document, with a name at the place.
+    parsed: Parsed,
+    at: usize,
+    rules: Modules,
+}
+
+impl Asked<'_> {
+    fn reached(&self, place: &NamePlace) -> Option<Found> {
+        match &place.through {
+            Through::Import(module) => match self.files.module(&self.files.own_path, module)? {
+                Module::File(path) => Some(self.module(path)),
+                Module::Folder(_) => None,
+            },
+            Through::Path(names) => self.through_path(&names.iter().map(String::as_str).collect::<Vec<_>>()),
+            Through::Value(names) => match names.as_slice() {
+                [name] if self.rules.own_value().contains(&name.as_str()) => self.own_members(place),
+                [name] => self.through_name(name),
+                names => self.through_module(&names.join(".")),
+            },
+        }
+    }
+
+    /// Members of the type that the code at the place is part of.
+    fn own_members(&self, place: &NamePlace) -> Option<Found> {
+        let own = self.files.names(&self.files.own_path)?;
+        let part = own.part_around(self.at)?;
+        if self.parsed.binds_own_value(part.range.start, self.at) {
+            return None;
+        }
+        let type_place = self.files.type_called(&self.files.own_path, &part.name)?;
+        let mut found = self.of_type(&type_place, Reach::Value);
+        // An assignment makes a member where types are not declared, and what is mixed in knows more than it says.
+        let is_declared = self.parsed.language.has_declared_members;
+        let is_mixed_in = part.name.ends_with("Mixin") || part.name.ends_with("Base");
+        found.members.is_complete &= is_declared || !(place.is_statement || is_mixed_in);
+        Some(found)
+    }
+
+    /// Members of a variable's type, of a type, or of a module.
+    fn through_name(&self, name: &str) -> Option<Found> {
+        if let Some(type_name) = self.type_of_variable(name) {
+            let type_place = self.files.type_called(&self.files.own_path, &type_name?)?;
+            return Some(self.of_type(&type_place, Reach::Value));
+        }
+        if !matches!(self.rules, Modules::Rust | Modules::Headers | Modules::Go)
+            && let Some(type_place) = self.files.type_called(&self.files.own_path, name)
+        {
+            return Some(self.of_type(&type_place, Reach::Both));
+        }
+        self.through_module(name)
+    }
+
+    /// The type of the variable `name` at the place: the outer `None` if there is no such variable, the inner if nothing says it.
+    fn type_of_variable(&self, name: &str) -> Option<Option<String>> {
+        let items = self.parsed.enclosing_items(self.at);
+        let function = items.iter().find(|item| item.kind.is_callable())?;
+        let variables = self.parsed.variables(function.range.clone());
+        let mut types =
+            variables.into_iter().filter(|variable| variable.name == name).map(|variable| variable.type_name);
+        let first = types.next()?;
+        // Where it is made twice, or of two types, it is not known which one is meant.
+        Some(first.filter(|first| types.all(|other| other.as_ref() == Some(first))))
+    }
+
+    fn through_module(&self, name: &str) -> Option<Found> {
+        if self.rules == Modules::Go {
+            return self.through_package(name);
+        }
+        (self.rules != Modules::Rust)
+            .then(|| self.files.module_called(&self.files.own_path, name))
+            .flatten()
+            .map(|path| self.module(path))
+    }
+
+    /// What a package of Go has, which are the names of all its files that begin with a capital letter.
+    fn through_package(&self, name: &str) -> Option<Found> {
+        let own = self.files.names(&self.files.own_path)?;
+        let origin = own.binding(name)?.origin.clone()?;
+        let Module::Folder(folder) = self.files.module(&self.files.own_path, &origin.module)? else { return None };
+        let path = folder.join("package.go");
+        let mut members = Members { members: Vec::new(), is_complete: true };
+        for file in self.files.beside(&path)? {
+            let exports = self.files.exports(&file);
+            members.is_complete &= exports.is_complete;
+            let is_public = |member: &Member| member.name.starts_with(char::is_uppercase);
+            members.members.extend(exports.members.into_iter().filter(is_public));
+        }
+        Some(Found { members, is_module: true, path })
+    }
+
+    /// Behind `a::b::`: what a type has, or a module.
+    fn through_path(&self, names: &[&str]) -> Option<Found> {
+        let own_path = &self.files.own_path;
+        if let ["Self"] = names {
+            let own = self.files.names(own_path)?;
+            let part = own.part_around(self.at)?;
+            return Some(self.of_type(&self.files.type_called(own_path, &part.name)?, Reach::Type));
+        }
+        let (name, module) = names.split_last()?;
+        let inner = self.inner_modules();
+        if self.rules == Modules::Rust
+            && let Some(path) = self.files.rust(own_path, names, inner)
+        {
+            let mut found = self.module(path);
+            // Macros of any module may be exported to there.
+            found.members.is_complete &= names != ["crate"];
+            return Some(found);
+        }
+        let type_place = match module {
+            [] => self.files.type_called(own_path, name),
+            module if self.rules == Modules::Rust => {
+                self.files.type_called(&self.files.rust(own_path, module, inner)?, name)
+            }
+            _ => None,
+        }?;
+        let mut found = self.of_type(&type_place, Reach::Type);
+        if self.rules == Modules::Headers {
+            // Behind the name of a class stand types too, which are not looked for.
+            let all = self.files.members(&type_place);
+            found.members.is_complete &= all.members.iter().all(|member| member.reach == Reach::Type);
+        }
+        Some(found)
+    }
+
+    /// Modules within the document's text that the place is in.
+    fn inner_modules(&self) -> usize {
+        let around = |module: &crate::syntax::Module| module.body.as_ref().is_some_and(|body| body.contains(&self.at));
+        if self.rules == Modules::Rust {
+            self.parsed.modules().iter().filter(|module| around(module)).count()
+        } else {
+            0
+        }
+    }
+
+    /// What is reached through a value of the type, or through the type.
+    fn of_type(&self, place: &TypePlace, reach: Reach) -> Found {
+        let mut members = self.files.members(place);
+        members.members.retain(|member| reach == Reach::Both || member.reach == Reach::Both || member.reach == reach);
+        Found { members, is_module: false, path: place.path.clone() }
+    }
+
+    fn module(&self, path: PathBuf) -> Found {
+        Found { members: self.files.exports(&path), is_module: true, path }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! What stands before a name that is being written: judged by the text alone, in the words of its language.
+
+use std::ops::Range;
+
+use crate::syntax::Modules;
+use crate::text::{Rope, floor_char_boundary, line_content};
+
+/// How far before the cursor is looked, and behind it for where an import ends.
+const BEFORE_BYTES: usize = 1024;
+const AFTER_BYTES: usize = 512;
+
+/// A place where a name is reached through something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamePlace {
+    /// What of the name is there already.
+    pub(super) begun: Range<usize>,
+    pub(super) through: Through,
+    /// Nothing else stands on the line: what comes may be assigned to.
+    pub(super) is_statement: bool,
+}
+
+/// What a name is reached through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Through {
+    /// `a.b.`, `p->`
+    Value(Vec<String>),
+    /// `a::b::`
+    Path(Vec<String>),
+    /// The module that an import names, in the words of the text.
+    Import(String),
+}
+
+/// What stands before the name at `offset` of `text`, whose files name each other as `modules` says.
+pub(super) fn name_place(text: &Rope, offset: usize, modules: Modules) -> Option<NamePlace> {
+    let start = floor_char_boundary(text, offset.saturating_sub(BEFORE_BYTES));
+    let end = floor_char_boundary(text, (offset + AFTER_BYTES).min(text.len_bytes()));
+    let (before, after) = (text.byte_slice(start..offset).to_string(), text.byte_slice(offset..end).to_string());
+    if after.starts_with(is_in_name) {
+        return None;
+    }
+    let stem = before.trim_end_matches(is_in_name);
+    let begun = offset - (before.len() - stem.len())..offset;
+    if before[stem.len()..].starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let line = line_content(text, text.byte_to_line(offset)).start;
+    let imported = match modules {
+        Modules::Python => python_import(stem),
+        Modules::Rust => rust_use(stem),
+        Modules::Script => script_import(stem, &after),
+        _ => None,
+    };
+    let through = match imported {
+        Some(through) => through,
+        None => qualifier(stem, modules)?,
+    };
+    let before_receiver = stem.trim_end_matches(|c: char| is_in_name(c) || matches!(c, '.' | ':' | '-' | '>' | '?'));
+    let line_prefix = before_receiver.get(line.saturating_sub(start)..).unwrap_or_default();
+    let is_alone = after.lines().next().is_none_or(|rest| rest.trim().is_empty() || rest.trim_start().starts_with('='));
+    let is_statement = line_prefix.trim().is_empty() && is_alone;
+    Some(NamePlace { begun, through, is_statement })
+}
+
+pub(super) fn is_in_name(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '$')
+}
+
+/// The names before the dots or colons that `stem` ends with.
+fn qualifier(stem: &str, modules: Modules) -> Option<Through> {
+    let is_path = stem.ends_with("::") && matches!(modules, Modules::Rust | Modules::Headers);
+    let receiver = match modules {
+        _ if is_path => stem.strip_suffix("::")?,
+        Modules::Headers => stem.strip_suffix("->").or_else(|| stem.strip_suffix('.'))?,
+        Modules::Script => stem.strip_suffix("?.").or_else(|| stem.strip_suffix('.'))?,
+        _ => stem.strip_suffix('.')?,
+    };
+    let separator = if is_path { "::" } else { "." };
+    let chain_start = receiver.trim_end_matches(|c: char| is_in_name(c) || separator.contains(c)).len();
+    let (rest, chain) = receiver.split_at(chain_start);
+    // What is spread.
+    let chain = chain.strip_prefix("...").filter(|_| modules == Modules::Script).unwrap_or(chain);
+    let segments: Vec<String> = chain.split(separator).map(str::to_owned).collect();
+    let is_name = |name: &String| {
+        !name.is_empty() && name.chars().all(is_in_name) && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    // A longer path, the end of type arguments, a sigil.
+    let goes_on = rest.ends_with(['#', '\'', '"', '`', '\\'])
+        || rest.ends_with("->")
+        || rest.ends_with("::")
+        || (is_path && rest.ends_with('>'));
+    if goes_on || !segments.iter().all(is_name) {
+        return None;
+    }
+    Some(if is_path { Through::Path(segments) } else { Through::Value(segments) })
+}
+
+/// `from m import a, `
+fn python_import(stem: &str) -> Option<Through> {
+    let start = stem.rfind("from ").filter(|at| opens_line(stem, *at))?;
+    let (module, names) = stem[start + "from ".len()..].split_once(" import")?;
+    let names = names.strip_prefix([' ', '('])?;
+    let is_list = |c: char| is_in_name(c) || matches!(c, ' ' | ',' | '(' | '\n');
+    // Only within brackets does it go on in the next line.
+    let is_open = !names.contains('\n') || stem[start..].contains('(');
+    let expects_name = names.trim_end().is_empty() || names.trim_end().ends_with([',', '(']);
+    let module = module.trim();
+    let is_module = !module.is_empty() && module.chars().all(|c| is_in_name(c) || c == '.');
+    (names.chars().all(is_list) && is_open && expects_name && is_module).then(|| Through::Import(module.to_owned()))
+}
+
+/// `use a::{b, c::`
+fn rust_use(stem: &str) -> Option<Through> {
+    let start = stem.rfind("use ").filter(|at| {
+        let line = stem[..*at].rsplit('\n').next().unwrap_or_default().trim();
+        line.is_empty() || (line.starts_with("pub") && line.len() < 16)
+    })?;
+    let tree = &stem[start + "use ".len()..];
+    if !tree.chars().all(|c| is_in_name(c) || c.is_whitespace() || matches!(c, ':' | '{' | '}' | ',' | '*')) {
+        return None;
+    }
+    // The path before each open brace, and the one that is being written.
+    let (mut open, mut path) = (Vec::new(), String::new());
+    for character in tree.chars() {
+        match character {
+            '{' => open.push(path.clone()),
+            '}' => path = open.pop()?,
+            ',' => path = open.last()?.clone(),
+            ' ' if path.ends_with("::") || path.is_empty() => {}
+            '\n' | '\r' | '\t' => {}
+            other => path.push(other),
+        }
+    }
+    let module = path.strip_suffix("::")?;
+    let segments: Vec<String> = module.split("::").map(str::to_owned).collect();
+    segments.iter().all(|name| !name.is_empty() && name.chars().all(is_in_name)).then_some(Through::Path(segments))
+}
+
+/// `import { a, ` before `} from './m'`.
+fn script_import(stem: &str, after: &str) -> Option<Through> {
+    let (head, names) = stem.rsplit_once('{')?;
+    let is_list = |c: char| is_in_name(c) || c.is_whitespace() || c == ',';
+    let last = names.trim_end();
+    let expects_name = last.is_empty() || last.ends_with(',') || last.rsplit([',', '\n', ' ']).next() == Some("type");
+    if !names.chars().all(is_list) || !expects_name {
+        return None;
+    }
+    let head = head.rsplit(['\n', ';']).next().unwrap_or_default().trim();
+    let is_import = matches!(head, "import" | "import type" | "export" | "export type")
+        || (head.starts_with("import ") && head.ends_with(','));
+    let (names_behind, source) = after.split_once('}').filter(|_| is_import)?;
+    let quoted = source.trim_start().strip_prefix("from")?.trim_start();
+    let quote = quoted.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    let module = quoted[1..].split(quote).next()?;
+    names_behind.chars().all(is_list).then(|| Through::Import(module.to_owned()))
+}
+
+/// Whether nothing but white space stands before `at` on its line.
+fn opens_line(text: &str, at: usize) -> bool {
+    text[..at].rsplit('\n').next().is_some_and(|line| line.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Language;
+
+    /// The place at `$0`: `begun` behind what it is reached through.
+    fn check(language: &str, marked: &str, expected: Option<&str>) {
+        let offset = marked.find("$0").expect("a fixture marks the place with $0");
+        let text = Rope::from_str(&marked.replacen("$0", "", 1));
+        let modules = Language::by_id(language).expect("a known language").modules;
+        let shown = name_place(&text, offset, modules).map(|place| {
+            let begun = text.byte_slice(place.begun).to_string();
+            match place.through {
+                Through::Value(names) => format!("{}.{begun}", names.join(".")),
+                Through::Path(names) => format!("{}::{begun}", names.join("::")),
+                Through::Import(module) => format!("import {module}:{begun}"),
+            }
+        });
+        assert_eq!(shown.as_deref(), expected, "{marked}");
+    }
+
+    #[test]
+    fn names_are_reached_through_values_and_paths() {
+        check("python", "x = self.$0", Some("self."));
+        check("python", "x = [-self.na$0]", Some("self.na"));
+        check("python", "x = a.b.c$0", Some("a.b.c"));
+        check("python", "x = f().b.c$0", None);
+        check("python", "x = f()\n    .c$0", None);
+        check("python", "x = 1.$0", None);
+        check("python", "x = c$0", None);
+        check("python", "x = self.na$0me", None);
+        check("python", "x: self.$0", Some("self."));
+        check("rust", "let x = Colour::$0", Some("Colour::"));
+        check("rust", "f(&self.x$0", Some("self.x"));
+        check("rust", "let x = Vec::<u8>::$0", None);
+        check("rust", "let x = 0..$0", None);
+        check("rust", "if x { crate::a::b$0 }", Some("crate::a::b"));
+        check("typescript", "f(() => this.$0)", Some("this."));
+        check("typescript", "const x = { ...this.a$0 }", Some("this.a"));
+        check("typescript", "this?.a$0", Some("this.a"));
+        check("typescript", "const x = a ?this.$0", Some("this."));
+        check("cpp", "x = this->y$0", Some("this.y"));
+        check("cpp", "case Colour::$0", Some("Colour::"));
+        check("cpp", "x = a->y.$0", None);
+        check("java", "x = Colour.$0", Some("Colour."));
+    }
+
+    #[test]
+    fn imports_expect_names_of_their_module() {
+        check("python", "from .shapes import $0", Some("import .shapes:"));
+        check("python", "from a.b import c, d$0", Some("import a.b:d"));
+        check("python", "from a import (\n    c,\n    $0", Some("import a:"));
+        check("python", "from a import c as $0", None);
+        check("python", "from a import c\n$0", None);
+        check("python", "from a$0", None);
+        check("rust", "use crate::a::$0", Some("crate::a::"));
+        check("rust", "pub(crate) use super::a::{b, c::{D, e$0", Some("super::a::c::e"));
+        check("rust", "use crate::a::{\n    b::C,\n    $0\n};", Some("crate::a::"));
+        check("rust", "use cra$0", None);
+        check("rust", "use crate::a as $0", None);
+        check("typescript", "import { a, b$0 } from './m';", Some("import ./m:b"));
+        check("typescript", "import type { $0 } from \"./m\";", Some("import ./m:"));
+        check("typescript", "import { a, $0", None);
+        check("typescript", "const { a, $0 } = b;", None);
+    }
+
+    #[test]
+    fn a_statement_may_assign() {
+        let is_statement = |marked: &str| {
+            let offset = marked.find("$0").expect("a place");
+            let text = Rope::from_str(&marked.replacen("$0", "", 1));
+            name_place(&text, offset, Modules::Python).map(|place| place.is_statement)
+        };
+        assert_eq!(is_statement("def f(self):\n    self.$0\n"), Some(true));
+        assert_eq!(is_statement("def f(self):\n    self.a$0 = 1\n"), Some(true));
+        assert_eq!(is_statement("def f(self):\n    return self.$0\n"), Some(false));
+        assert_eq!(is_statement("def f(self):\n    f(self.$0)\n"), Some(false));
+    }
+}

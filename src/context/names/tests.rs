@@ -1,0 +1,244 @@
+//! Names that can stand at a place, in folders with a document and other files.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::context::{Bounds, Surroundings, WorkspaceIndex};
+use crate::syntax::language_for;
+use crate::text::Rope;
+use crate::workspace::Workspaces;
+
+/// What is offered at `$0` of the document `path`, beside `others`: the names that are no part of the language, and `..` where there
+/// may be more.
+fn names(path: &str, marked: &str, others: &[(&str, &str)]) -> Option<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().canonicalize().expect("it is there");
+    let offset = marked.find("$0").expect("a fixture marks the place with $0");
+    let text = marked.replacen("$0", "", 1);
+    for (name, text) in others.iter().copied().chain([(path, text.as_str())]) {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().expect("has a folder")).expect("folder");
+        std::fs::write(path, text).expect("file");
+    }
+    let index = WorkspaceIndex::new(Arc::new(Workspaces::new(std::slice::from_ref(&root), &[])), Bounds::default());
+    index.walk(&mut || true);
+    let language = language_for("", Some(std::path::Path::new(path)));
+    let text = Rope::from_str(&text);
+    let parsed = language.and_then(|language| Parsed::parse(language, &text));
+    let file = Some(root.join(path));
+    let surroundings = Arc::new(Surroundings { file, index: Some(Arc::new(index)), ..Surroundings::default() });
+    let (language_id, cells) = Default::default();
+    let path = Some(PathBuf::from(path));
+    let snapshot = Snapshot { text, version: 0, parsed, language, language_id, path, cells, surroundings };
+    let offered = offered(&snapshot, offset)?;
+    let rules = language.expect("a known language").modules;
+    let standard: Vec<&str> = [Reach::Type, Reach::Value]
+        .into_iter()
+        .flat_map(|reach| standard::everywhere(rules, reach))
+        .chain(standard::of_modules(rules))
+        .chain(standard::in_imports(rules))
+        .copied()
+        .collect();
+    let names: Vec<&str> = offered.names.iter().map(String::as_str).filter(|name| !standard.contains(name)).collect();
+    Some(format!("{}{}", names.join(" "), if offered.is_complete { "" } else { " .." }))
+}
+
+/// What differs from what is expected, so that one run shows all of it.
+#[derive(Default)]
+struct Mismatches(Vec<String>);
+
+impl Mismatches {
+    fn check(&mut self, path: &str, marked: &str, others: &[(&str, &str)], expected: Option<&str>) {
+        let found = names(path, marked, others);
+        if found.as_deref() != expected {
+            self.0.push(format!("{marked}\nexpected {expected:?}\nfound    {found:?}\n"));
+        }
+    }
+}
+
+impl Drop for Mismatches {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty() || std::thread::panicking(), "{}", self.0.join("\n"));
+    }
+}
+
+const SHAPES: &str = "from abc import ABC\nfrom enum import Enum\n\n\nclass Shape(ABC):\n    kind = 1\n\n    def __init__(self, sides):\n        self.sides = sides\n\n    def area(self):\n        return self.sides\n\n\nclass Colour(Enum):\n    RED = 1\n    GREEN = 2\n\n\ndef circle(radius):\n    pass\n";
+
+#[test]
+fn members_of_the_type_around_are_known_with_those_of_its_bases() {
+    let mut all = Mismatches::default();
+    let round = "from .shapes import Shape\n\n\nclass Round(Shape):\n    def __init__(self, radius):\n        self.radius = radius\n\n    def f(self):\n        return self.$0\n";
+    all.check(
+        "app/round.py",
+        round,
+        &[("app/shapes.py", SHAPES), ("app/__init__.py", "")],
+        Some("area f kind radius sides"),
+    );
+    all.check("app/round.py", round, &[], Some("f radius .."));
+    // A statement may make a member, and something may make them as they are asked for.
+    all.check("app/a.py", "class A:\n    x = 1\n    def f(self):\n        self.$0\n", &[], Some("f x .."));
+    all.check(
+        "app/a.py",
+        "class A:\n    def __getattr__(self, name): pass\n    def f(self):\n        return self.$0\n",
+        &[],
+        Some("__getattr__ f .."),
+    );
+    all.check("app/a.py", "class A(make()):\n    def f(self):\n        return self.$0\n", &[], Some("f .."));
+    all.check("app/a.py", "def f(self):\n    return self.$0\n", &[], None);
+
+    let shapes = "use std::fmt;\n\n#[derive(Debug)]\npub struct Shape {\n    sides: u32,\n}\n\nimpl Shape {\n    pub fn new() -> Self { Self { sides: 1 } }\n    pub fn area(&self) -> u32 { 1 }\n}\n\nimpl fmt::Display for Shape {\n    fn fmt(&self) {}\n}\n";
+    let more = "use crate::shapes::Shape;\n\nimpl Shape {\n    fn around(&self) -> u32 {\n        self.$0\n    }\n}\n";
+    let lib = "mod shapes;\nmod more;\n";
+    all.check("src/more.rs", more, &[("src/shapes.rs", shapes), ("src/lib.rs", lib)], Some("area around sides"));
+    let derefs = shapes.replace("fmt::Display", "Deref");
+    all.check("src/more.rs", more, &[("src/shapes.rs", &derefs), ("src/lib.rs", lib)], Some("area around sides .."));
+    let made = shapes.replace("Debug", "Debug, Builder");
+    all.check("src/more.rs", more, &[("src/shapes.rs", &made), ("src/lib.rs", lib)], Some("area around sides .."));
+    let drawn = "use crate::shapes::Shape;\npub trait Draw {\n    fn draw(&self);\n    fn twice(&self) {}\n}\nimpl Draw for Shape {\n    fn draw(&self) {}\n}\n";
+    all.check(
+        "src/more.rs",
+        more,
+        &[("src/shapes.rs", shapes), ("src/lib.rs", lib), ("src/draw.rs", drawn)],
+        Some("area around draw sides twice"),
+    );
+
+    let base =
+        "export class Base<T> {\n  protected items: T[] = [];\n  constructor(private readonly size: number) {}\n}\n";
+    let list = "import { Base } from './base';\n\nexport class List extends Base<string> {\n  add(item: string) {\n    this.$0\n  }\n}\n";
+    all.check("src/list.ts", list, &[("src/base.ts", base)], Some("add items size"));
+    all.check("src/list.ts", list, &[], Some("add .."));
+    let inner = "class A {\n  x = 1;\n  f() {\n    g(function () { return this.$0 });\n  }\n}\n";
+    all.check("src/a.ts", inner, &[], None);
+    all.check("src/a.ts", &inner.replace("function ()", "() =>"), &[], Some("f x"));
+
+    let user = "package app;\n\nclass User extends Person {\n    private String mail;\n\n    String show() {\n        return this.$0;\n    }\n}\n";
+    let person = "package app;\n\npublic class Person {\n    String name;\n\n    int age() { return 1; }\n}\n";
+    all.check("app/User.java", user, &[("app/Person.java", person)], Some("age mail show"));
+    all.check("app/User.java", user, &[], Some("mail show .."));
+
+    let header = "class Shape {\n public:\n  int area() const;\n\n private:\n  int sides_;\n};\n";
+    let source = "#include \"shape.hpp\"\n\nint Shape::area() const {\n  return this->$0;\n}\n";
+    all.check("src/shape.cpp", source, &[("src/shape.hpp", header)], Some("area sides_"));
+}
+
+#[test]
+fn types_offer_their_variants_and_members() {
+    let mut all = Mismatches::default();
+    let main = "from .shapes import Colour\n\n\ndef f():\n    return Colour.$0\n";
+    let package = &[("app/shapes.py", SHAPES), ("app/__init__.py", "")];
+    let values = names("app/main.py", main, package).expect("an enum is known");
+    assert!(values.starts_with("GREEN RED ") && !values.ends_with(".."), "{values}");
+
+    let colour = "pub enum Colour {\n    Red,\n    Green { depth: u32 },\n}\n\nimpl Colour {\n    pub fn mix(self) -> Self { self }\n    pub fn all() {}\n}\n";
+    let lib = "mod colour;\nmod paint;\n";
+    let paint = "use crate::colour::Colour;\n\nfn f() {\n    let x = Colour::$0;\n}\n";
+    all.check("src/paint.rs", paint, &[("src/colour.rs", colour), ("src/lib.rs", lib)], Some("Green Red all mix"));
+    let path = "fn f() {\n    let x = crate::colour::Colour::$0;\n}\n";
+    all.check("src/paint.rs", path, &[("src/colour.rs", colour), ("src/lib.rs", lib)], Some("Green Red all mix"));
+
+    let paint = "import { Colour } from './colour';\nconst x = Colour.$0;\n";
+    all.check(
+        "src/paint.ts",
+        paint,
+        &[("src/colour.ts", "export enum Colour { Red, Green = 'g' }\n")],
+        Some("Green Red"),
+    );
+    all.check("src/paint.ts", paint, &[("src/other.ts", "export enum Colour { Red }\n")], None);
+
+    all.check("a.cpp", "enum class Colour { Red, Green };\nauto x = Colour::$0;\n", &[], Some("Green Red"));
+    let paint = "package app;\n\nclass Paint {\n    Colour c = Colour.$0;\n}\n";
+    all.check(
+        "app/Paint.java",
+        paint,
+        &[("app/Colour.java", "package app;\nenum Colour { RED, GREEN }\n")],
+        Some("GREEN RED"),
+    );
+}
+
+#[test]
+fn modules_offer_what_they_have() {
+    let mut all = Mismatches::default();
+    let package = &[("app/shapes.py", SHAPES), ("app/__init__.py", "")];
+    all.check("app/main.py", "from .shapes import $0\n", package, Some("ABC Colour Enum Shape circle"));
+    all.check("app/main.py", "from .shapes import Shape, ci$0\n", package, Some("ABC Colour Enum Shape circle"));
+    all.check("app/main.py", "from app.shapes import $0\n", package, Some("ABC Colour Enum Shape circle"));
+    all.check("app/main.py", "from . import shapes\nx = shapes.$0\n", package, Some("ABC Colour Enum Shape circle"));
+    all.check("app/main.py", "from . import $0\n", package, Some("main shapes"));
+    all.check("app/main.py", "from other import $0\n", package, None);
+    all.check("app/main.py", "from .all import $0\n", &[("app/all.py", "from os import *\nx = 1\n")], Some("x .."));
+    let taken = &[("app/all.py", "from .shapes import *\nx = 1\n"), ("app/shapes.py", SHAPES)];
+    all.check("app/main.py", "from .all import $0\n", taken, Some("ABC Colour Enum Shape circle x"));
+
+    let shapes = "use std::fmt;\npub struct Shape;\npub(crate) fn area() {}\nmod inner {\n    pub fn hidden() {}\n}\n";
+    let lib = "mod shapes;\nmod main_view;\n";
+    all.check(
+        "src/main_view.rs",
+        "use crate::shapes::$0;\n",
+        &[("src/shapes.rs", shapes), ("src/lib.rs", lib)],
+        Some("Shape area inner"),
+    );
+    all.check(
+        "src/main_view.rs",
+        "use super::shapes::{area, S$0};\n",
+        &[("src/shapes.rs", shapes), ("src/lib.rs", lib)],
+        Some("Shape area inner"),
+    );
+    let with_macro = format!("{shapes}make! {{ more }}\n");
+    all.check(
+        "src/main_view.rs",
+        "use crate::shapes::$0;\n",
+        &[("src/shapes.rs", &with_macro), ("src/lib.rs", lib)],
+        Some("Shape area inner .."),
+    );
+    all.check("src/main_view.rs", "use serde::$0;\n", &[("src/lib.rs", lib)], None);
+
+    let shapes = "export const area = 1;\nexport class Shape {}\nconst hidden = 2;\nexport * from './round';\n";
+    let others = &[("src/shapes.ts", shapes), ("src/round.ts", "export function circle() {}\n")];
+    all.check("src/main.ts", "import { $0 } from './shapes';\n", others, Some("Shape area circle"));
+    all.check("src/main.ts", "import * as shapes from './shapes';\nshapes.$0\n", others, Some("Shape area circle"));
+    all.check("src/main.ts", "import { $0 } from 'shapes';\n", others, None);
+
+    let go = "package main\n\nimport \"example.com/app/shapes\"\n\nfunc main() {\n\tx := shapes.$0\n}\n";
+    let others = &[
+        ("go.mod", "module example.com/app\n"),
+        ("shapes/a.go", "package shapes\n\nfunc Area() {}\nfunc hidden() {}\n"),
+        ("shapes/b.go", "package shapes\n\ntype Shape struct{}\n"),
+    ];
+    all.check("main.go", go, others, Some("Area Shape"));
+}
+
+#[test]
+fn variables_offer_the_members_of_the_type_that_is_said() {
+    let mut all = Mismatches::default();
+    let package = &[("app/shapes.py", SHAPES), ("app/__init__.py", "")];
+    let main = |code: &str| format!("from .shapes import Shape\n\n\ndef f(shape: Shape, other):\n    {code}\n");
+    all.check("app/main.py", &main("return shape.$0"), package, Some("area kind sides"));
+    all.check("app/main.py", &main("return other.$0"), package, None);
+    all.check("app/main.py", &main("x = Shape(1)\n    return x.$0"), package, Some("area kind sides"));
+    all.check("app/main.py", &main("x = Shape(1)\n    x = other\n    return x.$0"), package, None);
+    all.check("app/main.py", &main("if isinstance(shape, Round):\n        return shape.$0"), package, None);
+
+    let go = "package a\n\ntype Shape struct {\n\tsides int\n}\n\nfunc (s *Shape) Area() int {\n\treturn s.$0\n}\n";
+    all.check(
+        "a.go",
+        go,
+        &[("b.go", "package a\n\nfunc (s Shape) Around() int { return 1 }\n")],
+        Some("Area Around sides"),
+    );
+    all.check(
+        "a.c",
+        "struct shape { int sides; };\nint f(struct shape *s) {\n  return s->$0;\n}\n",
+        &[],
+        Some("sides"),
+    );
+    all.check("src/a.ts", "interface A { x: number }\nfunction f(a: A) {\n  return a.$0\n}\n", &[], Some("x"));
+    let java = "package app;\n\nclass Paint {\n    int f(Person p) {\n        return p.$0;\n    }\n}\n";
+    all.check(
+        "app/Paint.java",
+        java,
+        &[("app/Person.java", "package app;\nclass Person {\n    int age;\n}\n")],
+        Some("age"),
+    );
+    let rust = "struct A { x: u32 }\nfn f(a: &A) -> u32 {\n    a.$0\n}\n";
+    all.check("src/lib.rs", rust, &[], Some("x"));
+}

@@ -1,0 +1,529 @@
+//! Names of a text that are reached through something: members of its types, what it has as a module, what its imports bring in,
+//! and of which types its variables are said to be.
+
+use std::ops::Range;
+
+use tree_sitter::Node;
+
+use super::queries::{Match, Scope};
+use super::{Capture, Parsed, QueryKind};
+
+/// What a text says about names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// In the order of the text.
+    pub parts: Vec<Part>,
+    /// What the text has as a module: of its own, and by imports.
+    pub bindings: Vec<Binding>,
+    /// Modules all of whose names it takes over.
+    pub all_of: Vec<String>,
+    /// As a module it may have more.
+    pub may_have_more: bool,
+}
+
+/// The definition of a type, or something that adds to one: an `impl`, a method that stands outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Of the type.
+    pub name: String,
+    pub range: Range<usize>,
+    /// Where its own name stands, which is a member of what is around.
+    name_at: usize,
+    pub is_definition: bool,
+    pub members: Vec<Member>,
+    /// Whose members it has too, as the text names them.
+    pub bases: Vec<String>,
+    /// It may have more members than those: something that is not understood stands in it, or beside it.
+    pub may_have_more: bool,
+    /// It is not sound.
+    pub is_broken: bool,
+}
+
+/// A member of a type.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    pub name: String,
+    pub reach: Reach,
+}
+
+/// How a member is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Through a value, and through the type.
+    Both,
+    Value,
+    Type,
+}
+
+/// A name that a module has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    pub name: String,
+    /// Where it comes from; `None` for what the text declares itself.
+    pub origin: Option<Origin>,
+    /// Others can import it from here.
+    pub is_exported: bool,
+}
+
+/// Where an imported name comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// As the text names it.
+    pub module: String,
+    /// The name there; `None` for the module itself.
+    pub name: Option<String>,
+}
+
+/// A variable where the text introduces it, or says something of its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub at: usize,
+    /// `None` where the text does not name it, or in a way that is not understood.
+    pub type_name: Option<String>,
+}
+
+impl Names {
+    /// The parts of the type `name`.
+    pub fn parts_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Part> {
+        self.parts.iter().filter(move |part| part.name == name)
+    }
+
+    /// The innermost part around `offset`.
+    pub fn part_around(&self, offset: usize) -> Option<&Part> {
+        let around = self.parts.iter().filter(|part| part.range.start <= offset && offset <= part.range.end);
+        around.min_by_key(|part| part.range.len())
+    }
+
+    /// What `name` is as a member of the module.
+    pub fn binding(&self, name: &str) -> Option<&Binding> {
+        // What an import says is more than that the name is there.
+        let mut named: Vec<_> = self.bindings.iter().filter(|binding| binding.name == name).collect();
+        named.sort_by_key(|binding| binding.origin.is_some());
+        named.first().copied()
+    }
+}
+
+/// What is found before it is known which part it belongs to.
+struct Found {
+    at: usize,
+    /// The part's range, where the same match says it.
+    part: Option<Range<usize>>,
+    what: What,
+}
+
+enum What {
+    Member(Member),
+    Base(String),
+    Unknown,
+    /// Something that is not understood adds to the part that begins next.
+    UnknownNext,
+}
+
+impl Parsed {
+    /// What the text says about names.
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        let mut found = Vec::new();
+        self.for_each_match(QueryKind::Names, Scope::default(), |matched| {
+            self.take_part(&matched, &mut names);
+            self.take_module(&matched, &mut names);
+            self.take_members(&matched, &mut found);
+        });
+        names.parts.sort_by_key(|part| (part.range.start, usize::MAX - part.range.end));
+        names.parts.dedup_by(|later, kept| later.range == kept.range && later.name == kept.name);
+        found.into_iter().for_each(|found| names.give(found));
+        for part in &mut names.parts {
+            part.members.sort();
+            part.members.dedup();
+        }
+        names
+    }
+
+    /// The variables that the text names in `range`, in no order.
+    pub fn variables(&self, range: Range<usize>) -> Vec<Variable> {
+        let mut variables = Vec::new();
+        let scope = Scope { range: Some(range.clone()), max_depth: None };
+        self.for_each_match(QueryKind::Names, scope, |matched| {
+            let Some(variable) = matched.get(Capture::Variable) else { return };
+            let type_name = matched.get(Capture::VariableType).map(|node| self.slice(node.byte_range()));
+            let at = variable.start_byte();
+            if range.contains(&at) {
+                variables.push(Variable { name: self.slice(variable.byte_range()), at, type_name });
+            }
+        });
+        variables
+    }
+
+    /// Whether something between the part that begins at `start` and `offset` gives the word for the own value another meaning.
+    pub fn binds_own_value(&self, start: usize, offset: usize) -> bool {
+        let path = self.path_to(&(offset..offset));
+        let inside: Vec<&str> = path.iter().filter(|node| node.start_byte() > start).map(Node::kind).collect();
+        let is_function = |kind: &&str| {
+            matches!(
+                *kind,
+                "function_expression"
+                    | "function_declaration"
+                    | "generator_function"
+                    | "generator_function_declaration"
+            )
+        };
+        let is_other = |pair: &[&str]| {
+            matches!(pair, ["object", "method_definition"] | ["object_creation_expression", "class_body"])
+        };
+        inside.iter().any(is_function) || inside.windows(2).any(is_other)
+    }
+
+    fn take_part(&self, matched: &Match<'_, '_>, names: &mut Names) {
+        let definition = matched.get(Capture::Part);
+        let (Some(node), Some(name)) =
+            (definition.or_else(|| matched.get(Capture::PartMore)), matched.get(Capture::PartName))
+        else {
+            return;
+        };
+        names.parts.push(Part {
+            name: self.slice(name.byte_range()),
+            range: node.byte_range(),
+            name_at: name.start_byte(),
+            is_definition: definition.is_some(),
+            members: Vec::new(),
+            bases: Vec::new(),
+            may_have_more: false,
+            is_broken: node.has_error(),
+        });
+    }
+
+    fn take_module(&self, matched: &Match<'_, '_>, names: &mut Names) {
+        let text = |capture| matched.get(capture).map(|node| self.slice(node.byte_range()));
+        if let Some(tree) = text(Capture::Import) {
+            return take_use(&tree, "", names);
+        }
+        let exported = matched.get(Capture::Export);
+        let Some(module) = matched.get(Capture::ImportModule) else {
+            let own = exported.map(|node| self.slice(node.byte_range()));
+            names.bindings.extend(own.map(|name| Binding { name, origin: None, is_exported: true }));
+            return;
+        };
+        let module = self.slice(module.byte_range());
+        let module = module.trim_matches(['"', '\'', '`']);
+        if matched.get(Capture::ImportAll).is_some() {
+            return names.all_of.push(module.to_owned());
+        }
+        let name = text(Capture::ImportName);
+        let is_exported = exported.is_some();
+        let binding = match (text(Capture::ImportAlias), name) {
+            (Some(alias), name) => (alias, module.to_owned(), name),
+            (None, Some(name)) => (name.clone(), module.to_owned(), Some(name)),
+            (None, None) => self.language.modules.bound_by(module),
+        };
+        let (name, module, original) = binding;
+        names.bindings.push(Binding { name, origin: Some(Origin { module, name: original }), is_exported });
+    }
+
+    fn take_members(&self, matched: &Match<'_, '_>, found: &mut Vec<Found>) {
+        let part = matched.get(Capture::Part).or_else(|| matched.get(Capture::PartMore)).map(|node| node.byte_range());
+        for (capture, node) in matched.captures {
+            let member = |reach| What::Member(Member { name: self.slice(node.byte_range()), reach });
+            let what = match capture {
+                Capture::Member => member(Reach::Both),
+                Capture::MemberValue => member(Reach::Value),
+                Capture::MemberType => member(Reach::Type),
+                Capture::Base => What::Base(self.base(*node)),
+                Capture::Unknown => What::Unknown,
+                Capture::UnknownNext => What::UnknownNext,
+                _ => continue,
+            };
+            found.push(Found { at: node.start_byte(), part: part.clone(), what });
+        }
+    }
+
+    /// What is named as a base, without type arguments.
+    fn base(&self, node: Node<'_>) -> String {
+        let text = self.slice(node.byte_range());
+        let name = text.split(['<', '[', '(']).next().unwrap_or_default();
+        name.trim_start_matches('*').trim().to_owned()
+    }
+}
+
+impl Names {
+    fn give(&mut self, Found { at, part, what }: Found) {
+        let is_around = |known: &Part| known.range.start <= at && at < known.range.end && known.name_at != at;
+        let owner = match (&part, &what) {
+            (Some(range), _) => self.parts.iter_mut().find(|known| known.range == *range),
+            (None, What::UnknownNext) => self.parts.iter_mut().find(|known| known.range.start > at),
+            (None, _) => self.parts.iter_mut().filter(|known| is_around(known)).min_by_key(|known| known.range.len()),
+        };
+        match (owner, what) {
+            (Some(owner), What::Member(member)) => owner.members.push(member),
+            (Some(owner), What::Base(base)) => owner.bases.push(base),
+            (Some(owner), What::Unknown | What::UnknownNext) => owner.may_have_more = true,
+            (None, What::Unknown) => self.may_have_more = true,
+            (None, _) => {}
+        }
+    }
+}
+
+/// Takes in what `tree`, of a `use` of Rust, brings in from below `path`.
+fn take_use(tree: &str, path: &str, names: &mut Names) {
+    let tree = tree.trim();
+    let (head, list) = match tree.split_once('{') {
+        Some((head, list)) => (head.trim(), Some(list.trim_end().trim_end_matches('}'))),
+        None => (tree, None),
+    };
+    let below = |name: &str| match path {
+        "" => name.trim().trim_end_matches("::").to_owned(),
+        _ => format!("{path}::{}", name.trim().trim_end_matches("::")),
+    };
+    if let Some(list) = list {
+        let path = if head.is_empty() { path.to_owned() } else { below(head) };
+        return split_list(list).into_iter().for_each(|tree| take_use(tree, &path, names));
+    }
+    let (source, alias) = match head.split_once(" as ") {
+        Some((source, alias)) => (source.trim(), Some(alias.trim())),
+        None => (head, None),
+    };
+    if source.is_empty() {
+        return;
+    }
+    if source == "*" || source.ends_with("::*") {
+        let module = source.trim_end_matches('*').trim_end_matches("::");
+        return names.all_of.push(if module.is_empty() { path.to_owned() } else { below(module) });
+    }
+    let source = if source == "self" && !path.is_empty() { path.to_owned() } else { below(source) };
+    let (module, name) = match source.rsplit_once("::") {
+        Some((module, name)) => (module.to_owned(), name.to_owned()),
+        None => (String::new(), source),
+    };
+    let bound = alias.unwrap_or(&name).to_owned();
+    let origin = Some(Origin { module, name: Some(name) });
+    names.bindings.push(Binding { name: bound, origin, is_exported: true });
+}
+
+/// The elements of a list that may hold lists.
+fn split_list(list: &str) -> Vec<&str> {
+    let (mut depth, mut start) = (0_usize, 0);
+    let mut elements = Vec::new();
+    for (at, character) in list.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                elements.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    elements.push(&list[start..]);
+    elements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::Language;
+    use crate::text::Rope;
+
+    fn names(language: &str, text: &str) -> Names {
+        let language = Language::by_id(language).expect("a known language");
+        assert_eq!(language.check_query(QueryKind::Names), Ok(()));
+        Parsed::parse(language, &Rope::from_str(text)).expect("a small text parses").names()
+    }
+
+    /// What differs from what is expected, so that one run shows all of it.
+    #[derive(Default)]
+    struct Mismatches(Vec<String>);
+
+    impl Mismatches {
+        fn check(&mut self, text: &str, found: &[String], expected: &[&str]) {
+            if found != expected {
+                self.0.push(format!("{text}\nexpected {expected:?}\nfound    {found:?}\n"));
+            }
+        }
+    }
+
+    impl Drop for Mismatches {
+        fn drop(&mut self) {
+            assert!(self.0.is_empty() || std::thread::panicking(), "{}", self.0.join("\n"));
+        }
+    }
+
+    /// Each part as `name(bases): members`, with `..` where it may have more.
+    fn check(all: &mut Mismatches, language: &str, text: &str, expected: &[&str]) {
+        let shown = |part: &Part| {
+            let members: Vec<&str> = part.members.iter().map(|member| member.name.as_str()).collect();
+            let more = if part.may_have_more { " .." } else { "" };
+            format!("{}({}): {}{more}", part.name, part.bases.join(" "), members.join(" "))
+        };
+        all.check(text, &names(language, text).parts.iter().map(shown).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn members_belong_to_the_innermost_part() {
+        let mut all = Mismatches::default();
+        check(
+            &mut all,
+            "python",
+            "class A(Base, x.Other):\n    kind = 1\n    class B:\n        def inner(self):\n            self.x = 1\n    @property\n    def f(self):\n        self.y = self.z\n",
+            &["A(Base x.Other): B f kind y z", "B(): inner x"],
+        );
+        check(
+            &mut all,
+            "python",
+            "class A(make()):\n    def __getattr__(self, name): pass\n",
+            &["A(): __getattr__ .."],
+        );
+        check(
+            &mut all,
+            "python",
+            "@odd\nclass A:\n    x: int\n\n@dataclass(frozen=True)\nclass B:\n    y: int\n",
+            &["A(): x ..", "B(): y"],
+        );
+        check(
+            &mut all,
+            "rust",
+            "#[derive(Debug, Clone)]\nstruct A<T> { x: T, pub y: u32 }\n#[derive(Parser)]\nenum E { One, Two { z: u32 } }\nimpl<T> A<T> {\n  const C: u32 = 1;\n  fn f(&self) { self.w }\n}\nimpl fmt::Display for E {}\ntrait T: Base { fn g(&self); }\n",
+            &["A(): x y", "E(): One Two ..", "A(): C f f w", "E(fmt::Display): ", "T(Base): g g"],
+        );
+        check(
+            &mut all,
+            "typescript",
+            "class A<T> extends B<T> implements I {\n  static one = 1;\n  private two?: string;\n  constructor(readonly three: T) { super(); this.four; }\n  get five() { return 1; }\n}\ninterface I extends J { six: string; seven(): void }\nenum E { Eight, Nine = 2 }\ntype O = { ten: number };\n",
+            &["A(B): constructor five four one three two", "I(J): seven six", "E(): Eight Nine", "O(): ten"],
+        );
+        check(
+            &mut all,
+            "javascript",
+            "class A extends B {\n  #p = 1;\n  q = 2;\n  f() { this.r = 1; }\n}\n",
+            &["A(B): f q r"],
+        );
+        check(
+            &mut all,
+            "go",
+            "package a\ntype S struct {\n\tBase\n\t*other.Thing\n\tx, y int\n}\ntype I interface {\n\tF() int\n}\nfunc (s *S) G() {}\n",
+            &["S(Base other.Thing): x y", "I(): F", "S(): G"],
+        );
+        check(
+            &mut all,
+            "java",
+            "class A extends B implements C {\n  int x, y;\n  void f() {}\n  enum E { ONE, TWO; int g() { return 1; } }\n}\n",
+            &["A(B C): E f x y", "E(): ONE TWO g"],
+        );
+        check(
+            &mut all,
+            "c",
+            "struct a { int x; char *y[2]; void (*f)(int); };\ntypedef struct { int z; } b;\ntypedef struct a c;\n",
+            &["a(): f x y", "b(): z", "c(a): "],
+        );
+        check(
+            &mut all,
+            "cpp",
+            "class A : public B {\npublic:\n  A();\n  int x = 0;\n  virtual void f() const;\n  int *g() { return 0; }\n};\nenum class E { One, Two };\nvoid A::h() {}\n",
+            &["A(B): f g x", "E(): One Two", "A(): "],
+        );
+    }
+
+    /// Each binding as `name`, `name=module` or `name=module:original`; what is not exported in brackets.
+    fn check_module(all: &mut Mismatches, language: &str, text: &str, expected: &[&str], all_of: &[&str]) {
+        let names = names(language, text);
+        let shown = |binding: &Binding| {
+            let origin = binding.origin.as_ref().map(|origin| match &origin.name {
+                Some(name) => format!("={}:{name}", origin.module),
+                None => format!("={}", origin.module),
+            });
+            let shown = format!("{}{}", binding.name, origin.unwrap_or_default());
+            if binding.is_exported { shown } else { format!("({shown})") }
+        };
+        let mut found: Vec<String> = names.bindings.iter().map(shown).collect();
+        found.sort();
+        all.check(text, &found, expected);
+        all.check(text, &names.all_of, all_of);
+    }
+
+    #[test]
+    fn a_module_has_what_it_declares_and_what_it_imports() {
+        let mut all = Mismatches::default();
+        check_module(
+            &mut all,
+            "python",
+            "import os.path\nimport numpy as np\nfrom .shapes import Shape, area as around\nfrom .all import *\nX, Y = 1, 2\nif X:\n    def f(): pass\nelse:\n    def g(): pass\ntry:\n    import json\nexcept ImportError:\n    h = None\n@deco\nclass A:\n    inner = 1\n",
+            &[
+                "A",
+                "Shape=.shapes:Shape",
+                "X",
+                "Y",
+                "around=.shapes:area",
+                "f",
+                "g",
+                "h",
+                "json=json",
+                "np=numpy",
+                "os=os",
+            ],
+            &[".all"],
+        );
+        check_module(
+            &mut all,
+            "rust",
+            "use crate::a::{self, B as C, d::{E, F}, g::*};\npub use super::x;\nmod y;\nfn f() {}\nmod tests { use super::*; }\n",
+            &["C=crate::a:B", "E=crate::a::d:E", "F=crate::a::d:F", "a=crate:a", "f", "tests", "x=super:x", "y"],
+            &["crate::a::g", "super"],
+        );
+        check_module(
+            &mut all,
+            "typescript",
+            "import { a, b as c } from './m';\nimport * as n from './n';\nexport { d, e as f } from './o';\nexport * from './p';\nexport const g = 1;\nexport default class H {}\nexport function i() {}\nexport interface J {}\nconst k = 1;\nexport { k };\n",
+            &["(a=./m:a)", "(c=./m:b)", "(n=./n)", "H", "J", "d=./o:d", "default", "f=./o:e", "g", "i", "k"],
+            &["./p"],
+        );
+        check_module(
+            &mut all,
+            "go",
+            "package a\nimport (\n\t\"x/shapes\"\n\tr \"x/round\"\n)\nfunc F() {}\nvar A, B = 1, 2\n",
+            &["(r=x/round)", "(shapes=x/shapes)", "A", "B", "F"],
+            &[],
+        );
+        check_module(&mut all, "java", "import a.b.Shape;\nclass A {}\n", &["(Shape=a.b:Shape)"], &[]);
+    }
+
+    #[test]
+    fn variables_have_the_types_that_are_said() {
+        let mut all = Mismatches::default();
+        let mut check = |language: &str, text: &str, expected: &[&str]| {
+            let language = Language::by_id(language).expect("a known language");
+            let parsed = Parsed::parse(language, &Rope::from_str(text)).expect("a small text parses");
+            let mut variables = parsed.variables(0..text.len());
+            variables.sort_by_key(|variable| variable.at);
+            let shown =
+                |variable: Variable| format!("{}: {}", variable.name, variable.type_name.as_deref().unwrap_or("?"));
+            all.check(text, &variables.into_iter().map(shown).collect::<Vec<_>>(), expected);
+        };
+        check(
+            "python",
+            "def f(a: Shape, b, c: list[Shape] = 1):\n    d = Shape(1)\n    e = d.area\n    for g in a: pass\n",
+            &["a: Shape", "b: ?", "c: ?", "d: Shape", "e: ?", "g: ?"],
+        );
+        check(
+            "rust",
+            "fn f(a: &mut Shape, b: Vec<Shape>) {\n    let c = Shape { x: 1 };\n    let d: Shape = g();\n    let e = g();\n}\n",
+            &["a: Shape", "b: ?", "c: Shape", "d: Shape", "e: ?"],
+        );
+        check(
+            "typescript",
+            "function f(a: Shape, b) {\n  const c = new Shape(1);\n  let d = g();\n}\n",
+            &["a: Shape", "b: ?", "c: Shape", "d: ?"],
+        );
+        check(
+            "go",
+            "package a\nfunc (s *Shape) F(b []Shape) {\n\tc := &Shape{}\n\td, e := g()\n}\n",
+            &["s: Shape", "b: ?", "c: Shape", "d: ?", "e: ?"],
+        );
+        check(
+            "java",
+            "class A { void f(Shape a) { Shape b = null; List<Shape> c; } }\n",
+            &["a: Shape", "b: Shape", "c: ?"],
+        );
+        check("c", "void f(struct shape *a, int b) { shape_t c; }\n", &["a: shape", "b: ?", "c: shape_t"]);
+        check("cpp", "void f(const Shape &a, std::string b) { Shape *c = g(); }\n", &["a: Shape", "b: ?", "c: Shape"]);
+    }
+}
