@@ -28,11 +28,11 @@
 //!    and then only waits. Messages keep their order, and no lock is ever held.
 //! 2. The session finds the document and its tree and lends them to `server/completions`, which answers from memory, waits
 //!    for what runs already, or calls [`features::inline_completion::plan`]: the gate (is there anything to ask?), the
-//!    [`context`] around the cursor, the [`prompt`].
+//!    [`context`] around the cursor, the [`prompt`], the names that can stand there, where all of them are known.
 //! 3. [`engine::Engine::submit`]: the newest job of a document wins. The embedded engine's thread encodes the prompt in the
 //!    form that suits the model (as turns, or as the code around the cursor), starts from the longest cached prefix, backs
-//!    up over a split word (token healing), prefills in chunks, and decodes with guesses taken from the text (prompt lookup)
-//!    until a rule of [`engine::StopRules`] ends it.
+//!    up over a split word (token healing), prefills in chunks, holds the first name to those that are known, and decodes with
+//!    guesses taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends it.
 //!    At a place of which little has been read, a model that reads slowly is asked about the code before the cursor alone; the
 //!    whole prompt is read when nobody waits, for the next request.
 //! 4. While it is written, [`features::inline_completion::Growth`] says what of it can be shown already. A client that can
@@ -80,7 +80,8 @@
 //! - [`workspace::Workspaces`] decides which workspace a file belongs to and whether it may enter a prompt; documents, the
 //!   index and the command line all ask it.
 //! - The [`context::WorkspaceIndex`] holds names and places and which words are in which file, never text; a thread of its own
-//!   fills it. What a prompt takes of other files is read when a window is placed: never at an ordinary key.
+//!   fills it. What a prompt takes of other files is read when a window is placed: never at an ordinary key. Which names can stand
+//!   at a place is looked up at the key that leads there, in the few files that say it; what they say is kept.
 //! - Kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - What models may take of the memory is decided in [`config::memory`], for everybody who asks.
 //! - What differs between processors is measured when the first model is loaded, and kept: [`engine::embedded::tuning`].

@@ -210,12 +210,12 @@ impl Asked<'_> {
             return Some(self.unless_made(self.of_type(&type_place, Reach::Value), place));
         }
         // The own value need not be named where fields are meant.
-        if matches!(self.rules, Modules::Java | Modules::Headers)
+        if matches!(self.rules, Modules::Java | Modules::C | Modules::Cpp)
             && let Some(type_place) = self.own_type().and_then(|own| self.files.field_type(&own, name))
         {
             return Some(self.of_type(&type_place, Reach::Value));
         }
-        if !matches!(self.rules, Modules::Rust | Modules::Headers | Modules::Go)
+        if !matches!(self.rules, Modules::Rust | Modules::C | Modules::Cpp | Modules::Go)
             && let Some(type_place) = self.files.type_called(&self.files.own_path, name)
         {
             return Some(self.unless_made(self.of_type(&type_place, Reach::Both), place));
@@ -291,7 +291,7 @@ impl Asked<'_> {
             _ => None,
         }?;
         let mut found = self.of_type(&type_place, Reach::Type);
-        if self.rules == Modules::Headers {
+        if matches!(self.rules, Modules::C | Modules::Cpp) {
             // Behind the name of a class stand types too, which are not looked for.
             let all = self.files.members(&type_place);
             found.members.is_complete &= all.members.iter().all(|member| member.reach == Reach::Type);
@@ -312,6 +312,9 @@ impl Asked<'_> {
     /// What is reached through a value of the type, or through the type.
     fn of_type(&self, place: &TypePlace, reach: Reach) -> Found {
         let mut members = self.files.members(place);
+        // Macros, and what is called the same in headers that are understood as those of C, are not seen.
+        let is_here = place.path == self.files.own_path || reach == Reach::Type;
+        members.is_complete &= is_here || self.rules != Modules::Cpp;
         members.members.retain(|member| reach == Reach::Both || member.reach == Reach::Both || member.reach == reach);
         Found { members, is_module: false, path: place.path.clone() }
     }

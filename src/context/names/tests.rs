@@ -118,7 +118,8 @@ fn members_of_the_type_around_are_known_with_those_of_its_bases() {
 
     let header = "class Shape {\n public:\n  int area() const;\n\n private:\n  int sides_;\n};\n";
     let source = "#include \"shape.hpp\"\n\nint Shape::area() const {\n  return this->$0;\n}\n";
-    all.check("src/shape.cpp", source, &[("src/shape.hpp", header)], Some("area sides_"));
+    all.check("src/shape.cpp", source, &[("src/shape.hpp", header)], Some("area sides_ .."));
+    all.check("src/shape.cpp", &format!("{header}{source}"), &[], Some("area sides_"));
 }
 
 #[test]

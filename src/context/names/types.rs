@@ -115,7 +115,7 @@ impl Files<'_> {
 
     /// The type that the file at `path` calls `name`, which may be qualified.
     pub(super) fn type_called(&self, path: &Path, name: &str) -> Option<TypePlace> {
-        let separator = if matches!(self.rules(), Modules::Rust | Modules::Headers) { "::" } else { "." };
+        let separator = if matches!(self.rules(), Modules::Rust | Modules::C | Modules::Cpp) { "::" } else { "." };
         match name.rsplit_once(separator) {
             None => self.type_named(path, name, MOST_STEPS),
             Some((module, name)) => {
@@ -206,7 +206,7 @@ impl Files<'_> {
         let candidates = match self.rules() {
             Modules::Java => vec![path.with_file_name(format!("{name}.java"))],
             Modules::Go => self.beside(path)?,
-            Modules::Headers => self.defining(name),
+            Modules::C | Modules::Cpp => self.defining(name),
             _ => return None,
         };
         let defines = |names: &Names| names.parts_of(name).any(|part| part.is_definition);
