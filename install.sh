@@ -6,7 +6,7 @@
 #   sh install.sh --version 0.1.0    this release instead of the latest
 #   sh install.sh --from URL         archives and SHA256SUMS from this folder on a web server (or a file:// URL), which the
 #                                    variable PHI_LS_RELEASES may name as well
-#   sh install.sh --uninstall        removes what it has installed; models and settings stay
+#   sh install.sh --uninstall        removes what it has installed; keeps models and settings
 #
 # Needs curl or wget, tar with gzip, and sha256sum, shasum or openssl. Nothing is changed until the archive has been checked.
 set -eu
@@ -84,7 +84,7 @@ fetch_archive() {
     download "$from/$name" "$archive"
     found=$(sha256 "$archive")
     [ "$found" = "$expected" ] ||
-        fail "$name is not what the release holds: expected SHA-256 $expected, found $found; nothing was installed, try again"
+        fail "$name differs from the release: expected SHA-256 $expected, found $found; nothing was installed, try again"
 }
 
 # The files of the archive that are installed, each with the place under the folder where it goes.
@@ -196,7 +196,7 @@ esac
 list=$to/share/phi-ls/installed
 
 if [ "$action" = install_phi_ls ] && [ -z "$from" ]; then
-    [ -n "$repository" ] || fail "this copy does not belong to a release and knows no address: name one with --from URL"
+    [ -n "$repository" ] || fail "this copy is not from a release, so it has no address to download from; name one with --from URL"
     if [ -n "$version" ]; then
         from=$repository/releases/download/v$version
     else

@@ -580,7 +580,7 @@ def table(phi_ls: dict, peer: dict) -> str:
         for percent in (50, 90, 95, 99):
             row(f"{name}, p{percent}", f"{key}.p{percent}", unit=" ms", digits=1)
     row("keys that had text in time", "shown_in_time")
-    row("texts without the model", "without_model_share", 100, " %")
+    row("texts came without the model", "without_model_share", 100, " %")
     row("written text that was on screen before", "on_screen_share", 100, " %", 1)
     row("prompt tokens computed for a key, p50", "prefilled_tokens_per_key.p50")
     row("prompt tokens computed for a key, p95", "prefilled_tokens_per_key.p95")

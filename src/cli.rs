@@ -1,5 +1,6 @@
 //! The command line: the only place that prints. Each command is a file of `cli/`.
 
+mod advice;
 mod ask;
 mod bench;
 mod complete;
@@ -34,16 +35,16 @@ use crate::kernels::level::Level;
 use crate::kernels::pool::ThreadPool;
 use crate::model::{LoadOptions, LoadedModel};
 
-/// Columns of the help at most.
+/// Maximum width of the help, in columns.
 const WIDTH: usize = 110;
 
-// Doc comments below are what `--help` prints. Those of the commands stand here, in one place: one on a struct of flags would
-// take the place of the description of every command that has these flags.
+// Doc comments below are what `--help` prints. The descriptions of the commands are here, in one place: a doc comment
+// on a struct of flags would replace the description of every command with these flags.
 
 /// A language server that completes code with Phi-3.5-mini and explains it with Phi-4-mini, on your own machine.
 ///
-/// Without a command it is the language server on standard input and output, which is what editors start.
-/// Try it without an editor: phi-ls try
+/// Without a command, it runs the language server on standard input and output: this is what editors start. Try it
+/// without an editor: phi-ls try
 #[derive(Parser)]
 #[command(version, max_term_width = WIDTH)]
 struct Cli {
@@ -51,44 +52,44 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     serve: serve::ServeArgs,
-    /// Say more on standard error; twice for everything. The variable PHI_LS_LOG takes finer filters
+    /// Print more messages on standard error; give it twice for all of them. The variable PHI_LS_LOG takes finer
+    /// filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Compute with slower kernels than the processor allows: portable; avx2, avx-vnni or avx512 on x86-64; neon or
-    /// i8mm on Arm
+    /// Use no faster kernels than these: portable; avx2, avx-vnni or avx512 on x86-64; neon or i8mm on Arm
     #[arg(long, global = true, value_name = "LEVEL")]
     kernels: Option<Level>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the language server on standard input and output, as without a command
+    /// Run the language server on standard input and output, the same as without a command
     Serve(serve::ServeArgs),
-    /// Complete and explain a bundled sample; fetches a small model where none is installed
+    /// Complete and explain a bundled sample; downloads a small model if none is installed
     Try(try_out::TryArgs),
-    /// Complete the code at a place in a file, once
+    /// Complete the code at a position in a file
     Complete(complete::CompleteArgs),
-    /// Explain, fix, refactor, document or test code in a file, or write the message of a commit
+    /// Explain, fix, refactor, document or test code in a file, or write a commit message
     Ask(ask::AskArgs),
-    /// Download models: resumable, checked by SHA-256
+    /// Download models; interrupted downloads continue, and every file is checked by SHA-256
     Pull(pull::PullArgs),
-    /// List the installed models and the checks they pass
+    /// List the installed models and whether each can be used
     Models(models::ModelsArgs),
     /// Show what this machine can run, what is installed and what is wrong
     Doctor(doctor::DoctorArgs),
-    /// Show what became of the completions on this machine: shown, accepted, kept, how fast
+    /// Show how many completions were shown, accepted and kept on this machine, and how fast they came
     Stats(stats::StatsArgs),
-    /// Print the completion script of a shell
+    /// Print a shell completion script
     Completions(completions::CompletionsArgs),
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     Man(man::ManArgs),
-    /// Hold the models for the servers of all windows; the first server that needs it starts it
+    /// Hold the models for all windows; the first language server that needs it starts it
     Engine(engine::EngineArgs),
     /// Measure loading, prefill and decode speed, and peak memory
     Bench(bench::BenchArgs),
-    /// Replay editing sessions: how long completions take, what a person sees of them, and what they cost
+    /// Replay editing sessions, and measure how long completions take, what is shown of them and what they cost
     Replay(replay::ReplayArgs),
-    /// Cut holes in the files of a folder, complete them, and compare
+    /// Cut holes in the files of a folder, have them completed, and compare with the original
     Eval(eval::EvalArgs),
     /// Print the token ids of standard input, to compare with another engine
     Tokenize(tokenize::TokenizeArgs),
@@ -96,11 +97,11 @@ enum Command {
     Logits(logits::LogitsArgs),
 }
 
-/// The commands for work on phi-ls itself; the help lists them apart.
+/// The commands for developing phi-ls; the help lists them separately.
 const DEVELOPER_COMMANDS: &[&str] = &["bench", "replay", "eval", "tokenize", "logits"];
 
 impl Cli {
-    /// The arguments of this process. Ends it where they are wrong, and after help.
+    /// The arguments of this process. It ends if they are wrong, and after printing help.
     fn read() -> Self {
         let matches = command().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -112,27 +113,25 @@ impl Cli {
         if self.command.is_none() || self.serve == serve::ServeArgs::default() {
             return Ok(());
         }
-        let message =
-            "expected flags of the language server after `serve` or without a command, found them before a command";
+        let message = "expected the language server's flags after `serve` or without a command, found them before another command";
         Err(command().error(clap::error::ErrorKind::ArgumentConflict, message))
     }
 }
 
-/// What the command line may hold, with the developers' commands apart in the help.
+/// The command line, with the developer commands in a separate group of the help.
 fn command() -> clap::Command {
     let command = Cli::command();
     let (developers, others) = (listing(&command, true), listing(&command, false));
     let heading = *command.get_styles().get_header();
     command.help_template(format!(
-        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n\
-         {heading}Commands:{heading:#}\n{others}\n\n\
-         {heading}Developer commands:{heading:#}\n{developers}\n\n\
-         {heading}Options:{heading:#}\n{{options}}{{after-help}}\n\n\
-         `phi-ls COMMAND --help` says more of a command."
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} \
+         {{usage}}\n\n{heading}Commands:{heading:#}\n{others}\n\n{heading}Developer \
+         commands:{heading:#}\n{developers}\n\n{heading}Options:{heading:#}\n{{options}}{{after-help}}\n\n`phi-ls \
+         COMMAND --help` says more about a command."
     ))
 }
 
-/// The lines of the help for one of the two groups of commands. clap lists them all together, or has them hidden.
+/// The lines of the help for one of the two groups of commands, since clap can only list all of them together.
 fn listing(command: &clap::Command, for_developers: bool) -> String {
     let belongs = |name: &str| DEVELOPER_COMMANDS.contains(&name) == for_developers;
     let commands = command.get_subcommands().filter(|command| belongs(command.get_name())).cloned();
@@ -183,7 +182,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug; it is the reader's right.
+/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug, but is fine.
 fn end_quietly_on_a_closed_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -203,25 +202,25 @@ fn start_log(verbose: u8) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
-// Which model, on how many threads: the options that most commands share.
+// The options that most commands share: which model, on how many threads.
 #[derive(clap::Args)]
 struct ModelArgs {
-    /// A path to a .gguf, a name (phi-3.5-mini, phi-4-mini, starter), or hf:OWNER/REPO/FILE; the best one installed where
-    /// none is named
+    /// The model: a path to a .gguf file, a short name such as phi-3.5-mini or starter, or hf:OWNER/REPO/FILE; by
+    /// default the best one installed
     #[arg(long)]
     model: Option<String>,
-    /// Threads to compute with; 0 is as many as the machine has physical cores
+    /// Number of threads to compute with; 0 uses one per physical core
     #[arg(long, default_value_t = 0, value_parser = threads_parser())]
     threads: usize,
 }
 
-/// Takes as many threads as the setting `threads` does.
+/// Accepts the same range as the setting `threads`.
 fn threads_parser() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(0..=config::MAX_THREADS)
 }
 
 impl ModelArgs {
-    /// The model asked for; else the best one installed.
+    /// The model that was asked for, or else the best one installed.
     fn reference(&self) -> anyhow::Result<ModelRef> {
         match &self.model {
             Some(text) => Ok(text.parse()?),
@@ -229,9 +228,9 @@ impl ModelArgs {
         }
     }
 
-    /// As [`ModelArgs::reference`], but the models that the settings name for `roles`, in this order, come before the
-    /// best installed. One that is not there is passed over, which is said, if it is the default; a person's own choice
-    /// must be there.
+    /// Like [`ModelArgs::reference`], but the models that the settings name for `roles`, in this order, come before the
+    /// best one installed. If a default model is not installed, it is skipped with a message; a model that the person
+    /// chose has to be installed.
     fn reference_for(&self, roles: &[Role], settings: &Settings) -> anyhow::Result<ModelRef> {
         if self.model.is_some() {
             return self.reference();
@@ -259,11 +258,10 @@ impl ModelArgs {
         Ok(reference)
     }
 
-    /// The settings of `config.toml` with what these flags say, as the server has them; what in them is not used is
-    /// said.
+    /// The settings of `config.toml` and these flags, as the server would use them; what is ignored in them is printed.
     fn settings(&self) -> Settings {
         let mut settings = user_settings();
-        // Who names a model wants that one, and not a server's.
+        // If a model is named, it is used instead of a server.
         if self.model.is_some() {
             settings.completion.backend = Backend::Embedded;
             settings.assistant.backend = Backend::Embedded;
@@ -278,7 +276,7 @@ impl ModelArgs {
         load_options(self.threads)
     }
 
-    /// Loads the model, with a progress bar where a person watches.
+    /// Loads the model, with a progress bar on a terminal.
     fn load(&self) -> anyhow::Result<LoadedModel> {
         let path: PathBuf = self.reference()?.resolve()?;
         let bar = loading_bar();
@@ -298,7 +296,7 @@ fn model_of(role: Role, settings: &Settings) -> (&'static str, &str) {
     }
 }
 
-/// The model called `name`, which is on this machine.
+/// The model called `name`, if it is installed.
 fn installed(name: &str) -> Result<ModelRef, HubError> {
     let reference: ModelRef = name.parse()?;
     reference.resolve()?;
@@ -310,7 +308,7 @@ fn best_installed() -> Option<ModelRef> {
     Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
 }
 
-/// The settings of `config.toml`; what in them is not used is said on standard error.
+/// The settings of `config.toml`; what is ignored in them is printed on standard error.
 fn user_settings() -> Settings {
     let (layer, mut problems) = config::default_file().as_deref().map(config::read_file).unwrap_or_default();
     let (settings, found) = Settings::from_layers(&[(Source::File, layer)]);
@@ -324,16 +322,16 @@ fn load_options(threads: usize) -> LoadOptions {
     load_options_of(&Settings { threads, ..Settings::default() })
 }
 
-/// How the settings want models loaded.
+/// How models are loaded under these settings.
 fn load_options_of(settings: &Settings) -> LoadOptions {
     let threads = settings.thread_count(&Machine::read());
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }
 
-/// Bytes of keys and values that `model` may hold, alone on this machine, in `role`. That it is too large for the memory
-/// it may use is said; whoever runs a command by hand has asked for it.
+/// Bytes of keys and values that `model` may hold in `role`, alone on this machine. If it is too large for the memory
+/// that it may use, that is printed, but the command goes on.
 fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
-    // Of a model that is not installed nothing is known; loading it fails.
+    // Nothing is known about a model that is not installed; loading it fails.
     let needs = embedded::load::needs_of(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     if let Some(excess) = budget.excess(&model.to_string(), needs) {

@@ -31,7 +31,7 @@ use keys::{KEYS, Key};
 /// Longest context for which both models use their short rotary factors, and so the most a completion may need.
 pub const SHORT_CONTEXT_TOKENS: u64 = 4096;
 
-/// Most threads that can be asked for.
+/// The largest number of threads that can be set.
 pub const MAX_THREADS: u64 = 1024;
 
 /// All settings. `Settings::default()` holds the documented defaults.
@@ -41,9 +41,9 @@ pub struct Settings {
     pub completion: CompletionSettings,
     pub assistant: AssistantSettings,
     pub engine: EngineSettings,
-    /// Threads of the shared pool; 0: from the machine.
+    /// Number of threads to compute with; 0 uses one per physical core.
     pub threads: usize,
-    /// MiB that models and caches may use together; 0: from the machine.
+    /// MiB that models and caches may use together; 0 derives them from the machine's memory.
     #[serde(rename = "memoryBudgetMiB")]
     pub memory_budget_mib: u64,
     pub kv_cache_type: KvCacheType,
@@ -56,62 +56,64 @@ pub struct Settings {
 #[serde(rename_all = "camelCase")]
 pub struct CompletionSettings {
     pub enabled: bool,
-    /// By any name of a language; one that is not named is on.
+    /// By any name of a language; completions are on in languages that are not named.
     pub languages: BTreeMap<String, Enabled>,
-    /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
+    /// A path to a `.gguf` file, a short name, or `hf:OWNER/REPO/FILE`.
     pub model: String,
-    /// What makes the text.
+    /// Where the text comes from.
     pub backend: Backend,
-    /// Tokens of the prompt.
+    /// Maximum length of the prompt, in tokens.
     pub context_tokens: usize,
-    /// Tokens of one answer.
+    /// Maximum length of an answer, in tokens.
     pub max_tokens: usize,
     pub multiline: Multiline,
     pub layout: CompletionLayout,
-    /// Prompts may have code of other files of the project.
+    /// Prompts may contain code from other files of the project.
     pub other_files: bool,
     /// Where all names are known that can stand at a place, a completion begins with one of them.
     pub known_names: bool,
-    /// While typing in comments, and in strings; whoever asks by hand gets a completion there too.
+    /// Whether to complete in comments, and in strings, while the person types; they can ask for a completion there in
+    /// any case.
     pub in_comments: bool,
     pub in_strings: bool,
-    /// How sure to be of a completion that nobody asked for.
+    /// The certainty that a completion needs to be shown while the person types.
     pub confidence: Confidence,
-    /// After it, who waits gets what is there up to the last whole word, and generation stops at the next line end.
+    /// After this time, a waiting request gets what is written up to the last whole word, and generation stops at the
+    /// end of the line.
     #[serde(rename = "timeBudgetMs", with = "milliseconds")]
     pub time_budget: Duration,
-    /// While a completion is on screen, the next one is prepared as if it were accepted.
+    /// While a completion is shown, the next one is computed as if it were accepted.
     pub prepare_next: bool,
-    /// What becomes of completions is counted, on this machine alone.
+    /// Completions are counted (shown, accepted, kept), on this machine only.
     pub statistics: bool,
-    /// Idle time after which the model is dropped from memory; `None` keeps it.
+    /// Time without use after which the model is unloaded; `None` keeps it loaded.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
 }
 
-/// Escalated actions.
+/// Questions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AssistantSettings {
-    /// A path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`.
+    /// A path to a `.gguf` file, a short name, or `hf:OWNER/REPO/FILE`.
     pub model: String,
-    /// What makes the text.
+    /// Where the text comes from.
     pub backend: Backend,
     pub context_tokens: usize,
     pub max_tokens: usize,
-    /// Idle time after which the model is dropped from memory; `None` keeps it.
+    /// Time without use after which the model is unloaded; `None` keeps it loaded.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
     pub when_it_does_not_fit: WhenItDoesNotFit,
 }
 
-/// Where models are held.
+/// Where models are loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EngineSettings {
-    /// In a process of their own that all windows use; else in each server.
+    /// In one process that all windows share, or else in each server.
     pub shared: bool,
-    /// How long that process stays after the last window.
+    /// How long that process keeps running after the last window is closed.
     pub linger_minutes: u64,
 }
 
@@ -129,23 +131,23 @@ pub enum Enabled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Multiline {
-    /// Where the syntax says a block begins.
+    /// Where the syntax says that a block begins.
     #[default]
     Auto,
     Never,
     Always,
 }
 
-/// How sure to be of a completion before it is shown to somebody who did not ask for it.
+/// The certainty that a completion needs to be shown to a person who did not ask for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Whatever the model writes is shown.
     Low,
-    /// What is hardly right is not.
+    /// Completions that are hardly ever right are not shown.
     #[default]
     Balanced,
-    /// Only what is probably right is.
+    /// Only completions that are probably right are shown.
     High,
 }
 
@@ -153,27 +155,27 @@ pub enum Confidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CompletionLayout {
-    /// By its tokens to fill in the middle if it has them, else by a chat turn.
+    /// With its fill-in-the-middle tokens if it has them, or else with a chat turn.
     #[default]
     Auto,
     Chat,
     Fim,
 }
 
-/// What to do when the assistant's model does not fit into memory beside the resident one.
+/// What to do if the assistant model does not fit into memory beside the completion model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenItDoesNotFit {
-    /// The resident model answers.
+    /// The completion model answers.
     #[default]
     Fallback,
-    /// The resident model makes room.
+    /// The completion model is unloaded while the assistant model answers.
     Swap,
-    /// The action says so and does nothing.
+    /// The question is refused, with the reason.
     Refuse,
 }
 
-/// Number format of cached keys and values.
+/// Number format of the cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KvCacheType {
     #[default]
@@ -192,7 +194,7 @@ impl From<KvCacheType> for KvType {
     }
 }
 
-/// Where settings come from. Later sources win over earlier ones.
+/// Where settings come from. Later sources take precedence over earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The user's `config.toml`.
@@ -213,11 +215,11 @@ impl fmt::Display for Source {
     }
 }
 
-/// Something in the settings that was not used.
+/// Something in the settings that was ignored, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub source: Source,
-    /// The dotted key, empty where the whole object is meant.
+    /// The dotted key; empty for the whole object.
     pub key: String,
     pub message: String,
 }
@@ -262,7 +264,8 @@ impl Default for EngineSettings {
 }
 
 impl CompletionSettings {
-    /// Whether documents of a language get completions that goes by all of `names`; the setting of the first counts.
+    /// Whether documents of the language that has all of `names` get completions; the first name with a setting
+    /// decides.
     pub fn language<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Enabled {
         match self.enabled {
             true => names.into_iter().find_map(|name| self.languages.get(name).copied()).unwrap_or(Enabled::On),
@@ -313,7 +316,7 @@ impl Settings {
         keys::describe()
     }
 
-    /// The settings of all `layers`, lower sources first whatever their order, and what in them was not used.
+    /// The settings of all `layers`, lower sources first whatever their order, and what was ignored in them.
     pub fn from_layers(layers: &[(Source, Value)]) -> (Self, Vec<Problem>) {
         let mut ordered: Vec<_> = layers.iter().collect();
         ordered.sort_by_key(|(source, _)| *source);
@@ -323,8 +326,8 @@ impl Settings {
     }
 
     /// Merges `value`, an object with any of the keys, nested (`{"completion": {"model": ..}}`), dotted
-    /// (`{"completion.model": ..}`) or both. An object called `phi-ls` among them holds more of them, which win over
-    /// those beside it. `null` means "not set". Returns what was not used.
+    /// (`{"completion.model": ..}`) or both. An object called `phi-ls` among them holds more of them, which take
+    /// precedence over those beside it. `null` means "not set". Returns what was ignored.
     pub fn apply(&mut self, value: &Value, source: Source) -> Vec<Problem> {
         let mut merge = Merge { settings: self, source, problems: Vec::new() };
         match value.get("phi-ls") {
@@ -338,15 +341,15 @@ impl Settings {
     }
 }
 
-/// What stands beside the object `phi-ls` in `value`. An editor may send the settings of all its servers, each under its
-/// name: of those only what bears a name of ours is meant.
+/// What is beside the object `phi-ls` in `value`. An editor may send the settings of all its servers, each under its
+/// name; only those with one of our names are ours.
 fn beside(value: &Value, source: Source) -> Value {
     let mut rest = value.as_object().cloned().unwrap_or_default();
     rest.retain(|name, _| name != "phi-ls" && (source != Source::Editor || keys::is_known(name)));
     Value::Object(rest)
 }
 
-/// One [`Settings::apply`] under way.
+/// One call of [`Settings::apply`].
 struct Merge<'a> {
     settings: &'a mut Settings,
     source: Source,
@@ -367,8 +370,8 @@ impl Merge<'_> {
         }
     }
 
-    /// Merges the members of `object`, which stands at the dotted key `parent` (empty: the root). What goes together
-    /// is stored together, so that `contextTokens` and `maxTokens` are judged as a pair whichever comes first.
+    /// Merges the members of `object`, which is at the dotted key `parent` (empty: the root). Values that belong
+    /// together are stored together, so that `contextTokens` and `maxTokens` are checked as a pair, in either order.
     fn object(&mut self, parent: &str, object: &Map<String, Value>) {
         let mut budgets = Vec::new();
         for (name, value) in object {
@@ -389,7 +392,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Handles a path that is no key of the table itself.
+    /// Handles a path that is not a key of the table.
     fn group_or_unknown(&mut self, path: &str, value: &Value) {
         if let Some(language) = path.strip_prefix("completion.languages.") {
             let languages = Map::from_iter([(language.to_owned(), value.clone())]);
@@ -400,7 +403,7 @@ impl Merge<'_> {
             Value::Object(object) if is_group => self.object(path, object),
             Value::Null if is_group => {}
             other if is_group => {
-                self.problem(path, format!("expected an object, found {}; not used", keys::found(other)));
+                self.problem(path, format!("expected an object, found {}; it is ignored", keys::found(other)));
             }
             _ => match keys::nearest(path) {
                 Some(nearest) => self.problem(path, format!("there is no such setting; did you mean `{nearest}`?")),
@@ -409,7 +412,7 @@ impl Merge<'_> {
         }
     }
 
-    /// `value` as it may be stored, or `None` where there is nothing to store; the reason is then noted.
+    /// `value` as it can be stored, or `None` if there is nothing to store; the reason is then recorded.
     fn checked(&mut self, key: &Key, value: &Value) -> Option<Value> {
         if value.is_null() {
             return None;
@@ -458,7 +461,7 @@ impl Merge<'_> {
 }
 
 impl Settings {
-    /// What makes the text of `role`.
+    /// Where the text of `role` comes from.
     pub fn backend(&self, role: Role) -> &Backend {
         match role {
             Role::Completion => &self.completion.backend,
@@ -466,14 +469,14 @@ impl Settings {
         }
     }
 
-    /// Whether completions and answers are to come from the same model, so that one engine makes both.
+    /// Whether completions and answers come from the same model, so that one engine writes both.
     pub fn has_one_engine(&self) -> bool {
         let (completion, assistant) = (&self.completion, &self.assistant);
         let is_same_model = completion.model == assistant.model || !completion.backend.may_load_a_model();
         completion.backend == assistant.backend && is_same_model
     }
 
-    /// Why the token budgets of completions do not go together, if they do not.
+    /// Why the token budgets of completions are not valid together, if they are not.
     fn budget_problem(&self) -> Option<String> {
         let CompletionSettings { context_tokens, max_tokens, .. } = self.completion;
         let sum = (context_tokens + max_tokens) as u64;
@@ -501,7 +504,7 @@ pub fn read_file(path: &Path) -> (Value, Vec<Problem>) {
     match parse_toml(&text) {
         Ok(value) => (value, Vec::new()),
         Err(reason) => {
-            (Value::Null, vec![file_problem(format!("{}: {reason}; nothing of it is used", path.display()))])
+            (Value::Null, vec![file_problem(format!("{}: {reason}; the whole file is ignored", path.display()))])
         }
     }
 }
@@ -510,7 +513,7 @@ fn file_problem(message: String) -> Problem {
     Problem { source: Source::File, key: String::new(), message }
 }
 
-/// The object that TOML text holds.
+/// The object in a TOML text.
 ///
 /// # Errors
 /// What is wrong, and on which line.

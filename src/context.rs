@@ -1,4 +1,4 @@
-//! What of a document (and of its neighbours) a prompt is made from: pure text, chosen by syntax, within a budget.
+//! Chooses what enters a prompt from a document and its neighbours: pure text, chosen by syntax, within a budget.
 //!
 //! Budgets are bytes of code in ASCII ([`cost()`]): token counts belong to a model, and nothing here knows one. For a
 //! completion only the neighbourhood of the cursor is read, so the size of the file does not matter. Both it and a question may
@@ -15,6 +15,7 @@ mod definitions;
 mod imports;
 mod index;
 mod item;
+mod limits;
 mod names;
 mod outline;
 mod recent;
@@ -28,10 +29,11 @@ use std::sync::Arc;
 
 pub use callers::Caller;
 pub use cells::{Cell, OtherCells};
-pub use completion::{Anchor, CompletionContext, Limits, Reading, completion_context, longest_fence};
+pub use completion::{Anchor, CompletionContext, completion_context, longest_fence};
 pub use cost::{bytes_like, cost};
 pub use index::{Bounds, WorkspaceIndex};
 pub use item::{ItemContext, ItemOptions, Marked, Problem, item_context, selection_context};
+pub use limits::{Limits, Part, Reading};
 pub use names::known_names;
 pub use recent::RecentEdit;
 pub use retrieval::Project;

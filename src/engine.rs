@@ -38,8 +38,8 @@ pub use start::{StartOptions, setup_of, start_for};
 use crate::model::{Prompt, PromptForm};
 use crate::text::KnownNames;
 
-/// Set by whoever no longer wants a job. An engine that computes looks at it at every token and every prefill chunk, one that
-/// waits is woken.
+/// Set when a job is no longer needed. A computing engine checks it at every token and every prefill chunk; a waiting
+/// one is woken.
 #[derive(Debug, Clone, Default)]
 pub struct CancelFlag(Arc<Cancellation>);
 
@@ -61,7 +61,7 @@ impl CancelFlag {
 
     /// Waits until it is set.
     async fn cancelled(&self) {
-        // Whoever sets it from here on wakes this, looked at or not.
+        // From here on, setting it wakes this thread, even before it waits.
         let woken = self.0.waiting.notified();
         if !self.is_cancelled() {
             woken.await;
@@ -69,18 +69,18 @@ impl CancelFlag {
     }
 }
 
-/// Who goes first. Interactive work is never behind the other two.
+/// Which job goes first. Interactive work never waits for the other two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Priority {
-    /// An escalated question.
+    /// A question.
     Background,
-    /// Prefill for a completion nobody has asked for yet.
+    /// Prefill for a completion that was not requested yet.
     WarmUp,
-    /// A completion somebody waits for.
+    /// A completion that somebody waits for.
     Interactive,
 }
 
-/// When a generation ends besides the model ending it; see `engine/stop.rs`.
+/// The rules that end a generation before the model does; see `engine/stop.rs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StopRules {
     /// End at the first line break.
@@ -118,7 +118,7 @@ pub enum Sampling {
         top_p: f64,
         seed: u64,
     },
-    /// These tokens, whatever the model thinks of them: to measure what a known text costs.
+    /// These tokens, whatever the model computes: to measure what a known text costs.
     Given(Vec<u32>),
 }
 
@@ -146,7 +146,7 @@ pub struct GenerationParams {
     pub stop: StopRules,
     /// Alternatives to decode as one batch; at least 1.
     pub candidates: usize,
-    /// Guess at tokens that occurred before in the same way, where that cannot change the text.
+    /// Guess tokens that occurred before in the same way, if that cannot change the text.
     pub speculate: bool,
     /// The names one of which the text has to begin with, if it begins with a name. A text that does anyway stays the same. An
     /// engine that cannot choose between tokens writes what it would without.
@@ -156,7 +156,7 @@ pub struct GenerationParams {
 /// A piece of a text that is being written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TextPiece {
-    /// What no rule of [`StopRules`] can take back any more, and has not been told before.
+    /// Text that no rule of [`StopRules`] can remove any more, and that was not reported before.
     pub text: String,
     /// How sure the model was of the tokens so far, those of text that is still held back among them; `None` where whoever
     /// writes them does not say.
@@ -165,7 +165,7 @@ pub struct TextPiece {
     pub form: PromptForm,
 }
 
-/// Told a text as it grows, on the engine's thread.
+/// Called with the pieces of a growing text, on the engine's thread.
 pub type TextListener = Box<dyn FnMut(TextPiece) + Send>;
 
 /// One piece of work.
@@ -174,13 +174,13 @@ pub struct Job {
     /// A newer interactive or warm-up job with the same key supersedes an older one.
     pub document: u64,
     pub prompt: Prompt,
-    /// A shorter way to ask the same, taken for a completion where so much of `prompt` is still to be read that nobody should
-    /// wait for it, and much less of this.
+    /// A shorter prompt for the same completion. It is used if much of `prompt` is still to be read, too much to wait
+    /// for, and much less of this.
     pub short_prompt: Option<Prompt>,
     /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
     pub params: GenerationParams,
     pub cancel: CancelFlag,
-    /// Told the text of the first candidate as it grows.
+    /// Called with the text of the first candidate as it grows.
     pub on_text: Option<TextListener>,
     /// Called exactly once, from the engine thread or from `submit`.
     pub on_done: Box<dyn FnOnce(Result<Generation, EngineError>) + Send>,
@@ -209,21 +209,21 @@ pub struct Candidate {
     /// What follows the prompt; text that healing re-produced is not in it.
     pub text: String,
     pub stop_reason: StopReason,
-    /// How sure the model was of it. `None` where whoever wrote it does not say.
+    /// How sure the model was of it. `None` if the engine does not know.
     pub certainty: Option<Certainty>,
     /// The form of the prompt that the model was asked with.
     pub form: PromptForm,
 }
 
 impl Candidate {
-    /// The surer first; one that says nothing of it comes last.
+    /// Orders the surer one first; one of unknown certainty comes last.
     fn by_certainty(left: &Self, right: &Self) -> std::cmp::Ordering {
         let mean = |candidate: &Self| candidate.certainty.map_or(f32::NEG_INFINITY, |certainty| certainty.mean());
         mean(right).total_cmp(&mean(left))
     }
 }
 
-/// What a job came to.
+/// The result of a job.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generation {
     /// Best first; one unless more were asked for. Empty for a warm-up.
@@ -241,7 +241,7 @@ pub struct Generation {
     pub is_corrected: Option<bool>,
     pub time_to_first_token: Duration,
     pub total: Duration,
-    /// Tokens a second that the model reads, by all that was measured; `None` where nobody measures it.
+    /// Tokens per second that the model reads, from all measurements; `None` if it is not measured.
     pub reading_speed: Option<f32>,
 }
 
@@ -253,9 +253,9 @@ pub enum EngineError {
     /// A newer job for the same document took its place.
     #[error("superseded by a newer request")]
     Superseded,
-    #[error("the prompt has {tokens} tokens, more than the {limit} this model can read")]
+    #[error("the prompt has {tokens} tokens, but this model can read at most {limit}")]
     PromptTooLong { tokens: usize, limit: usize },
-    /// The model could not be loaded; the sentence a person needs.
+    /// The model could not be loaded; a message for the person.
     #[error("{0}")]
     Unavailable(String),
     /// The engine failed in the middle of the job; it has been restarted.
@@ -263,10 +263,10 @@ pub enum EngineError {
     Failed(String),
 }
 
-/// Told what an engine says without being asked, on its thread; must not block.
+/// Called with the events of an engine, on its thread; must not block.
 pub type OnEvent = Box<dyn Fn(EngineEvent) + Send>;
 
-/// What an engine tells its owner without being asked.
+/// An event of an engine for its owner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EngineEvent {
     /// Fraction of the load done, 0 to 1.
@@ -274,19 +274,19 @@ pub enum EngineEvent {
     Ready {
         model: String,
     },
-    /// The sentence a person needs.
+    /// A message for the person.
     Failed(String),
     Busy,
     Idle,
     Unloaded,
-    /// Who shares the process that the model is in; told whenever that changes.
+    /// Who shares the process that the model is in; sent whenever that changes.
     Shared(shared::Sharing),
 }
 
 /// What an engine's thread receives.
 enum Message {
     Job(Box<Submitted>),
-    /// From now on the model may go after this long without a job.
+    /// From now on, the model may be unloaded after this long without a job.
     UnloadAfter(Option<Duration>),
     Stop,
 }
@@ -318,12 +318,12 @@ struct EngineThread {
 impl Drop for EngineThread {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // A thread that has ended already cannot be told to, and needs not be.
+        // A thread that has already ended does not need to be told.
         if self.sender.send(Message::Stop).is_ok()
             && let Some(handle) = self.handle.take()
             && handle.join().is_err()
         {
-            tracing::error!("the engine thread ended by a panic outside a job");
+            tracing::error!("the engine thread panicked outside of a job");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What phi-ls can do for a person: each feature is a pure `plan()` (what to ask the model) and a pure `finish()` (what
-//! to show of its answer). No channels, no protocol types, no model.
+//! The features of phi-ls. Each is a pure `plan()` (what to ask the model) and a pure `finish()` (what to show of its
+//! answer). No channels, no protocol types, no model.
 
 pub mod answering;
 pub mod code_actions;

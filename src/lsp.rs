@@ -1,6 +1,6 @@
-//! Protocol types and nothing else: what an editor says, turned into this project's own types, and back.
+//! Protocol types and nothing else: converts what an editor sends into this project's types, and back.
 //!
-//! No state, no channels, no model; `server` decides when something is said, this module only how.
+//! No state, no channels, no model: `server` decides when to send something, this module only how it looks.
 
 pub mod actions;
 pub mod ask;
@@ -17,10 +17,10 @@ pub const ACCEPTED_COMMAND: &str = "phi-ls.accepted";
 /// The command of a code action: asks the assistant; see [`ask::AskArguments`].
 pub const ASK_COMMAND: &str = "phi-ls.ask";
 
-/// The command that goes on with a conversation; see [`ask::FollowUpArguments`].
+/// The command that continues a conversation; see [`ask::FollowUpArguments`].
 pub const FOLLOW_UP_COMMAND: &str = "phi-ls.followUp";
 
-/// The command that writes the message of a commit of what is staged; see [`ask::CommitArguments`].
+/// The command that writes a commit message for what is staged; see [`ask::CommitArguments`].
 pub const COMMIT_COMMAND: &str = "phi-ls.commitMessage";
 
 /// The scheme of answers that are documents: `phi-ls-answer:/NUMBER/TITLE.md`.

@@ -36,18 +36,18 @@ use crate::kernels::attention::KvType;
 use crate::kernels::matmul::Measured;
 use crate::kernels::pool::ThreadPool;
 
-/// What can be wrong with a model file or its use; every message says what was expected and what was found.
+/// What can be wrong with a model file or its use. Every message says what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The model is not installed; the sentence says which command helps.
+    /// The model is not installed; the message says which command helps.
     #[error("{0}")]
     Missing(String),
     #[error("cannot read {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    /// The file is not a GGUF file, is cut off, or contradicts itself.
+    /// The file is not a GGUF file, is truncated, or contradicts itself.
     #[error("{path}: {reason}")]
     Malformed { path: PathBuf, reason: String },
-    /// A sound GGUF file that this project has no decoder, tokenizer or kernel for.
+    /// A valid GGUF file that phi-ls has no decoder, tokenizer or kernel for.
     #[error("{path}: {reason}")]
     Unsupported { path: PathBuf, reason: String },
     #[error("the computation failed: {0}")]
@@ -57,7 +57,7 @@ pub enum ModelError {
 /// Which rows of a sequence's new tokens need logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogitRows {
-    /// Prefill that is not over yet.
+    /// No logits: prefill that continues.
     None,
     /// The next token's logits.
     Last,
@@ -97,7 +97,7 @@ pub fn argmax(logits: impl Iterator<Item = (usize, f32)>) -> u32 {
 }
 
 /// A decoder-only language model. The caller owns every cache; the model keeps no state between calls but scratch
-/// memory. This is the seam at which tests put a scripted model.
+/// memory. Tests put a scripted model in its place.
 pub trait LanguageModel: Send {
     fn config(&self) -> &ModelConfig;
 
@@ -112,7 +112,7 @@ pub trait LanguageModel: Send {
     fn forward(&mut self, sequences: &mut [Sequence<'_>], logits: &mut Logits) -> Result<(), ModelError>;
 
     /// Has every later pass call `pause` between its layers, where it may wait: so a long pass of one model gives way to
-    /// another model. A model whose passes are short may leave it.
+    /// another model. A model whose passes are short does not need to.
     fn pause_between_layers(&mut self, pause: Box<dyn Fn() + Send>) {
         drop(pause);
     }
@@ -173,13 +173,14 @@ impl LoadedModel {
     /// `prompt` as ids, in the form that suits this model.
     ///
     /// # Errors
-    /// The sentence a person needs, where the prompt has only a form this model does not understand.
+    /// A message for the person, where the prompt has only a form this model does not understand.
     pub fn encode(&self, prompt: &Prompt) -> Result<EncodedPrompt, String> {
         if let Some(parts) = &prompt.next_edit {
             let encoded = self.fim.as_ref().and_then(|fim| fim.encode_next_edit(&self.tokenizer, parts));
             return encoded.ok_or_else(|| {
                 format!(
-                    "{} has no token that files begin with: take a model made for next edits, such as sweep-next-edit-1.5B",
+                    "{} has no token for the start of a file; use a model made for next edits, such as \
+                     sweep-next-edit-1.5B",
                     self.name
                 )
             });
@@ -187,7 +188,7 @@ impl LoadedModel {
         match (&prompt.fim, &self.fim) {
             (Some(parts), Some(fim)) => Ok(fim.encode(&self.tokenizer, parts)),
             _ if prompt.is_fim_only() => Err(format!(
-                "{} has no tokens to fill in the middle with: set `completion.layout` to `auto`, or take a model made for it",
+                "{} has no fill-in-the-middle tokens; set `completion.layout` to `auto`, or use a model that has them",
                 self.name
             )),
             _ => Ok(self.chat.encode(&self.tokenizer, prompt)),
@@ -216,8 +217,8 @@ impl LoadedModel {
     }
 }
 
-/// What decides how much memory the model in the file at `path` would take. A file that is no model this program can run
-/// is judged by its length alone: loading it says what is wrong.
+/// What decides how much memory the model in the file at `path` would take. A file that is not a model that phi-ls can
+/// run is judged by its length only; loading it reports the error.
 ///
 /// # Errors
 /// There is no such file.
@@ -238,8 +239,8 @@ pub fn size(path: &Path) -> std::io::Result<ModelSize> {
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
     let gguf = GgufFile::open(path)?;
     let config = ModelConfig::from_gguf(&gguf)?;
-    // The merge tables of a large vocabulary take a good part of the time and one thread, so they are made meanwhile; here
-    // and not on a thread of their own, whose heap would keep what they leave behind.
+    // The merge tables of a large vocabulary take much of the time and one thread, so they are built at the same time.
+    // This thread builds them: the heap of another thread would keep the memory that they free.
     let (sender, receiver) = mpsc::channel();
     let (tokenizer, decoder) = std::thread::scope(|scope| {
         let mut send = move |done| sender.send(done).expect("it is received until the sender is dropped");

@@ -1,4 +1,4 @@
-//! The wording of prompts: the only files with English addressed to a model.
+//! The wording of prompts: the only files with text addressed to a model.
 //!
 //! Every prompt is ordered by how rarely its parts change, instructions first and the asker's place last, so that a
 //! model's cache of one prompt serves the next.
@@ -6,10 +6,12 @@
 mod ask;
 mod commit;
 mod completion;
+mod layout;
 
 pub use ask::{document_prompt, explain_prompt, fix_prompt, follow_up, refactor_prompt, retry_prompt, tests_prompt};
 pub use commit::{CommitMaterial, commit_prompt};
-pub use completion::{Layout, completion_fence, completion_prompt};
+pub use completion::{completion_fence, completion_prompt};
+pub use layout::{Form, Layout, Others};
 
 use crate::context::longest_fence;
 use crate::syntax::Language;

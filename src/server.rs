@@ -1,4 +1,4 @@
-//! The language server: the protocol library at the door, one session thread that owns all state behind it.
+//! The language server: the protocol library in front, and behind it one session thread that owns all state.
 //!
 //! ```text
 //! client -> transport -> tower-lsp-server -> handlers --event--> session --job--> engine
@@ -60,7 +60,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// As the protocol asks: `shutdown`, then `exit`.
+    /// As the protocol requires: `shutdown`, then `exit`.
     Orderly,
     /// `exit` without `shutdown`, a closed input, or a client that died.
     Abrupt,
@@ -73,7 +73,7 @@ pub enum Ended {
 pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(run(tokio::io::stdin(), tokio::io::stdout(), options));
-    // A read of standard input cannot be given up; waiting for it would keep the process alive.
+    // A read of standard input cannot be cancelled; waiting for it would keep the process alive.
     runtime.shutdown_background();
     ended
 }
@@ -81,7 +81,7 @@ pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
 /// Serves one client on `input` and `output` until it is done or gone.
 ///
 /// # Errors
-/// When cannot start a thread for the session.
+/// When the thread of the session cannot be started.
 pub async fn run(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
@@ -119,12 +119,12 @@ async fn serve(
     session: &SessionSender,
 ) {
     tokio::pin!(drain);
-    // What writes to the client is dropped at the end of this block: that ends `drain`.
+    // The writers to the client are dropped at the end of this block, which ends `drain`.
     let serving = async move {
         tokio::pin!(library, filter);
         tokio::select! {
             () = &mut library => return,
-            () = &mut filter => tracing::info!("the client has closed its side"),
+            () = &mut filter => tracing::info!("the client has closed the connection"),
         }
         // Answered empty, the requests in flight end, and with them the library.
         session.send(Event::InputClosed);
@@ -140,7 +140,7 @@ async fn serve(
         () = serving => {
             let _ = tokio::time::timeout(CLOSING_TIME, drain).await;
         }
-        () = &mut drain => tracing::info!("the client reads no more"),
+        () = &mut drain => tracing::info!("the client has stopped reading"),
         () = client_gone => tracing::info!("the client's process has ended"),
     }
 }

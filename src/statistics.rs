@@ -1,5 +1,6 @@
-//! What becomes of completions: kept on this machine alone, in a file of bounded size, and what it comes to.
+//! Statistics of completions: recorded in a file of bounded size that never leaves this machine, and summarised.
 
+mod latest;
 mod summary;
 
 use std::io::Write as _;
@@ -8,9 +9,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use latest::{Acceptance, Latest};
 pub use summary::{Summary, summaries};
 
-/// A file that has grown to this is put aside, in place of the one put aside before: months of work.
+/// A file that has grown to this size is put aside, and replaces the one put aside before: months of work.
 const MAX_BYTES: u64 = 2 << 20;
 
 /// Something that happened to a completion.
@@ -36,9 +38,9 @@ pub enum What {
     Shown { latency_ms: u64 },
     /// `part`: a word or a line of it.
     Accepted { characters: usize, part: bool },
-    /// The person sent it away.
+    /// The person dismissed it.
     Dismissed,
-    /// The person went on without it.
+    /// The person typed something else.
     Ignored,
     /// Of `characters` accepted so many seconds ago, `kept` are still there.
     Kept { after_seconds: u64, kept: usize, characters: usize },
@@ -49,7 +51,7 @@ pub fn file() -> Option<PathBuf> {
     Some(directories::ProjectDirs::from("", "", "phi-ls")?.data_dir().join("statistics.jsonl"))
 }
 
-/// Where what has grown too long is put aside.
+/// Where a file that has grown too long is put aside.
 fn earlier(path: &Path) -> PathBuf {
     path.with_extension("old.jsonl")
 }
@@ -81,14 +83,17 @@ pub fn read(path: &Path) -> std::io::Result<Vec<Record>> {
     let mut records = Vec::new();
     for path in [&earlier(path), path] {
         match std::fs::read(path) {
-            Ok(bytes) => {
-                records.extend(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()))
-            }
+            Ok(bytes) => records.extend(records_in(&bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     Ok(records)
+}
+
+/// The records in a part of the file; what is damaged, or cut off, is left out.
+fn records_in(bytes: &[u8]) -> impl Iterator<Item = Record> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Removes the file at `path` with what was put aside.

@@ -1,7 +1,7 @@
 //! Documents as ropes, and the one place where LSP positions, line endings and byte offsets meet.
 //!
 //! Inside phi-ls every place in a text is a byte offset and every line ends with `\n`; positions and other line endings
-//! exist only at the door. There lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
+//! exist only in the protocol. There, lines end where LSP says they do: at `\n`, `\r\n` and `\r`, nowhere else (ropey's
 //! features are chosen for that in `Cargo.toml`).
 
 mod known_names;
@@ -82,11 +82,12 @@ pub fn with_line_feeds(text: String) -> String {
     if text.contains('\r') { text.replace('\r', "\n") } else { text }
 }
 
-/// Where a NUL says that a document is binary, as in git, and how far around a place it must look like text.
+/// Within how many bytes a NUL says that a document is binary, as in git; and how far around a place it has to look
+/// like text.
 const BINARY_HEAD_BYTES: usize = 8000;
 const BINARY_NEAR_BYTES: usize = 2 << 10;
 
-/// Whether a document is no text: at its beginning, where it would show, or in and around `range`, which would enter a
+/// Whether a document is binary: at its beginning, where it would show, or in and around `range`, which would enter a
 /// prompt.
 pub fn is_binary_around(text: &Rope, range: Range<usize>) -> bool {
     let bytes = |range: Range<usize>| {
@@ -96,7 +97,7 @@ pub fn is_binary_around(text: &Rope, range: Range<usize>) -> bool {
         || is_binary(&bytes(range.start.saturating_sub(BINARY_NEAR_BYTES)..range.end + BINARY_NEAR_BYTES).to_string())
 }
 
-/// Whether an editor has made text of what is none: it holds a NUL, or is full of what stands for broken characters.
+/// Whether an editor shows binary data as text: it contains a NUL, or many replacement characters.
 pub fn is_binary(text: &str) -> bool {
     let is_odd = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());
     text.contains('\0') || text.chars().filter(is_odd).count() * 10 > text.chars().count()

@@ -1,8 +1,8 @@
 //! Workspaces: which one a file belongs to, and whether the file may enter a prompt. Open documents, the index and the
 //! command line all ask here.
 //!
-//! A file is what is behind its name: a workspace opened through a symbolic link and a file named through the link's
-//! target belong together, and so the other way round.
+//! A file is identified by its real path: a workspace that was opened through a symbolic link contains a file that is
+//! named through the link's target, and the other way round.
 
 mod changes;
 mod git;
@@ -24,10 +24,10 @@ pub use staged::{NotStaged, Staged, StagedFile};
 /// Names of ignore files.
 pub const IGNORE_FILES: [&str; 2] = [".gitignore", ".phi-lsignore"];
 
-/// Folders of other people's code that projects without ignore files have in them.
+/// Folders of third-party code in projects without ignore files.
 const SKIPPED_FOLDERS: [&str; 2] = ["node_modules", "site-packages"];
 
-/// The workspaces of a session and the rules for files in and outside of them; a value that is replaced as a whole.
+/// The workspaces of a session and the rules for files in and outside them; a value that is replaced as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Workspaces {
     roots: Vec<Root>,
@@ -41,7 +41,7 @@ struct Root {
     path: PathBuf,
     /// Without symbolic links.
     real: PathBuf,
-    /// It was not named but found from a file's path.
+    /// It was not named by the editor, but found from a file's path.
     found: bool,
 }
 
@@ -52,10 +52,10 @@ pub struct Place {
     pub file: PathBuf,
     /// The root of its workspace, likewise.
     pub root: Option<PathBuf>,
-    /// Nobody named the workspace: it was found from the file's path.
+    /// The workspace was not named by the editor, but found from the file's path.
     pub root_is_found: bool,
-    /// The path a prompt shows: from the root of the workspace. Outside of any, folders say more about the person than
-    /// about the code, and the file's name is all.
+    /// The path a prompt shows: from the root of the workspace. Outside of any workspace it is only the file's name,
+    /// since the folders say more about the person than about the code.
     pub shown: PathBuf,
 }
 
@@ -92,7 +92,7 @@ impl Workspaces {
         workspaces
     }
 
-    /// Puts `exclude` in the place of the setting's old value.
+    /// Replaces the value of the setting `exclude`.
     pub fn set_exclude(&mut self, exclude: &[String]) {
         self.exclude = ExcludeMatcher::new(exclude);
     }
@@ -100,7 +100,7 @@ impl Workspaces {
     /// Adds the workspace whose root is `folder`.
     pub fn add(&mut self, folder: &Path) {
         let real = real_path(folder);
-        // What was found is named now.
+        // A workspace that had been found is now named.
         self.roots.retain(|root| root.real != real);
         self.roots.push(Root { path: folder.to_owned(), real, found: false });
     }
@@ -148,7 +148,7 @@ impl Workspaces {
     /// Why the file `path` must not enter a prompt, if it must not.
     pub fn refusal(&self, path: &Path) -> Option<Refusal> {
         let place = self.place_of(path);
-        // What a person excludes goes by either name of a file, and so does what looks like a secret.
+        // The rules of the setting `exclude` and those for secrets apply to both names of a file.
         let written = self.roots.iter().filter_map(|root| path.strip_prefix(&root.path).ok());
         let written = written.min_by_key(|relative| relative.as_os_str().len()).unwrap_or(&place.shown);
         let names = [(place.file.as_path(), place.shown.as_path()), (path, written)];
@@ -157,7 +157,7 @@ impl Workspaces {
         }
         let root = place.root.as_deref();
         let mut ignore_files = IgnoreFiles::new(&self.tracked, root);
-        // Git goes by where a file is; a link from the workspace to elsewhere is in the workspace.
+        // Git's rules apply to the place of a file; a link in the workspace to a file elsewhere is in the workspace.
         let entry = root.map_or_else(|| place.file.clone(), |root| root.join(&place.shown));
         let rule = ignore_files
             .ignored(&entry)
@@ -166,7 +166,7 @@ impl Workspaces {
         Some(Refusal::Ignored { shown, line: rule.line(), file: rule.file, pattern: rule.pattern })
     }
 
-    /// Why a text called `name` that is no file on this machine must not enter a prompt, if it must not.
+    /// Why a text called `name` that is not a file on this machine must not enter a prompt, if it must not.
     pub fn refusal_of_name(&self, name: &Path) -> Option<Refusal> {
         self.exclude.exclusion(name, name).map(Refusal::Excluded)
     }
@@ -207,7 +207,7 @@ struct Walk<'a> {
     workspaces: &'a Workspaces,
     root: PathBuf,
     ignore_files: IgnoreFiles<'a>,
-    /// What is still to be looked at, the next last.
+    /// What is left to visit, the next one last.
     pending: Vec<PathBuf>,
 }
 

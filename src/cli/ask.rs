@@ -28,22 +28,22 @@ use crate::text::{Edit, LineEnding, PositionEncoding, Rope, offset_at, position_
 
 #[derive(clap::Args)]
 pub(super) struct AskArgs {
-    /// What to ask
+    /// What to ask for
     kind: Kind,
-    /// Which code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines; none for commit
+    /// The code: FILE:LINE for the item around a line, FILE:LINE-LINE for exactly these lines; left out with commit
     lines: Option<Lines>,
     #[command(flatten)]
     model: ModelArgs,
-    /// What to do, for a refactoring
+    /// What to change, with refactor
     #[arg(long)]
     instruction: Option<String>,
-    /// Another question after the answer, in the same conversation; may be given several times
+    /// A further question about the answer, in the same conversation; can be given several times
     #[arg(long, value_name = "QUESTION")]
     follow_up: Vec<String>,
-    /// Write the change to the file after showing it
+    /// Show the change, then write it to the file
     #[arg(long)]
     apply: bool,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -52,13 +52,13 @@ pub(super) struct AskArgs {
 enum Kind {
     Explain,
     Fix,
-    /// Better code, or with --instruction any other
+    /// Improve the code, or change it as --instruction says
     Refactor,
     Document,
     Tests,
-    /// The message of a commit of what is staged in the repository around the current folder
+    /// Write a message for the commit that is staged in the repository of the current folder
     Commit,
-    /// The edit that comes next around a line, after those of the work tree; asks a model made for that
+    /// Suggest the next edit near a line, given the latest changes in the working tree; takes a model made for this
     Next,
 }
 
@@ -67,7 +67,7 @@ impl Kind {
         format!("{self:?}").to_lowercase()
     }
 
-    /// What is asked about code in a file, as an editor would.
+    /// A question about code in a file, as an editor would ask it.
     fn action(self) -> Option<Action> {
         Some(match self {
             Self::Explain => Action::ExplainCode,
@@ -121,13 +121,16 @@ impl FromStr for Lines {
 fn check_flags(args: &AskArgs) -> anyhow::Result<()> {
     let kind = args.kind.name();
     if args.apply && matches!(args.kind, Kind::Explain | Kind::Commit) {
-        bail!("expected a question that changes code with --apply, found {kind}");
+        bail!("expected a question that changes code with --apply, found `{kind}`");
     }
     if args.instruction.is_some() && args.kind != Kind::Refactor {
-        bail!("expected --instruction with refactor, found it with {kind}; --follow-up asks more about an answer");
+        bail!(
+            "expected --instruction with `refactor`, found it with `{kind}`; to ask more about an answer, use \
+               --follow-up"
+        );
     }
     if !args.follow_up.is_empty() && matches!(args.kind, Kind::Commit | Kind::Next) {
-        bail!("expected --follow-up with a question about code, found it with {kind}");
+        bail!("expected --follow-up with a question about code, found it with `{kind}`");
     }
     Ok(())
 }
@@ -138,9 +141,9 @@ pub(super) fn ask(args: &AskArgs) -> anyhow::Result<()> {
         (None, None) if args.kind == Kind::Commit => commit::commit(args),
         (Some(lines), None) if args.kind == Kind::Next => next::next(args, lines),
         (Some(lines), Some(action)) => ask_about(args, lines, action),
-        (Some(_), None) => bail!("expected no place with commit: it is about what is staged in this repository"),
-        (None, _) if args.kind == Kind::Next => bail!("expected FILE:LINE after next"),
-        (None, _) => bail!("expected FILE:LINE or FILE:LINE-LINE after {}", args.kind.name()),
+        (Some(_), None) => bail!("expected no file with `commit`, which is about what is staged in this repository"),
+        (None, _) if args.kind == Kind::Next => bail!("expected FILE:LINE after `next`"),
+        (None, _) => bail!("expected FILE:LINE or FILE:LINE-LINE after `{}`", args.kind.name()),
     }
 }
 
@@ -163,13 +166,13 @@ fn ask_about(args: &AskArgs, lines: &Lines, action: Action) -> anyhow::Result<()
             let diff = show_change(args, &lines.path, &snapshot, &change, &generation)?;
             report(text_of(&generation), Some(&diff), &generation)
         }
-        Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing is changed: {reason}"),
+        Outcome::Rejected(reason) | Outcome::AskAgain(_, reason) => bail!("nothing was changed: {reason}"),
         Outcome::NoAnswer => bail!("the model gave no answer"),
     };
     go_on(args, &engine, &options, Conversation::new(plan.prompt().clone(), &generation), report)
 }
 
-/// Asks what else was to be asked and ends with the report, which is printed where it is asked for.
+/// Asks the follow-up questions, and prints the report if it was requested.
 fn go_on(
     args: &AskArgs,
     engine: &Engine,
@@ -179,7 +182,7 @@ fn go_on(
 ) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     for question in &args.follow_up {
-        let so_far = conversation.context("the model gave no answer that a question could follow")?;
+        let so_far = conversation.context("the model gave no answer, so nothing more can be asked about it")?;
         let plan = so_far.follow_up(question, options)?;
         if !args.json {
             println!("\n> {question}\n");
@@ -198,16 +201,16 @@ fn go_on(
     Ok(())
 }
 
-/// Refuses lines that `snapshot` does not have.
+/// Returns an error for lines that `snapshot` does not have.
 fn check_are_there(lines: &Lines, snapshot: &Snapshot) -> anyhow::Result<()> {
     let count = snapshot.text.len_lines();
     if lines.last > count {
-        bail!("{} has {count} lines; line {} was asked for", lines.path.display(), lines.last);
+        bail!("{} has {count} lines, so there is no line {}", lines.path.display(), lines.last);
     }
     Ok(())
 }
 
-/// The question the arguments ask, about lines of `snapshot`.
+/// The question in the arguments, about lines of `snapshot`.
 fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) -> anyhow::Result<Question> {
     check_are_there(lines, snapshot)?;
     Ok(Question {
@@ -227,13 +230,13 @@ fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
     start..text.line_to_byte(last - 1) + content
 }
 
-/// Asks, and once more where that can help; what was asked last, what came of it and how.
+/// Asks, and once more if that can help. Returns the last question, its outcome and how it was generated.
 fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(Plan, Outcome, Generation)> {
     loop {
         let generation = stream(engine, plan.prompt(), plan.params(), args.json)?;
         match plan.outcome(&generation) {
             Outcome::AskAgain(again, reason) => {
-                eprintln!("phi-ls: {reason}; asking once more");
+                eprintln!("phi-ls: {reason}; asking the model once more");
                 plan = *again;
             }
             outcome => return Ok((plan, outcome, generation)),
@@ -241,7 +244,7 @@ fn answered(args: &AskArgs, engine: &Engine, mut plan: Plan) -> anyhow::Result<(
     }
 }
 
-/// Generates, printing the text as it comes unless the output is for a program.
+/// Generates, and prints the text as it is written unless the output is for a program.
 pub(super) fn stream(
     engine: &Engine,
     prompt: &Prompt,
@@ -270,7 +273,7 @@ fn print_timing(args: &AskArgs, generation: &Generation) {
     }
 }
 
-/// Shows what would change, and writes it where that was asked for; the difference.
+/// Shows the change, and writes it if that was requested. Returns the difference.
 fn show_change(
     args: &AskArgs,
     source: &Path,
@@ -304,7 +307,7 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
         Change::NewFile { path, text } => {
             let path = source.with_file_name(path);
             if path.exists() {
-                bail!("{} exists already and is left as it is", path.display());
+                bail!("{} already exists; it was not changed", path.display());
             }
             let line_ending = LineEnding::of(&std::fs::read_to_string(source).unwrap_or_default());
             std::fs::write(&path, &*line_ending.end_lines(text))
@@ -317,7 +320,7 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
 fn rewrite(path: &Path, before: &Rope, edits: &[Edit]) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     if *before != with_line_feeds(old.clone()) {
-        bail!("{} has changed since the question and is left as it is; ask again", path.display());
+        bail!("{} has changed since the question was asked; it was not changed, ask again", path.display());
     }
     let new = apply(&Rope::from_str(&old), &in_file(edits, before, &old));
     std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))

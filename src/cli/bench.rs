@@ -22,19 +22,19 @@ pub(super) struct BenchArgs {
     /// Tokens to decode after the prompt
     #[arg(short = 'n', long, default_value_t = 64)]
     decode: usize,
-    /// Times to repeat; the median is printed
+    /// Number of repetitions; the median is printed
     #[arg(short = 'r', long, default_value_t = 3)]
     repeat: usize,
-    /// Sequences decoded side by side
+    /// Number of sequences to decode at once
     #[arg(short = 'b', long, default_value_t = 1)]
     batch: usize,
-    /// Prompt tokens in one pass
+    /// Prompt tokens to prefill in one pass
     #[arg(long, default_value_t = PREFILL_CHUNK)]
     chunk: usize,
-    /// Measure instead how fast AFTER is written where BEFORE is in the prompt, with and without speculation
+    /// Measure how fast the file AFTER is written with the file BEFORE in the prompt, with and without speculation
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
     edit: Option<Vec<PathBuf>>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ struct Sample {
 
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if [args.prompt, args.repeat, args.batch, args.chunk].contains(&0) {
-        bail!("expected at least one prompt token, repetition, sequence, and token in one pass");
+        bail!("expected at least 1 for --prompt, --repeat, --batch and --chunk, found 0");
     }
     if let Some([before, after]) = args.edit.as_deref() {
         return edit::bench_edit(args, before, after);
@@ -57,7 +57,11 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let load = started.elapsed();
     let limit = loaded.model.config().original_max_position_embeddings;
     if args.prompt + args.decode > limit {
-        bail!("expected at most {limit} tokens in all, found {} + {}", args.prompt, args.decode);
+        bail!(
+            "expected at most {limit} tokens for --prompt and --decode together, found {} + {}",
+            args.prompt,
+            args.decode
+        );
     }
     let mut samples = Vec::new();
     for _ in 0..args.repeat {
@@ -132,7 +136,7 @@ fn report(
     if let Some(bytes) = peak_rss_bytes() {
         println!("  peak memory          {:>9.1} MiB", bytes as f64 / f64::from(1 << 20));
     }
-    println!("  needed by the rule   {:>9.1} MiB", needs.total() as f64 / f64::from(1 << 20));
+    println!("  estimated memory     {:>9.1} MiB", needs.total() as f64 / f64::from(1 << 20));
 }
 
 fn median(durations: impl Iterator<Item = Duration>) -> Duration {

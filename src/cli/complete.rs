@@ -19,16 +19,16 @@ use crate::text::{PositionEncoding, position_at};
 
 #[derive(clap::Args)]
 pub(super) struct CompleteArgs {
-    /// Where: FILE:LINE:COLUMN, both counted from 1
+    /// The position: FILE:LINE:COLUMN, with line and column counted from 1
     place: Place,
     #[command(flatten)]
     model: ModelArgs,
-    /// One JSON object instead of the text
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// What a completion came to, shown or not.
+/// The result of a completion, shown or not.
 pub(super) struct Completed {
     pub(super) item: Option<InlineItem>,
     pub(super) generation: Generation,
@@ -54,18 +54,19 @@ pub(super) fn complete(args: &CompleteArgs) -> anyhow::Result<()> {
     } else if let Some(item) = &completed.item {
         println!("{}", item.insert_text);
     } else {
-        eprintln!("phi-ls: the model had nothing useful to add here");
+        eprintln!("phi-ls: the model has no useful completion here");
     }
     Ok(())
 }
 
-/// An engine of its own for a command, with a progress bar while it loads.
+/// An engine for one command, with a progress bar while it loads.
 pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     let settings = Settings { threads: model.threads, ..Settings::default() };
     start_engine_with(model.reference()?, Role::Completion, &settings)
 }
 
-/// The engine of the first of `roles` as the settings say: a server, or else a model as [`ModelArgs::reference_for`] finds one.
+/// The engine that the settings name for the first of `roles`: a server, or else the model that
+/// [`ModelArgs::reference_for`] finds.
 pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Settings) -> anyhow::Result<Engine> {
     let role = roles[0];
     let reference = match settings.backend(role) {
@@ -75,7 +76,7 @@ pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Sett
     start_engine_with(reference, role, settings)
 }
 
-/// The same with the model at `reference`, should one have to be loaded.
+/// The same with the model at `reference`, if one has to be loaded.
 fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
     let may_load = settings.backend(role).may_load_a_model();
     let kv_budget_bytes = if may_load { super::kv_budget_bytes(&reference, role, settings) } else { 0 };
@@ -87,7 +88,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         kv_budget_bytes,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
-        // One job is all: nobody is to keep the model for more.
+        // There is only one job, so the model is not kept.
         program: None,
     };
     let bar = super::loading_bar();
@@ -99,10 +100,10 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
     engine::start_for(role, settings, options, loader, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
-/// What `settings` say about a file that may be completed.
+/// The options for a file that may be completed, from `settings`.
 pub(super) fn options_for(snapshot: &Snapshot, settings: &Settings) -> CompletionOptions {
     let options = CompletionOptions::new(&settings.completion, &snapshot.language_id, false);
-    // A person who names a place asks by hand, and has all the time the answer takes.
+    // Naming a position is asking for a completion, which may take as long as it takes.
     CompletionOptions { enabled: Enabled::On, confidence: Confidence::Low, time_budget: Duration::MAX, ..options }
 }
 
@@ -116,13 +117,13 @@ pub(super) fn complete_with(
 ) -> anyhow::Result<Completed> {
     let request = InlineRequest { offset, trigger, selected: None };
     let plan = inline_completion::plan(snapshot, request, options, &mut Anchor::default())
-        .map_err(|skip| anyhow::anyhow!("nothing to complete here: {skip}"))?;
+        .map_err(|skip| anyhow::anyhow!("no completion here: {skip}"))?;
     let generation = generate(engine, &plan.prompt, &plan.params, Priority::Interactive, None)?;
     let item = generation.candidates.first().and_then(|best| inline_completion::finish(&plan, best));
     Ok(Completed { item, generation })
 }
 
-/// Hands a job in and waits for what it comes to.
+/// Submits a job and waits for its result.
 pub(super) fn generate(
     engine: &Engine,
     prompt: &crate::model::Prompt,
@@ -142,7 +143,7 @@ pub(super) fn generate(
         // Nobody listens any more only if this function has returned.
         on_done: Box::new(move |outcome| drop(sender.send(outcome))),
     });
-    Ok(receiver.recv().context("the engine ended without an answer")??)
+    Ok(receiver.recv().context("the engine ended without an answer; see its messages above")??)
 }
 
 fn to_json(completed: &Completed, snapshot: &Snapshot) -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! `phi-ls completions`: the script by which a shell completes this program's arguments.
+//! `phi-ls completions`: the script with which a shell completes the arguments of this program.
 
 use std::io::{self, Write as _};
 
@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 #[derive(clap::Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell to print it for
+    /// The shell
     shell: Shell,
 }
 

@@ -9,34 +9,36 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::ModelArgs;
-use super::fits::{Fit, fits, tokens_per_second};
+use super::advice::{QUALITY_SOURCE, Recommendation, beside, quality};
+use super::fits::{Fit, fits, needs, tokens_per_second};
 use super::models::InstalledModel;
 use crate::config::{
     self, Backend, CompletionLayout, Machine, MemoryBudget, Needs, RemoteServer, Role, Settings, Source,
 };
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::engine::remote::{self, Abilities, Patience};
-use crate::hub::{self, Alias, HubError, ModelRef};
+use crate::hub::{self, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::model::{self, ModelReport};
 use engines::Engines;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// A file to say of what applies to it: its workspace, its language, whether it is completed, and by which rule not
+    /// Show what applies to this file instead: its workspace, its language, whether it is completed, and if not, which
+    /// rule says so
     file: Option<PathBuf>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
-    /// Measure again what suits this processor, by loading a model
+    /// Load a model and repeat the measurements of this processor
     #[arg(long, conflicts_with = "file")]
     retune: bool,
 }
 
-/// Prints what this program finds on this machine and what to do about what is missing.
+/// Prints what phi-ls finds on this machine, and what to do about what is missing.
 ///
 /// # Errors
-/// There is no folder for models, or not the file to look at.
+/// There is no folder for models, or the given file does not exist.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     if args.retune {
         retune()?;
@@ -53,7 +55,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets what was measured and loads a model, which measures.
+/// Deletes the measurements and loads a model, which measures again.
 fn retune() -> anyhow::Result<()> {
     if let Some(file) = tuning::file()
         && let Err(error) = std::fs::remove_file(&file)
@@ -76,6 +78,7 @@ struct Findings {
     installed: Vec<PathBuf>,
     roles: Vec<RoleModel>,
     fits: Vec<Fit>,
+    recommendation: Option<Recommendation>,
     engines: Engines,
     problems: Vec<String>,
 }
@@ -85,7 +88,7 @@ struct RoleModel {
     role: Role,
     model: String,
     found: Result<PathBuf, String>,
-    /// How it is asked for completions; `None` where that is not known, or not its role.
+    /// How it is asked for completions; `None` if that is not known, or not its role.
     layout: Option<String>,
     /// The server that is asked instead, and what it can do.
     server: Option<(RemoteServer, Result<Abilities, String>)>,
@@ -103,20 +106,11 @@ impl RoleModel {
         self.layout.as_ref().map_or_else(String::new, |layout| format!(" (asked {layout})"))
     }
 
-    /// What it needs, of the file that is installed or of the one that `pull` would bring.
     fn needs(&self, settings: &Settings) -> Option<Needs> {
-        if !self.may_be_loaded() {
-            return None;
-        }
-        let size = match (&self.found, self.model.parse()) {
-            (Ok(path), _) => model::size(path).ok()?,
-            (Err(_), Ok(ModelRef::Alias(alias))) => alias.preferred_file().size(),
-            _ => return None,
-        };
-        Some(size.needs_as(self.role, settings))
+        needs(self.role, settings, self.found.as_deref().ok())
     }
 
-    /// Whether a model of this machine is used, if only to stand in for a server.
+    /// Whether a model on this machine is used, if only as a fallback for a server.
     fn may_be_loaded(&self) -> bool {
         self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
     }
@@ -140,21 +134,23 @@ impl Findings {
         let models_folder = hub::models_folder().ok_or(HubError::NoFolder)?;
         let budget = MemoryBudget::new(&settings, &machine);
         let roles = [(Role::Completion, &settings.completion.model), (Role::Assistant, &settings.assistant.model)];
+        let roles = roles.map(|(role, model)| RoleModel {
+            server: ask(&settings, role),
+            ..find(role, model, &models_folder, settings.completion.layout)
+        });
+        let needs_of = |role| roles.iter().find(|found| found.role == role)?.needs(&settings);
+        let tuning = tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine)));
         let installed: Vec<_> = hub::installed(&models_folder).into_iter().map(InstalledModel::look_into).collect();
         let model_problems = installed.iter().flat_map(InstalledModel::problems);
         Ok(Self {
             problems: problems.iter().map(ToString::to_string).chain(model_problems).collect(),
             installed: installed.into_iter().map(|model| model.file.path).collect(),
-            roles: roles
-                .map(|(role, model)| RoleModel {
-                    server: ask(&settings, role),
-                    ..find(role, model, &models_folder, settings.completion.layout)
-                })
-                .into(),
-            fits: fits(&settings, budget),
+            fits: fits(&settings, budget, needs_of),
+            recommendation: Recommendation::new(&settings, budget, tuning.as_ref(), needs_of),
+            roles: roles.into(),
             engines: Engines::look(&settings, &models_folder),
             free_space: hub::free_space(&models_folder),
-            tuning: tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine))),
+            tuning,
             machine,
             settings,
             settings_file,
@@ -184,6 +180,8 @@ impl Findings {
                 "bytes": fit.known.bytes,
                 "needed_bytes": fit.needed_bytes,
                 "fits": fit.fits,
+                "fits_beside": fit.fits_beside,
+                "quality": quality(fit.known.quantisation),
             })
         };
         json!({
@@ -207,6 +205,8 @@ impl Findings {
             "installed": self.installed,
             "fits": self.fits.iter().map(fit).collect::<Vec<_>>(),
             "both_fit": self.both_fit(),
+            "quality_source": QUALITY_SOURCE,
+            "recommendation": self.recommendation.as_ref().map(Recommendation::to_json),
             "engine": self.engines.to_json(),
         })
     }
@@ -229,7 +229,7 @@ impl Findings {
         );
         println!("  instruction sets  {}", self.machine.instruction_sets.join(" "));
         println!("  kernels           {}", self.kernels());
-        println!("  GPU               {}", gpu_backend().unwrap_or("not used: this build computes on the processor"));
+        println!("  GPU               {}", gpu_backend().unwrap_or("not used (this build computes on the processor)"));
         println!("\nfolders");
         println!("  models            {}, {} free", self.models_folder.display(), size(self.free_space));
         if let Some(file) = &self.settings_file {
@@ -245,13 +245,13 @@ impl Findings {
     fn kernels(&self) -> String {
         let level = Level::in_use();
         let Some(StoredTuning { read_bandwidth, was_busy, tuning, .. }) = &self.tuning else {
-            return format!("{level}; what suits this processor is measured when a model is first loaded");
+            return format!("{level}; this processor is measured when a model is first loaded");
         };
         let bandwidth = read_bandwidth * 1e-9;
-        let when = if *was_busy { "measured while other programs were at work, to be repeated" } else { "measured" };
+        let when = if *was_busy { "measured while other programs were busy, will be repeated" } else { "measured" };
         format!(
-            "{level}; memory is read at {bandwidth:.1} GB/s, {} bytes ahead, and threads wait {} us for work ({when}; \
-             --retune repeats it)",
+            "{level}; memory is read at {bandwidth:.1} GB/s, with {} bytes fetched ahead and threads that wait {} us \
+             for work ({when}; --retune repeats this)",
             tuning.fetch_ahead, tuning.spin_micros
         )
     }
@@ -291,42 +291,55 @@ impl Findings {
             let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
             println!("  installed         {}{}", path.display(), self.expected_speed(bytes));
         }
+        self.print_fits();
+    }
+
+    fn print_fits(&self) {
         println!("\nwhat fits");
-        for fit in &self.fits {
-            let verdict = match fit.fits {
-                Some(true) => "fits",
-                Some(false) => "too large",
-                None => "memory unknown",
-            };
-            println!(
-                "  {:20} {:10} {:7} needs {:>10}: {verdict}{}, {}",
-                fit.known.alias.name(),
-                fit.known.alias.role(),
-                fit.known.quantisation,
-                HumanBytes(fit.needed_bytes).to_string(),
-                self.expected_speed(fit.known.bytes),
-                fit.known.alias.licence()
-            );
-        }
+        self.fits.iter().for_each(|fit| self.print_fit(fit));
+        println!("  ({QUALITY_SOURCE})");
         let pair = [&self.settings.completion.model, &self.settings.assistant.model];
         match self.both_fit() {
             Some(true) => println!("  {} and {} fit together", pair[0], pair[1]),
             Some(false) => println!(
-                "  {} and {} do not fit together: see the setting `assistant.whenItDoesNotFit`, now {}",
+                "  {} and {} do not fit together; the setting `assistant.whenItDoesNotFit`, which is {}, says what \
+                 happens",
                 pair[0],
                 pair[1],
                 serde_json::to_string(&self.settings.assistant.when_it_does_not_fit).unwrap_or_default()
             ),
             None => {}
         }
+        if let Some(recommendation) = &self.recommendation {
+            println!("  recommended: {}", recommendation.sentence);
+        }
+    }
+
+    fn print_fit(&self, fit: &Fit) {
+        let verdict = match (fit.fits, fit.fits_beside) {
+            (Some(true), Some(true)) => format!("fits{}", beside(fit, &self.settings)),
+            (Some(true), _) => "fits alone".to_owned(),
+            (Some(false), _) => "too large".to_owned(),
+            (None, _) => "memory unknown".to_owned(),
+        };
+        println!(
+            "  {:20} {:10} {:7} needs {:>10}: {verdict}{}{}, {}",
+            fit.known.alias.name(),
+            fit.known.alias.role(),
+            fit.known.quantisation,
+            HumanBytes(fit.needed_bytes).to_string(),
+            self.expected_speed(fit.known.bytes),
+            quality(fit.known.quantisation).map_or_else(String::new, |quality| format!(", {quality}")),
+            fit.known.alias.licence()
+        );
     }
 
     fn print_advice(&self) {
         let is_missing =
             |role: &RoleModel| role.role == Role::Completion && role.server.is_none() && role.found.is_err();
-        let resident_is_missing = self.roles.iter().any(is_missing);
-        if resident_is_missing {
-            println!("\nto begin, run `phi-ls {}`", self.first_pull());
+        let completion_model_is_missing = self.roles.iter().any(is_missing);
+        if completion_model_is_missing {
+            println!("\nto start, run `phi-ls {}`", self.first_pull());
         }
         if !self.problems.is_empty() {
             println!("\nproblems");
@@ -334,14 +347,9 @@ impl Findings {
         }
     }
 
-    /// The arguments that bring the best model this machine can hold.
+    /// The arguments that download what is recommended, or the defaults where the memory is not known.
     fn first_pull(&self) -> String {
-        let mut phi = self.fits.iter().filter(|fit| fit.known.alias == Alias::Phi35Mini);
-        match phi.find(|fit| fit.fits != Some(false)).map(|fit| fit.known) {
-            Some(known) if known == Alias::Phi35Mini.preferred_file() => "pull".to_owned(),
-            Some(known) => format!("pull hf:{}/{}/{}", known.owner, known.repo, known.file),
-            None => "pull starter".to_owned(),
-        }
+        self.recommendation.as_ref().map_or_else(|| "pull".to_owned(), |advice| format!("pull {}", advice.references()))
     }
 
     /// Whether the models of both roles can be loaded at the same time.
@@ -367,12 +375,12 @@ fn find(role: Role, model: &str, folder: &Path, layout: CompletionLayout) -> Rol
 fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
     match (layout, report.fim()) {
         (CompletionLayout::Auto | CompletionLayout::Fim, Some(fim)) => Some(format!("to fill in the middle, {fim}")),
-        (CompletionLayout::Fim, None) => Some("to fill in the middle, which it has no tokens for".to_owned()),
+        (CompletionLayout::Fim, None) => Some("to fill in the middle, for which it has no tokens".to_owned()),
         _ => Some(format!("by a chat turn, {}", report.chat()?)),
     }
 }
 
-/// The server of `role`, where it has one, and what it says it can do.
+/// The server of `role`, if it has one, and what it can do.
 fn ask(settings: &Settings, role: Role) -> Option<(RemoteServer, Result<Abilities, String>)> {
     let server = settings.backend(role).server()?;
     Some((server.clone(), remote::look_into(server, Patience::default())))
@@ -389,7 +397,7 @@ fn server_json(server: &RemoteServer, found: &Result<Abilities, String>) -> Valu
     })
 }
 
-/// With what this build computes on a GPU.
+/// The GPU backend of this build.
 fn gpu_backend() -> Option<&'static str> {
     match (cfg!(feature = "cuda"), cfg!(feature = "metal")) {
         (true, _) => Some("CUDA, the first one"),
@@ -405,14 +413,17 @@ fn size(bytes: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::Alias;
 
     fn findings(mib: u64) -> Findings {
         let machine = Machine { total_memory: Some(mib << 20), ..Machine::default() };
         let settings = Settings::default();
         let budget = MemoryBudget::new(&settings, &machine);
+        let needs_of = |role| needs(role, &settings, None);
         Findings {
             tuning: None,
-            fits: fits(&settings, budget),
+            fits: fits(&settings, budget, needs_of),
+            recommendation: Recommendation::new(&settings, budget, None, needs_of),
             engines: Engines::default(),
             installed: Vec::new(),
             machine,
@@ -442,7 +453,7 @@ mod tests {
     fn the_advice_depends_on_the_memory() {
         check(2 * 1024, "pull starter", false);
         check(4 * 1024 + 700, "pull hf:bartowski/Phi-3.5-mini-instruct-GGUF/Phi-3.5-mini-instruct-Q3_K_M.gguf", false);
-        check(6 * 1024, "pull", false);
-        check(8 * 1024, "pull", true);
+        check(6 * 1024, "pull phi-3.5-mini", false);
+        check(8 * 1024, "pull phi-3.5-mini phi-4-mini", true);
     }
 }

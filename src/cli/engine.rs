@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::engine::shared::{Place, Setup, process};
 
-/// How long a process that a server has started waits for it.
+/// How long a process waits for the server that has started it.
 const FIRST_CLIENT: Duration = Duration::from_secs(30);
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,13 +21,13 @@ pub(super) struct EngineArgs {
     /// The folder of sockets and locks, as they found it
     #[arg(long, hide = true)]
     folder: Option<PathBuf>,
-    /// Start it in a process of its own that ends with nobody
+    /// Start it as a process that outlives the one that starts it
     #[arg(long, hide = true)]
     detach: bool,
 }
 
 pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("this program's file is not known")?;
+    let program = std::env::current_exe().context("cannot find the file of this program")?;
     if args.detach {
         return detach(&program);
     }
@@ -44,23 +44,23 @@ pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
         None => Place::of(&setup),
     };
     let place = place.map_err(anyhow::Error::msg)?;
-    let ended = process::run(&place, setup, patience).context("the engine process cannot be had")?;
+    let ended = process::run(&place, setup, patience).context("cannot start or join the engine process")?;
     if ended == process::Ended::NotNeeded {
-        tracing::info!("there is an engine process already");
+        tracing::info!("an engine process is already running");
     }
     Ok(())
 }
 
-/// Runs the same command without `--detach` in a session of its own, with this process's standard error. Whoever has started this
-/// process is not the other one's parent: an editor that ends all its descendants does not find it.
+/// Runs the same command without `--detach` in a new session, with the standard error of this process. The new process
+/// is not a descendant of the one that started this one, so an editor that ends all its descendants does not end it.
 fn detach(program: &Path) -> anyhow::Result<()> {
-    // Fails for the leader of a group, which has been started by hand.
+    // Fails for the leader of a group, which a process started from a shell is.
     #[cfg(unix)]
     let _ = rustix::process::setsid();
     let mut command = Command::new(program);
     command.args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    // The folder it was started in may go.
+    // The folder it was started in may be deleted.
     if let Some(root) = program.ancestors().last() {
         command.current_dir(root);
     }
@@ -73,6 +73,6 @@ fn detach(program: &Path) -> anyhow::Result<()> {
             DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP,
         );
     }
-    command.spawn().context("the engine process cannot be started")?;
+    command.spawn().context("cannot start the engine process")?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!  packages -> project -> hole      what is cut where          session   the server that is asked
 //!  outcome -> summary, compare      what it comes to           page      the same to read
-//!                                                              fit       how likely a completion is right
+//!  variants                         several ways to ask        fit       how likely a completion is right
 //! ```
 
 mod compare;
@@ -17,6 +17,7 @@ mod project;
 mod random;
 mod session;
 mod summary;
+mod variants;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,48 +34,59 @@ use outcome::Outcome;
 use project::Project;
 use session::{Question, Session};
 use summary::{Summary, summaries};
+use variants::{Filled, LayoutName, PartName, Variant, Variants};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {
-    /// Folders of projects, each opened as a workspace
+    /// Project folders; each is opened as a workspace
     #[arg(required_unless_present_any = ["packages", "report"], conflicts_with_all = ["packages", "report"])]
     folders: Vec<PathBuf>,
-    /// Cut holes in known packages instead, fetched into this folder by pip, cargo and npm unless they are there
+    /// Cut holes in a list of published packages instead; pip, cargo and npm download those that are not in this folder
+    /// yet
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
-    /// Cut no holes, but take those of this report, which --json has written; several count together
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["packages", "versus"])]
+    /// Read the holes from this report, written by --json, instead of cutting any; several reports are combined
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["packages", "versus", "several"])]
     report: Vec<PathBuf>,
-    /// Only in files of this language
+    /// Cut holes in files of this language only
     #[arg(long)]
     language: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// What the holes take out; all kinds where none is named
+    /// What the holes remove; all kinds by default
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Kind>,
     /// Holes to cut
     #[arg(long, default_value_t = 100)]
     holes: usize,
-    /// Which holes: the same seed cuts the same ones
+    /// Seed of the choice of holes; the same seed cuts the same holes
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A setting of the server, as `completion.contextTokens=800`
+    /// A setting for the server, such as `completion.contextTokens=800`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Assignment>,
-    /// Fill the same holes a second time with this setting besides, and compare
-    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "against")]
+    /// Fill the same holes a second time with this setting as well, and compare
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["against", "several"])]
     versus: Vec<Assignment>,
-    /// Compare with what --json has written before
-    #[arg(long, value_name = "FILE")]
+    /// Compare with an earlier report, written by --json
+    #[arg(long, value_name = "FILE", conflicts_with = "several")]
     against: Option<PathBuf>,
-    /// Fit how likely a completion is to be right, as `completion.confidence` needs it; everything is shown then
-    #[arg(long, conflicts_with_all = ["versus", "against"])]
+    /// Fill the same holes with other layouts of the prompt too, all or those named, and compare each with today's
+    #[arg(long, value_enum, value_name = "NAME", num_args = 0..=1, require_equals = true, value_delimiter = ',', group = "several")]
+    layouts: Option<Vec<LayoutName>>,
+    /// Fill the same holes with parts of the prompt left out in turn, all or those named, and compare with the whole
+    #[arg(long, value_enum, value_name = "NAME", num_args = 0..=1, require_equals = true, value_delimiter = ',', group = "several")]
+    parts: Option<Vec<PartName>>,
+    /// Fill the same holes with prompts of these lengths, and compare each with the longest
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', group = "several")]
+    context_tokens: Vec<usize>,
+    /// Fit the weights that `completion.confidence` uses; every completion is shown then
+    #[arg(long, conflicts_with_all = ["versus", "against", "several"])]
     fit: bool,
-    /// Write a page to read, with every hole
-    #[arg(long, value_name = "FILE")]
+    /// Write an HTML page that shows every hole
+    #[arg(long, value_name = "FILE", conflicts_with = "several")]
     page: Option<PathBuf>,
-    /// One JSON object instead of tables, with every hole
+    /// Print one JSON object with every hole instead of tables
     #[arg(long)]
     json: bool,
 }
@@ -106,25 +118,32 @@ struct Chosen {
 pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let earlier = args.against.as_deref().map(read_report).transpose()?;
     if !args.report.is_empty() {
-        let reports: Vec<_> = args.report.iter().map(|path| read_report(path)).collect::<anyhow::Result<_>>()?;
-        let outcomes = reports.concat();
-        let differences = earlier.map(|earlier| compare(&earlier, &outcomes)).unwrap_or_default();
-        return args.write(&Value::Null, &outcomes, &differences);
+        return args.report_again(earlier);
     }
     let settings = args.settings(&args.set)?;
     let settings_besides = match args.versus.as_slice() {
         [] => None,
         besides => Some(args.settings(&[args.set.as_slice(), besides].concat())?),
     };
+    let variants = args.variants(&settings)?;
     let projects = args.projects()?;
     let chosen = args.choose(&projects);
     if chosen.is_empty() {
-        bail!("expected code with places for holes of the kinds that are wanted, found none; others may be had");
+        bail!("expected code in which holes of these kinds can be cut, found none; try other kinds");
     }
-    let outcomes = fill(&projects, &chosen, &settings)?;
+    if let Some(Variants { all, base }) = variants {
+        let filled = |(index, variant): (usize, &Variant)| -> anyhow::Result<Filled> {
+            let holes = fill(&projects, &chosen, variant)?;
+            Ok(Filled { name: variant.name.clone(), is_base: index == base, holes })
+        };
+        let filled: Vec<Filled> = all.iter().enumerate().map(filled).collect::<Result<_, _>>()?;
+        args.write_variants(&settings, &filled);
+        return Ok(());
+    }
+    let outcomes = fill(&projects, &chosen, &Variant::plain("", &settings))?;
     let (settings, earlier, outcomes) = match settings_besides {
         Some(besides) => {
-            let after = fill(&projects, &chosen, &besides)?;
+            let after = fill(&projects, &chosen, &Variant::plain("", &besides))?;
             (besides, Some(outcomes), after)
         }
         None => (settings, earlier, outcomes),
@@ -158,6 +177,35 @@ impl EvalArgs {
             [] => Ok(settings),
             [problem, ..] => bail!("{problem}"),
         }
+    }
+
+    /// The ways to ask that are compared; nothing where there is but one.
+    fn variants(&self, settings: &Value) -> anyhow::Result<Option<Variants>> {
+        if let Some(names) = &self.layouts {
+            return Ok(Some(Variants::layouts(names, settings)));
+        }
+        if let Some(names) = &self.parts {
+            return Ok(Some(Variants::parts(names, settings)));
+        }
+        // Each of them has to be one that the setting takes.
+        for tokens in &self.context_tokens {
+            self.settings(&[Assignment { key: "completion.contextTokens".to_owned(), value: (*tokens).into() }])?;
+        }
+        let has_lengths = !self.context_tokens.is_empty();
+        Ok(has_lengths.then(|| Variants::lengths(&self.context_tokens, settings)))
+    }
+
+    /// Writes what the reports of earlier runs come to together: of several ways to ask, or of one.
+    fn report_again(&self, earlier: Option<Vec<Outcome>>) -> anyhow::Result<()> {
+        let several: Vec<_> = self.report.iter().map(|path| read_variants(path)).collect::<anyhow::Result<_>>()?;
+        if several.iter().all(Option::is_some) {
+            self.write_variants(&Value::Null, &variants::together(several.into_iter().flatten().collect()));
+            return Ok(());
+        }
+        let reports: Vec<_> = self.report.iter().map(|path| read_report(path)).collect::<anyhow::Result<_>>()?;
+        let outcomes = reports.concat();
+        let differences = earlier.map(|earlier| compare(&earlier, &outcomes)).unwrap_or_default();
+        self.write(&Value::Null, &outcomes, &differences)
     }
 
     fn projects(&self) -> anyhow::Result<Vec<Project>> {
@@ -196,14 +244,30 @@ impl EvalArgs {
         chosen
     }
 
+    fn write_variants(&self, settings: &Value, filled: &[Filled]) {
+        let rows = variants::rows(filled);
+        if self.json {
+            let version = env!("CARGO_PKG_VERSION");
+            let report = json!({"version": version, "seed": self.seed, "settings": settings, "summary": rows, "variants": filled});
+            println!("{report}");
+            return;
+        }
+        let holes = filled.first().map_or(0, |filled| filled.holes.len());
+        println!("{}\n\n{}", self.title(settings, holes), variants::table(&rows));
+    }
+
+    fn title(&self, settings: &Value, holes: usize) -> String {
+        let model = settings["completion.model"].as_str().map(|model| format!(", {model}, seed {}", self.seed));
+        format!("{holes} holes{}", model.unwrap_or_default())
+    }
+
     fn write(&self, settings: &Value, outcomes: &[Outcome], differences: &[Difference]) -> anyhow::Result<()> {
         let summaries = summaries(outcomes);
         let fit = match self.fit {
-            true => Some(fit::fit(outcomes).context("too few completions are right to fit anything; cut more holes")?),
+            true => Some(fit::fit(outcomes).context("too few completions are right for a fit; cut more holes")?),
             false => None,
         };
-        let model = settings["completion.model"].as_str().map(|model| format!(", {model}, seed {}", self.seed));
-        let title = format!("{} holes{}", outcomes.len(), model.unwrap_or_default());
+        let title = self.title(settings, outcomes.len());
         if let Some(path) = &self.page {
             let page = page::page(&title, &summaries, differences, outcomes);
             std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
@@ -250,16 +314,26 @@ fn to_json(
 
 /// The outcomes in a report.
 fn read_report(path: &Path) -> anyhow::Result<Vec<Outcome>> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut report: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+    let mut report = read_json(path)?;
     serde_json::from_value(report["holes"].take())
-        .with_context(|| format!("{shown} is no report of `phi-ls eval --json`"))
+        .with_context(|| format!("{} is not a report by `phi-ls eval --json`", path.display()))
 }
 
-/// Asks a server with `settings` for what belongs into each hole.
-fn fill(projects: &[Project], chosen: &[Chosen], settings: &Value) -> anyhow::Result<Vec<Outcome>> {
-    let mut session = Session::start(settings.clone())?;
+/// What a report says of several ways to ask; nothing for one of another kind.
+fn read_variants(path: &Path) -> anyhow::Result<Option<Vec<Filled>>> {
+    let mut report = read_json(path)?;
+    Ok(serde_json::from_value(report["variants"].take()).ok())
+}
+
+fn read_json(path: &Path) -> anyhow::Result<Value> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))
+}
+
+/// Asks a server that is started as `variant` says for what belongs into each hole.
+fn fill(projects: &[Project], chosen: &[Chosen], variant: &Variant) -> anyhow::Result<Vec<Outcome>> {
+    let mut session = Session::start(variant)?;
     let bar = indicatif::ProgressBar::new(chosen.len() as u64);
     let mut outcomes = Vec::new();
     for Chosen { project, hole } in chosen {
@@ -301,6 +375,6 @@ mod tests {
         std::fs::write(&path, report.to_string()).unwrap();
         assert_eq!(read_report(&path).unwrap(), outcomes);
         std::fs::write(&path, "{}").unwrap();
-        assert!(read_report(&path).unwrap_err().to_string().contains("is no report"), "of something else");
+        assert!(read_report(&path).unwrap_err().to_string().contains("is not a report"), "of something else");
     }
 }

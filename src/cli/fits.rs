@@ -1,8 +1,11 @@
 //! Which models this machine can run, and how fast: from its memory and what was measured on it.
 
-use crate::config::{MemoryBudget, Settings};
+use std::path::Path;
+
+use crate::config::{MemoryBudget, Needs, Role, Settings};
 use crate::engine::embedded::tuning::StoredTuning;
-use crate::hub::{KNOWN_FILES, KnownFile};
+use crate::hub::{KNOWN_FILES, KnownFile, ModelRef};
+use crate::model;
 
 /// Whether one published file can run here.
 pub(super) struct Fit {
@@ -10,17 +13,36 @@ pub(super) struct Fit {
     pub(super) needed_bytes: u64,
     /// `None` where the memory is not known.
     pub(super) fits: Option<bool>,
+    /// Whether it fits together with the model that the settings name for the other role.
+    pub(super) fits_beside: Option<bool>,
 }
 
-/// One row per model and quantisation, whoever publishes it.
-pub(super) fn fits(settings: &Settings, budget: MemoryBudget) -> Vec<Fit> {
+/// One row per model and quantisation, whoever publishes it; `needs_of` says what the model of a role needs.
+pub(super) fn fits(settings: &Settings, budget: MemoryBudget, needs_of: impl Fn(Role) -> Option<Needs>) -> Vec<Fit> {
     let same = |a: &KnownFile, b: &KnownFile| a.alias == b.alias && a.quantisation == b.quantisation;
     let first = |known: &&KnownFile| KNOWN_FILES.iter().find(|other| same(other, known)) == Some(known);
     let fit = |known: &'static KnownFile| {
-        let needs = known.size().needs_as(known.alias.main_role(), settings);
-        Fit { known, needed_bytes: needs.total(), fits: budget.fits(&[needs]) }
+        let role = known.alias.main_role();
+        let needs = known.size().needs_as(role, settings);
+        let beside: Vec<_> = needs_of(role.other()).into_iter().chain([needs]).collect();
+        let (fits, fits_beside) = (budget.fits(&[needs]), budget.fits(&beside));
+        Fit { known, needed_bytes: needs.total(), fits, fits_beside }
     };
     KNOWN_FILES.iter().filter(first).map(fit).collect()
+}
+
+/// What the model that the settings name for `role` needs: the file at `installed`, or else the one that `pull` downloads. `None`
+/// where the role has a server that no model stands in for, or the file is not known.
+pub(super) fn needs(role: Role, settings: &Settings, installed: Option<&Path>) -> Option<Needs> {
+    if !settings.backend(role).may_load_a_model() {
+        return None;
+    }
+    let size = match (installed, super::model_of(role, settings).1.parse()) {
+        (Some(path), _) => model::size(path).ok()?,
+        (None, Ok(ModelRef::Alias(alias))) => alias.preferred_file().size(),
+        _ => return None,
+    };
+    Some(size.needs_as(role, settings))
 }
 
 /// A token takes one read of all weights: how many a second the memory allows for a file of `bytes`.

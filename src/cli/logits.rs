@@ -1,4 +1,4 @@
-//! `phi-ls logits`: what the model says after given token ids, for comparison with other engines.
+//! `phi-ls logits`: the logits of a model after given token ids, for comparison with other engines.
 
 use super::ModelArgs;
 use crate::model::{LogitRows, Logits, Sequence, argmax};
@@ -10,10 +10,10 @@ pub(super) struct LogitsArgs {
     /// Token ids, separated by commas
     #[arg(long, value_delimiter = ',', required = true)]
     tokens: Vec<u32>,
-    /// Only the last position's logits
+    /// Print the logits of the last position only
     #[arg(long)]
     last: bool,
-    /// Continue greedily by this many tokens instead of printing logits
+    /// Print this many greedily chosen tokens instead of logits
     #[arg(long, value_name = "N", conflicts_with = "last")]
     greedy: Option<usize>,
 }

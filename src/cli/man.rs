@@ -1,4 +1,4 @@
-//! `phi-ls man`: the manual pages, made of the same descriptions as the help.
+//! `phi-ls man`: the manual pages, generated from the same descriptions as the help.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 #[derive(clap::Args)]
 pub(super) struct ManArgs {
-    /// The folder to write them into: `phi-ls.1`, and one page for each command
+    /// The folder for `phi-ls.1` and one page per command
     folder: PathBuf,
 }
 
@@ -16,5 +16,5 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         clap_mangen::generate_to(super::command(), folder)
     };
-    write().with_context(|| format!("cannot write the manual pages into {}", folder.display()))
+    write().with_context(|| format!("cannot write the manual pages to {}", folder.display()))
 }

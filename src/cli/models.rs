@@ -1,4 +1,4 @@
-//! `phi-ls models`: what is installed, what it is, and which checks it passes.
+//! `phi-ls models`: the installed files, what they are, and which checks they pass.
 
 mod choice;
 
@@ -10,10 +10,10 @@ use crate::model::{self, ModelError, ModelReport, describe::Check};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelsArgs {
-    /// Those that `phi-ls pull` knows by a short name too: role, size, speed to expect here, licence
+    /// List all models that have a short name, installed or not, with role, size, expected speed and licence
     #[arg(long)]
     all: bool,
-    /// One JSON list instead of lines
+    /// Print a JSON list instead of text
     #[arg(long)]
     json: bool,
 }
@@ -26,12 +26,14 @@ pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     let folder = hub::models_folder().ok_or(HubError::NoFolder)?;
     if args.all {
         let choices = choice::choices(&hub::installed(&folder));
-        match args.json {
-            true => {
-                let list: Vec<Value> = choices.iter().map(choice::Choice::to_json).collect();
-                println!("{}", serde_json::to_string_pretty(&list)?);
-            }
-            false => choices.iter().for_each(choice::Choice::print),
+        if args.json {
+            let list: Vec<Value> = choices.list.iter().map(choice::Choice::to_json).collect();
+            println!("{}", serde_json::to_string_pretty(&list)?);
+            return Ok(());
+        }
+        choices.list.iter().for_each(choice::Choice::print);
+        if let Some(recommendation) = choices.recommendation {
+            println!("recommended: {}", recommendation.sentence);
         }
         return Ok(());
     }
@@ -41,7 +43,10 @@ pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else if models.is_empty() {
         println!("no models in {}", folder.display());
-        println!("`phi-ls pull` brings phi-3.5-mini and phi-4-mini, `phi-ls pull starter` a small one for a first try");
+        println!(
+            "`phi-ls pull` downloads phi-3.5-mini and phi-4-mini, `phi-ls pull starter` a small model for a first \
+                  try"
+        );
     } else {
         models.iter().for_each(InstalledModel::print);
     }

@@ -13,10 +13,10 @@ use crate::syntax::{self, Parsed};
 use crate::text::{Position, PositionEncoding, Rope, offset_at, with_line_feeds};
 use crate::workspace::Workspaces;
 
-/// Sources beyond this are generated or data, not something a person completes.
+/// Larger sources are generated or data, not something a person completes.
 const LARGEST_SOURCE: u64 = 16 << 20;
 
-/// Other files are read this long, which most projects do not need.
+/// The time limit for reading other files, which most projects do not need.
 const INDEXING_TIME: Duration = Duration::from_secs(2);
 
 /// A place in a file; line and column count from 1, columns in characters.
@@ -108,19 +108,19 @@ pub(super) fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings 
     Surroundings { file: Some(file), index: Some(Arc::new(index)), ..Surroundings::default() }
 }
 
-/// Byte offset of `place`'s cursor; a place outside the file is an error, not a guess.
+/// The byte offset of `place`; a place outside the file is an error.
 pub(super) fn cursor_offset(place: &Place, text: &Rope) -> anyhow::Result<usize> {
     let places = text.len_lines();
     if place.line as usize > places {
-        // A cursor can stand below the last line break; a person counts no line there.
+        // A cursor can be after the last line break, which does not count as a line.
         let lines = places - usize::from(text.line(places - 1).len_bytes() == 0);
-        bail!("{} has {lines} lines; line {} was asked for", place.path.display(), place.line);
+        bail!("{} has {lines} lines, so there is no line {}", place.path.display(), place.line);
     }
     let line = text.line(place.line as usize - 1);
     let length = line.chars().filter(|c| !matches!(c, '\n' | '\r')).count();
     if place.column as usize > length + 1 {
         let shown = place.path.display();
-        bail!("line {} of {shown} has {length} characters; column {} was asked for", place.line, place.column);
+        bail!("line {} of {shown} has {length} characters, so there is no column {}", place.line, place.column);
     }
     let position = Position { line: place.line - 1, character: place.column - 1 };
     Ok(offset_at(text, position, PositionEncoding::Utf32))

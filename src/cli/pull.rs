@@ -7,21 +7,22 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
 
-/// On no terminal, a line is printed whenever so much more of the file is there.
+/// If the output is not a terminal, a line is printed for every so many bytes.
 const PERCENT_PER_LINE: u64 = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PullArgs {
-    /// phi-3.5-mini (completions), phi-4-mini (explanations), starter (98 MB, for a first try or a small machine), another
-    /// short name that `phi-ls doctor` lists, or hf:OWNER/REPO/FILE.gguf; without any: phi-3.5-mini and phi-4-mini
+    /// The models: phi-3.5-mini (completions), phi-4-mini (questions), starter (98 MB, for a first try or a small
+    /// machine), any other short name that `phi-ls models --all` lists, or hf:OWNER/REPO/FILE.gguf; by default
+    /// phi-3.5-mini and phi-4-mini
     #[arg(value_name = "MODEL")]
     models: Vec<String>,
 }
 
-/// Downloads what `args` names, telling how it goes on standard error, then the files' paths on standard output.
+/// Downloads what `args` names. Progress goes to standard error, the paths of the files to standard output.
 ///
 /// # Errors
-/// The first download that fails; what it brought is kept for the next call.
+/// The first download that fails; what it has downloaded is kept for the next call.
 pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     let references = match args.models.as_slice() {
         [] => vec![ModelRef::Alias(Alias::Phi35Mini), ModelRef::Alias(Alias::Phi4Mini)],
@@ -33,7 +34,7 @@ pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Downloads one model, telling how it goes on standard error.
+/// Downloads one model, with progress on standard error.
 ///
 /// # Errors
 /// As [`Hub::pull`].
@@ -44,12 +45,12 @@ pub(super) fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
     report.bar.finish_and_clear();
     let pulled = outcome?;
     let state = if pulled.already_installed { "is installed" } else { "downloaded" };
-    let checksum = if pulled.checksum_verified { "checksum right" } else { "the hub states no checksum" };
+    let checksum = if pulled.checksum_verified { "checksum right" } else { "the hub has no checksum for it" };
     eprintln!("{reference} {state}: {}, {checksum}", HumanBytes(pulled.bytes));
     Ok(pulled)
 }
 
-/// Tells about one download: a progress bar on a terminal, else now and then a line.
+/// Reports the progress of one download: a progress bar on a terminal, otherwise a line now and then.
 struct Report {
     name: String,
     bar: ProgressBar,
@@ -74,7 +75,7 @@ impl Report {
             PullEvent::Checking { bytes } => {
                 self.line(&format!("checking {} on disk", HumanBytes(*bytes)));
             }
-            PullEvent::NextPlace { reason } => self.line(&format!("{reason}; trying another place")),
+            PullEvent::NextPlace { reason } => self.line(&format!("{reason}; trying another source")),
         }
     }
 

@@ -1,5 +1,5 @@
-//! `phi-ls replay`: editing sessions against the real server, recorded ones and typed ones: how long completions took, what the
-//! person saw, and what it cost.
+//! `phi-ls replay`: recorded and written editing sessions, replayed against the real server: how long completions took,
+//! what the person saw, and what it cost.
 
 pub(super) mod client;
 mod entry;
@@ -23,43 +23,44 @@ use trace::Trace;
 
 #[derive(clap::Args)]
 pub(super) struct ReplayArgs {
-    /// What `phi-ls serve --record FILE` has written, a typing session (`benches/traces`), or a folder of these
+    /// A recording by `phi-ls serve --record FILE`, a typing session (`benches/traces`), or a folder of them
     trace: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// Ask the model server at this URL instead of a model of this machine
+    /// Ask the model server at this URL instead of a model on this machine
     #[arg(long, value_name = "URL", conflicts_with_all = ["model", "threads", "during_answers_of"])]
     server: Option<String>,
-    /// Wait for every completion before typing on, instead of typing on when the person did
+    /// Wait for every completion before the next key, instead of typing at the recorded pace
     #[arg(long)]
     wait: bool,
-    /// As --wait, and without the pauses between keys
+    /// Like --wait, but without the pauses between keys
     #[arg(long)]
     full_speed: bool,
-    /// Only the first N keys of each trace
+    /// Replay only the first N keys of each trace
     #[arg(long, value_name = "N")]
     keys: Option<usize>,
-    /// Tokens of one completion at most; a model with random weights ends none by itself
+    /// Maximum number of tokens in a completion; a model with random weights does not end one by itself
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
-    /// For a model with random weights: it writes what the session takes as completions later, and other lines of the file elsewhere
+    /// Have a model with random weights write what the session accepts as completions, and other lines of the file
+    /// elsewhere
     #[arg(long, conflicts_with = "server")]
     given: bool,
-    /// A setting for the server, as in `--set completion.prepareNext=false`; more than once for several
+    /// A setting for the server, such as `completion.prepareNext=false`; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
-    /// Replay it a second time while this model answers questions, and compare
+    /// Replay a second time while this model answers questions, and compare
     #[arg(long, value_name = "MODEL")]
     during_answers_of: Option<String>,
-    /// Write a page with plots to this file
+    /// Write an HTML page with plots to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// A setting of the command line: its value is JSON, or a text where it is none.
+/// A setting on the command line: its value is JSON, or text if it is not valid JSON.
 fn setting(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
@@ -70,7 +71,7 @@ impl ReplayArgs {
         self.wait || self.full_speed
     }
 
-    /// The server's settings; `assistant` is the model that answers questions meanwhile.
+    /// The server's settings; `assistant` is the model that answers questions during the replay.
     fn settings(&self, assistant: Option<&str>) -> anyhow::Result<Value> {
         let mut settings = match &self.server {
             Some(url) => json!({"completion.backend": {"kind": "openai", "baseUrl": url, "allowHttp": true}}),
@@ -111,7 +112,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each trace with a server of its own: nothing is known yet of the next one's documents.
+/// Each trace gets its own server, which knows nothing about the documents of the others.
 fn replay_all(args: &ReplayArgs, traces: &[Trace], assistant: Option<&str>) -> anyhow::Result<Replayed> {
     let play = |trace: &Trace| {
         Run::start(args, trace, assistant)?.run(trace).with_context(|| format!("replaying {}", trace.name))

@@ -13,19 +13,19 @@ use crate::model::{LoadOptions, ModelError};
 use crate::server::{self, Ended, Observer, ServerOptions};
 use crate::statistics;
 
-// They win over every setting.
+// They take precedence over all settings.
 #[derive(clap::Args, Default, PartialEq)]
 pub(super) struct ServeArgs {
-    /// The resident model: a path to a .gguf, a name, or hf:OWNER/REPO/FILE
+    /// The model that completes code: a path to a .gguf file, a short name, or hf:OWNER/REPO/FILE
     #[arg(long, value_name = "MODEL")]
     completion_model: Option<String>,
-    /// The model of escalated actions, likewise
+    /// The model that answers questions, named in the same ways
     #[arg(long, value_name = "MODEL")]
     assistant_model: Option<String>,
-    /// Threads to compute with; 0 is as many as the machine has physical cores
+    /// Number of threads to compute with; 0 uses one per physical core
     #[arg(long, value_parser = super::threads_parser())]
     threads: Option<usize>,
-    /// Write what the editor sends to this file, for `phi-ls replay`: it holds the text of your documents
+    /// Record what the editor sends in this file, for `phi-ls replay`; it will contain the text of your documents
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Accepted because many editors pass it; standard input and output are the only transport
@@ -49,7 +49,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     match server::run_stdio(options).context("cannot start the server")? {
         Ended::Orderly => Ok(()),
-        Ended::Abrupt => bail!("the client went away without `shutdown` and `exit`"),
+        Ended::Abrupt => bail!("the client disconnected without `shutdown` and `exit`"),
     }
 }
 
@@ -57,7 +57,7 @@ impl ServeArgs {
     /// The flags as settings.
     fn settings(&self) -> serde_json::Value {
         let mut settings = serde_json::Map::new();
-        // Who names a model wants that one, and not a server's.
+        // If a model is named, it is used instead of a server.
         if let Some(model) = &self.completion_model {
             settings.insert("completion.backend".to_owned(), "embedded".into());
             settings.insert("completion.model".to_owned(), model.as_str().into());
@@ -85,16 +85,16 @@ pub(super) fn loader() -> impl Fn(&str, &Settings) -> Loader + Send + Sync {
     }
 }
 
-/// The one pool that all models of the process compute on. A change of the setting `threads` loads the models again, and
-/// the first of them makes a new pool.
+/// The thread pool that all models of the process share. If the setting `threads` changes, the models are loaded again,
+/// and the first one creates a new pool.
 #[derive(Default)]
 struct SharedPool {
-    /// For which number of threads it was asked.
+    /// The number of threads that it was created for.
     made: Mutex<Option<(usize, LoadOptions)>>,
 }
 
 impl SharedPool {
-    /// How `settings` have models loaded.
+    /// How models are loaded under `settings`.
     fn options(&self, settings: &Settings) -> LoadOptions {
         LoadOptions { kv_type: settings.kv_cache_type.into(), ..self.with(settings.threads) }
     }

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::statistics::{self, Record, Summary, summaries};
+use crate::config::CompletionSettings;
+use crate::features::inline_completion::{Origin, Thresholds};
+use crate::hub::Alias;
+use crate::statistics::{self, Latest, Record, Summary, summaries};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsArgs {
-    /// One JSON object instead of tables
+    /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
-    /// Delete what has been kept so far
+    /// Delete the statistics
     #[arg(long, conflicts_with = "json")]
     delete: bool,
 }
 
-/// Prints what the records of this machine come to.
+/// Prints the statistics of this machine.
 ///
 /// # Errors
 /// There is no folder for data, or the file cannot be read or removed.
@@ -29,22 +32,61 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     let records = statistics::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let (all, languages) = summaries(&records, |record| record.language.clone());
     let (_, models) = summaries(&records, |record| record.model.clone());
+    let thresholds = thresholds(models.keys(), &records, &super::user_settings().completion);
     if args.json {
-        println!("{}", json!({"file": file, "all": all, "languages": languages, "models": models}));
+        let thresholds: BTreeMap<&String, Value> = thresholds.iter().map(|(name, row)| (name, to_json(row))).collect();
+        println!(
+            "{}",
+            json!({"file": file, "all": all, "languages": languages, "models": models, "thresholds": thresholds})
+        );
         return Ok(());
     }
     if records.is_empty() {
-        println!("no completion has been shown yet; they are counted in {}", file.display());
+        println!("no completion has been shown yet; statistics are kept in {}", file.display());
         return Ok(());
     }
     println!("since {}, in {}", day(&records), file.display());
     print_table("", &BTreeMap::from([("all".to_owned(), all)]));
     print_table("language", &languages);
     print_table("model", &models);
+    print_thresholds(&thresholds);
     Ok(())
 }
 
-/// How long ago the first record was made.
+/// From which likelihood completions of each of `models` are shown, as a server that starts now has it.
+fn thresholds<'a>(
+    models: impl Iterator<Item = &'a String>,
+    records: &[Record],
+    settings: &CompletionSettings,
+) -> BTreeMap<String, Thresholds> {
+    // Where nothing is counted, nothing moves.
+    let records = if settings.statistics { records } else { &[] };
+    let of = |model: &String| Thresholds::of(Alias::of_model(model), Latest::of(model, records).acceptance());
+    models.map(|model| (model.clone(), of(model))).collect()
+}
+
+fn to_json(thresholds: &Thresholds) -> Value {
+    let moved_by = match thresholds.origin {
+        Origin::Moved(completions) => Some(completions),
+        Origin::Fitted | Origin::General => None,
+    };
+    json!({"balanced": thresholds.balanced, "high": thresholds.high, "moved_by_completions": moved_by})
+}
+
+fn print_thresholds(thresholds: &BTreeMap<String, Thresholds>) {
+    println!("\n{:24} {:>8} {:>8}", "shown unasked from", "balanced", "high");
+    for (model, Thresholds { balanced, high, origin }) in thresholds {
+        let origin = match origin {
+            Origin::Fitted => "fitted for this model".to_owned(),
+            Origin::General => "as for any model, until more completions have been accepted or not".to_owned(),
+            Origin::Moved(completions) => format!("moved by what became of the latest {completions}"),
+        };
+        println!("{model:24} {balanced:8.2} {high:8.2}  {origin}");
+    }
+    println!("(how likely a completion has to be right, by `completion.confidence`; at `low` all are shown)");
+}
+
+/// The age of the first record.
 fn day(records: &[Record]) -> String {
     let first = records.iter().map(|record| record.at).min().unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();

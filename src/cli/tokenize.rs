@@ -1,4 +1,4 @@
-//! `phi-ls tokenize`: ids of standard input, for comparison with other engines.
+//! `phi-ls tokenize`: the token ids of standard input, for comparison with other engines.
 
 use std::io::Read as _;
 
@@ -10,7 +10,7 @@ use crate::model::tokenizer::{TextStart, Tokenizer};
 pub(super) struct TokenizeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Take the text exactly as it is: without the space that SPM vocabularies put before a fragment
+    /// Take the text exactly as it is, without the space that SPM vocabularies put before it
     #[arg(long)]
     exact: bool,
 }

@@ -1,4 +1,4 @@
-//! `phi-ls try`: a completion and an explanation of a bundled sample, to see in a minute what this is.
+//! `phi-ls try`: a completion and an explanation of a bundled sample, which show in a minute what phi-ls does.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::text::Rope;
 const SAMPLE: &str = include_str!("sample.py");
 /// Where the sample has a hole.
 const HOLE: &str = "        if grade > ";
-/// The sample's planted bug, and what an interpreter says of it.
+/// The bug in the sample, and what an interpreter says about it.
 const BUG: &str = "total / len(grades)";
 const BUG_MESSAGE: &str = "ZeroDivisionError: division by zero";
 
@@ -35,28 +35,26 @@ pub(super) fn try_out(args: &TryArgs) -> anyhow::Result<()> {
     let offset = SAMPLE.find(HOLE).map_or(SAMPLE.len(), |at| at + HOLE.len());
     let completed =
         complete_with(&engine, &snapshot, offset, Trigger::Automatic, &options_for(&snapshot, &Settings::default()))?;
-    let item = completed.item.as_ref().map_or("(the model had nothing to add)", |item| &item.insert_text);
-    println!(
-        "Completion. The cursor stands at the end of the second line; the model goes on with what is in brackets:\n"
-    );
+    let item = completed.item.as_ref().map_or("(the model has no completion here)", |item| &item.insert_text);
+    println!("Completion. The cursor is at the end of the second line; what the model adds is in brackets:\n");
     println!("    for grade in grades:\n{HOLE}[{item}]\n");
     println!("{}\n", timing(&completed.generation));
 
-    println!("Explanation of a problem: `{BUG}` gives \"{BUG_MESSAGE}\". The model says:\n");
+    println!("Explanation of a problem: `{BUG}` raises \"{BUG_MESSAGE}\". The model says:\n");
     let options = AssistantOptions::new(&Settings::default().assistant, None);
     let plan = explain::plan(&snapshot, &Surroundings::default(), &question(), &options)?;
     let generation = stream(&engine, &plan.prompt, &plan.params, false)?;
     println!("\n{}", timing(&generation));
     if model.reference()? == ModelRef::Alias(Alias::Starter) {
         println!(
-            "\nThis was the starter, a model of 135 million parameters: it shows that everything works, not how good"
+            "\nThis was the starter, a model with 135 million parameters. It shows that everything works, not how good"
         );
-        println!("an answer can be. For that: phi-ls pull    (Phi-3.5-mini and Phi-4-mini, 2.4 and 2.5 GB)");
+        println!("answers can be. For that, run: phi-ls pull    (Phi-3.5-mini and Phi-4-mini, 2.4 and 2.5 GB)");
     }
     Ok(())
 }
 
-/// The model asked for, else the best one installed, else the starter, which is fetched.
+/// The model that was asked for, or the best one installed, or else the starter, which is downloaded.
 fn model_or_starter(args: &TryArgs) -> anyhow::Result<ModelRef> {
     if let Some(model) = &args.model.model {
         return Ok(model.parse()?);
@@ -65,7 +63,7 @@ fn model_or_starter(args: &TryArgs) -> anyhow::Result<ModelRef> {
         println!("Using {installed}.\n");
         return Ok(installed);
     }
-    println!("No model is installed yet; fetching the starter (98 MB).");
+    println!("No model is installed yet; downloading the starter (98 MB).");
     pull::pull_model(&ModelRef::Alias(Alias::Starter))?;
     println!();
     Ok(ModelRef::Alias(Alias::Starter))

@@ -1,4 +1,4 @@
-//! Which kind of engine makes a role's text: the settings `completion.backend` and `assistant.backend`.
+//! Which kind of engine writes the text of a role: the settings `completion.backend` and `assistant.backend`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub enum Backend {
     OpenAi(RemoteServer),
 }
 
-/// A server that speaks OpenAI's protocol, and how to ask it. Where a key is found, never a key.
+/// A server that speaks OpenAI's protocol, and how to ask it. It holds the place of the key, never the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteServer {
     /// `http://HOST:PORT` or `https://HOST/PATH`, without the `/v1` that every path begins with.
@@ -30,15 +30,15 @@ pub struct RemoteServer {
     pub model: Option<String>,
     /// The environment variable that holds the key.
     pub api_key_env: Option<String>,
-    /// The file that holds the key, for its owner's eyes only.
+    /// The file that holds the key, which only its owner may be able to read.
     pub api_key_file: Option<PathBuf>,
     pub protocol: Protocol,
     pub when_it_fails: WhenItFails,
-    /// Plain http to another machine is fine: whoever listens on the way may read code and key.
+    /// Plain http to another machine is allowed, although others on the network could then read code and key.
     pub allow_http: bool,
 }
 
-/// How a server is asked for text that goes on from a given beginning.
+/// How a server is asked for text that continues a given beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -55,18 +55,18 @@ pub enum Protocol {
     Suffix,
 }
 
-/// What happens while a server does not answer.
+/// What to do while a server does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenItFails {
-    /// The embedded model of the role stands in.
+    /// The role's own model answers instead.
     Embedded,
     #[default]
     Nothing,
 }
 
 impl Backend {
-    /// The server, where it is one.
+    /// The server, if it is one.
     pub fn server(&self) -> Option<&RemoteServer> {
         match self {
             Self::Embedded => None,
@@ -139,10 +139,11 @@ impl From<Backend> for Value {
 }
 
 impl RemoteServer {
-    /// What the members of the setting say; the error is one sentence about the first that is wrong.
+    /// The server that the members of the setting describe; the error is one sentence about the first one that is
+    /// wrong.
     fn read(object: &Map<String, Value>) -> Result<Self, String> {
         if let Some(unknown) = object.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
-            // Its value may be a key that somebody wrote where none belongs.
+            // Its value may be a key that somebody wrote in the wrong place.
             return Err(format!("expected members of {}, found `{unknown}`", MEMBERS.join(", ")));
         }
         let kind = object.get("kind").unwrap_or(&Value::Null);
@@ -168,7 +169,7 @@ impl RemoteServer {
         }
         let is_name = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.len() <= 64;
         if !self.api_key_env.as_ref().is_none_or(is_name) {
-            // It may be the key itself, which no message may hold.
+            // It may be the key itself, which no message may contain.
             return Err("`apiKeyEnv`: expected the name of an environment variable, found something else".to_owned());
         }
         if self.base_url.starts_with("http://") && !self.is_on_this_machine() && !self.allow_http {
@@ -224,7 +225,7 @@ fn text(object: &Map<String, Value>, name: &str) -> Result<Option<String>, Strin
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(format!("`{name}`: expected a text that is not empty, found something else")),
+        Some(_) => Err(format!("`{name}`: expected a non-empty string, found something else")),
     }
 }
 
@@ -297,7 +298,7 @@ mod tests {
             "`protocol`: expected \"auto\", \"continue\", \"chat\", \"fim\" or \"suffix\", found \"magic\"",
         );
         check(with("allowHttp", json!("yes")), "`allowHttp`: expected true or false, found \"yes\"");
-        check(with("model", json!(" ")), "`model`: expected a text that is not empty, found something else");
+        check(with("model", json!(" ")), "`model`: expected a non-empty string, found something else");
         for leak in [
             with("apiKey", json!("sk-secret")),
             with("apiKeyEnv", json!("sk-secret")),

@@ -1,5 +1,5 @@
-//! Which files never enter a prompt whatever lies around them: what looks like a secret, and what the settings name.
-//! What ignore files name is found in [`crate::workspace`].
+//! Which files never enter a prompt, wherever they are: those that look like secrets, and those that the settings
+//! exclude. Ignore files are read in [`crate::workspace`].
 
 use std::fmt;
 use std::path::Path;
@@ -98,13 +98,13 @@ pub const SECRETS: &[&str] = &[
     "arduino_secrets.h",
     "wp-config.php",
     "{credentials,secret,secrets}.{sh,bash,zsh,fish,ps1}",
-    // Examples to be copied and filled in hold none.
+    // Examples that are meant to be copied and filled in contain none.
     "!*.{example,sample,template,dist,defaults,schema}",
     "!*.{example,sample,template,dist}.{env,json,yaml,yml,toml,ini,conf,properties,xml,tfvars,sh}",
     "!{example,sample,template}.env",
     "!.env.d.ts",
-    // What version control keeps for itself: addresses with tokens in them, credentials, texts of any branch. Only the
-    // messages in there are written by a person.
+    // The files of version control: addresses with tokens in them, credentials, texts of any branch. Only the messages
+    // in there are written by a person.
     ".git/**",
     "*.git/config",
     ".hg/**",
@@ -215,7 +215,7 @@ pub(super) fn check_glob(glob: &str) -> Result<(), String> {
     if pattern.trim_matches('/').is_empty() {
         return Err(format!("expected a glob, found `{glob}`"));
     }
-    compile(pattern, "").map(drop).map_err(|error| format!("`{glob}` is no glob: {}", error.kind()))
+    compile(pattern, "").map(drop).map_err(|error| format!("`{glob}` is not a glob: {}", error.kind()))
 }
 
 #[cfg(test)]
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn globs_are_checked() {
         assert!(check_glob("src/[a-z]*.rs").is_ok());
-        assert!(check_glob("[").unwrap_err().starts_with("`[` is no glob: "));
+        assert!(check_glob("[").unwrap_err().starts_with("`[` is not a glob: "));
         assert_eq!(check_glob("!").unwrap_err(), "expected a glob, found `!`");
     }
 }

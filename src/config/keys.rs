@@ -51,40 +51,46 @@ const fn trusted_key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 }
 
 pub(super) const KEYS: &[Key] = &[
-    key("completion.enabled", Kind::Bool, "inline completions at all"),
+    key("completion.enabled", Kind::Bool, "offer inline completions"),
     key(
         "completion.languages",
         Kind::Languages,
-        "per language, by any of its names (`shellscript` or `sh`): `true`, `false` or `\"manual\"`; the rest is on",
+        "turn completions on (`true`), off (`false`) or to `\"manual\"` (only when you ask for one) in a language, by \
+         any of its names (`shellscript` or `sh`); they are on in languages that are not listed",
     ),
     trusted_key(
         "completion.model",
         Kind::Text,
-        "the resident model: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
+        "the model that completes code: a path to a `.gguf` file, a short name, or `hf:OWNER/REPO/FILE`",
     ),
     trusted_key(
         "completion.backend",
         Kind::Backend,
-        "what makes the text: `\"embedded\"`, the model above, or a server of OpenAI's protocol: `{\"kind\": \"openai\", \
-         \"baseUrl\": \"http://localhost:8080\"}`",
+        "where completions come from: `\"embedded\"` runs the model above on this machine, `{\"kind\": \"openai\", \
+         \"baseUrl\": \"http://localhost:8080\"}` asks a server that speaks OpenAI's protocol",
     ),
-    key("completion.contextTokens", Kind::Integer(64, 4095), "tokens of the prompt (with `maxTokens` at most 4096)"),
-    key("completion.maxTokens", Kind::Integer(1, 2048), "tokens of one completion"),
+    key(
+        "completion.contextTokens",
+        Kind::Integer(64, 4095),
+        "maximum length of the prompt, in tokens; at most 4096 together with `maxTokens`",
+    ),
+    key("completion.maxTokens", Kind::Integer(1, 2048), "maximum length of a completion, in tokens"),
     key(
         "completion.multiline",
         Kind::OneOf(&["auto", "never", "always"]),
-        "more than one line: where the syntax says a block begins, never, or always",
+        "whether a completion may have more than one line: `auto` where the syntax says that a block begins, `never`, \
+         or `always`",
     ),
     key(
         "completion.layout",
         Kind::OneOf(&["auto", "chat", "fim"]),
-        "how the model is asked: `auto` by its tokens to fill in the middle if it has them, else by a chat turn; or always by \
-         one of the two",
+        "how the model is asked: `fim` with its fill-in-the-middle tokens, `chat` with a chat turn, `auto` with the \
+         tokens if the model has them and with a chat turn otherwise",
     ),
     key(
         "completion.otherFiles",
         Kind::Bool,
-        "definitions and similar code from other files of the project, and your latest changes, in the prompt too",
+        "include your latest changes, and definitions and similar code from other files of the project, in the prompt",
     ),
     key(
         "completion.knownNames",
@@ -92,75 +98,103 @@ pub(super) const KEYS: &[Key] = &[
         "where the project says all names that can come next (members of a type, variants, what a module has), a completion begins \
          with one of them",
     ),
-    key("completion.inComments", Kind::Bool, "while typing in comments too; by hand they are there in any case"),
-    key("completion.inStrings", Kind::Bool, "while typing in strings too; by hand they are there in any case"),
+    key(
+        "completion.inComments",
+        Kind::Bool,
+        "complete in comments while you type; you can ask for a completion there in any case",
+    ),
+    key(
+        "completion.inStrings",
+        Kind::Bool,
+        "complete in strings while you type; you can ask for a completion there in any case",
+    ),
     key(
         "completion.confidence",
         Kind::OneOf(&["low", "balanced", "high"]),
-        "how sure to be of what is shown unasked: `low` shows whatever the model writes, `high` only what is probably right",
+        "the certainty that a completion needs to appear while you type: `low` shows whatever the model writes, `high` \
+         only what is probably right",
     ),
     key(
         "completion.timeBudgetMs",
         Kind::Integer(0, 600_000),
-        "after it, what is there is offered up to the last whole word, and no further line is begun",
+        "milliseconds after which a completion is shown as far as it is written, up to the last whole word; it may \
+         finish its line, but begins no further one",
     ),
     key(
         "completion.prepareNext",
         Kind::Bool,
-        "while a completion is on screen, prepare the next one as if it were accepted: no wait, but more work (paused when three \
-         in a row are not accepted)",
+        "while a completion is shown, compute the next one as if you accepted it, so that it appears at once; uses \
+         more power, and pauses after three in a row that you do not accept",
     ),
     key(
         "completion.statistics",
         Kind::Bool,
-        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; never sent \
-         anywhere",
+        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; \
+         nothing is sent anywhere",
     ),
     key(
         "completion.idleUnloadMinutes",
         Kind::Integer(0, 10_080),
-        "idle minutes before the resident model is unloaded, to be loaded again when it is needed; 0 keeps it loaded",
+        "minutes without use after which the completion model is unloaded, until it is needed again; 0 keeps it loaded",
     ),
     trusted_key(
         "assistant.model",
         Kind::Text,
-        "the model of escalated actions: a path to a `.gguf`, an alias, or `hf:OWNER/REPO/FILE`",
+        "the model that answers questions: a path to a `.gguf` file, a short name, or `hf:OWNER/REPO/FILE`",
     ),
-    trusted_key("assistant.backend", Kind::Backend, "what writes the answers, likewise"),
+    trusted_key(
+        "assistant.backend",
+        Kind::Backend,
+        "where answers come from: the model above or a server, written as in `completion.backend`",
+    ),
     key(
         "assistant.contextTokens",
         Kind::Integer(256, 126_976),
-        "tokens of the prompt (with `maxTokens` over 4096: the model's long-context factors)",
+        "maximum length of the prompt, in tokens; if the sum with `maxTokens` exceeds 4096, the model's long-context \
+         factors are used",
     ),
-    key("assistant.maxTokens", Kind::Integer(1, 4096), "tokens of one answer"),
+    key("assistant.maxTokens", Kind::Integer(1, 4096), "maximum length of an answer, in tokens"),
     key(
         "assistant.idleUnloadMinutes",
         Kind::Integer(0, 10_080),
-        "idle minutes before it is unloaded; 0 keeps it loaded",
+        "minutes without use after which the assistant model is unloaded, until it is needed again; 0 keeps it loaded",
     ),
     key(
         "assistant.whenItDoesNotFit",
         Kind::OneOf(&["fallback", "swap", "refuse"]),
-        "without memory for both models: the resident one answers, makes room, or the action is refused",
+        "what to do if there is not enough memory for both models: `fallback` has the completion model answer, `swap` \
+         unloads it while the assistant model answers, `refuse` refuses the question",
     ),
     key(
         "engine.shared",
         Kind::Bool,
-        "one process holds the models for all windows and editors; `false`: each language server loads them itself",
+        "load the models in one process that all windows and editors share; `false` loads them in each language server",
     ),
     key(
         "engine.lingerMinutes",
         Kind::Integer(0, 10_080),
-        "minutes that this process stays after the last window, for one that opens again",
+        "minutes that the shared process keeps running after the last window is closed, in case one opens again",
     ),
-    key("threads", Kind::Integer(0, super::MAX_THREADS), "threads that compute; 0: from the machine"),
-    key("memoryBudgetMiB", Kind::Integer(0, 16_777_216), "MiB for models and caches together; 0: from the machine"),
-    key("kvCacheType", Kind::OneOf(&["f16", "q8_0"]), "number format of cached keys and values"),
+    key(
+        "threads",
+        Kind::Integer(0, super::MAX_THREADS),
+        "number of threads to compute with; 0 uses one per physical core",
+    ),
+    key(
+        "memoryBudgetMiB",
+        Kind::Integer(0, 16_777_216),
+        "memory for models and caches together, in MiB; 0 derives it from the machine's memory",
+    ),
+    key(
+        "kvCacheType",
+        Kind::OneOf(&["f16", "q8_0"]),
+        "number format of the cached keys and values: `f16`, or `q8_0` for about half the memory",
+    ),
     trusted_key(
         "exclude",
         Kind::Globs,
-        "globs of files that never enter a prompt, beyond what looks like a secret and what git or `.phi-lsignore` \
-         ignores; `!GLOB` takes a secret out again",
+        "globs of files that must not enter a prompt, besides files that look like secrets and those that git or \
+         `.phi-lsignore` ignores; `!GLOB` allows a file that looks like a secret",
     ),
 ];
 
@@ -189,7 +223,7 @@ impl Kind {
         }
     }
 
-    /// What of `value` can be stored, `None` where nothing can, and why the rest cannot.
+    /// The part of `value` that can be stored, `None` if nothing can, and why the rest cannot.
     pub(super) fn check(&self, value: &Value) -> (Option<Value>, Vec<String>) {
         let checked = match self {
             Self::Languages => return check_languages(value),
@@ -203,7 +237,7 @@ impl Kind {
             Self::Bool => value.is_boolean().then(|| value.clone()).ok_or_else(|| "true or false".to_owned()),
             Self::Text => match value.as_str().map(str::trim) {
                 Some(text) if !text.is_empty() => Ok(json!(text)),
-                _ => Err("a text that is not empty".to_owned()),
+                _ => Err("a non-empty string".to_owned()),
             },
             Self::Integer(min, max) => match whole_number(value) {
                 Some(number) if (*min..=*max).contains(&number) => Ok(json!(number)),
@@ -263,7 +297,7 @@ fn check_globs(value: &Value) -> (Option<Value>, Vec<String>) {
     ((!kept.is_empty() || reasons.is_empty()).then_some(Value::Array(kept)), reasons)
 }
 
-/// `value` for an error message: as it is, cut where it is long.
+/// `value` for an error message, shortened if it is long.
 pub(super) fn found(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
@@ -272,13 +306,13 @@ pub(super) fn found(value: &Value) -> String {
     }
 }
 
-/// Likeness from which a name is taken for a misspelt other one: `maxTokns` is 0.94 like `maxTokens`.
+/// The similarity from which a name counts as a misspelling of another: that of `maxTokns` and `maxTokens` is 0.94.
 const ALIKE: f32 = 0.7;
 
-/// The key that `path` was probably meant to be, if any is like it.
+/// The key that `path` was probably meant to be, if any is similar.
 pub(super) fn nearest(path: &str) -> Option<&'static str> {
     let (group, last) = path.rsplit_once('.').unwrap_or(("", path));
-    // In a group that is none of ours, a name like one of ours is chance.
+    // In a group that is not ours, a name that resembles one of ours is a coincidence.
     if !group.is_empty() && !KEYS.iter().any(|key| likeness(group, group_of(key.name)) >= ALIKE) {
         return None;
     }
@@ -287,7 +321,7 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
         // The group may be forgotten or joined to the name: `model`, `completionModel`.
         if group.is_empty() { by_name.max(likeness(path, name)) } else { by_name }
     };
-    // Of equals, the one in the group most like, and then the first.
+    // Of equally similar keys, the one whose group is most similar, and then the first.
     let scored = KEYS.iter().rev().map(|key| (score(key.name), likeness(group, group_of(key.name)), key.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
     (best.0 >= ALIKE).then_some(best.2)

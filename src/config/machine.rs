@@ -1,4 +1,4 @@
-//! The machine this runs on: memory, cores, instruction sets. What the settings leave at 0 comes from here.
+//! The machine this runs on: memory, cores, instruction sets. Settings that are 0 take their values from here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,10 +7,10 @@ use super::Settings;
 
 const GIB: u64 = 1 << 30;
 
-/// What matters of a machine for running models.
+/// The properties of a machine that matter for running models.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Machine {
-    /// Bytes, or the container's limit where that is less; `None` where it cannot be known.
+    /// Bytes, or the container's limit if that is less; `None` if it is not known.
     pub total_memory: Option<u64>,
     /// Bytes that are free or can be made free.
     pub available_memory: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Whether other programs have kept a quarter of the machine at work during the last minute, as far as it tells.
+    /// Whether other programs have used a quarter of the machine during the last minute, as far as it is known.
     pub fn is_busy() -> bool {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let load = read("/proc/loadavg").split(' ').next().and_then(|load| load.parse::<f64>().ok());
@@ -45,8 +45,8 @@ impl Machine {
 }
 
 impl Settings {
-    /// Threads that compute: the setting, else one per core. (A second thread of a core adds nothing: the first keeps
-    /// its arithmetic units busy.)
+    /// Number of threads to compute with: the setting, or else one per core. (A second thread of a core adds nothing:
+    /// the first keeps its arithmetic units busy.)
     pub fn thread_count(&self, machine: &Machine) -> usize {
         match self.threads {
             0 => machine.cores.max(1),
@@ -54,8 +54,8 @@ impl Settings {
         }
     }
 
-    /// Bytes for models and caches: the setting, else three quarters of the memory, 2 GiB always staying with the rest
-    /// of the system. `None` where the machine does not tell.
+    /// Bytes for models and caches: the setting, or else three quarters of the memory, but all except 2 GiB at most.
+    /// `None` if the memory is not known.
     pub fn memory_budget(&self, machine: &Machine) -> Option<u64> {
         match (self.memory_budget_mib, machine.total_memory) {
             (0, total) => total.map(|total| (total / 4 * 3).min(total.saturating_sub(2 * GIB))),
@@ -95,7 +95,7 @@ fn cgroup_memory() -> Option<(u64, u64)> {
     Some((limit, used.saturating_sub(droppable.unwrap_or(0))))
 }
 
-/// macOS tells through a command only.
+/// macOS says it through a command only.
 fn mac_memory() -> Option<u64> {
     if !cfg!(target_os = "macos") {
         return None;

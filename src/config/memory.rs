@@ -1,5 +1,5 @@
-//! How much memory models need and what each may hold: the one rule, which `doctor`, the server, the commands and `bench`
-//! follow.
+//! How much memory models need and how much each may hold: the one rule for `doctor`, the server, the commands and
+//! `bench`.
 //!
 //! A model needs its weights, the keys and values of its longest prompt with the answer, and [`WORKING_BYTES`]. Models
 //! fit together if what they need is within the budget. What is left of it then goes to their prefix caches in equal
@@ -13,20 +13,20 @@ use crate::kernels::attention::{KvShape, KvType, PAGE_LEN};
 
 const MIB: u64 = 1 << 20;
 
-/// Beside weights, keys and values: intermediate results, the tokenizer, documents and their trees, the index. Measured
-/// are 40 MiB at most for a model; the rest is for what is open.
+/// Besides weights, keys and values: intermediate results, the tokenizer, documents and their trees, the index. At most
+/// 40 MiB were measured for a model; the rest is for open documents.
 pub const WORKING_BYTES: u64 = 150 * MIB;
 
-/// The most that keys and values of one model take where the settings leave the budget to the machine.
+/// The most that keys and values of one model take if the settings do not set a budget.
 const KV_MOST_BYTES: u64 = 1024 * MIB;
 
-/// Where the settings say what the budget is, that is this part of it.
+/// If the settings set a budget, the most is this part of it.
 const KV_MOST_PART: u64 = 8;
 
 /// What decides how much memory a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelSize {
-    /// Of the file; packed they take as much.
+    /// Bytes of the file; packed weights take as much.
     pub weight_bytes: u64,
     pub num_layers: usize,
     pub num_kv_heads: usize,
@@ -41,6 +41,15 @@ pub enum Role {
     Assistant,
 }
 
+impl Role {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Completion => Self::Assistant,
+            Self::Assistant => Self::Completion,
+        }
+    }
+}
+
 /// What a model needs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
@@ -53,7 +62,7 @@ pub struct Needs {
 /// The memory that models share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryBudget {
-    /// `None` where the machine does not tell.
+    /// `None` if the memory is not known.
     bytes: Option<u64>,
     /// The most that keys and values of one model take.
     kv_most: u64,
@@ -103,18 +112,18 @@ impl MemoryBudget {
         self.bytes.map(|budget| together.iter().map(Needs::total).sum::<u64>() <= budget)
     }
 
-    /// The sentence that says that `model` alone is more than may be used; `None` where it is not, or nobody knows.
+    /// The message that `model` alone needs more than may be used; `None` if it does not, or if that is not known.
     pub fn excess(&self, model: &str, needs: Needs) -> Option<String> {
         let allowed = self.bytes.filter(|_| self.fits(&[needs]) == Some(false))?;
         Some(format!(
-            "{model} needs {} MiB of memory, more than the {} MiB it may use; see `phi-ls doctor` for one that fits",
+            "{model} needs {} MiB of memory but may use only {} MiB; `phi-ls doctor` lists models that fit",
             needs.total() >> 20,
             allowed >> 20
         ))
     }
 
-    /// Bytes of keys and values, in use and cached, that a model may hold beside another one: never less than a
-    /// context, since without that it is of no use.
+    /// Bytes of keys and values, in use and cached, that a model may hold beside another one: at least those of one
+    /// context, without which it is useless.
     pub fn kv_bytes(&self, model: Needs, beside: Option<Needs>) -> u64 {
         // Where the two do not fit together, they are not in memory at the same time.
         let beside = beside.filter(|other| self.fits(&[model, *other]) != Some(false));

@@ -11,103 +11,10 @@ use std::sync::Arc;
 use super::Snapshot;
 use super::cells::OtherCells;
 use super::cost::{cost, end_within, start_within};
+use super::limits::{Limits, Part};
 use super::outline::{imports_outside, outline_outside};
 use super::retrieval::{Project, retrieve};
 use crate::text::{Rope, floor_char_boundary, line_content, next_line_start};
-
-/// What is known of the model that reads a prompt, from what it has read.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Reading {
-    /// Bytes of code that one token stands for.
-    pub bytes_per_token: Option<f64>,
-    /// Tokens of a prompt that are read in a second.
-    pub tokens_per_second: Option<f64>,
-}
-
-impl Reading {
-    /// Whether `tokens` are known to be read in so many `seconds`.
-    pub fn reads_within(self, tokens: usize, seconds: f64) -> bool {
-        self.tokens_per_second.is_some_and(|speed| tokens as f64 <= speed * seconds)
-    }
-}
-
-/// What a context may cost, and how that is shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    pub total_bytes: usize,
-    /// What code of other files may take of that.
-    pub project_bytes: usize,
-}
-
-impl Limits {
-    /// Bytes per token of source code in ASCII, rounded down from what Phi-3.5's vocabulary of 32,064 pieces reaches on it.
-    const BYTES_PER_TOKEN: f64 = 2.6;
-    /// Tokens of instructions, role tags and fences around the context.
-    const FRAME_TOKENS: usize = 160;
-
-    /// Code of other files may take as much as is read in so many seconds: a window that is placed is read at once, maybe while
-    /// somebody waits. Where nobody knows, the speed of a processor is assumed.
-    const PROJECT_SECONDS: f64 = 1.5;
-    const ASSUMED_SPEED: f64 = 150.0;
-    /// And no more than this part of everything.
-    const PROJECT_SHARE: f64 = 0.35;
-
-    /// Limits for a prompt of about `tokens` tokens.
-    pub fn for_tokens(tokens: usize) -> Self {
-        Self::for_tokens_of(tokens, Reading::default())
-    }
-
-    /// Limits for a prompt of about `tokens` tokens of a model that reads like that.
-    pub fn for_tokens_of(tokens: usize, reading: Reading) -> Self {
-        let tokens = tokens.saturating_sub(Self::FRAME_TOKENS).max(64) as f64;
-        let bytes_per_token = reading.bytes_per_token.unwrap_or(Self::BYTES_PER_TOKEN);
-        let read_in_time = reading.tokens_per_second.unwrap_or(Self::ASSUMED_SPEED) * Self::PROJECT_SECONDS;
-        let project_tokens = read_in_time.min(tokens * Self::PROJECT_SHARE);
-        Self {
-            total_bytes: (tokens * bytes_per_token) as usize,
-            project_bytes: (project_tokens * bytes_per_token) as usize,
-        }
-    }
-
-    /// Limits of `total_bytes` for the file alone.
-    pub fn of_bytes(total_bytes: usize) -> Self {
-        Self { total_bytes, project_bytes: 0 }
-    }
-
-    /// Whether a window that was placed within these is not too large for `new` ones. More room is used when the window is
-    /// placed the next time.
-    fn serve(self, new: Self) -> bool {
-        self.total_bytes <= new.total_bytes + new.total_bytes / 5
-    }
-
-    /// Limits of a context of which only what is [`CompletionContext::nearest`] is asked: about `tokens` tokens of it when the
-    /// window is placed, and room for it to grow.
-    pub fn nearest(tokens: usize) -> Self {
-        Self::of_bytes(tokens * 6)
-    }
-
-    fn suffix(self) -> usize {
-        self.total_bytes * 15 / 100
-    }
-
-    fn imports(self) -> usize {
-        self.total_bytes * 6 / 100
-    }
-
-    fn outline(self) -> usize {
-        self.total_bytes * 9 / 100
-    }
-
-    /// The most the code after the cursor may have grown by before the frozen suffix no longer stands for it.
-    fn gap(self) -> usize {
-        self.suffix()
-    }
-
-    /// The most of the frozen suffix the cursor may have gone past: a line or two.
-    fn overlap(self) -> usize {
-        self.suffix().min(80)
-    }
-}
 
 /// What a completion prompt is made from. Ordered by how rarely a part changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +42,10 @@ pub struct CompletionContext {
     /// Where in the prefix the text begins that grows while somebody types: at the start of the line that was the cursor's
     /// when the window was placed, or of a later one.
     pub typed_start: usize,
+    /// Where in the prefix the lines begin that stood right before the cursor's when the window was placed, and these lines as
+    /// they were.
+    pub near_start: usize,
+    pub near: String,
     /// What stands right of the cursor on its line.
     pub line_suffix: String,
     /// The longest run of backticks that has begun a line of the prefix or suffix since the window was placed.
@@ -179,12 +90,14 @@ struct Frozen {
     cells: Arc<OtherCells>,
     cells_before: String,
     cells_after: String,
+    near: String,
     /// The first bytes of the window: how it is found again after edits above it.
     head: String,
     /// What the prefix may cost before the window has to move.
     max_prefix: usize,
     // The following are offsets in the text of the last request.
     prefix_start: usize,
+    near_start: usize,
     typed_start: usize,
     suffix_start: usize,
     text_len: usize,
@@ -196,6 +109,8 @@ const HEAD_BYTES: usize = 64;
 /// fills in the middle then reads what stands behind the prefix again.
 const MAX_TYPED_BYTES: usize = 1024;
 const MAX_SETTLED_BYTES: usize = 256;
+/// Lines right before the cursor's that a prompt may show apart from the others.
+const NEAR_LINES: usize = 8;
 /// Bytes of the cursor's line that are looked at right of it.
 const MAX_LINE_SUFFIX_BYTES: usize = 512;
 
@@ -247,7 +162,7 @@ pub fn completion_context(
     frozen.longest_fence = frozen.longest_fence.max(longest_fence(&prefix));
     frozen.typed_start = frozen.typed_start_for(&snapshot.text, offset, MAX_TYPED_BYTES);
     let context = CompletionContext {
-        path: frozen.path.clone(),
+        path: frozen.path.clone().filter(|_| limits.has(Part::Path)),
         language: frozen.language.clone(),
         line_comment: snapshot.line_comment(),
         project: frozen.project.clone(),
@@ -259,6 +174,8 @@ pub fn completion_context(
         prefix,
         prefix_start: frozen.prefix_start,
         typed_start: frozen.typed_start - frozen.prefix_start,
+        near_start: frozen.near_start_for(&snapshot.text) - frozen.prefix_start,
+        near: frozen.near.clone(),
         line_suffix: line_suffix(&snapshot.text, offset),
         longest_fence: frozen.longest_fence,
     };
@@ -271,7 +188,7 @@ impl Frozen {
         let text = &snapshot.text;
         let suffix_start = next_line_start(text, offset);
         let suffix_end = whole_lines_within(text, suffix_start, limits.suffix());
-        let project = retrieve(snapshot, offset, limits.project_bytes);
+        let project = retrieve(snapshot, offset, limits);
         // The rest is fixed when the parts that need little have been served, as if they needed all of theirs.
         let for_file = limits.total_bytes - project.cost().min(limits.project_bytes);
         let least_prefix = for_file - limits.suffix() - limits.imports() - limits.outline();
@@ -297,6 +214,9 @@ impl Frozen {
             [&suffix, &imports, &outline, &cells_before, &cells_after].map(|part| cost(part)).iter().sum::<usize>()
                 + project.cost();
         let head_end = floor_char_boundary(text, (prefix_start + HEAD_BYTES).min(offset));
+        let typed_start = typed_start(text, offset, prefix_start);
+        let near_line = text.byte_to_line(offset).saturating_sub(NEAR_LINES);
+        let near_start = text.line_to_byte(near_line).max(prefix_start);
         Self {
             limits,
             path: snapshot.shown_path(),
@@ -311,8 +231,10 @@ impl Frozen {
             cells,
             cells_before,
             cells_after,
+            near: text.byte_slice(near_start..typed_start).to_string(),
             prefix_start,
-            typed_start: typed_start(text, offset, prefix_start),
+            near_start,
+            typed_start,
             suffix_start,
             text_len: text.len_bytes(),
         }
@@ -335,6 +257,7 @@ impl Frozen {
         }
         // What was typed lies behind the window's beginning: it moved as that did.
         self.typed_start = self.typed_start - self.prefix_start + prefix_start;
+        self.near_start = self.near_start - self.prefix_start + prefix_start;
         self.prefix_start = prefix_start;
         self.suffix_start = suffix_start;
         self.text_len = text.len_bytes();
@@ -343,7 +266,7 @@ impl Frozen {
 
     /// Whether the prompt shows at least half of what other files have to say at `offset`.
     fn project_is_fresh(&self, snapshot: &Snapshot, offset: usize) -> bool {
-        let fresh = retrieve(snapshot, offset, self.limits.project_bytes);
+        let fresh = retrieve(snapshot, offset, self.limits);
         let shown: HashSet<&str> = self.project.lines().collect();
         let lines: Vec<&str> = fresh.lines().collect();
         lines.iter().filter(|line| shown.contains(**line)).count() * 2 >= lines.len()
@@ -356,6 +279,12 @@ impl Frozen {
             && offset - self.typed_start <= most
             && (self.typed_start == self.prefix_start || text.get_byte(self.typed_start - 1) == Some(b'\n'));
         if is_kept { self.typed_start } else { typed_start(text, offset, self.prefix_start) }
+    }
+
+    /// Where the lines begin that stood right before the cursor's, or else the line that the text that grows is in.
+    fn near_start_for(&self, text: &Rope) -> usize {
+        let start = self.near_start.min(self.typed_start);
+        line_content(text, text.byte_to_line(start)).start.max(self.prefix_start)
     }
 
     /// Where the window begins in `text`: where it was, unless the edits were before it.

@@ -1,5 +1,5 @@
-//! What a text takes of a budget. Budgets are bytes of code as it mostly is, in ASCII; other scripts take more tokens a
-//! byte, and are charged for it.
+//! How much of a budget a text takes. Budgets are bytes of ASCII, as code mostly is; other scripts take more tokens per
+//! byte, and count more.
 
 use std::ops::Range;
 

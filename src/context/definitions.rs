@@ -1,4 +1,4 @@
-//! Names the code in question uses, and their definitions in its own file.
+//! The names that the code in question uses, and their definitions in the same file.
 
 use std::ops::Range;
 

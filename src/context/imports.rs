@@ -1,4 +1,5 @@
-//! Which files a document's imports mean, judged by words alone: no language's rules of resolution are known here.
+//! Which files the imports of a document mean, judged by their words only: the resolution rules of languages are not
+//! implemented here.
 
 use std::collections::HashSet;
 use std::path::Path;

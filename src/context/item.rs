@@ -1,4 +1,4 @@
-//! The context of a question about code: the item it is about, whole where that fits, and what the item leans on.
+//! The context of a question about code: the item it is about, whole if it fits, and what the item uses.
 
 use std::ops::Range;
 

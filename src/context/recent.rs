@@ -1,4 +1,4 @@
-//! What a person has just changed: the same change is likely to be needed again elsewhere.
+//! What a person has just changed: they probably need the same change elsewhere too.
 
 use std::path::PathBuf;
 

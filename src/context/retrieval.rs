@@ -1,5 +1,5 @@
-//! What of the project helps at a place and the file itself does not show: definitions of the names near it, code that is like
-//! the code around it, and what the person has just changed.
+//! What helps at a place and is not in its file: definitions of the names near it, similar code, and what the person
+//! has just changed.
 //!
 //! Everything is chosen by words and places: nothing is resolved as a compiler would. The index names the few files that
 //! matter; only those are read.
@@ -17,6 +17,7 @@ use super::candidates::Search;
 use super::cost::cost;
 use super::declared::plain_name;
 use super::imports::Nearness;
+use super::limits::{Limits, Part};
 use super::recent::RecentEdit;
 use super::surroundings::{Excerpt, Surroundings};
 use crate::syntax::Parsed;
@@ -72,8 +73,9 @@ impl Project {
     }
 }
 
-/// What helps at `offset` of `snapshot`, within `budget`. The same every time, as long as nothing changes.
-pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Project {
+/// What helps at `offset` of `snapshot`, within `limits`. The same every time, as long as nothing changes.
+pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Project {
+    let budget = limits.project_bytes;
     let surroundings = &*snapshot.surroundings;
     let Some(parsed) = &snapshot.parsed else { return Project::default() };
     let has_none = surroundings.open.is_empty() && surroundings.index.is_none() && surroundings.edits.is_empty();
@@ -83,14 +85,18 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, budget: usize) -> Pro
     let place = Place { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
-    let most = part(left, DEFINITION_SHARE);
-    let offer = offers::offer(snapshot, offset, most.saturating_sub(FRAME_BYTES));
     let taken = |pieces: &[Piece]| pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum::<usize>();
-    let mut pieces: Vec<Piece> = offer.into_iter().collect();
-    let left_for_definitions = part(left, DEFINITIONS_SHARE).saturating_sub(taken(&pieces));
-    place.definitions(&mut pieces, left_for_definitions, most);
-    let taken = taken(&pieces);
-    pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    let mut pieces = Vec::new();
+    if limits.has(Part::Definitions) {
+        let most = part(left, DEFINITION_SHARE);
+        pieces.extend(offers::offer(snapshot, offset, most.saturating_sub(FRAME_BYTES)));
+        let left_for_definitions = part(left, DEFINITIONS_SHARE).saturating_sub(taken(&pieces));
+        place.definitions(&mut pieces, left_for_definitions, most);
+    }
+    if limits.has(Part::Alike) {
+        let taken = taken(&pieces);
+        pieces.extend(alike(&place, &pieces, left.saturating_sub(taken)));
+    }
     Project { excerpts: by_file(pieces), edits }
 }
 

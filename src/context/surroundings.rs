@@ -1,4 +1,4 @@
-//! What of other files a prompt may take code from: open documents, the index, and what the person has just changed.
+//! The sources of code from other files: open documents, the index, and what the person has just changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub fn read_neighbour(path: &Path) -> Result<Option<String>, String> {
     match path.metadata() {
         Err(_) => Ok(None),
         Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_NEIGHBOUR_BYTES => {
-            Err(format!("{} is no file of at most 1 MiB", path.display()))
+            Err(format!("{} is not a file of at most 1 MiB", path.display()))
         }
         Ok(_) => match std::fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),

@@ -1,4 +1,4 @@
-//! The words of code: names and keywords as they stand in a text, whatever they mean there.
+//! The words of code: names and keywords as they are in a text, whatever they mean.
 
 use std::hash::{DefaultHasher, Hasher};
 

@@ -1,5 +1,5 @@
-//! What the rest of the machine is told of an engine's work: the gate is closed while somebody waits for a completion, and the
-//! engine's owner is told when work begins and when none is left.
+//! Announces an engine's work: closes the gate while somebody waits for a completion, and tells the engine's owner when
+//! work begins and when none is left.
 
 use super::queue::Queue;
 use super::{EngineEvent, Gate};

@@ -15,7 +15,7 @@ pub(super) struct Entry<Work> {
     pub(super) work: Option<Work>,
 }
 
-/// Of more clients than this it is not remembered when they had their turn.
+/// The number of clients whose last turns are remembered.
 const MOST_CLIENTS: usize = 100;
 
 /// The jobs, oldest first.
@@ -72,7 +72,7 @@ impl<Work> Queue<Work> {
         Some(entry)
     }
 
-    /// What the client of `entry` has to say for it beside others of the same priority; the greatest goes first.
+    /// The precedence of the client of `entry` among jobs of the same priority; the greatest goes first.
     fn claim(&self, entry: &Entry<Work>) -> u64 {
         let of = |times: &HashMap<u64, u64>| times.get(&entry.submitted.client).copied().unwrap_or_default();
         match entry.submitted.job.priority {

@@ -27,7 +27,7 @@ pub use stand_in::StandIn;
 use super::{Engine, Gate, OnEvent};
 use crate::config::RemoteServer;
 
-/// How long a server may keep silent.
+/// How long a server may take to answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Until a connection is there.

@@ -31,7 +31,7 @@ pub use setup::Setup;
 use super::{Engine, Gate, OnEvent};
 use crate::config::Role;
 
-/// What one client wants of the process.
+/// What one client wants from the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wishes {
     pub role: Role,

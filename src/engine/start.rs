@@ -78,7 +78,7 @@ fn start_local(
                 return shared::start(place, setup, wishes, program, gate, on_event);
             }
             // A model for this window alone is better than none.
-            Err(reason) => tracing::warn!("the engine is not shared with other windows: {reason}"),
+            Err(reason) => tracing::warn!("this window does not share an engine with others: {reason}"),
         }
     }
     embedded::start(loader(), EngineOptions { load_at_start, idle_unload, kv_budget_bytes, gate }, on_event)

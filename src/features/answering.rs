@@ -1,5 +1,5 @@
-//! A question on its way, whoever asks it: what is asked of the model, what an answer comes to, and whether to ask once
-//! more.
+//! A question, from an editor or the command line: what the model is asked, what its answer results in, and whether to
+//! ask once more.
 
 use crate::context::{Snapshot, Surroundings};
 use crate::engine::{Candidate, Generation, GenerationParams, StopReason};
@@ -11,10 +11,10 @@ use super::edit::{self, Change, EditPlan, Rejection};
 use super::explain::{self, ExplainPlan};
 use super::question::{AssistantOptions, NotAsked, Question};
 
-/// What is asked of the model.
+/// What the model is asked.
 #[derive(Debug, Clone)]
 pub enum Plan {
-    /// The answer is read.
+    /// The person reads the answer.
     Explain(ExplainPlan),
     /// The answer becomes an edit of the document it was asked about.
     Edit(EditPlan, Snapshot),
@@ -22,17 +22,17 @@ pub enum Plan {
     Commit(CommitPlan),
 }
 
-/// What an answer comes to.
+/// What an answer results in.
 #[derive(Debug)]
 pub enum Outcome {
     /// Markdown to read.
     Text(String),
     Change(Change),
-    /// It cannot be used; asking like this, with the reason, can help.
+    /// It cannot be used; asking again with this plan, which includes the reason, can help.
     AskAgain(Box<Plan>, Rejection),
-    /// It cannot be used; what can be read of it is [`Plan::readable`].
+    /// It cannot be used, but [`Plan::readable`] can be shown.
     Rejected(Rejection),
-    /// The model said nothing.
+    /// The model wrote nothing.
     NoAnswer,
 }
 
@@ -40,7 +40,7 @@ impl Plan {
     /// What to ask the model for `question`.
     ///
     /// # Errors
-    /// Why nothing is asked.
+    /// Why the model is not asked.
     pub fn new(
         snapshot: &Snapshot,
         surroundings: &Surroundings,
@@ -72,7 +72,7 @@ impl Plan {
         }
     }
 
-    /// What `generation`, made for this plan, comes to. What is asked again is asked once.
+    /// The outcome of `generation`, which was made for this plan. It is asked again at most once.
     pub fn outcome(&self, generation: &Generation) -> Outcome {
         let answer = generation.candidates.first().filter(|answer| !answer.text.trim().is_empty());
         let Some(answer) = answer else { return Outcome::NoAnswer };
@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// `answer` to read, as Markdown with what a person has to know of it; the message of a commit is plain text.
+    /// `answer` for reading, as Markdown with notes for the person; a commit message is plain text.
     pub fn readable(&self, answer: &Candidate) -> String {
         match self {
             Self::Explain(plan) => {
@@ -103,7 +103,7 @@ impl Plan {
             }
             Self::Edit(plan, _) if plan.fence.is_empty() => explain::finish(&answer.text),
             Self::Commit(_) => commit::finish(answer),
-            // The prompt has opened the block that the answer goes on in.
+            // The prompt has opened the block that the answer continues.
             Self::Edit(..) => {
                 let fence = fence("", &answer.text);
                 format!("{fence}\n{}\n{fence}", answer.text.trim_end())
@@ -115,10 +115,10 @@ impl Plan {
 fn notes(plan: &ExplainPlan, answer: &Candidate) -> String {
     let mut notes = String::new();
     if answer.stop_reason == StopReason::MaxTokens {
-        notes.push_str("\n\n(The answer breaks off here: `assistant.maxTokens` allows no more.)");
+        notes.push_str("\n\n(The answer was cut off here, at the limit set by `assistant.maxTokens`.)");
     }
     if plan.cut {
-        notes.push_str("\n\n(The code was too long to be shown to the model as a whole.)");
+        notes.push_str("\n\n(The code was too long; the model saw only part of it.)");
     }
     notes
 }

@@ -1,4 +1,4 @@
-//! Which actions a place in a document is offered: kinds, titles and ranges, found without asking a model.
+//! Which code actions are offered at a place in a document: kinds, titles and ranges, found without asking a model.
 
 use std::ops::Range;
 
@@ -6,7 +6,8 @@ use crate::context::{Problem, Snapshot};
 use crate::syntax::{Item, ItemKind};
 use crate::text::{Rope, line_content};
 
-/// Diagnostics of one place that get actions of their own; a broken line can have dozens, and their menu is unreadable.
+/// How many diagnostics of one place get their own actions; a broken line can have dozens, whose menu would be
+/// unreadable.
 const MAX_DIAGNOSTICS: usize = 3;
 /// Characters of a diagnostic's message in a title.
 const TITLE_MESSAGE_CHARS: usize = 60;
@@ -28,7 +29,8 @@ pub enum Action {
 pub enum ActionKind {
     QuickFix,
     RefactorRewrite,
-    /// No kind: an answer to read. (`source` would be the nearest, but editors hide it from the menu of a selection.)
+    /// No kind: an answer for reading. (`source` would be the nearest, but editors hide it from the menu of a
+    /// selection.)
     Answer,
 }
 
@@ -77,7 +79,7 @@ impl Action {
     }
 }
 
-/// How bad a diagnostic is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
@@ -87,7 +89,7 @@ pub enum Severity {
     Hint,
 }
 
-/// A problem some tool reported, and how bad it is.
+/// A problem that some tool reported, and its severity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub problem: Problem,

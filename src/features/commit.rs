@@ -9,13 +9,13 @@ use crate::workspace::{Staged, StagedFile};
 use super::explain::params;
 use super::question::AssistantOptions;
 
-/// Tokens of a message at most; a longer one is a report.
+/// The maximum number of tokens of a message; a longer one is a report.
 const MAX_TOKENS: usize = 256;
 
-/// The least that is worth showing of a file's changes, in bytes of code in ASCII.
+/// The smallest part of a file's changes that is worth showing, in bytes of ASCII.
 const LEAST_SHARE: usize = 160;
 
-/// Files that are named one by one when there is no room for their changes.
+/// How many files are named when there is no room for their changes.
 const NAMED: usize = 20;
 
 /// What to ask.
@@ -23,11 +23,11 @@ const NAMED: usize = 20;
 pub struct CommitPlan {
     pub prompt: Prompt,
     pub params: GenerationParams,
-    /// What the model is not shown, a sentence for the person.
+    /// What the model does not see, as a sentence for the person.
     pub left_out: Option<String>,
 }
 
-/// What to ask the model so that it writes the message of a commit of what is `staged`.
+/// What to ask the model for a commit message for what is `staged`.
 pub fn plan(staged: &Staged, options: &AssistantOptions) -> CommitPlan {
     let (diff, cut) = shown(&staged.files, Limits::for_tokens(options.context_tokens).total_bytes);
     let mut not_shown: Vec<String> =
@@ -41,7 +41,7 @@ pub fn plan(staged: &Staged, options: &AssistantOptions) -> CommitPlan {
 }
 
 /// The changes of `files` that cost at most `budget` together, and what of which files is not among them. Every file gets an
-/// equal part of the room, and what one does not need the others have.
+/// equal part of the room, and what one does not need goes to the others.
 fn shown(files: &[StagedFile], budget: usize) -> (String, Vec<(&StagedFile, &'static str)>) {
     let mut by_cost: Vec<usize> = (0..files.len()).filter(|index| !files[*index].diff.is_empty()).collect();
     by_cost.sort_by_key(|index| cost(&files[*index].diff));
@@ -91,7 +91,7 @@ fn left_out(cut: &[(&StagedFile, &'static str)], staged: &Staged) -> Option<Stri
     let more = all.len().saturating_sub(NAMED);
     let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!all.is_empty()).then(|| format!("the model was not shown {named}{more}"))
+    (!all.is_empty()).then(|| format!("the model did not see {named}{more}"))
 }
 
 /// The message in `answer`, ready for git: without what a chat model puts around it, its subject apart from the rest, and
@@ -135,7 +135,7 @@ fn unfenced(text: &str) -> &str {
     inside.split_once("```").map_or(inside, |(inside, _)| inside).trim()
 }
 
-/// A first line without the marks a model likes to put around it.
+/// The first line without the marks that models like to put around it.
 fn unmarked(line: &str) -> &str {
     let mut line = line.trim().trim_start_matches('#').trim();
     for prefix in ["Subject:", "Commit message:"] {
@@ -183,7 +183,7 @@ mod tests {
         let text = &plan.prompt.turns[1].text;
         assert!(text.contains("f59.rs (+40 -0)") || text.contains("more files"), "{text}");
         let left_out = plan.left_out.expect("much is left out");
-        assert!(left_out.starts_with("the model was not shown ") && left_out.ends_with(" more"), "{left_out}");
+        assert!(left_out.starts_with("the model did not see ") && left_out.ends_with(" more"), "{left_out}");
         assert_eq!(plan.params.max_new_tokens, MAX_TOKENS);
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let binary = StagedFile { name: "a.png".to_owned(), lines: None, diff: String::new() };
         let plan = plan(&Staged { files: vec![binary], ..Staged::default() }, &options(3072));
         assert!(plan.prompt.turns[1].text.contains("`a.png (binary)`"));
-        assert_eq!(plan.left_out.as_deref(), Some("the model was not shown a.png"));
+        assert_eq!(plan.left_out.as_deref(), Some("the model did not see a.png"));
     }
 
     #[test]

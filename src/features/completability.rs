@@ -1,11 +1,11 @@
-//! Why nothing is completed anywhere in a document, as the sentence that editors and the command line show.
+//! Why a document has no completions, as the sentence that editors and the command line show.
 
 use crate::config::{CompletionSettings, Enabled};
 use crate::syntax::names_of;
 use crate::workspace::Refusal;
 
 /// Why nothing is completed in a document in the language `language_id`, which `refusal` may keep out of prompts; the
-/// sentence names the rule. `None` where something is, were it by hand only.
+/// sentence names the rule. `None` if completions are possible, even if only on request.
 pub fn why_not_completed(
     refusal: Option<&Refusal>,
     settings: &CompletionSettings,
@@ -13,9 +13,9 @@ pub fn why_not_completed(
 ) -> Option<String> {
     let reason = match refusal {
         Some(refusal) => refusal.to_string(),
-        None if !settings.enabled => "completion.enabled turns completions off".to_owned(),
+        None if !settings.enabled => "completions are turned off by `completion.enabled`".to_owned(),
         None if settings.language(names_of(language_id)) == Enabled::Off => {
-            format!("completion.languages turns {language_id} off")
+            format!("completions are turned off for {language_id} by `completion.languages`")
         }
         None => return None,
     };

@@ -9,7 +9,7 @@ use crate::prompt::follow_up;
 use super::explain::{ExplainPlan, params};
 use super::question::{AssistantOptions, NotAsked, TOKENS_PER_BYTE};
 
-/// Tokens an answer must at least have room for.
+/// The number of tokens that an answer must have room for.
 const LEAST_ANSWER: usize = 128;
 
 /// Tokens of a question beside its text (the tags of the turns), and what an estimate may be wrong by.
@@ -19,7 +19,7 @@ const TURN_TOKENS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conversation {
     prompt: Prompt,
-    /// As the model wrote it: what is shown of it may differ, and then the model's cache would not fit any more.
+    /// As the model wrote it: what is shown may differ, and would then no longer match the model's cache.
     answer: String,
     tokens: usize,
 }
@@ -32,10 +32,10 @@ impl Conversation {
         (!answer.trim().is_empty()).then_some(Self { prompt, answer, tokens })
     }
 
-    /// What to ask the model so that it goes on with the answer to `question`.
+    /// What to ask the model to continue with `question`.
     ///
     /// # Errors
-    /// Why nothing is asked.
+    /// Why the model is not asked.
     pub fn follow_up(&self, question: &str, options: &AssistantOptions) -> Result<ExplainPlan, NotAsked> {
         if let Some(refusal) = &options.refusal {
             return Err(NotAsked::Excluded(refusal.clone()));

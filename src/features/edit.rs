@@ -27,7 +27,7 @@ use answer::{NoCode, code_block, elided_line};
 /// Lines before and after the target that tell how the file is indented.
 const STYLE_LINES: usize = 100;
 
-/// What to ask, and everything `finish` needs to know.
+/// What to ask, and everything that `finish` needs.
 #[derive(Debug, Clone)]
 pub struct EditPlan {
     pub action: Action,
@@ -37,13 +37,13 @@ pub struct EditPlan {
     pub target: Range<usize>,
     /// The code fence that the prompt has opened, after which the answer goes on.
     pub fence: String,
-    /// It asks once more, after an answer that could not be used.
+    /// It asks again, after an answer that could not be used.
     pub is_retry: bool,
     /// Where tests go, if they are asked for.
     tests: Option<TestTarget>,
 }
 
-/// What an answer would do.
+/// The change in an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Hunks in the document's text, in order.
@@ -54,22 +54,22 @@ pub enum Change {
     NewFile { path: PathBuf, text: String },
 }
 
-/// Why an answer is not offered as an edit. The message is for the person, and tells the model what to do better.
+/// Why an answer is not offered as an edit. The message is for the person, and for the model when it is asked again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    #[error("the answer has no code in it")]
+    #[error("the answer contains no code")]
     NoCode,
-    #[error("the answer breaks off before the code ends")]
+    #[error("the answer stops before the code ends")]
     CutOff,
-    #[error("line {line} of the answer stands for code that was left out: `{text}`")]
+    #[error("line {line} of the answer stands in for code that was left out: `{text}`")]
     LeftOut { line: usize, text: String },
     #[error("the answer suggests no change")]
     Unchanged,
-    #[error("with the answer in its place the code would not parse")]
+    #[error("the code would not parse with the answer in its place")]
     DoesNotParse,
-    #[error("the answer no longer has `{name}`")]
+    #[error("the answer no longer contains `{name}`")]
     Lost { name: String },
-    #[error("with the answer in its place there would be two of `{name}`; give what is new a name of its own")]
+    #[error("the answer would define `{name}` a second time; give the new code another name")]
     Duplicate { name: String },
     #[error("there is no place for the tests: {reason}")]
     NoPlace { reason: String },
@@ -80,7 +80,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether asking once more, with the reason, can help.
+    /// Whether asking again, with the reason, can help.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoCode
@@ -97,7 +97,7 @@ impl Rejection {
 /// What to ask the model for an edit.
 ///
 /// # Errors
-/// Why nothing is asked.
+/// Why the model is not asked.
 pub fn plan(
     snapshot: &Snapshot,
     surroundings: &Surroundings,
@@ -134,7 +134,7 @@ pub fn retry(plan: &EditPlan, answer: &str, reason: &Rejection) -> EditPlan {
     EditPlan { prompt: retry_prompt(&plan.prompt, answer, &reason.to_string()), is_retry: true, ..plan.clone() }
 }
 
-/// Makes an edit of the model's answer to `plan` in `snapshot`, the document it was asked about.
+/// Turns the model's answer to `plan` into an edit of `snapshot`, the document it was asked about.
 ///
 /// # Errors
 /// Why the answer is not to be applied; it can still be shown as text.
@@ -322,7 +322,7 @@ mod tests {
             PYTHON,
             "There is nothing wrong.",
             expect![[r#"
-            the answer has no code in it
+            the answer contains no code
         "#]],
         );
         fix(
@@ -330,7 +330,7 @@ mod tests {
             PYTHON,
             "",
             expect![[r#"
-            the answer has no code in it
+            the answer contains no code
         "#]],
         );
         fix(
@@ -346,15 +346,15 @@ mod tests {
             PYTHON,
             "```python\ndef f(self, a):\n    # ... existing code ...\n    return b\n```",
             expect![[r#"
-            line 2 of the answer stands for code that was left out: `# ... existing code ...`
-        "#]],
+                line 2 of the answer stands in for code that was left out: `# ... existing code ...`
+            "#]],
         );
         fix(
             "python",
             PYTHON,
             "```python\ndef f(self, a:\n    return b\n```",
             expect![[r#"
-            with the answer in its place the code would not parse
+            the code would not parse with the answer in its place
         "#]],
         );
         fix(
@@ -362,16 +362,16 @@ mod tests {
             PYTHON,
             "```python\ndef h(self, a):\n    return b\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
         fix(
             "python",
             PYTHON,
             "```python\nprint(1)\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
         let answer = "```python\ndef f(self, a):\n    b = a +";
         let (_, cut_off) = finished(Action::FixProblem, "python", PYTHON, answer, StopReason::MaxTokens);
@@ -460,8 +460,8 @@ mod tests {
             marked,
             "```rust\nfn one() -> i32 {\n    1\n}\n```",
             expect![[r#"
-            the answer no longer has `f`
-        "#]],
+                the answer no longer contains `f`
+            "#]],
         );
     }
 

@@ -12,14 +12,14 @@ use super::question::{AssistantOptions, NotAsked, Question, context_of};
 pub struct ExplainPlan {
     pub prompt: Prompt,
     pub params: GenerationParams,
-    /// The code was too long to be shown whole to the model; worth a note to the person.
+    /// The code was too long to be shown whole to the model, which the person should know.
     pub cut: bool,
 }
 
 /// What to ask the model so that it explains the question's code, or its problem.
 ///
 /// # Errors
-/// Why nothing is asked.
+/// Why the model is not asked.
 pub fn plan(
     snapshot: &Snapshot,
     surroundings: &Surroundings,
@@ -30,7 +30,7 @@ pub fn plan(
     Ok(ExplainPlan { prompt: explain_prompt(&context), params: params(options.max_tokens), cut: context.cut })
 }
 
-/// How an answer that is read is generated.
+/// How an answer for reading is generated.
 pub(super) fn params(max_new_tokens: usize) -> GenerationParams {
     GenerationParams {
         max_new_tokens,
@@ -42,7 +42,7 @@ pub(super) fn params(max_new_tokens: usize) -> GenerationParams {
 /// The answer as Markdown that is safe to render: no HTML, no images, no links but to web pages. Code stays as it is.
 pub fn finish(answer: &str) -> String {
     let (mut safe, open) = safe_markdown(answer);
-    // An answer that ends inside a block would swallow what is shown after it.
+    // Without this, what is shown after an answer that ends inside a block would become part of the block.
     if let Some(opener) = open {
         safe.push_str(if safe.ends_with('\n') { "" } else { "\n" });
         safe.push_str(opener);

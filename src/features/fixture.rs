@@ -1,4 +1,4 @@
-//! Documents of tests, with `$0` where the cursor or the two ends of a selection are.
+//! Test documents, with `$0` at the cursor or at the two ends of a selection.
 
 use std::ops::Range;
 

@@ -1,11 +1,11 @@
-//! What files indent with, and making a model's text do the same.
+//! What a file indents with, and indenting a model's text in the same way.
 
 use crate::text::indent_columns;
 
 /// Columns of one level where neither the file nor the text tells.
 pub(super) const DEFAULT_LEVEL: usize = 4;
 
-/// What a file indents its lines with.
+/// What the lines of a file are indented with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndentStyle {
     Tabs,

@@ -14,16 +14,17 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{CompletionSettings, Confidence, Enabled, Multiline};
-use crate::context::{Anchor, Limits, Reading, Snapshot, completion_context, known_names};
+use crate::context::{Anchor, Limits, Part, Reading, Snapshot, completion_context, known_names};
 use crate::engine::{Candidate, GenerationParams};
 use crate::hub::Alias;
 use crate::model::Prompt;
 use crate::prompt::{Layout, completion_fence, completion_prompt};
+use crate::statistics::Acceptance;
 use crate::syntax::{Quotes, names_of};
 use crate::text::{Edit, apply_edit, is_binary_around, with_line_feeds};
 
 pub use closers::{closers, cursors_before_closers, is_closer};
-pub use confidence::{SIGNALS, Signals};
+pub use confidence::{Origin, SIGNALS, Signals, Thresholds};
 pub use growth::Growth;
 
 use brackets::Brackets;
@@ -48,7 +49,7 @@ pub struct InlineRequest {
     pub selected: Option<(Range<usize>, String)>,
 }
 
-/// What the settings say about completions in one document.
+/// The options for completions in one document, from the settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompletionOptions {
     /// For the document's language.
@@ -60,6 +61,8 @@ pub struct CompletionOptions {
     pub in_strings: bool,
     pub multiline: Multiline,
     pub layout: Layout,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
     /// Tokens of the prompt and of the answer.
     pub context_tokens: usize,
     pub max_tokens: usize,
@@ -68,9 +71,12 @@ pub struct CompletionOptions {
     pub reading: Reading,
     /// Where all names are known that can stand at a place, only those.
     pub known_names: bool,
-    /// How sure to be of what nobody asked for, and the model that has to be, if it has a name of ours.
+    /// The certainty that a completion needs to be shown while the person types; and the model whose certainty it is,
+    /// if it has a short name.
     pub confidence: Confidence,
     pub model: Option<Alias>,
+    /// What became of its latest completions.
+    pub acceptance: Acceptance,
 }
 
 impl CompletionOptions {
@@ -81,7 +87,8 @@ impl CompletionOptions {
             excluded,
             in_comments: settings.in_comments,
             in_strings: settings.in_strings,
-            layout: settings.layout.into(),
+            layout: Layout::of(settings.layout.into()),
+            without: None,
             multiline: settings.multiline,
             context_tokens: settings.context_tokens,
             max_tokens: settings.max_tokens,
@@ -90,26 +97,41 @@ impl CompletionOptions {
             known_names: settings.known_names,
             confidence: settings.confidence,
             model: confidence::model_in(settings),
+            acceptance: Acceptance::default(),
         }
+    }
+
+    /// The same with what `variation` changes.
+    pub fn varied(self, variation: Variation) -> Self {
+        Self { layout: variation.layout.unwrap_or(self.layout), without: variation.without, ..self }
     }
 }
 
-/// Why nothing is asked of the model: the sentence for a person who wonders.
+/// What a measurement changes in prompts, beside what settings can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Variation {
+    /// In place of the one that the settings say.
+    pub layout: Option<Layout>,
+    /// A part of the context that is left out.
+    pub without: Option<Part>,
+}
+
+/// Why the model is not asked, as a sentence for the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    #[error("the cursor is inside a word; put it at the word's end")]
+    #[error("the cursor is inside a word; put it at the end of the word")]
     MidWord,
-    #[error("code follows on the line; put the cursor at its end")]
+    #[error("there is code after the cursor; put it at the end of the line")]
     MidLine,
     #[error("the statement on this line is complete; put the cursor on the next line")]
     StatementEnd,
-    #[error("completion is off for this language in the settings")]
+    #[error("completions are off for this language in the settings (`completion.languages`)")]
     Disabled,
     #[error("completions in comments are off in the settings (`completion.inComments`)")]
     InComment,
     #[error("completions in strings are off in the settings (`completion.inStrings`)")]
     InString,
-    #[error("the file is excluded from prompts, as files with secrets are")]
+    #[error("this file is excluded from prompts, like files with secrets")]
     Excluded,
     #[error("there is no code before the cursor")]
     Empty,
@@ -117,7 +139,7 @@ pub enum Skip {
     Binary,
 }
 
-/// What to ask, and everything `finish` needs to know about the place.
+/// What to ask, and everything that `finish` needs to know about the place.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub prompt: Prompt,
@@ -128,6 +150,7 @@ pub struct Plan {
     pub selected: Option<(Range<usize>, String)>,
     confidence: Confidence,
     model: Option<Alias>,
+    acceptance: Acceptance,
     /// The document it was planned for, with the selected item in it as if it were accepted, and the place in that.
     snapshot: Snapshot,
     place: Place,
@@ -145,7 +168,7 @@ pub struct InlineItem {
 /// from one key to the next.
 ///
 /// # Errors
-/// Why nothing is asked.
+/// Why the model is not asked.
 pub fn plan(
     snapshot: &Snapshot,
     request: InlineRequest,
@@ -159,7 +182,7 @@ pub fn plan(
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits::for_tokens_of(options.context_tokens, options.reading);
+    let limits = Limits { without: options.without, ..Limits::for_tokens_of(options.context_tokens, options.reading) };
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.
@@ -176,6 +199,7 @@ pub fn plan(
         selected,
         confidence: options.confidence,
         model: options.model,
+        acceptance: options.acceptance,
         snapshot,
         place,
     })
@@ -193,8 +217,8 @@ pub fn short_prompt(plan: &Plan, options: &CompletionOptions, tokens: usize, anc
     (plan.params.stop.stop_strings == ends).then(|| completion_prompt(options.layout, &context))
 }
 
-/// Shapes what the model wrote at the plan's place; `None` when nothing useful is left, or when nobody asked and it is hardly what
-/// the person is about to write.
+/// Shapes what the model wrote at the plan's place; `None` if nothing useful is left, or if the person did not ask and
+/// probably wants to write something else.
 pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     let place = &plan.place;
     let shaped = shaped(plan, candidate)?;
@@ -214,8 +238,8 @@ pub fn finish(plan: &Plan, candidate: &Candidate) -> Option<InlineItem> {
     })
 }
 
-/// What speaks for and against showing what the model wrote at the plan's place; nothing where that comes to nothing, or where its
-/// writer did not say how sure it was.
+/// The signals for and against showing what the model wrote at the plan's place; `None` if nothing useful is left of
+/// it, or if its certainty is not known.
 pub fn signals(plan: &Plan, candidate: &Candidate) -> Option<Signals> {
     confidence::signals(&shaped(plan, candidate)?, candidate)
 }
@@ -228,7 +252,7 @@ fn shaped(plan: &Plan, candidate: &Candidate) -> Option<Shaped> {
     shaping.shape(&with_line_feeds(candidate.text.clone()), candidate.stop_reason)
 }
 
-/// The items of several candidates, best first, without those that come to the same.
+/// The items of several candidates, best first, without duplicates.
 pub fn finish_all(plan: &Plan, candidates: &[Candidate]) -> Vec<InlineItem> {
     let mut items = Vec::new();
     for item in candidates.iter().filter_map(|candidate| finish(plan, candidate)) {

@@ -1,4 +1,4 @@
-//! The next edit of a file, from what was edited last: asked of models made for that.
+//! The next edit of a file, suggested from the latest edits by a model made for that.
 //!
 //! Source of the form and its sizes: `sweep-autocomplete` 0.1.1, which runs Sweep's models.
 
@@ -33,9 +33,9 @@ pub struct NextEditPlan {
 /// Why there is no edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoEdit {
-    #[error("the model expects no edit here")]
+    #[error("the model suggests no edit here")]
     Unchanged,
-    #[error("the model's answer has no end, so that nobody knows what it would leave out")]
+    #[error("the model's answer was cut off, so it may leave out code")]
     Endless,
 }
 
@@ -69,10 +69,10 @@ pub fn plan(text: &Rope, name: &str, line: usize, hunks: &[Hunk], context_tokens
 }
 
 impl NextEditPlan {
-    /// The edit that `answer` comes to.
+    /// The edit in `answer`.
     ///
     /// # Errors
-    /// It comes to none.
+    /// There is none.
     pub fn finish(&self, answer: &Candidate) -> Result<Edit, NoEdit> {
         if answer.stop_reason == StopReason::MaxTokens {
             return Err(NoEdit::Endless);

@@ -1,4 +1,5 @@
-//! A question to the assistant before it is a prompt: what is asked, about which code, with how much room.
+//! A question to the assistant, before it becomes a prompt: what is asked, about which code, and how much room there
+//! is.
 
 use std::ops::Range;
 
@@ -29,7 +30,7 @@ pub struct Question {
     pub instruction: Option<String>,
 }
 
-/// What the settings say about questions in one document.
+/// The options for questions in one document, from the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssistantOptions {
     /// Why the document may not enter a prompt, if it may not.
@@ -44,7 +45,7 @@ impl AssistantOptions {
     }
 }
 
-/// Why a question is not asked: the sentence a person needs.
+/// Why a question is not asked, as a message for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAsked {
     #[error("this file is excluded from prompts: {0}")]
@@ -52,7 +53,7 @@ pub enum NotAsked {
     #[error("there is no code here to ask about")]
     Empty,
     #[error(
-        "an edit of this code needs about {tokens} tokens, more than `assistant.maxTokens` ({limit}): select fewer lines"
+        "an edit of this code takes about {tokens} tokens, but `assistant.maxTokens` is {limit}; select fewer lines"
     )]
     TooLong { tokens: usize, limit: usize },
     #[error("there is no place for tests: {reason}")]
@@ -62,8 +63,8 @@ pub enum NotAsked {
     #[error("there is no question: expected some text")]
     NoQuestion,
     #[error(
-        "this conversation has become too long: with another answer it would take about {tokens} tokens of the {limit} that \
-         `assistant.contextTokens` and `assistant.maxTokens` allow together; ask about the code again"
+        "this conversation is too long: with another answer it would take about {tokens} tokens, but \
+         `assistant.contextTokens` and `assistant.maxTokens` allow {limit} together; ask about the code again"
     )]
     ConversationTooLong { tokens: usize, limit: usize },
 }
@@ -83,7 +84,7 @@ pub(super) fn context_of(
     }
     let limits = Limits::for_tokens(options.context_tokens);
     let budget = bytes_like(&snapshot.text, &question.target, limits.total_bytes);
-    // Who calls it says what it is for, and what an edit must keep.
+    // The callers show what it is for, and what an edit must keep.
     let with_callers = matches!(question.action, Action::ExplainCode | Action::Refactor);
     let options = ItemOptions { budget, surroundings, with_callers };
     let context = match (&question.problem, question.exact) {

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted, by whoever speaks TLS.
+//! Which certificates are trusted, for everything that uses TLS.
 
 use rustls::pki_types::CertificateDer;
 
@@ -16,6 +16,6 @@ pub fn trusted_certificates() -> Result<Vec<CertificateDer<'static>>, HubError> 
     if found.certs.is_empty() && is_named {
         return Err(HubError::NoCertificates(errors.join(", ")));
     }
-    errors.iter().for_each(|error| tracing::debug!("a certificate was not read: {error}"));
+    errors.iter().for_each(|error| tracing::debug!("cannot read a certificate: {error}"));
     Ok(found.certs)
 }

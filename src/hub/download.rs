@@ -15,16 +15,16 @@ use super::{Hub, HubError, PullEvent, Pulled};
 /// Bytes read at once. Also the granularity of progress.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A server that sends nothing for so long is taken for gone.
+/// A server that sends nothing for this long is considered gone.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How rustls begins what it says of a certificate it does not trust.
+/// How rustls begins its message about a certificate that it does not trust.
 const UNTRUSTED: &str = "invalid peer certificate: ";
 
 /// Kept free beyond the file itself.
 const SPARE_BYTES: u64 = 32 << 20;
 
-/// What to download, where to, and what is known of it beforehand.
+/// What to download, where to, and what is known about it beforehand.
 pub(super) struct Request {
     pub url: String,
     pub target: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Request {
     pub sha256: Option<String>,
 }
 
-/// Brings the file of `request`, unless it is there and sound.
+/// Downloads the file of `request`, unless it is there and correct.
 pub(super) fn download(
     hub: &Hub,
     mut request: Request,
@@ -45,7 +45,7 @@ pub(super) fn download(
     let agent = agent(hub)?;
     if request.sha256.is_none() {
         ask_what_it_is(hub, &agent, &mut request)?;
-        // Now that size and checksum are known, what is there may turn out to be sound after all.
+        // Now that size and checksum are known, the existing file may turn out to be correct after all.
         if let Some(pulled) = check_installed(&request, on_event)? {
             return Ok(pulled);
         }
@@ -87,8 +87,8 @@ fn trusted_roots() -> Result<RootCerts, HubError> {
     Ok(RootCerts::Specific(Arc::new(certificates)))
 }
 
-/// Whether the target is there and is what it should be. A file that is not is deleted. Without a checksum to compare
-/// with, a file is judged by its size, and without either not at all yet.
+/// Whether the target exists and is correct. A file that is not is deleted. Without a known checksum, a file is judged
+/// by its size; without either, not yet at all.
 fn check_installed(request: &Request, on_event: &mut dyn FnMut(PullEvent)) -> Result<Option<Pulled>, HubError> {
     let path = &request.target;
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(None) };
@@ -210,7 +210,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(HubError::Busy(target.to_owned())),
-            // Some network file systems have no locks: go on without.
+            // Some network file systems have no locks: continue without one.
             Err(TryLockError::Error(_)) => {}
         }
         // Another process finished between our look at the target and the lock: this may be the target by now.
@@ -286,7 +286,7 @@ impl Part {
         Ok(())
     }
 
-    /// Compares size and checksum and gives the file its name. A file that differs is deleted.
+    /// Compares size and checksum and renames the file to its target. A file that differs is deleted.
     fn finish(&self, request: &Request) -> Result<(), HubError> {
         let corrupt = |expected: String, found: String| {
             let _ = std::fs::remove_file(&self.lock.path);
@@ -311,13 +311,13 @@ enum Attempt {
     Broken(String),
 }
 
-/// The requests that bring one file.
+/// The requests that download one file.
 struct Transfer<'a> {
     hub: &'a Hub,
     agent: ureq::Agent,
     request: &'a Request,
     on_event: &'a mut dyn FnMut(PullEvent),
-    /// The hub could be reached: it is worth while to wait for it to come back.
+    /// The hub could be reached: it is worth waiting for it to come back.
     has_answered: bool,
 }
 
@@ -370,7 +370,7 @@ impl Transfer<'_> {
             part.restart()?;
         }
         match status {
-            // It has less than what is here; or it sent another range than the one asked for.
+            // It has less than what is here, or it sent another range than the requested one.
             StatusCode::RANGE_NOT_SATISFIABLE => return Ok(Attempt::Broken("HTTP 416".to_owned())),
             StatusCode::PARTIAL_CONTENT if !continues => return Ok(Attempt::Broken("a wrong range".to_owned())),
             _ => {}

@@ -1,4 +1,4 @@
-//! The files behind the aliases: where they are published, how large they are, their SHA-256.
+//! The files behind the short names: where they are published, their size and their SHA-256.
 
 use super::Alias;
 use crate::config::{ModelSize, Role};
@@ -13,13 +13,13 @@ pub struct KnownFile {
     pub revision: &'static str,
     pub file: &'static str,
     pub quantisation: &'static str,
-    /// To be relied on where there is a checksum too; else about as many.
+    /// Exact if there is a checksum as well; otherwise approximate.
     pub bytes: u64,
-    /// Lower-case hex; without it the checksum that the hub states is used.
+    /// Lower-case hex; without it, the checksum that the hub states is used.
     pub sha256: Option<&'static str>,
 }
 
-/// A file of which the hub is asked for size and checksum.
+/// A file whose size and checksum come from the hub.
 const fn on_hub(
     alias: Alias,
     (owner, repo, file): (&'static str, &'static str, &'static str),
@@ -29,7 +29,17 @@ const fn on_hub(
     KnownFile { alias, owner, repo, revision: "main", file, quantisation, bytes, sha256: None }
 }
 
-/// All known files; the first of an alias is the one that `pull` brings.
+/// Another quantisation of Phi-3.5-mini.
+const fn phi_3_5(quantisation: &'static str, file: &'static str, bytes: u64) -> KnownFile {
+    on_hub(Alias::Phi35Mini, ("bartowski", "Phi-3.5-mini-instruct-GGUF", file), quantisation, bytes)
+}
+
+/// Another quantisation of Phi-4-mini.
+const fn phi_4(quantisation: &'static str, file: &'static str, bytes: u64) -> KnownFile {
+    on_hub(Alias::Phi4Mini, ("bartowski", "microsoft_Phi-4-mini-instruct-GGUF", file), quantisation, bytes)
+}
+
+/// All known files, those of an alias by preference: the first is the one that `pull` downloads.
 pub const KNOWN_FILES: &[KnownFile] = &[
     KnownFile {
         alias: Alias::Phi35Mini,
@@ -61,6 +71,9 @@ pub const KNOWN_FILES: &[KnownFile] = &[
         bytes: 1_955_477_280,
         sha256: None,
     },
+    phi_3_5("Q6_K", "Phi-3.5-mini-instruct-Q6_K.gguf", 3_140_000_000),
+    phi_3_5("Q8_0", "Phi-3.5-mini-instruct-Q8_0.gguf", 4_060_000_000),
+    phi_3_5("Q2_K", "Phi-3.5-mini-instruct-Q2_K.gguf", 1_420_000_000),
     KnownFile {
         alias: Alias::Phi4Mini,
         owner: "unsloth",
@@ -81,6 +94,11 @@ pub const KNOWN_FILES: &[KnownFile] = &[
         bytes: 2_491_874_688,
         sha256: Some("01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2"),
     },
+    phi_4("Q5_K_M", "microsoft_Phi-4-mini-instruct-Q5_K_M.gguf", 2_850_000_000),
+    phi_4("Q6_K", "microsoft_Phi-4-mini-instruct-Q6_K.gguf", 3_155_623_296),
+    phi_4("Q8_0", "microsoft_Phi-4-mini-instruct-Q8_0.gguf", 4_080_000_000),
+    phi_4("Q3_K_M", "microsoft_Phi-4-mini-instruct-Q3_K_M.gguf", 2_120_000_000),
+    phi_4("Q2_K", "microsoft_Phi-4-mini-instruct-Q2_K.gguf", 1_682_636_160),
     on_hub(
         Alias::QwenCoder15B,
         ("ggml-org", "Qwen2.5-Coder-1.5B-Q8_0-GGUF", "qwen2.5-coder-1.5b-q8_0.gguf"),
@@ -175,20 +193,37 @@ pub const KNOWN_FILES: &[KnownFile] = &[
 ];
 
 impl KnownFile {
-    /// What decides how much memory it takes. The file itself says it once it is here.
+    /// What decides how much memory it takes. Once the file is installed, it says so itself.
     pub fn size(&self) -> ModelSize {
         let (num_layers, num_kv_heads, head_dim) = self.alias.shape();
         ModelSize { weight_bytes: self.bytes, num_layers, num_kv_heads, head_dim }
     }
+
+    /// The bits that its quantisation is named after.
+    pub fn bits(&self) -> u32 {
+        self.quantisation.chars().find_map(|char| char.to_digit(10)).unwrap_or(0)
+    }
+
+    pub fn is_smaller_than_preferred(&self) -> bool {
+        self.bytes < self.alias.preferred_file().bytes
+    }
+
+    /// How `pull` and the settings name it.
+    pub fn reference(&self) -> String {
+        if self == self.alias.preferred_file() {
+            return self.alias.name().to_owned();
+        }
+        format!("hf:{}/{}/{}", self.owner, self.repo, self.file)
+    }
 }
 
 impl Alias {
-    /// What its memory is reckoned for.
+    /// The role that its memory is computed for.
     pub fn main_role(self) -> Role {
         if self.role() == "assistant" { Role::Assistant } else { Role::Completion }
     }
 
-    /// The file that `pull` brings for this alias.
+    /// The file that `pull` downloads for this alias.
     pub fn preferred_file(self) -> &'static KnownFile {
         KNOWN_FILES.iter().find(|known| known.alias == self).expect("every alias has a row in KNOWN_FILES")
     }

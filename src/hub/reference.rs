@@ -1,4 +1,4 @@
-//! What people write to name a model: a path, an alias, or a file on the hub.
+//! How people name a model: by a path, a short name, or a file on the hub.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,13 +39,13 @@ pub enum Alias {
     Starter,
 }
 
-/// What is known of the model behind a short name.
+/// What is known about the model behind a short name.
 struct Row {
     alias: Alias,
     /// As people write it.
     name: &'static str,
     role: &'static str,
-    /// What the names of its files hold, in lower case, with hyphens.
+    /// What the names of its files contain, in lower case, with hyphens.
     file: &'static str,
     licence: &'static str,
     /// Layers, heads of keys and values, elements of a head.
@@ -67,7 +67,7 @@ const COMPLETION: &str = "completion";
 const ASSISTANT: &str = "assistant";
 const ANY: &str = "any";
 
-/// The order is that of preference, where one of several installed models is to be taken.
+/// In the order of preference, for choosing one of several installed models.
 const ROWS: [Row; 14] = [
     row(Alias::Phi35Mini, "phi-3.5-mini", COMPLETION, "phi-3.5-mini-instruct", "MIT", (32, 32, 96)),
     row(Alias::Phi4Mini, "phi-4-mini", ASSISTANT, "phi-4-mini-instruct", "MIT", (32, 8, 128)),

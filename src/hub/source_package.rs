@@ -9,7 +9,7 @@ use super::HubError;
 use super::download::Lock;
 use super::package_clients::{Scratch, download_wheel, failed, find, run_first, unpack_wheel};
 
-/// Who brings a package.
+/// The program that downloads a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageClient {
     Pip,
@@ -82,7 +82,7 @@ impl SourcePackage {
         Ok(source)
     }
 
-    /// Cargo copies the sources of what a package depends on; one that depends on nothing else is made for that.
+    /// Cargo copies the sources of a package's dependencies, so a package is made that depends on this one only.
     fn by_cargo(&self, scratch: &Path) -> Result<PathBuf, HubError> {
         let manifest = format!(
             "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n[lib]\npath = \"lib.rs\"\n\
@@ -95,9 +95,9 @@ impl SourcePackage {
         }
         let arguments = ["vendor", "--quiet", "--versioned-dirs", "vendor"].map(OsStr::new).to_vec();
         let package = self.to_string();
-        run_first("cargo", &package, [("cargo", arguments)], scratch, "there is no cargo; install Rust")?;
+        run_first("cargo", &package, [("cargo", arguments)], scratch, "cargo is not installed; install Rust")?;
         let source = scratch.join("vendor").join(format!("{}-{}", self.name, self.version));
-        source.is_dir().then_some(source).ok_or_else(|| failed("cargo", &package, "it copied no such package"))
+        source.is_dir().then_some(source).ok_or_else(|| failed("cargo", &package, "it did not copy the package"))
     }
 
     fn by_npm(&self, scratch: &Path) -> Result<PathBuf, HubError> {
@@ -105,14 +105,14 @@ impl SourcePackage {
         let arguments = ["pack", "--silent", "--ignore-scripts", &package].map(OsStr::new).to_vec();
         // The second is npm's name on Windows.
         let programs = ["npm", "npm.cmd"].map(|program| (program, arguments.clone()));
-        run_first("npm", &package, programs, scratch, "there is no npm; install Node")?;
-        let archive = find(scratch, "tgz").ok_or_else(|| failed("npm", &package, "it packed no archive"))?;
+        run_first("npm", &package, programs, scratch, "npm is not installed; install Node.js")?;
+        let archive = find(scratch, "tgz").ok_or_else(|| failed("npm", &package, "it did not create an archive"))?;
         let unpack = vec![OsStr::new("-xzf"), archive.as_os_str()];
-        run_first("npm", &package, [("tar", unpack)], scratch, "there is no tar to unpack the archive with")?;
+        run_first("npm", &package, [("tar", unpack)], scratch, "tar, which unpacks the archive, is not installed")?;
         // By convention the folder is called `package`, and by some packages' `tar` it is not.
         let entries = std::fs::read_dir(scratch).map_err(|error| HubError::io(scratch, error))?;
         let folder = entries.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
-        folder.ok_or_else(|| failed("npm", &package, "its archive holds no folder"))
+        folder.ok_or_else(|| failed("npm", &package, "its archive contains no folder"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Memory for packed weights: aligned to a cache line, in huge pages where the system gives them.
+//! Memory for packed weights, aligned to a cache line and in huge pages if the system has them.
 
 use memmap2::MmapMut;
 

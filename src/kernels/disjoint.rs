@@ -1,4 +1,4 @@
-//! A mutable slice that the tasks of one parallel region write to at disjoint places.
+//! A mutable slice that the tasks of one parallel region write to in disjoint ranges.
 
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Which kernels run: the fastest that the processor at hand can, or slower ones if so asked.
+//! Which kernels run: the fastest that this processor supports, or slower ones on request.
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;
@@ -62,7 +62,7 @@ impl Level {
             let most = Self::detect();
             return Err(format!("expected kernels that this processor can run, at most {most:?}, found {self:?}"));
         }
-        LIMIT.set(self).map_err(|_| format!("the kernels are chosen already: {:?}", Self::in_use()))
+        LIMIT.set(self).map_err(|_| format!("the kernels are already chosen: {:?}", Self::in_use()))
     }
 
     /// The levels of this architecture as [`FromStr`] takes them, slowest first.

@@ -1,5 +1,5 @@
 //! The arithmetic: quantised matrix products, attention over the paged KV cache, norms, rotary embedding, and the
-//! thread pool they share. Knows slices and shapes, never a model or a file. `unsafe` lives here.
+//! thread pool they share. It works on slices and shapes, and knows no models or files. The `unsafe` code is here.
 
 pub mod attention;
 pub mod buffer;

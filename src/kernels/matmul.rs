@@ -1,4 +1,4 @@
-//! Quantised weights, packed for the processor at hand, times f32 activations.
+//! Quantised weights, packed for this processor, times f32 activations.
 //!
 //! Files import downwards only: `shape` (sizes), `layout` (the packed bytes), `formats` (what kernels know of a format, and
 //! the table of them), `activations`, `kernel` (what one is), a folder for each instruction set, `packed` (the matrix),

@@ -1,11 +1,11 @@
 //! Memory for the pages of the KV cache, which all have one size: cut from slabs that are mapped from the system as a
 //! whole and unmapped as a whole.
 //!
-//! The heap is no place for pages. They are aligned, they are large, and they come and go in an order that leaves holes;
-//! glibc before 2.38 never uses the hole of an aligned allocation again, so that a cache with a budget of 1 GiB grew past
-//! 3.7 GiB. Here a page goes into the fullest slab that has room, so that the others run empty, and an empty slab goes
-//! back to the system. [`PagePool::mapped_bytes`] is what the pool holds of the system's memory, to the byte: whoever has
-//! a budget to keep compares with that and not with the pages in use.
+//! Pages are not on the heap. They are aligned and large, and are freed in an order that leaves holes; glibc before
+//! 2.38 never reuses the hole of an aligned allocation, so that a cache with a budget of 1 GiB grew past 3.7 GiB. Here
+//! a page goes into the fullest slab that has room, so that the others run empty, and an empty slab goes back to the
+//! system. [`PagePool::mapped_bytes`] is exactly what the pool takes from the system. A budget has to be compared with
+//! that, not with the pages in use.
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,9 +145,8 @@ impl Pool {
 
     /// Maps one more slab; returns its place.
     fn map(&self, slabs: &mut Slabs) -> usize {
-        let memory = MmapMut::map_anon(self.slab_bytes).unwrap_or_else(|error| {
-            panic!("the system gives no {} bytes for keys and values: {error}", self.slab_bytes)
-        });
+        let memory = MmapMut::map_anon(self.slab_bytes)
+            .unwrap_or_else(|error| panic!("cannot allocate {} bytes for keys and values: {error}", self.slab_bytes));
         #[cfg(target_os = "linux")]
         if self.stride() >= LARGE_PAGE {
             // Fewer page faults and fewer translations missed while attention streams; a refusal costs only that.

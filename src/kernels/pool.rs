@@ -1,5 +1,5 @@
-//! The thread pool that every kernel shares: short parallel regions, a brief spin before parking, and no wait for a
-//! worker that the system has not scheduled in time to take part.
+//! The thread pool that all kernels share: short parallel regions, a brief spin before parking, and no waiting for a
+//! worker that the system did not schedule in time.
 
 mod crew;
 

@@ -1,6 +1,6 @@
 //! What differs between processors of one instruction set: how far ahead to fetch, when unpacking once pays, how finely to
-//! divide work, how long to wait for more of it. Defaults suit a common processor; [`Tuning::set`] takes what was measured
-//! on the one at hand (see [`measure_tuning`](super::matmul::measure_tuning)).
+//! divide work, how long to wait for more of it. The defaults suit a common processor; [`Tuning::set`] takes what was
+//! measured on this one (see [`measure_tuning`](super::matmul::measure_tuning)).
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Code actions and edits as an editor expects them, within what it says it can do.
+//! Code actions and edits as an editor expects them, limited to the capabilities it declares.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::context::{Problem, Snapshot};
 use crate::features::code_actions::{ActionKind, Diagnostic, Offer, Severity};
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope};
 
-/// An edit that touches more lines than this is confirmed before it is applied, where the client can ask for that.
+/// An edit that touches more lines than this is confirmed before it is applied, if the client supports that.
 const CONFIRMED_FROM_LINES: usize = 20;
 
 /// The only change annotation of an edit.
@@ -43,7 +43,7 @@ pub fn diagnostic(text: &Rope, diagnostic: &lsp::Diagnostic, encoding: PositionE
     Some(Diagnostic { problem, severity })
 }
 
-/// What is offered in the document `uri`. Each action carries a command, so that no client needs to resolve it.
+/// The actions offered in the document `uri`. Each carries a command, so that no client needs to resolve it.
 pub fn code_actions(
     offers: Vec<Offer>,
     snapshot: &Snapshot,

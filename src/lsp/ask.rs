@@ -1,4 +1,4 @@
-//! Questions to the assistant as they cross the protocol: the command of an action, and `phi-ls/answer`.
+//! Questions to the assistant in the protocol: the command of a code action, and `phi-ls/answer`.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types as lsp;
@@ -7,7 +7,7 @@ use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, N
 use crate::engine::Generation;
 use crate::features::code_actions::Action;
 
-/// What the command of an action says; a client may also put it together by itself.
+/// The arguments of an action's command; a client may also build them itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AskArguments {
@@ -16,7 +16,7 @@ pub struct AskArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i32>,
     pub action: Action,
-    /// How the question was put in the menu.
+    /// The title of the question in the menu.
     #[serde(default)]
     pub title: String,
     /// The code it is about.
@@ -32,7 +32,7 @@ pub struct AskArguments {
     pub instruction: Option<String>,
 }
 
-/// A question that goes on from an answer.
+/// A question that follows an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowUpArguments {
@@ -55,7 +55,7 @@ pub struct CommitArguments {
 pub struct AnswerParams {
     /// The same in all messages of one answer.
     pub id: u64,
-    /// The answer whose conversation this one goes on with.
+    /// The answer whose conversation this one continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<u64>,
     pub uri: String,
@@ -65,18 +65,18 @@ pub struct AnswerParams {
     /// Markdown that follows what came before.
     pub delta: String,
     pub done: bool,
-    /// At the end: the whole text. Where it differs from the pieces, it is right and they are not.
+    /// At the end: the whole text. If it differs from the pieces, the whole text counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// At the end: why there is no answer, or why it was not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// At the end: what it took.
+    /// At the end: what the answer cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }
 
-/// What an answer took.
+/// What an answer cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
@@ -84,7 +84,7 @@ pub struct Timings {
     /// Tokens of the prompt that were read already.
     pub cached_tokens: usize,
     pub generated_tokens: usize,
-    /// Tokens that were guessed right and cost no pass of their own.
+    /// Tokens that were guessed right, so that they took no pass of their own.
     pub accepted_tokens: usize,
     pub time_to_first_token_ms: u64,
     pub total_ms: u64,

@@ -1,4 +1,4 @@
-//! `phi-ls/dismissed`: a notification of our own by which a client tells that the person has sent a completion away.
+//! `phi-ls/dismissed`: our own notification, with which a client says that the person has dismissed a completion.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::Uri;

@@ -1,4 +1,4 @@
-//! What an editor says, in this project's own types: positions, edits, paths, capabilities.
+//! What an editor sends, in this project's types: positions, edits, paths, capabilities.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,23 +9,24 @@ use super::ANSWER_SCHEME;
 use crate::features::inline_completion::Trigger;
 use crate::text::{Edit, LineEnding, Position, PositionEncoding, Rope, offset_at, with_line_feeds};
 
-/// What of a client's capabilities decides how it is talked to.
+/// The capabilities of a client that the server depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Client {
     pub encoding: PositionEncoding,
-    /// It can show `textDocument/inlineCompletion`; one that cannot gets the same text as `textDocument/completion`.
+    /// It supports `textDocument/inlineCompletion`; a client that does not gets the same text as
+    /// `textDocument/completion`.
     pub inline_completion: bool,
-    /// It shows progress a server begins by itself.
+    /// It shows progress that the server starts.
     pub work_done_progress: bool,
     /// It answers `workspace/configuration`.
     pub configuration: bool,
-    /// It takes code actions with a kind; others take commands only.
+    /// It accepts code actions with a kind; other clients accept commands only.
     pub code_action_literals: bool,
-    /// It shows actions that cannot be chosen, with the reason.
+    /// It shows disabled actions with the reason.
     pub disabled_actions: bool,
     /// It applies edits a server sends.
     pub apply_edit: bool,
-    /// It takes edits of one version of a document.
+    /// It accepts edits of one version of a document.
     pub document_changes: bool,
     /// It creates files as part of an edit.
     pub create_files: bool,
@@ -33,7 +34,7 @@ pub struct Client {
     pub change_annotations: bool,
     /// It opens documents a server names.
     pub show_document: bool,
-    /// It tells of changed files on request.
+    /// It reports changed files on request.
     pub watched_files: bool,
     /// It opens documents whose text it fetches from a server.
     pub text_document_content: bool,
@@ -47,7 +48,7 @@ pub struct Client {
     pub keeps_carriage_returns: bool,
 }
 
-/// Reads what a client says of itself; UTF-8 positions are preferred because offsets inside are bytes.
+/// Reads the capabilities of a client; UTF-8 positions are preferred because offsets inside are bytes.
 pub fn client(params: &lsp::InitializeParams) -> Client {
     let capabilities = &params.capabilities;
     let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.as_deref());
@@ -79,7 +80,7 @@ pub fn client(params: &lsp::InitializeParams) -> Client {
         answers: own("answers"),
         document_status: own("documentStatus"),
         completion_grew: own("completionGrew"),
-        // No capability says it. `vim.lsp.inline_completion` of 0.12 does.
+        // There is no capability for this. `vim.lsp.inline_completion` of Neovim 0.12 does it.
         keeps_carriage_returns: params.client_info.as_ref().is_some_and(|info| info.name == "Neovim"),
     }
 }
@@ -112,7 +113,7 @@ pub fn file_path(uri: &lsp::Uri) -> Option<PathBuf> {
     Some(PathBuf::from(if drive { &path[1..] } else { &path }))
 }
 
-/// The file whose rules go for the document `uri`: the document itself, or the notebook it is a cell of.
+/// The file whose rules apply to the document `uri`: the document itself, or the notebook that it is a cell of.
 pub fn file_behind(uri: &lsp::Uri) -> Option<PathBuf> {
     let is_cell = uri.0.starts_with("vscode-notebook-cell:/");
     file_path(uri).or_else(|| is_cell.then(|| path_in(uri)))
@@ -123,7 +124,7 @@ pub fn path_in(uri: &lsp::Uri) -> PathBuf {
     let rest = uri.0.split_once(':').map_or(uri.0.as_str(), |(_scheme, rest)| rest);
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let path = match rest.strip_prefix("//") {
-        // What has an authority only is called by it.
+        // A URI that has only an authority is called by that.
         Some(rest) => rest.find('/').map_or(rest, |at| &rest[at..]),
         None => rest,
     };
@@ -136,7 +137,7 @@ pub fn answer_number(uri: &lsp::Uri) -> Option<u64> {
     path.trim_start_matches('/').split('/').next()?.parse().ok()
 }
 
-/// Undoes `%20` and its like; what is no valid escape stays as it is.
+/// Decodes `%20` and the like; what is not a valid escape stays as it is.
 fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,11 +1,12 @@
-//! `phi-ls/completionGrew`: a notification of our own for clients that show a completion while it is still written. It goes to
-//! those that say so in their capabilities, as `experimental.phiLs.completionGrew`.
+//! `phi-ls/completionGrew`: our own notification for clients that show a completion while it is still written. It is
+//! sent to clients that declare the capability `experimental.phiLs.completionGrew`.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Position, Uri};
 
-/// Its parameters: of the completion that was answered last in this document there is more. Who asks again gets it at once, and
-/// is told again when there is more than that. It may come before an answer that was given earlier.
+/// Its parameters: there is more of the completion that was last returned for this document. A client that asks again
+/// gets it at once, and is notified again when there is still more. The notification may arrive before an answer that
+/// was sent earlier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompletionGrewParams {
     pub uri: Uri,

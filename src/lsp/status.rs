@@ -1,5 +1,5 @@
-//! Notifications of our own for an editor's status line: what the resident model is doing (`phi-ls/status`), and why
-//! nothing is completed in a document (`phi-ls/documentStatus`).
+//! Our own notifications for an editor's status line: what the completion model is doing (`phi-ls/status`), and why
+//! there are no completions in a document (`phi-ls/documentStatus`).
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::{LspNotificationMethod, MessageDirection, Notification, Uri};
@@ -28,7 +28,7 @@ pub struct StatusParams {
     /// While loading: how much of it is done, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f32>,
-    /// Where the model is in a process that other windows use, too.
+    /// If the model is in a process that other windows use as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<StatusSharing>,
 }
@@ -66,7 +66,7 @@ impl Notification for StatusNotification {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DocumentStatusParams {
     pub uri: Uri,
-    /// Why nothing is completed in it, a sentence that names the rule; `null` where something is.
+    /// Why there are no completions in it, a sentence that names the rule; `null` if there are.
     pub reason: Option<String>,
 }
 

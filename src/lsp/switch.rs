@@ -1,4 +1,4 @@
-//! `phi-ls/setCompletions`: a notification of our own by which a client turns completions off and on in one document.
+//! `phi-ls/setCompletions`: our own notification, with which a client turns completions off and on in one document.
 
 use serde::{Deserialize, Serialize};
 use tower_lsp_server::gen_lsp_types::Uri;
@@ -6,7 +6,7 @@ use tower_lsp_server::gen_lsp_types::Uri;
 /// The name of the notification.
 pub const SET_COMPLETIONS: &str = "phi-ls/setCompletions";
 
-/// Its parameters. A document that is opened has them on.
+/// Its parameters. Completions are on in a document when it is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetCompletionsParams {
     pub uri: Uri,

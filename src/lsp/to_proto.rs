@@ -1,4 +1,4 @@
-//! This project's own types as an editor expects them.
+//! Converts this project's types into what an editor expects.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::syntax::Language;
 use crate::text::{LineEnding, PositionEncoding, Rope, position_at};
 use crate::workspace::IGNORE_FILES;
 
-/// After these, clients without inline completion ask for a completion by themselves.
+/// After these characters, clients without inline completion request a completion by themselves.
 const TRIGGER_CHARACTERS: [&str; 5] = [".", ":", "(", "=", ">"];
 
 /// The most characters of a completion's first line that a popup shows.
@@ -25,7 +25,7 @@ const TITLE_LEN: usize = 60;
 
 /// What this server can do for `client`. Everything is registered statically: clients disagree on the rest.
 pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
-    // Both at once would offer the same text twice.
+    // Both together would offer the same text twice.
     let completion_provider = (!client.inline_completion).then(|| lsp::CompletionOptions {
         trigger_characters: Some(TRIGGER_CHARACTERS.map(str::to_owned).to_vec()),
         ..lsp::CompletionOptions::default()

@@ -56,7 +56,7 @@ const CHATML: Layout = Layout {
 const LAYOUTS: [Layout; 5] = [
     PHI,
     Layout { name: "phi-4-mini", kind: Some(TokenizerKind::Bpe), tags_strip: false, ..PHI },
-    // Qwen3 thinks aloud unless its thoughts are opened and closed for it.
+    // Qwen3 writes down its thoughts unless they are opened and closed for it.
     Layout {
         name: "qwen3",
         answer: Some(&[

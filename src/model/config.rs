@@ -1,5 +1,6 @@
-//! A model's sizes and settings, all read from its GGUF metadata. What a file leaves out and its architecture needs is
-//! an error with the key's name: a guessed hyperparameter does not crash, it makes the model quietly stupid.
+//! A model's sizes and settings, all read from its GGUF metadata. If a file lacks a value that its architecture needs,
+//! that is an error with the name of the key: a guessed hyperparameter would not crash, but quietly make the model
+//! worse.
 
 use super::gguf::{GgufFile, Value};
 use super::{ModelError, RopeFactors};
@@ -126,7 +127,7 @@ impl ModelConfig {
         let keys = Keys { gguf, prefix: gguf.string("general.architecture")? };
         if let Ok(parts @ 2..) = gguf.unsigned("split.count") {
             return Err(gguf.unsupported(format!(
-                "expected a whole model, found one of {parts} files of it: join them with `llama-gguf-split --merge`"
+                "expected a model in one file, found one of {parts} parts; join them with `llama-gguf-split --merge`"
             )));
         }
         let hidden_size = keys.size("embedding_length")?;

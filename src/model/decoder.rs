@@ -1,4 +1,4 @@
-//! The decoder: embedding, layers of attention and gated MLP, final norm, output projection. One pass for both
+//! The decoder: embedding, layers of attention and gated MLP, final norm, output projection. One forward pass for all
 //! architectures, over scratch memory that is reused: decoding a token allocates nothing once the buffers have grown.
 
 use std::ops::Range;

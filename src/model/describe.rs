@@ -1,4 +1,4 @@
-//! What a model file is and whether this program can run it, told without loading the weights.
+//! What a model file is and whether this program can run it, found out without loading the weights.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl ModelReport {
 /// Looks at the GGUF file at `path`: its header, tokenizer and small tensors.
 ///
 /// # Errors
-/// [`ModelError`] for what is no sound GGUF file. Anything wrong beyond that is a failed check of the report.
+/// [`ModelError`] for what is no sound GGUF file. Any other problem is a failed check of the report.
 pub fn describe(path: &Path) -> Result<ModelReport, ModelError> {
     let gguf = GgufFile::open(path)?;
     let config = ModelConfig::from_gguf(&gguf);
@@ -93,7 +93,7 @@ pub fn describe(path: &Path) -> Result<ModelReport, ModelError> {
     check("architecture", architecture.and_then(|_| Ok(gguf.string("general.architecture")?.to_owned())));
     match &config {
         Ok(config) => {
-            check("tensors", weights::check(&gguf, config).map(|count| format!("all {count} there")));
+            check("tensors", weights::check(&gguf, config).map(|count| format!("all {count} present")));
             check("rotary factors", rotary_factors(&gguf, config));
         }
         Err(error) if supported => checks.push(Check { name: "settings", outcome: Err(reason(error)) }),
@@ -134,7 +134,7 @@ fn rotary_factors(gguf: &GgufFile, config: &ModelConfig) -> Result<String, Model
 /// A model without roles can be asked nothing but to fill in the middle, if it was made for that.
 fn chat_roles(tokenizer: &Tokenizer, fim: Option<&Fim>) -> Check {
     let outcome = match (ChatFormat::recognise(tokenizer).name, fim) {
-        (ChatFormat::PLAIN, Some(_)) => Ok("none: for completions, not for questions".to_owned()),
+        (ChatFormat::PLAIN, Some(_)) => Ok("none; it can complete, but not answer questions".to_owned()),
         (ChatFormat::PLAIN, None) => {
             let known = ChatFormat::names().collect::<Vec<_>>().join(", ");
             Err(format!("expected the role tokens of one of {known}, found none; it can only continue text"))

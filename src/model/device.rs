@@ -24,7 +24,7 @@ pub fn gpu() -> Option<Device> {
         (_, true) => Device::new_metal(0),
         _ => return None,
     };
-    device.map_err(|error| tracing::warn!("no GPU, the processor computes: {error}")).ok()
+    device.map_err(|error| tracing::warn!("cannot use a GPU: {error}; computing on the processor")).ok()
 }
 
 /// A model of one of [`super::config::ARCHITECTURES`] on a device.

@@ -1,7 +1,7 @@
-//! Fill-in-the-middle formats as data, recognised by the special tokens a file has, and their prompts as ids.
+//! Fill-in-the-middle formats as data, recognised by the special tokens in a file, and their prompts as token ids.
 //!
-//! A model that was trained to fill in what is missing needs neither a question nor a code block: the code before and after
-//! the cursor goes in between tokens of its own.
+//! A model that was trained to fill in the middle needs neither a question nor a code block: it reads the code before
+//! and after the cursor, marked by its special tokens.
 
 pub(in crate::model) mod formats;
 
@@ -11,7 +11,7 @@ use super::tokenizer::TextStart;
 use formats::Part::{Prefix, Suffix, Token, Typed};
 use formats::{FORMATS, Files, FimFormat};
 
-/// Formats want a name for the project, and prompts have none: this program does not know what others call it.
+/// Formats have a place for the project's name, but phi-ls does not know what it is called.
 const REPOSITORY: &str = "project";
 
 /// Whether the model called `model_name` was made for `format`.

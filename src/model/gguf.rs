@@ -124,7 +124,7 @@ impl GgufFile {
     /// quicker than having its pages mapped, and no page of the file counts as this process's memory.
     ///
     /// # Errors
-    /// Whatever the system says; also that the file has become shorter.
+    /// Any error of the system, or that the file has become shorter.
     pub fn read_tensor(&self, tensor: &TensorInfo<'_>, start: usize, buffer: &mut [u8]) -> std::io::Result<()> {
         #[cfg(unix)]
         return std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, (tensor.offset + start) as u64);
@@ -157,12 +157,12 @@ impl GgufFile {
         ModelError::Io { path: self.path.clone(), source }
     }
 
-    /// A fault of this file that only a reader of its contents can see.
+    /// An error for a problem of this file that only shows in its contents.
     pub fn malformed(&self, reason: String) -> ModelError {
         ModelError::Malformed { path: self.path.clone(), reason }
     }
 
-    /// Something this file needs and this project lacks.
+    /// An error for something that this file needs and phi-ls lacks.
     pub fn unsupported(&self, reason: String) -> ModelError {
         ModelError::Unsupported { path: self.path.clone(), reason }
     }
@@ -176,7 +176,7 @@ impl GgufFile {
     }
 }
 
-/// Maps the file at `path` into memory, after asking whether it is one.
+/// Maps the file at `path` into memory, after checking that it is a regular file.
 fn map_file(path: &Path) -> Result<(File, Mmap), ModelError> {
     let io = |source| ModelError::Io { path: path.to_owned(), source };
     let malformed = |reason: &str| ModelError::Malformed { path: path.to_owned(), reason: reason.to_owned() };

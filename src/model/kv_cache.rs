@@ -1,5 +1,6 @@
-//! The keys and values of one sequence: pages shared between sequences, grown as used, cut back at will; or tensors on a
-//! device, which share their memory in the same way. The pages of all sequences of a model come from its [`KvStore`].
+//! The keys and values of one sequence: pages that sequences share, that grow as needed and can be truncated; or
+//! tensors on a device, which share their memory in the same way. The pages of all sequences of a model come from its
+//! [`KvStore`].
 
 use std::sync::Arc;
 

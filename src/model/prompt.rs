@@ -1,4 +1,4 @@
-//! Prompts before and after they are token ids: values, in either of the two forms a model can be asked in.
+//! Prompts as text and as token ids, in either of the two layouts in which a model can be asked.
 
 use serde::{Deserialize, Serialize};
 

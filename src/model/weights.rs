@@ -1,5 +1,5 @@
-//! The weights of a decoder: which tensors an architecture has, their shapes, and packing them straight from the file so
-//! that they are never in memory twice.
+//! The weights of a decoder: which tensors an architecture has and their shapes. They are packed straight from the
+//! file, so that they are never in memory twice.
 
 use std::collections::HashSet;
 use std::io;
@@ -346,7 +346,7 @@ impl<'a> Finder<'a> {
         match names.filter(unknown).min() {
             None => Ok(()),
             Some(name) => Err(self.gguf.unsupported(format!(
-                "tensor `{name}` has no place in a `{}` model of {} layers as this program computes it",
+                "tensor `{name}` is not part of a `{}` model of {} layers as phi-ls computes it",
                 config.architecture, config.num_hidden_layers
             ))),
         }

@@ -1,4 +1,4 @@
-//! The prompt of a commit's message.
+//! The prompt for a commit message.
 
 use super::ask::INSTRUCTIONS;
 use super::block;

@@ -1,4 +1,4 @@
-//! Notices when the process that started this server is gone without a word.
+//! Notices when the process that started this server ends without saying so.
 
 use std::time::Duration;
 

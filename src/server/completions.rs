@@ -29,7 +29,7 @@ use super::outgoing::{ClientSender, Outgoing};
 use crate::config::{CompletionSettings, Enabled};
 use crate::context::{Anchor, Snapshot};
 use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
-use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, finish_all, signals};
+use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, Variation, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::to_proto;
@@ -67,6 +67,8 @@ pub(super) struct Completions {
     last_number: u64,
     shown_in_vain: ShownInVain,
     fates: Fates,
+    /// What a measurement changes in prompts.
+    variation: Variation,
 }
 
 impl Completions {
@@ -76,6 +78,7 @@ impl Completions {
         to_client: ClientSender,
         observer: Option<Arc<dyn Observer>>,
         statistics: Option<PathBuf>,
+        variation: Variation,
     ) -> Self {
         Self {
             session,
@@ -88,6 +91,7 @@ impl Completions {
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
             fates: Fates::new(statistics),
+            variation,
         }
     }
 
@@ -197,7 +201,7 @@ impl Completions {
         let text = &document.snapshot.text;
         let state = self.states.entry(document.number).or_default();
         if state.off {
-            tracing::debug!(uri = request.uri.0, "a completion was asked where they are off");
+            tracing::debug!(uri = request.uri.0, "a completion was requested where completions are off");
             return request.answer.nothing();
         }
         state.warm_up_at = None;
@@ -251,7 +255,8 @@ impl Completions {
             .map(|selected| (from_proto::range(text, &selected.range, self.client.encoding), selected.text.clone()));
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
         let reading = self.readings.of(&document.snapshot.language_id);
-        let plan = match planning::plan(document, &mut state.anchor, inline, reading, &self.settings) {
+        let options = planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+        let plan = match planning::plan(document, &mut state.anchor, inline, &options) {
             Ok(plan) => plan,
             Err(skip) => {
                 tracing::debug!(?skip, "nothing to complete");
@@ -262,7 +267,7 @@ impl Completions {
             }
         };
         let (anchor, tokens) = (&mut state.short_anchor, self.readings.short_tokens());
-        let short_prompt = planning::short_prompt(document, anchor, &plan, tokens, reading, &self.settings);
+        let short_prompt = planning::short_prompt(&self.settings.backend, anchor, &plan, tokens, &options);
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
         state.running = Some(Running {
@@ -510,7 +515,8 @@ impl Completions {
         let accepted = next::accepted(&document.snapshot, item, state.next.as_ref(), &state.recall);
         let Some((snapshot, base, offset)) = accepted else { return };
         let reading = self.readings.of(&snapshot.language_id);
-        let plan = planning::plan_accepted(document, &state.anchor, &snapshot, offset, reading, settings);
+        let options = planning::options(document, settings, reading, self.fates.acceptance(), self.variation);
+        let plan = planning::plan_accepted(&state.anchor, &snapshot, offset, &options);
         let Some(plan) = plan else { return };
         self.last_number += 1;
         let (job, cancel) = (self.last_number, CancelFlag::default());
@@ -540,7 +546,7 @@ impl Completions {
                 self.readings.note_length(&generation);
                 self.states.entry(document.number).or_default().is_cold = false;
             }
-            Err(error) => tracing::trace!("not warmed up: {error}"),
+            Err(error) => tracing::trace!("cannot warm up: {error}"),
         }
     }
 
@@ -550,7 +556,12 @@ impl Completions {
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
         let Ok(generation) = outcome else { return };
         let items = finish_all(&next.plan, &generation.candidates);
-        tracing::debug!(items = items.len(), generated_tokens = generation.generated_tokens, "prepared the next");
+        tracing::debug!(
+            items = items.len(),
+            generated_tokens = generation.generated_tokens,
+            "prepared the next \
+            completion"
+        );
         let (base, offset) = (next.base, next.plan.offset);
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }
@@ -584,20 +595,20 @@ impl Completions {
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
             let reading = self.readings.of(&document.snapshot.language_id);
+            let options =
+                || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
                 && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
-                && let Some(job) =
-                    planning::settle(document, state, cursor, reading, &self.settings, self.session.clone())
+                && let Some(job) = planning::settle(document, state, cursor, &options(), self.session.clone())
             {
                 engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
-                && let Some(job) =
-                    planning::warm_up(document, state, cursor, reading, &self.settings, self.session.clone())
+                && let Some(job) = planning::warm_up(document, state, cursor, &options(), self.session.clone())
             {
                 engine.submit(job);
             }

@@ -1,4 +1,4 @@
-//! The open documents: by their names and numbers, as cells of notebooks, as what questions may take code from.
+//! The open documents: by URI and number, as cells of notebooks, and as what questions may take code from.
 
 mod document;
 mod notebooks;

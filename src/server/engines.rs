@@ -34,14 +34,14 @@ impl Engines {
         self.assistant.show_progress = shown;
     }
 
-    /// Takes over new settings; an engine they do not fit is stopped.
+    /// Applies new settings; an engine that does not match them is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         self.completion.configure(settings);
         self.assistant.configure(settings);
         self.settings = settings.clone();
     }
 
-    /// Takes note of what engine number `engine` of `role` says about itself.
+    /// Records what the engine of `role` with the number `engine` reports.
     pub(super) fn on_event(&mut self, role: Role, engine: u64, event: EngineEvent) {
         match role {
             Role::Completion => self.completion.on_event(engine, event),
@@ -50,7 +50,7 @@ impl Engines {
                 if self.assistant.on_event(engine, &event)
                     && let EngineEvent::Failed(reason) = event
                 {
-                    tracing::warn!("the assistant's model: {reason}");
+                    tracing::warn!("the assistant model: {reason}");
                 }
             }
         }
@@ -77,7 +77,7 @@ impl Engines {
         if self.settings.has_one_engine() {
             return Ok(Role::Completion);
         }
-        // What only stands in for a server loads a model when the server fails, if ever.
+        // A fallback for a server loads a model only when the server fails.
         let is_embedded = *self.settings.backend(Role::Assistant) == Backend::Embedded;
         if is_embedded && !self.assistant.is_running() {
             memory::check_assistant_fits(&self.settings)?;
@@ -85,7 +85,7 @@ impl Engines {
         Ok(Role::Assistant)
     }
 
-    /// Gives the memory of the completion model to the assistant's.
+    /// Unloads the completion model to make room for the assistant model.
     pub(super) fn swap(&mut self) {
         self.completion.make_room();
     }

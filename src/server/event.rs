@@ -1,4 +1,4 @@
-//! What can happen to a session, and the way there.
+//! The events of a session, and the channel that they come through.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(super) enum Event {
     Open(lsp::TextDocumentItem),
     Change(lsp::DidChangeTextDocumentParams),
     Close(lsp::Uri),
-    /// Workspaces came or went.
+    /// Workspaces were added or removed.
     FoldersChanged(lsp::WorkspaceFoldersChangeEvent),
     Notebook(NotebookEvent),
     SetCompletions(SetCompletionsParams),
@@ -46,18 +46,18 @@ pub(super) enum Event {
         reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>,
     },
     ExecuteCommand(Box<CommandRequest>),
-    /// News of the engine of `role` that was started as number `engine`.
+    /// An event of the engine of `role` that was started with the number `engine`.
     Engine {
         role: Role,
         engine: u64,
         event: EngineEvent,
     },
-    /// What becomes of a completion for the document of this number.
+    /// An event of a completion for the document with this number.
     Completion {
         document: u64,
         event: CompletionEvent,
     },
-    /// What becomes of the question that was asked by the request of this number.
+    /// An event of the question that the request with this number asked.
     Question {
         number: u64,
         event: QuestionEvent,
@@ -96,7 +96,7 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
-    /// What a request would ask, and nobody has asked for yet, was read.
+    /// A prompt that was not requested yet was read.
     WarmedUp(Outcome),
     /// The completion that was prepared for the case that the one on screen is accepted.
     Prepared {
@@ -108,7 +108,7 @@ pub(super) enum CompletionEvent {
 /// What the engine reports of a question's job, the client of its answer, and git of what it is about.
 #[derive(Debug)]
 pub(super) enum QuestionEvent {
-    /// What the commit would hold whose message was asked for.
+    /// What is staged for the commit whose message was requested.
     Staged(std::result::Result<Staged, NotStaged>),
     /// The answer goes on.
     Text(String),
@@ -178,7 +178,7 @@ impl Answer {
     }
 }
 
-/// The way into a session's channel.
+/// The sender of a session's channel.
 #[derive(Debug, Clone)]
 pub(super) struct SessionSender(Sender<Event>);
 

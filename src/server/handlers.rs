@@ -29,7 +29,7 @@ pub(super) struct Backend {
     shutdown: ShutdownFlag,
 }
 
-/// Whether the client has asked for an orderly end.
+/// Whether the client has sent `shutdown`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ShutdownFlag(Arc<AtomicBool>);
 
@@ -74,7 +74,7 @@ impl Backend {
         self.session.send(Event::SetCompletions(params));
     }
 
-    /// Hands a completion request to the session and waits for its answer; `None` if the session failed at it.
+    /// Passes a completion request to the session and waits for its answer; `None` if the session failed.
     async fn complete<T>(
         &self,
         at: lsp::TextDocumentPositionParams,

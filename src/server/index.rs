@@ -1,5 +1,5 @@
-//! The index of the workspaces, from which completions and questions take code of other files: a thread of its own keeps it,
-//! behind everything a person waits for.
+//! The index of the workspaces, from which completions and questions take code of other files. Its own thread updates
+//! it, after everything that a person waits for.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use crate::context::{Bounds, WorkspaceIndex};
 use crate::engine::{CancelFlag, Gate};
 use crate::workspace::Workspaces;
 
-/// After this much work the indexing thread rests as long: the models' threads and the person's compiler come first.
+/// After this much work, the indexing thread rests for as long: the models' threads and the person's compiler come
+/// first.
 const WORK_AT_ONCE: Duration = Duration::from_millis(5);
-/// How often a thread that waits for the models looks whether it is still wanted.
+/// How often a thread that waits for the models checks whether it is still needed.
 const LOOK_AROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// What the thread of an index has to do after its first walk.
@@ -82,7 +83,7 @@ impl Indexer {
         self.index.take_stale().into_iter().for_each(|path| self.refresh(path));
     }
 
-    /// Brings the index in line with workspaces that have come or gone.
+    /// Updates the index after workspaces were added or removed.
     pub(super) fn set_workspaces(&self, workspaces: Arc<Workspaces>) {
         for root in self.index.set_workspaces(workspaces) {
             self.give(Work::Walk(root));
@@ -90,7 +91,7 @@ impl Indexer {
     }
 
     fn give(&self, work: Work) {
-        // A thread that has ended has said why in the log.
+        // If the thread has ended, the log says why.
         let _ = self.work.send(work);
     }
 }
@@ -110,7 +111,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// Waits while a completion is pending and after every stretch of work; false if the work is no longer wanted.
+    /// Waits while a completion is pending and after every stretch of work; false if the work is no longer needed.
     fn go_on(&mut self) -> bool {
         while !self.stop.is_cancelled() && !self.gate.wait_open(LOOK_AROUND_EVERY) {}
         let worked = self.since.elapsed();

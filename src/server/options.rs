@@ -9,31 +9,31 @@ use serde_json::Value;
 use crate::config::{Problem, Settings, Source};
 use crate::engine::Generation;
 use crate::engine::embedded::Loader;
-use crate::features::inline_completion::Signals;
+use crate::features::inline_completion::{Signals, Variation};
 
-/// Makes the loader of a model as the settings name it: a path, an alias, or `hf:OWNER/REPO/FILE`.
+/// Creates the loader of a model from its name in the settings: a path, a short name, or `hf:OWNER/REPO/FILE`.
 pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
 
-/// Hears what goes on, to record or to measure it. Must not block.
+/// Receives what happens in a server, to record or measure it. Must not block.
 pub trait Observer: Send + Sync {
     /// A well-formed message of the client, as it came.
     fn message(&self, _body: &[u8]) {}
 
-    /// A request for a completion is answered from memory: no model has a part in it.
+    /// A request for a completion was answered from memory, without the model.
     fn recalled(&self) {}
 
-    /// A model goes on with a completion that somebody asked for.
+    /// A model continues a completion that was requested.
     fn text(&self, _text: &str) {}
 
     /// A completion was generated, whether or not it is shown.
     fn completion(&self, _generation: &Generation) {}
 
-    /// A completion that somebody asked for is not written any further.
+    /// A completion that was requested is not continued.
     fn broken_off(&self) {}
 
     /// What comes after the completion on screen, if that is accepted, was generated ahead.
     fn prepared(&self, _generation: &Generation) {}
-    /// What speaks for and against the completion that was generated for a request, shown or not.
+    /// The signals for and against the completion that was generated for a request, shown or not.
     fn judged(&self, _signals: &Signals) {}
 
     /// The files of a workspace have been read into the index.
@@ -54,8 +54,10 @@ pub struct ServerOptions {
     /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
     /// this process, and come from `loader`.
     pub engine_program: Option<PathBuf>,
-    /// Where it is kept what becomes of completions; without it, nowhere.
+    /// The file for statistics of completions; without it, there are none.
     pub statistics: Option<PathBuf>,
+    /// What a measurement changes in the prompts of completions.
+    pub variation: Variation,
 }
 
 impl ServerOptions {
@@ -69,6 +71,7 @@ impl ServerOptions {
             observer: None,
             engine_program: None,
             statistics: None,
+            variation: Variation::default(),
         }
     }
 }

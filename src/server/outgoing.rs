@@ -1,5 +1,5 @@
-//! What the server says without being asked: status, messages, progress. The session's parts put it on a queue; a task of
-//! its own sends it, so that nothing ever waits for the client.
+//! What the server sends by itself: status, messages, progress. The parts of the session put it on a queue, and a
+//! separate task sends it, so that nothing ever waits for the client.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ use crate::lsp::growth::{CompletionGrewNotification, CompletionGrewParams};
 use crate::lsp::status::{DocumentStatusNotification, DocumentStatusParams, StatusNotification, StatusParams};
 use crate::lsp::to_proto;
 
-/// One thing to tell the client.
+/// A message to the client.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Status(StatusParams),
-    /// Why nothing is completed in a document, or that something is again.
+    /// Why there are no completions in a document, or that there are again.
     DocumentStatus(DocumentStatusParams),
     /// There is more of a completion to ask for.
     CompletionGrew(CompletionGrewParams),
@@ -35,12 +35,12 @@ pub(super) enum Outgoing {
     Answer(AnswerParams),
     /// Progress under a token of the client's.
     Work(ProgressParams),
-    /// An edit for the client to apply; that it did not is told to the person.
+    /// An edit for the client to apply; if it does not, the person is told.
     ApplyEdit {
         label: String,
         edit: WorkspaceEdit,
     },
-    /// Text to read: as a document, or as a message where there is none or the client does not open it.
+    /// Text for reading: as a document, or as a message if there is none or the client does not open it.
     ShowText {
         text: Option<String>,
         message: String,
@@ -59,7 +59,7 @@ pub(super) enum Outgoing {
     PullConfiguration(SessionSender),
 }
 
-/// The way into the queue of what the client is told.
+/// The sender of the queue of messages to the client.
 #[derive(Debug, Clone)]
 pub(super) struct ClientSender(mpsc::UnboundedSender<Outgoing>);
 
@@ -70,7 +70,7 @@ impl ClientSender {
         (Self(sender), queue)
     }
 
-    /// Never blocks. A queue that is closed belongs to a client that is gone.
+    /// Never blocks. If the queue is closed, the client is gone.
     pub(super) fn send(&self, outgoing: Outgoing) {
         let _ = self.0.send(outgoing);
     }
@@ -156,7 +156,7 @@ async fn apply_edit(client: Client, label: String, edit: WorkspaceEdit) {
     let params = ApplyWorkspaceEditParams { label: Some(label.clone()), edit, metadata: None };
     let reason = match client.send_request::<ApplyWorkspaceEditRequest>(params).await {
         Ok(result) if result.applied => return,
-        // The person has looked at it and said no; that needs no comment.
+        // The person has rejected the edit, which needs no message.
         Ok(result) if result.failure_reason.as_deref() == Some(DECLINED) => return,
         Ok(result) => result.failure_reason.unwrap_or_else(|| "the editor gave no reason".to_owned()),
         Err(error) => error.to_string(),
@@ -187,18 +187,19 @@ async fn show_document(client: &Client, uri: Uri) -> bool {
     match client.show_document(params).await {
         Ok(true) => return true,
         Ok(false) => tracing::warn!("the client did not open {name}"),
-        Err(error) => tracing::warn!("the client did not open {name}: {error}"),
+        Err(error) => tracing::warn!("the client cannot open {name}: {error}"),
     }
     false
 }
 
 async fn refresh_answer(client: Client, uri: Uri) {
     if let Err(error) = client.text_document_content_refresh(uri).await {
-        tracing::debug!("the client does not refresh an answer: {error}");
+        tracing::debug!("the client cannot refresh an answer: {error}");
     }
 }
 
-/// Answers as Markdown files, in a folder of this session that nobody else can read; they go with the session.
+/// Answers as Markdown files, in a folder of this session that nobody else can read, and that is deleted with the
+/// session.
 #[derive(Default)]
 struct AnswerFiles {
     folder: Option<PathBuf>,
@@ -211,7 +212,7 @@ impl AnswerFiles {
         match self.try_write(text) {
             Ok(file) => Some(file),
             Err(error) => {
-                tracing::warn!("an answer cannot be written to a temporary file: {error}");
+                tracing::warn!("cannot write an answer to a temporary file: {error}");
                 None
             }
         }
@@ -246,7 +247,7 @@ impl Drop for AnswerFiles {
         if let Some(folder) = &self.folder
             && let Err(error) = std::fs::remove_dir_all(folder)
         {
-            tracing::warn!("{} cannot be removed: {error}", folder.display());
+            tracing::warn!("cannot remove {}: {error}", folder.display());
         }
     }
 }
@@ -254,7 +255,7 @@ impl Drop for AnswerFiles {
 async fn register(client: Client, registration: Registration) {
     let method = registration.method.clone();
     if let Err(error) = client.register_capability(vec![registration]).await {
-        tracing::warn!("the client does not register {method}: {error}");
+        tracing::warn!("the client cannot register {method}: {error}");
     }
 }
 
@@ -262,6 +263,6 @@ async fn pull_configuration(client: Client, session: SessionSender) {
     let item = ConfigurationItem { scope_uri: None, section: Some("phi-ls".to_owned()) };
     match client.configuration(vec![item]).await {
         Ok(values) => session.send(Event::Configuration(values.into_iter().next().unwrap_or_default())),
-        Err(error) => tracing::warn!("the client gave no settings: {error}"),
+        Err(error) => tracing::warn!("the client cannot send its settings: {error}"),
     }
 }

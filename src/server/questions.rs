@@ -51,13 +51,13 @@ pub(super) struct Questions {
     session: SessionSender,
     client: Client,
     settings: AssistantSettings,
-    /// Those under way, by the numbers of their requests.
+    /// The running questions, by the numbers of their requests.
     pending: HashMap<u64, Pending>,
     /// Requests for the message of a commit whose contents are being read.
     reading: HashMap<u64, CommandRequest>,
     conversations: Conversations,
     display: Display,
-    /// Why the completion model answered, as the person was told last.
+    /// The last message that the completion model answers, and why.
     fallback_told: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl Questions {
         !self.pending.is_empty()
     }
 
-    /// Begins to answer the question about `document` that `arguments` put, or says why not.
+    /// Starts to answer the question in `arguments` about `document`, or says why not.
     pub(super) fn ask(
         &mut self,
         request: CommandRequest,
@@ -111,14 +111,14 @@ impl Questions {
     fn plan(&self, arguments: &AskArguments, document: &Document, surroundings: &Surroundings) -> Result<Plan, String> {
         let snapshot = &document.snapshot;
         if arguments.version.is_some_and(|version| version != snapshot.version) {
-            return Err("the document has changed since this was offered; choose it again".to_owned());
+            return Err("the document has changed since this action was offered; choose it again".to_owned());
         }
         let encoding = self.client.encoding;
         let problem = match &arguments.diagnostic {
             None => None,
             Some(diagnostic) => {
                 let problem = actions::diagnostic(&snapshot.text, diagnostic, encoding);
-                Some(problem.ok_or("the problem is outside of the document; choose it again")?.problem)
+                Some(problem.ok_or("the problem is outside the document; choose the action again")?.problem)
             }
         };
         let question = Question {
@@ -132,7 +132,7 @@ impl Questions {
         Plan::new(snapshot, surroundings, &question, &options).map_err(|reason| reason.to_string())
     }
 
-    /// Begins to answer a question that follows an answer, or says why not.
+    /// Starts to answer a question that follows an answer, or says why not.
     pub(super) fn follow_up(
         &mut self,
         request: CommandRequest,
@@ -141,7 +141,7 @@ impl Questions {
         engines: &mut Engines,
     ) {
         let Some(kept) = self.conversations.find(arguments.answer) else {
-            let message = "this conversation is not kept any more; ask about the code again";
+            let message = "this conversation is no longer available; ask about the code again";
             return request.answer(Err(Error::invalid_params(message)));
         };
         let Some(document) = kept.document(documents) else { return request.answer(Err(Error::internal_error())) };
@@ -158,8 +158,8 @@ impl Questions {
         }
     }
 
-    /// Begins to write the message of a commit in the repository around `path`. What is staged there is read by a thread of
-    /// its own: git may take its time.
+    /// Starts to write a commit message for the repository around `path`. A separate thread reads what is staged,
+    /// because git may be slow.
     pub(super) fn write_commit(&mut self, request: CommandRequest, path: PathBuf, workspaces: Arc<Workspaces>) {
         let (number, session) = (request.number, self.session.clone());
         let read = move || {
@@ -174,7 +174,7 @@ impl Questions {
         }
     }
 
-    /// It is read what the commit would hold.
+    /// What is staged has been read.
     fn commit(&mut self, number: u64, staged: Result<Staged, NotStaged>, engines: &mut Engines) {
         let Some(request) = self.reading.remove(&number) else { return };
         match staged {
@@ -186,16 +186,16 @@ impl Questions {
         }
     }
 
-    /// Says why nothing is asked.
+    /// Says why the question is not asked.
     fn refuse(&self, request: CommandRequest, title: &str, reason: &str) {
         self.display.warn(title, reason);
         request.answer(Ok(Some(json!({"applied": false, "reason": reason}))));
     }
 
-    /// Chooses whose model answers and hands the question over.
+    /// Chooses the model that answers, and submits the question.
     fn begin(&mut self, mut question: Pending, engines: &mut Engines) {
         match engines.answerer() {
-            // The cache of what was said is where it was.
+            // The cache of the conversation is with the model that wrote it.
             Ok(_) if question.follows.is_some() && question.by == Role::Completion => {}
             Ok(role) => question.by = role,
             Err(_) if self.settings.when_it_does_not_fit == WhenItDoesNotFit::Swap => {
@@ -214,7 +214,8 @@ impl Questions {
 
     /// Whether a question the assistant's model cannot answer goes to the completion model.
     fn falls_back(&self) -> bool {
-        // With completions off, the machine may well have no other model. Where a server was to answer or nobody, nobody does.
+        // With completions off, the machine may have no other model. If only a server is allowed to answer, nothing
+        // else does.
         self.settings.when_it_does_not_fit != WhenItDoesNotFit::Refuse && self.settings.backend.may_load_a_model()
     }
 
@@ -222,7 +223,7 @@ impl Questions {
     fn tell_fallback(&mut self, reason: &str) {
         if self.fallback_told.as_deref() != Some(reason) {
             self.fallback_told = Some(reason.to_owned());
-            self.display.inform(&format!("{reason}; until then the completion model answers"));
+            self.display.inform(&format!("{reason}; until then, the completion model answers"));
         }
     }
 
@@ -247,7 +248,7 @@ impl Questions {
         engines.submit(by, job);
     }
 
-    /// An engine or the client reports of question `number`.
+    /// An engine or the client reports something about the question with this number.
     pub(super) fn on_event(&mut self, number: u64, event: QuestionEvent, documents: &Documents, engines: &mut Engines) {
         match event {
             QuestionEvent::Staged(staged) => self.commit(number, staged, engines),
@@ -273,7 +274,7 @@ impl Questions {
                     question.streamed = safe;
                 }
             }
-            // Code that may yet be rejected is not shown; how far it is, is.
+            // Code that may still be rejected is not shown, only the progress.
             Plan::Edit(..) if text.contains('\n') => {
                 self.display.report(question, &format!("{} lines", question.written.lines().count()));
             }
@@ -282,7 +283,7 @@ impl Questions {
         }
     }
 
-    /// The model has answered, or cannot: what that comes to.
+    /// The model has answered, or cannot.
     fn done(&mut self, number: u64, outcome: Outcome, documents: &Documents, engines: &mut Engines) {
         let Some(mut question) = self.pending.remove(&number) else { return };
         let generation = match outcome {
@@ -323,7 +324,7 @@ impl Questions {
     /// The assistant's model cannot be loaded, for `reason`: the completion model answers.
     fn fall_back(&mut self, mut question: Pending, reason: &str, engines: &mut Engines) {
         self.tell_fallback(reason);
-        // No other question needs the room that the completion model may have made.
+        // No other question needs the memory that the completion model may have freed.
         if self.pending.is_empty() {
             engines.swap_back();
         }
@@ -331,7 +332,7 @@ impl Questions {
         self.submit(question, engines);
     }
 
-    /// Shows what came of a question and answers the request.
+    /// Shows the outcome of a question and answers the request.
     fn end(&mut self, question: Pending, ending: Ending, engines: &Engines) {
         self.display.end(&question, &ending, engines.model_name(question.by));
         let result = json!({"applied": ending.applied, "text": ending.text, "reason": ending.reason});
@@ -351,7 +352,7 @@ impl Questions {
     pub(super) fn end_pointless(&mut self, documents: &Documents, engines: &Engines) {
         self.conversations.forget_pointless(documents);
         let pointless = |question: &Pending| match question.about.as_ref()?.document(documents) {
-            None => Some((question.number, "the document was closed meanwhile".to_owned())),
+            None => Some((question.number, "the document was closed in the meantime".to_owned())),
             Some(document) => {
                 let refusal = document.refusal.clone()?;
                 Some((question.number, NotAsked::Excluded(refusal).to_string()))
@@ -366,7 +367,7 @@ impl Questions {
         }
     }
 
-    /// The client asks for nothing any more.
+    /// The client is shutting down.
     pub(super) fn end_all(&mut self) {
         let pending = self.pending.drain().map(|(_, question)| question.request);
         for request in pending.chain(self.reading.drain().map(|(_, request)| request)) {

@@ -41,7 +41,8 @@ fn accepted(request: &CommandRequest) -> Option<(u64, usize)> {
 pub(super) struct Session {
     events: Receiver<Event>,
     sender: SessionSender,
-    /// Received, not yet handled: a request can be seen to be superseded before any work is done for it.
+    /// Events that were received but not handled yet, so that a superseded request is noticed before any work is done
+    /// for it.
     backlog: VecDeque<Event>,
     to_client: ClientSender,
     /// Takes the id of the client's process once.
@@ -58,7 +59,7 @@ pub(super) struct Session {
     engines: Engines,
     completions: Completions,
     questions: Questions,
-    /// A failure of our own has been told to the person.
+    /// The person was told about an internal error.
     failure_told: bool,
 }
 
@@ -93,7 +94,13 @@ impl Session {
             observer: options.observer.clone(),
             gate,
             engines: Engines::new(common),
-            completions: Completions::new(sender.clone(), to_client.clone(), options.observer, options.statistics),
+            completions: Completions::new(
+                sender.clone(),
+                to_client.clone(),
+                options.observer,
+                options.statistics,
+                options.variation,
+            ),
             questions: Questions::new(sender.clone(), to_client.clone()),
             to_client,
             failure_told: false,
@@ -187,7 +194,7 @@ impl Session {
         self.apply_settings();
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
         if let (Some(id), Some(watch)) = (process_id, self.client_process.take()) {
-            // Nobody watches any more when the server is about to end.
+            // When the server is about to end, nobody receives this.
             let _ = watch.send(id);
         }
         if let Some(info) = &params.client_info {
@@ -209,14 +216,14 @@ impl Session {
         }
         let superseded = self.is_superseded(&request.uri);
         let is_refused = self.documents.get(&request.uri).is_some_and(|document| document.refusal.is_some());
-        // What keeps the file out may just have changed, in ways that nobody reports: `git add -f`, an editor's own rules.
+        // What excludes the file may just have changed without notice: `git add -f`, an editor's own rules.
         if is_refused || request.trigger == Trigger::Invoked {
             self.look_at(&request.uri);
         }
         self.documents.update_cells(&request.uri);
         self.update_surroundings(&request.uri);
         let Some(document) = self.documents.get(&request.uri) else {
-            tracing::debug!(uri = request.uri.0, "a completion was asked for a document that is not open");
+            tracing::debug!(uri = request.uri.0, "a completion was requested for a document that is not open");
             return request.answer.nothing();
         };
         self.completions.complete(request, document, superseded, &mut self.engines.completion);
@@ -239,7 +246,7 @@ impl Session {
     fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
         let document = self.documents.get(&params.text_document.uri);
         let offered = document.map(|document| offers(document, params, self.client));
-        // Cancelled meanwhile if nobody takes it.
+        // If nobody receives it, it has been cancelled in the meantime.
         let _ = reply.send(offered.unwrap_or_default());
     }
 
@@ -279,7 +286,7 @@ impl Session {
     }
 
     fn ask(&mut self, request: CommandRequest, arguments: AskArguments) {
-        // Who asks may just have changed what keeps the file out.
+        // The person may just have changed what excludes the file.
         self.look_at(&arguments.uri);
         let surroundings = self.documents.surroundings(&arguments.uri, self.indexer.as_ref().map(Indexer::index));
         let document = self.documents.get(&arguments.uri);
@@ -330,11 +337,11 @@ impl Session {
         self.completions.handle_due(now, self.documents.iter(), &mut self.engines.completion);
     }
 
-    /// Tells the person once that something in this program is broken; the log has the rest.
+    /// Tells the person once that there is a bug in phi-ls; the log has the details.
     fn tell_failure(&mut self, panic: &(dyn std::any::Any + Send)) {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
-        tracing::error!("a fault in phi-ls: {text}");
+        tracing::error!("a bug in phi-ls: {text}");
         if !std::mem::replace(&mut self.failure_told, true) {
             let message = format!("an internal error occurred and the request was dropped; please report it: {text}");
             self.to_client.message(lsp::MessageType::Error, &message);

@@ -1,5 +1,5 @@
-//! The two doors around the protocol library: messages that would end it are turned away before it sees them, and it
-//! never has to wait for a client that is slow to read.
+//! The streams around the protocol library: messages that would stop it are refused before it sees them, and it never
+//! has to wait for a client that reads slowly.
 //!
 //! The library stops reading for good at the first frame it cannot decode, and stops polling its handlers while the
 //! output is full; a client that writes before it reads would then hang together with the server.
@@ -20,7 +20,7 @@ use super::Observer;
 /// Longer messages are skipped: four times the largest file anybody edits.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// Longer header lines are taken for garbage.
+/// Longer header lines count as garbage.
 const MAX_HEADER_LINE_BYTES: u64 = 4096;
 
 /// A message the library can decode; it tells the two apart by the same rules.
@@ -66,7 +66,7 @@ pub(super) async fn filter_input(
                 }
             }
             Err((id, error)) => {
-                tracing::warn!("a message was refused: {}", error.message);
+                tracing::warn!("refused a message: {}", error.message);
                 output.send_response(&Response::from_error(id, error));
             }
         }
@@ -102,7 +102,7 @@ async fn read_message(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
     let mut limited = input.take(len as u64);
     if len > MAX_MESSAGE_BYTES {
         tokio::io::copy(&mut limited, &mut tokio::io::sink()).await?;
-        return Ok(Some(Err(format!("expected at most {MAX_MESSAGE_BYTES} bytes, found a message of {len}"))));
+        return Ok(Some(Err(format!("expected a message of at most {MAX_MESSAGE_BYTES} bytes, found {len}"))));
     }
     // Grown as it is read: the length is only what the client claims.
     let mut body = Vec::with_capacity(len.min(1 << 20));
@@ -122,7 +122,7 @@ async fn read_headers(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
         match (line.split_once(':'), len) {
-            // Garbage may stand before the name on its line, after a broken message.
+            // After a broken message, there may be garbage before the name on its line.
             (Some((name, value)), _) if name.to_ascii_lowercase().ends_with("content-length") => {
                 len = value.trim().parse().ok();
             }
@@ -249,7 +249,7 @@ mod tests {
     fn a_message_too_long_to_hold_is_skipped() {
         let len = MAX_MESSAGE_BYTES + 1;
         let input = format!("Content-Length: {len}\r\n\r\n{}{}", " ".repeat(len), framed(&[GOOD]));
-        let message = format!("expected at most {MAX_MESSAGE_BYTES} bytes, found a message of {len}");
+        let message = format!("expected a message of at most {MAX_MESSAGE_BYTES} bytes, found {len}");
         let answer = format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32700,"message":"{message}"}},"id":null}}"#);
         check_filter(&input, &[GOOD], &[&answer]);
     }

@@ -1,4 +1,4 @@
-//! What the records come to, by language and by model.
+//! The records, summed up by language and by model.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Record, What};
 
-/// What became of some completions.
+/// What became of a group of completions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Summary {
     pub shown: usize,
@@ -26,7 +26,7 @@ pub struct Summary {
     pub latency_ms_p99: Option<u64>,
 }
 
-/// What `records` come to: all of them, and by what `group` says of each.
+/// The summaries of `records`: of all of them, and of each group that `group` puts them into.
 pub fn summaries(records: &[Record], group: impl Fn(&Record) -> String) -> (Summary, BTreeMap<String, Summary>) {
     let mut groups: BTreeMap<String, Vec<&Record>> = BTreeMap::new();
     for record in records {

@@ -1,4 +1,4 @@
-//! What stands right of a place on its line: whether something can be written there without breaking what is written.
+//! What is to the right of a place on its line: whether something can be inserted there without breaking it.
 
 use tree_sitter::Node;
 
@@ -21,7 +21,7 @@ pub enum Following {
     Separator,
     /// What opens the body of the header before it: `{`, `:`.
     Body,
-    /// Anything else: it would have to be read as going on with what is written at the place.
+    /// Anything else, which would become part of what is inserted at the place.
     Code,
 }
 

@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use super::queries::{CompiledQuery, QueryKind, QuerySources};
 
-/// How texts of a language are parsed, and what is asked of their trees.
+/// How texts of a language are parsed, and the queries on their trees.
 pub(super) struct Grammar {
     parser: fn() -> tree_sitter::Language,
     pub(super) sources: QuerySources,
     /// Node kind of attributes that precede an item as siblings of it.
     pub(super) attribute: Option<&'static str>,
-    /// Compiled at first use, each on its own: a query that does not compile costs only what it feeds.
+    /// Compiled at first use, each separately: a query that does not compile disables only what it is used for.
     pub(super) compiled: [OnceLock<Option<CompiledQuery>>; QueryKind::ALL.len()],
 }
 

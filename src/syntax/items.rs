@@ -1,4 +1,4 @@
-//! Items (functions, classes, modules ..) of a text, its imports, and what its code refers to.
+//! The items of a text (functions, classes, modules and so on), its imports, and what its code refers to.
 
 use std::ops::Range;
 
@@ -133,7 +133,7 @@ impl Parsed {
         items
     }
 
-    /// Names that two items side by side have and must not share: each as often as there is one item too many.
+    /// Names that sibling items must not share but do: each as often as there is an item too many.
     pub fn duplicate_names(&self) -> Vec<String> {
         let parent_of = |range: &Range<usize>| {
             let path = self.path_to(range);

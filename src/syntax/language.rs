@@ -14,25 +14,25 @@ pub use table::{LANGUAGES, UNKNOWN};
 pub struct Language {
     /// The LSP `languageId`, as VS Code has it.
     pub id: &'static str,
-    /// What others call it: Neovim's filetypes, other editors, code fences.
+    /// Its other names: Neovim's filetypes, those of other editors, and those in code fences.
     pub aliases: &'static [&'static str],
-    /// The name used towards the model and in code fences.
+    /// The name used in prompts and code fences.
     pub name: &'static str,
-    /// Languages of one family use each other's code.
+    /// Languages of one family can use each other's code.
     pub family: &'static str,
     pub extensions: &'static [&'static str],
     /// What begins a comment that ends with its line; empty where there is none.
     pub line_comment: &'static str,
     /// What begins a comment that may go over lines.
     pub block_comments: &'static [&'static str],
-    /// English is written in it rather than code.
+    /// It is prose rather than code.
     pub is_prose: bool,
-    /// Its texts hold fenced code, so fences around them have to be longer.
+    /// Its texts contain code fences, so fences around them have to be longer.
     pub has_fences: bool,
     /// What opens a block at the end of a line.
     pub block_openers: &'static [&'static str],
     pub quotes: Quotes,
-    /// A line of three dots is code, not the mark of code that was left out.
+    /// A line of three dots is code, not a placeholder for code that was left out.
     pub dots_are_code: bool,
     /// Functions that differ only in their parameters may share a name.
     pub has_overloads: bool,

@@ -1,4 +1,4 @@
-//! Modules of Rust, those in files of their own too: where tests are, and what must not be declared twice.
+//! Rust modules, including those in separate files: where their tests are, and what must not be declared twice.
 
 use std::ops::Range;
 

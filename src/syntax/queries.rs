@@ -1,4 +1,4 @@
-//! Compiling the query files, each once and on its own, and mapping their captures to a closed enum.
+//! Compiles each query file once, and maps their captures to a closed enum.
 
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ impl QueryKind {
     }
 }
 
-/// Every capture a query file may use; `queries/README.md` says what each feeds.
+/// Every capture that a query file may use; `queries/README.md` says what each is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
     Function,
@@ -207,7 +207,7 @@ impl QuerySources {
 }
 
 impl Language {
-    /// Compiles the query `kind` afresh.
+    /// Compiles the query `kind`.
     ///
     /// # Errors
     /// One sentence naming the file, the line and what is wrong with it.
@@ -238,7 +238,8 @@ impl Language {
 /// Queries take time by the square of a tree's depth. Code is never this deep; generated data and nonsense can be.
 const MAX_DEPTH: usize = 2000;
 
-/// A query that runs longer is given up with the matches it has found. Files of 15,000 lines take a small part of this.
+/// A query that runs longer is stopped, and the matches found so far are used. Files of 15,000 lines take a small part
+/// of this.
 const MAX_QUERY_TIME: Duration = Duration::from_millis(300);
 
 /// How a query is restricted; the default is the whole tree.

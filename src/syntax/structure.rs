@@ -1,5 +1,5 @@
-//! Questions about the shape of the code around a place: does a body begin here, where does a completion's statement
-//! end, did the text break.
+//! The structure of the code around a place: whether a body begins here, where the statement of a completion ends,
+//! whether the text still parses.
 
 use std::ops::Range;
 

@@ -13,8 +13,8 @@ use crate::text::{Edit, Rope, apply_edit, clamped_range};
 /// Larger texts are not parsed: they are data more often than code, and their trees take a multiple of their size.
 pub const MAX_PARSE_BYTES: usize = 2 << 20;
 
-/// A parse that takes longer is given up: of a whole text, and of what an edit touched, for which somebody waits at every
-/// key. Ordinary files take milliseconds; what runs into this is generated or broken, or the machine is busy.
+/// The time limits for parsing a whole text, and for parsing what an edit touched, which a person waits for at every
+/// key. Ordinary files take milliseconds; only generated or broken code, or a busy machine, takes longer.
 const MAX_PARSE_TIME: Duration = Duration::from_millis(400);
 const MAX_EDIT_TIME: Duration = Duration::from_millis(100);
 
@@ -39,7 +39,7 @@ pub struct Parsed {
 struct Partial {
     /// The bytes `tree` is of.
     range: Range<usize>,
-    /// The last tree of the whole text, moved along by the edits since but not parsed again.
+    /// The last tree of the whole text, adjusted to the edits since, but not parsed again.
     moved: Tree,
     /// The tree of the whole text, once somebody has asked for it.
     whole: OnceLock<Tree>,
@@ -122,7 +122,7 @@ impl Parsed {
         }
     }
 
-    /// The tree of this text with `new_text` in the place of `range`: what a completion would make of it.
+    /// The tree of this text with `new_text` in place of `range`: the text with a completion.
     pub fn with_replacement(&self, range: Range<usize>, new_text: &str) -> Option<Parsed> {
         let edit = Edit { range, new_text: new_text.to_string() };
         let mut after = self.text.clone();
@@ -155,7 +155,7 @@ fn parse_tree(
     let grammar = language.grammar?;
     let mut parser = Parser::new();
     if let Err(error) = parser.set_language(&grammar.parser()) {
-        tracing::error!("the grammar of {} does not fit this tree-sitter: {error}", language.id);
+        tracing::error!("the grammar for {} does not match this version of tree-sitter: {error}", language.id);
         return None;
     }
     let parts: Vec<_> = parts

@@ -1,5 +1,5 @@
-//! What has changed in the work tree since the last commit, change by change, asked of git itself. Files that must not enter
-//! a prompt are left out before their changes are read.
+//! What has changed in the working tree since the last commit, change by change, as git itself reports it. Files that
+//! must not enter a prompt are left out before their changes are read.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ const CONTEXT: &str = "-U1";
 pub struct Hunk {
     /// The file, from the repository's root, with forward slashes.
     pub name: String,
-    /// The first line as the file is now, counted from 1.
+    /// The first line in the file as it is now, counted from 1.
     pub first: usize,
     /// The lines before and now, each with its line break.
     pub old: String,
@@ -34,7 +34,7 @@ impl Workspaces {
     /// written last at the end.
     ///
     /// # Errors
-    /// Why that cannot be said.
+    /// Why git cannot say that.
     pub fn changes(&self, path: &Path) -> Result<Vec<Hunk>, NotStaged> {
         let git = Git::around(path)?;
         let listed = git.changed_files(&["diff", "HEAD", "--numstat", "-z", "--no-renames", "--diff-filter=M"])?;

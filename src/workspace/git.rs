@@ -1,5 +1,5 @@
-//! Git repositories as far as ignoring goes: where one is, which files it tracks, and where it keeps patterns outside of
-//! the work tree.
+//! What the rules on ignored files need of a git repository: where it is, which files it tracks, and where it keeps
+//! patterns outside the working tree.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -14,7 +14,7 @@ const MAX_INCLUDES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repository {
     pub(super) work_tree: PathBuf,
-    /// What belongs to this work tree alone, the index among it.
+    /// Belongs to this working tree only, such as the index.
     git_dir: PathBuf,
     /// What all work trees of the repository share.
     common_dir: PathBuf,
@@ -155,7 +155,7 @@ impl TrackedFiles {
         // One thread is enough, and a checksum costs more than the rest: git has just checked it itself.
         let options = gix_index::decode::Options { thread_limit: Some(1), ..Default::default() };
         let index = gix_index::File::at(&path, gix_index::hash::Kind::Sha1, true, options)
-            .map_err(|error| tracing::warn!("{}: cannot be read as an index of git: {error}", path.display()));
+            .map_err(|error| tracing::warn!("cannot read {} as a git index: {error}", path.display()));
         let index = index.ok().map(Arc::new);
         indexes.insert(path, Read { stamp, index: index.clone() });
         index

@@ -116,9 +116,9 @@ pub(super) struct IgnoreFiles<'a> {
     /// The workspace looked at.
     root: Option<PathBuf>,
     git: Layer,
-    /// `.phi-lsignore`: the person's own word, which comes before git's and goes for tracked files too.
+    /// `.phi-lsignore`: the person's own rules, which take precedence over git's and apply to tracked files too.
     own: Layer,
-    /// By folder; `None` where git has no say.
+    /// By folder; `None` if it is in no repository.
     rules: HashMap<PathBuf, Option<Arc<GitRules>>>,
 }
 
@@ -178,7 +178,7 @@ impl<'a> IgnoreFiles<'a> {
         (!tracked).then_some(rule)
     }
 
-    /// In any folder above, wherever the workspace begins: who writes such a file means all that is below it.
+    /// In any folder above, even outside the workspace: such a file is meant for everything below it.
     fn decide_own(&mut self, path: &Path, is_folder: bool) -> Decision {
         let Some(top) = path.ancestors().last() else { return Decision::Unnamed };
         self.own.decide(path, is_folder, top, &[])
@@ -194,11 +194,11 @@ impl<'a> IgnoreFiles<'a> {
             (None, Some(parent)) => self.rules_of(parent),
             (None, None) => None,
         };
-        // Without a repository the ignore files of the workspace still say what its owner does not want read.
+        // Without a repository, the ignore files of the workspace still say what its owner does not want to be read.
         let is_root = self.root.as_deref() == Some(folder);
         let rules = match rules {
             None if is_root => Some(Arc::new(GitRules { top: folder.to_owned(), repository: None, more: Vec::new() })),
-            // Who opens an ignored folder as a workspace means what is in it.
+            // A person who opens an ignored folder as a workspace wants to work on what is in it.
             Some(rules) if is_root && self.ignores_folder(folder, &rules) => {
                 let repository = rules.repository.clone();
                 Some(Arc::new(GitRules { top: folder.to_owned(), repository, more: Vec::new() }))

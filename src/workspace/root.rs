@@ -1,4 +1,4 @@
-//! Where a workspace begins that nobody has named, and what a path is called without symbolic links.
+//! Where the workspace of a file begins if the editor names none, and paths without symbolic links.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};

@@ -1,8 +1,8 @@
-//! What is staged for the next commit of a repository, file by file, asked of git itself. Files that must not enter a
-//! prompt are left out before their changes are read.
+//! What is staged for the next commit of a repository, file by file, as git itself reports it. Files that must not
+//! enter a prompt are left out before their changes are read.
 //!
-//! Git is run so that nothing a repository configures is run by it (no external diffs, text conversions or file system
-//! monitors) and nothing is fetched or written.
+//! Git is run in a way that runs nothing that a repository configures (no external diffs, text conversions or file
+//! system monitors), and that fetches and writes nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
@@ -20,7 +20,7 @@ pub(super) const MAX_FILES: usize = 100;
 /// Subjects of earlier commits that are read.
 const EARLIER: usize = 5;
 
-/// Variables of git that say which repository is meant. A program started by git has those of another one, maybe.
+/// Variables of git that say which repository is meant. A program that git starts may have those of another repository.
 const REPOSITORY_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
 /// What a commit would change.
@@ -44,18 +44,18 @@ pub struct StagedFile {
     pub diff: String,
 }
 
-/// Why nothing can be said about what is staged: the sentence a person needs.
+/// Why phi-ls cannot tell what is staged, as a message for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotStaged {
     #[error("expected the program git on the PATH: {0}")]
     NoGit(String),
-    #[error("expected a folder in a repository of git, found {}", .0.display())]
+    #[error("expected a folder in a git repository, found {}", .0.display())]
     NoRepository(PathBuf),
-    #[error("nothing is staged: `git add` what the commit is to hold")]
+    #[error("nothing is staged; `git add` what you want to commit")]
     Nothing,
     #[error("everything that is staged is excluded from prompts: {0}")]
     Refused(String),
-    #[error("git does not say what has changed: {0}")]
+    #[error("git cannot say what has changed: {0}")]
     Failed(String),
 }
 
@@ -63,7 +63,7 @@ impl Workspaces {
     /// What is staged in the repository around `path`: a folder or file in it, or the file git takes a commit's message from.
     ///
     /// # Errors
-    /// Why that cannot be said.
+    /// Why git cannot say that.
     pub fn staged(&self, path: &Path) -> Result<Staged, NotStaged> {
         let git = Git::around(path)?;
         let mut staged = Staged { earlier: git.earlier(), ..Staged::default() };
@@ -189,11 +189,11 @@ impl Git {
         let mut answer = Vec::new();
         let read = running.stdout.take().map(|out| out.take(limit as u64).read_to_end(&mut answer)).transpose();
         read.map_err(|error| NotStaged::Failed(error.to_string()))?;
-        // What is over the limit is not waited for: git ends when nobody reads on.
+        // The rest is not read: git ends when its output is closed.
         let output = running.wait_with_output().map_err(|error| NotStaged::Failed(error.to_string()))?;
         if !output.status.success() && answer.len() < limit {
             let reason = String::from_utf8_lossy(&output.stderr);
-            return Err(NotStaged::Failed(reason.lines().next().unwrap_or("no reason is given").to_owned()));
+            return Err(NotStaged::Failed(reason.lines().next().unwrap_or("no reason given").to_owned()));
         }
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }

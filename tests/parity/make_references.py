@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What two independent engines compute, for tests/it/parity.rs to compare with.
+"""What two independent engines compute, for tests/it/model/parity.rs to compare with.
 
 Usage: make_references.py FOLDER [NAME..]     (FOLDER is tests/parity; run outside CI, the packages are large)
 

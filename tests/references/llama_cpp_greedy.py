@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Greedy continuations by llama.cpp, the reference of tests/it/greedy.rs.
+"""Greedy continuations by llama.cpp, the reference of tests/it/model/greedy.rs.
 
 Usage: llama_cpp_greedy.py MODEL.gguf OUT.json [STEPS]
 Made with llama-cpp-python 0.3.36 (llama.cpp 0c1e57098) and Python 3.11. Run outside CI: the package is built from source.

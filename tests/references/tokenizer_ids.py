@@ -169,7 +169,7 @@ def agreed(name, implementations, text, where):
     return ids[0], all(other == ids[0] for other in ids[1:])
 
 
-# The conversation and the prefills are those of tests/it/tokenizer.rs.
+# The conversation and the prefills are those of tests/it/model/tokenizer.rs.
 CONVERSATION = [
     {"role": "system", "content": "You write code."},
     {"role": "user", "content": "Continue:\n\tif x:\n        it's 10\n"},

@@ -132,10 +132,10 @@ ok "installed over an earlier version"
 mkdir "$work/cut" "$work/tampered" "$work/other" "$work/foreign"
 cp "$work/dist/SHA256SUMS" "$work/cut"
 head -c -1000 "$work/dist/$name.tar.gz" > "$work/cut/$name.tar.gz"
-refused 'is not what the release holds' --from "$address/cut"
+refused 'differs from the release' --from "$address/cut"
 cp "$work/dist/SHA256SUMS" "$work/tampered"
 { cat "$work/dist/$name.tar.gz"; echo; } > "$work/tampered/$name.tar.gz"
-refused 'is not what the release holds' --from "$address/tampered"
+refused 'differs from the release' --from "$address/tampered"
 echo "$(printf '0%.0s' $(seq 64))  phi-ls-$version-riscv64-unknown-none.tar.gz" > "$work/other/SHA256SUMS"
 refused "expected an archive for $target" --from "$address/other"
 refused "cannot download $address/nowhere/SHA256SUMS" --from "$address/nowhere"
@@ -155,7 +155,7 @@ if install --from "$address/dist" --to "$work/file/there" > "$work/output" 2>&1;
 grep -qF "cannot write to $work/file/there" "$work/output" || fail "$(cat "$work/output")"
 ok "refused: cannot write"
 if person sh "$root/install.sh" > "$work/output" 2>&1; then fail "installed from nowhere"; fi
-grep -qF 'knows no address' "$work/output" || fail "$(cat "$work/output")"
+grep -qF 'has no address' "$work/output" || fail "$(cat "$work/output")"
 ok "refused: a copy that does not belong to a release"
 
 nvim=$("$root/tests/editors/nvim/install.sh")

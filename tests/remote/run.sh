@@ -67,4 +67,4 @@ done
 
 PHI_LS_TEST_BACKEND=$url "$here/../editors/lsp/run.sh"
 cd "$here/../.."
-PHI_LS_TEST_BACKEND=$url cargo nextest run --locked --run-ignored only -j 1 -E 'test(/^real_servers::/)'
+PHI_LS_TEST_BACKEND=$url cargo nextest run --locked --run-ignored only -j 1 -E 'test(/^model_server::real_servers::/)'

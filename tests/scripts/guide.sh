@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the guide (docs) with mdBook and looks whether its pages are there. The links and commands in it are checked by tests/it/docs.rs.
+# Builds the guide (docs) with mdBook and looks whether its pages are there. The links and commands in it are checked by tests/it/project/docs.rs.
 #
 # mdBook is compiled once, into $PHI_LS_TEST_CACHE.
 set -euo pipefail

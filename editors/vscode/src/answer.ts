@@ -113,7 +113,7 @@ export class AnswerPanel implements vscode.Disposable {
   reset(): void {
     if (this.shown) {
       if (this.shown.writing) {
-        this.shown.note = "the server ended before the answer did";
+        this.shown.note = "the server ended before the answer was complete";
       }
       this.shown.writing = false;
       this.shown.failed = true;

@@ -23,7 +23,7 @@ interface GitExtension {
 export async function editWithInstruction(client: LanguageClient | undefined): Promise<void> {
   const editor = vscode.window.activeTextEditor;
   if (client === undefined || editor === undefined) {
-    void vscode.window.showWarningMessage(`phi-ls: ${editor ? "no server runs" : "there is no editor to edit in"}.`);
+    void vscode.window.showWarningMessage(`phi-ls: ${editor ? "no server is running" : "no editor is open"}.`);
     return;
   }
   const { document, selection } = editor;
@@ -55,7 +55,7 @@ export async function writeCommitMessage(
 ): Promise<void> {
   const repository = await chosenRepository(pressed);
   if (client === undefined || repository === undefined) {
-    void vscode.window.showWarningMessage(`phi-ls: ${repository ? "no server runs" : "there is no repository of Git"}.`);
+    void vscode.window.showWarningMessage(`phi-ls: ${repository ? "no server is running" : "no Git repository is open"}.`);
     return;
   }
   const params = {
@@ -94,5 +94,5 @@ async function chosenRepository(pressed: vscode.SourceControl | undefined): Prom
     return found ?? repositories[0];
   }
   const choices = repositories.map((repository) => ({ label: repository.rootUri.fsPath, repository }));
-  return (await vscode.window.showQuickPick(choices, { placeHolder: "Which repository is the commit made in?" }))?.repository;
+  return (await vscode.window.showQuickPick(choices, { placeHolder: "Which repository is the commit for?" }))?.repository;
 }

@@ -67,7 +67,7 @@ async function download(archives: string, folder: string, signal: AbortSignal, r
     const archive = path.join(work, "archive.tar.gz");
     const found = await save(`${archives}/${name}`, archive, signal, report);
     if (found !== expected) {
-      throw new Error(`${name} is not what the release holds: expected SHA-256 ${expected}, found ${found}; try again`);
+      throw new Error(`${name} differs from the release: expected SHA-256 ${expected}, found ${found}; try again`);
     }
     await promisify(execFile)("tar", ["-xzf", archive, "-C", work], { signal });
     const program = path.join(work, name.replace(/\.tar\.gz$/, ""), PROGRAM);

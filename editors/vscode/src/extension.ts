@@ -171,12 +171,12 @@ function startAgain(): string {
   ended = [...ended.filter((time) => now - time < RESTART_WINDOW_MS), now];
   const wait = RESTART_AFTER_MS[ended.length - 1];
   if (wait === undefined) {
-    const message = `the server ended ${ended.length} times in a few minutes and is not started again`;
+    const message = `the server ended ${ended.length} times in a few minutes and will not be started again`;
     status.show({ state: "error", message });
     void tellEnd(vscode.window.showErrorMessage, message);
     return message;
   }
-  const message = "the server ended unexpectedly and is started again";
+  const message = "the server ended unexpectedly and will be started again";
   status.show({ state: "loading", message });
   if (ended.length === 1) {
     void tellEnd(vscode.window.showWarningMessage, message);
@@ -223,7 +223,7 @@ function restartByHand(): Promise<void> {
 async function reportMissing(wanted: string): Promise<void> {
   const message = wanted
     ? `phi-ls: expected the server at ${wanted}, found no program there.`
-    : "phi-ls: found no program phi-ls on the PATH. Install it, or say where it is.";
+    : "phi-ls: expected the program phi-ls on the PATH, found none. Install it, or set its path.";
   status.show({ state: "error", message });
   log.error(message);
   const archives = wanted ? undefined : archivesOf(context.extension.packageJSON);
@@ -245,7 +245,7 @@ function downloadFolder(): string {
 async function download(): Promise<void> {
   const archives = archivesOf(context.extension.packageJSON);
   if (archives === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: this package does not belong to a release and knows no address to download from.");
+    void vscode.window.showErrorMessage("phi-ls: this package is not from a release, so it has no address to download the server from.");
     return;
   }
   const ran = client !== undefined;
@@ -256,8 +256,8 @@ async function download(): Promise<void> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     log.error(`downloading from ${archives}: ${reason}`);
-    status.show({ state: "error", message: `the server was not downloaded: ${reason}` });
-    void vscode.window.showErrorMessage(`phi-ls: the server was not downloaded: ${reason}`);
+    status.show({ state: "error", message: `cannot download the server: ${reason}` });
+    void vscode.window.showErrorMessage(`phi-ls: cannot download the server: ${reason}`);
     if (ran) {
       await restartByHand();
     }

@@ -19,6 +19,8 @@ interface Model {
   tokens_per_second: number | null;
   /** Whether this machine has the memory for it; null where that is not known. */
   fits: boolean | null;
+  /** Whether it fits, and beside which model, in words. */
+  advice: string | null;
 }
 
 interface Choice extends vscode.QuickPickItem {
@@ -34,7 +36,7 @@ const MIB = 1 << 20;
 /** Has a person choose a model, downloads it if need be, and writes it into the settings. `server` is the server's program. */
 export async function chooseModel(server: string | undefined): Promise<void> {
   if (server === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: no server is there to ask for its models.");
+    void vscode.window.showErrorMessage("phi-ls: no server found, which would list the models. Download it, or set its path.");
     return;
   }
   const placeHolder = "Choose a model";
@@ -50,7 +52,7 @@ export async function chooseModel(server: string | undefined): Promise<void> {
 /** Opens what became of the completions on this machine. */
 export async function showStatistics(server: string | undefined): Promise<void> {
   if (server === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: no server is there to ask for its statistics.");
+    void vscode.window.showErrorMessage("phi-ls: no server found, which would show the statistics. Download it, or set its path.");
     return;
   }
   const { stdout } = await promisify(execFile)(server, ["stats"]);
@@ -74,7 +76,7 @@ function item(model: Model): Choice {
   const configuration = vscode.workspace.getConfiguration("phi-ls");
   const roles = ROLES.filter(({ key }) => configuration.get(key) === model.model).map(({ label }) => label.toLowerCase());
   const speed = model.tokens_per_second === null ? undefined : `about ${model.tokens_per_second} tokens/s here`;
-  const parts = [size(model.bytes), speed, model.licence, model.fits === false ? "too large for this machine" : undefined];
+  const parts = [size(model.bytes), speed, model.licence, model.advice];
   return {
     model,
     label: `${roles.length > 0 ? "$(check) " : ""}${model.model}`,

@@ -19,7 +19,7 @@ type HandleApplyEdit = NonNullable<NonNullable<Middleware["workspace"]>["handleA
 const SCHEME = "phi-ls-change";
 // What the server is told when a person does not want the edit.
 const DISCARDED = "discarded";
-const CHANGED = "the file has changed since: ask again";
+const CHANGED = "the file has changed in the meantime; ask again";
 
 /** An edit of one file, in UTF-16 units of its text. */
 interface Replacement {
@@ -110,7 +110,7 @@ export class EditReview implements vscode.Disposable, vscode.TextDocumentContent
     if (create !== undefined) {
       const text = edit.edits.map((one) => (one as TextEdit).newText).join("");
       const replacements = [{ start: 0, end: 0, text }];
-      return (await exists(uri)) ? "the new file exists already" : { uri, creates: true, old: "", replacements };
+      return (await exists(uri)) ? "the new file already exists" : { uri, creates: true, old: "", replacements };
     }
     const document = await vscode.workspace.openTextDocument(uri);
     const edits = await converter.asTextEdits(edit.edits as TextEdit[]);

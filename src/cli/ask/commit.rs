@@ -1,4 +1,4 @@
-//! `phi-ls ask commit`: the message of a commit of what is staged here, alone on standard output.
+//! `phi-ls ask commit`: a message for what is staged in the current repository; standard output has nothing else.
 
 use anyhow::{Context as _, bail};
 
@@ -11,7 +11,7 @@ use crate::workspace::Workspaces;
 
 pub(super) fn commit(args: &AskArgs) -> anyhow::Result<()> {
     let settings = args.model.settings();
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot determine the current folder")?;
     let staged = Workspaces::new(&[], &settings.exclude).staged(&here)?;
     let plan = commit::plan(&staged, &AssistantOptions::new(&settings.assistant, None));
     if let Some(left_out) = &plan.left_out {

@@ -1,4 +1,5 @@
-//! `phi-ls ask next`: the edit that a model of next edits expects around a line, from what the work tree has changed.
+//! `phi-ls ask next`: the next edit near a line, as a model made for next edits suggests it after the changes in the
+//! working tree.
 
 use anyhow::bail;
 
@@ -12,7 +13,7 @@ use crate::features::next_edit;
 pub(super) fn next(args: &AskArgs, lines: &Lines) -> anyhow::Result<()> {
     let snapshot = read_snapshot(&lines.path)?;
     if lines.exact {
-        bail!("expected FILE:LINE after next, found {lines}");
+        bail!("expected FILE:LINE after `next`, found `{lines}`");
     }
     check_are_there(lines, &snapshot)?;
     let settings = args.model.settings();

@@ -1,4 +1,4 @@
-//! `phi-ls bench --edit BEFORE AFTER`: what prompt-lookup speculation gains where a model copies code with changes.
+//! `phi-ls bench --edit BEFORE AFTER`: what prompt-lookup speculation gains when a model copies code with changes.
 //!
 //! The question is the one a refactoring asks about BEFORE; the answer is AFTER, given token by token, so that the cost
 //! is that of a model that writes exactly this, whatever the weights say.
@@ -69,7 +69,7 @@ fn sample(engine: &Engine, prompt: &Prompt, tokens: &[u32], speculate: bool) -> 
     };
     let generation = generate(engine, prompt, &params, Priority::Background, None)?;
     if generation.generated_tokens != tokens.len() {
-        bail!("expected all {} tokens to be written, found {}", tokens.len(), generation.generated_tokens);
+        bail!("expected the model to write all {} tokens, found {}", tokens.len(), generation.generated_tokens);
     }
     let decode = generation.total.saturating_sub(generation.time_to_first_token);
     Ok(Sample { generation, decode })

@@ -1,4 +1,4 @@
-//! The engine processes of this person: who uses them, which models they hold, where they log.
+//! The engine processes of this user: which clients they have, which models they hold, where they log.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::config::Settings;
 use crate::engine::shared::{ModelState, Place, Report, log, process};
 
-/// What there is.
+/// The engine processes and where they log.
 #[derive(Default)]
 pub(super) struct Engines {
     /// As the settings say.
@@ -18,7 +18,7 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    /// Asks every engine process that is there.
+    /// Asks every running engine process.
     pub(super) fn look(settings: &Settings, models_folder: &Path) -> Self {
         Self {
             shared: settings.engine.shared,
@@ -36,22 +36,23 @@ impl Engines {
         println!("\nengine");
         match self.shared {
             true => println!(
-                "  windows           share one process; it stays {} minutes after the last (engine.lingerMinutes)",
+                "  windows           share one process, which ends {} minutes after the last window \
+                 (engine.lingerMinutes)",
                 self.linger_minutes
             ),
-            false => println!("  windows           load models themselves (engine.shared is false)"),
+            false => println!("  windows           each load their own models (engine.shared is false)"),
         }
         for process in &self.processes {
             println!("  process           {}", describe(process));
             println!("  its log           {}", process.log.display());
         }
         if self.shared && self.processes.is_empty() {
-            println!("  process           none now; its log is {}", self.log.display());
+            println!("  process           not running; its log is {}", self.log.display());
         }
     }
 }
 
-/// One process in a line.
+/// Describes one process in a line.
 fn describe(report: &Report) -> String {
     let mut clients: Vec<_> = report.clients.iter().map(|client| client.pid).collect();
     clients.sort_unstable();

@@ -39,7 +39,7 @@ pub(super) fn doctor_file(path: &Path, settings: &Settings, as_json: bool) -> an
     Ok(())
 }
 
-/// Why the file at `path` is not completed for what is in it, if so.
+/// Why the content of the file at `path` is not completed, if it is not.
 fn no_text(path: &Path) -> Option<String> {
     let reason = match read_text(path) {
         Ok(text) if !is_binary_around(&Rope::from_str(&text), 0..0) => return None,
@@ -95,14 +95,15 @@ impl FileFindings {
     fn print(&self) {
         println!("{}", self.file.display());
         if self.place.file != self.file {
-            println!("  is really         {}", self.place.file.display());
+            println!("  link to           {}", self.place.file.display());
         }
         match &self.place.root {
             Some(root) => println!("  workspace         {}", root.display()),
-            None => println!("  workspace         none: no repository, no manifest above it"),
+            None => println!("  workspace         none (no repository and no manifest in the folders above)"),
         }
-        println!("  prompts show      {}", self.place.shown.display());
-        let language = self.language.map_or("none with a grammar (the editor may say another)", |language| language.id);
+        println!("  path in prompts   {}", self.place.shown.display());
+        let language =
+            self.language.map_or("none with a grammar (the editor may name another)", |language| language.id);
         println!("  language          {language}");
         match &self.repository {
             Some((work_tree, tracked)) => {
@@ -112,13 +113,13 @@ impl FileFindings {
                     work_tree.display()
                 );
             }
-            None => println!("  git               no repository"),
+            None => println!("  git               not in a repository"),
         }
-        println!("  enters prompts    {}", if self.refusal.is_none() { "yes" } else { "no" });
+        println!("  may be read       {}", if self.refusal.is_none() { "yes" } else { "no" });
         match (&self.reason, self.enabled) {
             (Some(reason), _) => println!("  completions       {reason}"),
             (None, Enabled::Manual) => {
-                println!("  completions       by hand only: completion.languages says \"manual\"")
+                println!("  completions       only when you ask for one (completion.languages is \"manual\")")
             }
             (None, _) => println!("  completions       yes"),
         }
@@ -127,7 +128,7 @@ impl FileFindings {
                 println!("  rule              {}:{line}: {pattern}", file.display());
             }
             Some(Refusal::Excluded(Exclusion::Secret(glob))) => {
-                println!("  rule              built in: {glob} (`exclude` takes files out again with `!GLOB`)");
+                println!("  rule              built in: {glob} (`!GLOB` in the setting `exclude` allows a file)");
             }
             Some(Refusal::Excluded(Exclusion::Setting(glob))) => {
                 println!("  rule              the setting `exclude`: {glob}")

@@ -3,6 +3,8 @@
 //! The holes are drawn again and again, with replacement, each with its outcome in both runs (a paired bootstrap). The
 //! interval holds the difference in 95 of 100 such draws; one that holds zero says that the difference may be noise.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::hole::Kind;
@@ -59,19 +61,40 @@ fn share(outcomes: &[&Outcome], is: fn(&Outcome) -> bool) -> f64 {
     mean(outcomes.iter().map(|outcome| f64::from(u8::from(is(outcome)))))
 }
 
-/// What differs between two runs at the holes that both have.
+/// What differs between two runs at the holes that both have, by kinds, and by languages where there are several.
 pub(super) fn compare(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> {
-    let pair = |after| before.iter().find(|before| before.is_same_hole(after)).map(|before| (before, after));
-    let pairs: Vec<Pair<'_>> = after.iter().filter_map(pair).collect();
-    let of = |is: &dyn Fn(Kind) -> bool| pairs.iter().copied().filter(|(it, _)| is(it.kind)).collect::<Vec<_>>();
-    let mut groups: Vec<(String, Vec<Pair<'_>>)> = vec![("ordinary".to_owned(), of(&Kind::is_ordinary))];
+    let pairs = pairs(before, after);
+    let of = |is: &dyn Fn(&Outcome) -> bool| pairs.iter().copied().filter(|(it, _)| is(it)).collect::<Vec<_>>();
+    let mut kinds = vec![("ordinary".to_owned(), of(&|it| it.kind.is_ordinary()))];
     for kind in [Kind::CrossFile, Kind::Block] {
-        groups.push((kind.to_string(), of(&|it| it == kind)));
+        kinds.push((kind.to_string(), of(&|it| it.kind == kind)));
     }
-    groups.retain(|(_, pairs)| !pairs.is_empty());
-    let differences =
-        |(group, pairs): &(String, Vec<Pair<'_>>)| FIGURES.map(|(name, figure)| difference(group, name, figure, pairs));
-    groups.iter().flat_map(differences).collect()
+    kinds.retain(|(_, pairs)| !pairs.is_empty());
+    let of_kind = |(group, pairs): &(String, Vec<Pair<'_>>)| differences(group, pairs);
+    let mut found: Vec<Difference> = kinds.iter().flat_map(of_kind).collect();
+    let languages: BTreeSet<&str> = pairs.iter().map(|(it, _)| it.language.as_str()).collect();
+    for language in languages.iter().filter(|_| languages.len() > 1) {
+        let (name, exact) = FIGURES[0];
+        found.push(difference(language, name, exact, &of(&|it| it.language == *language)));
+    }
+    found
+}
+
+/// What differs at all these holes together.
+pub(super) fn compare_all(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> {
+    match pairs(before, after).as_slice() {
+        [] => Vec::new(),
+        pairs => differences("all", pairs),
+    }
+}
+
+fn pairs<'a>(before: &'a [Outcome], after: &'a [Outcome]) -> Vec<Pair<'a>> {
+    let pair = |after| before.iter().find(|before| before.is_same_hole(after)).map(|before| (before, after));
+    after.iter().filter_map(pair).collect()
+}
+
+fn differences(group: &str, pairs: &[Pair<'_>]) -> Vec<Difference> {
+    FIGURES.iter().map(|(name, figure)| difference(group, name, *figure, pairs)).collect()
 }
 
 fn difference(group: &str, name: &'static str, figure: Figure, pairs: &[Pair<'_>]) -> Difference {
@@ -146,6 +169,22 @@ mod tests {
         assert!(exact(&small).may_be_noise(), "{small:?}");
         assert!(exact(&compare(&run(10), &run(10))).may_be_noise());
         assert_eq!(large, compare(&run(10), &run(30)), "the same draws every time");
+    }
+
+    #[test]
+    fn languages_are_apart_where_there_are_several() {
+        let run = |right: usize| -> Vec<Outcome> {
+            let in_language = |line: usize| if line.is_multiple_of(2) { "python" } else { "go" };
+            let hole = |line| Outcome {
+                language: in_language(line).to_owned(),
+                ..outcome(line, Kind::Rest, true, line < right)
+            };
+            (0..40).map(hole).collect()
+        };
+        let found = compare(&run(0), &run(40));
+        let groups: Vec<_> = found.iter().filter(|row| row.figure == "exact").map(|row| row.group.as_str()).collect();
+        assert_eq!(groups, ["ordinary", "go", "python"]);
+        assert_eq!(found.last().map(|row| (row.holes, row.after)), Some((20, 1.0)));
     }
 
     #[test]

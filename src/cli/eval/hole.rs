@@ -32,13 +32,13 @@ const MOST_PER_FILE: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
-    /// The rest of a line, from where a word or a sign begins
+    /// The rest of a line, from the start of a word or sign
     Rest,
-    /// A line; its indentation stays
+    /// A line, except for its indentation
     WholeLine,
-    /// The rest of a line, from within an identifier
+    /// The rest of a line, from inside an identifier
     MidIdentifier,
-    /// The rest of a line, from a name that another file defines and that this one has nowhere else but in imports
+    /// The rest of a line, from a name that another file defines and this one uses nowhere else except in imports
     CrossFile,
     /// The body of a function
     Block,

@@ -24,26 +24,29 @@ struct Listed {
 /// over, which is said.
 pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<Vec<Project>> {
     let wanted = language.map(|name| Language::by_id(name).map_or(name, |language| language.id));
-    let listed: Vec<Listed> = LIST.lines().filter_map(listed).collect();
+    let all: Vec<Listed> = LIST.lines().filter_map(listed).collect();
     let mut projects = Vec::new();
-    for listed in listed.iter().filter(|listed| wanted.is_none_or(|wanted| listed.language == wanted)) {
-        match project(listed, folder) {
+    for listed in all.iter().filter(|listed| wanted.is_none_or(|wanted| listed.language == wanted)) {
+        match project(listed, &all, folder) {
             Ok(project) => projects.push(project),
-            Err(error) => eprintln!("phi-ls: {error:#}; going on without it"),
+            Err(error) => eprintln!("phi-ls: {error:#}; continuing without it"),
         }
     }
     if projects.is_empty() {
-        let mut languages: Vec<&str> = listed.iter().map(|listed| listed.language).collect();
+        let mut languages: Vec<&str> = all.iter().map(|listed| listed.language).collect();
         languages.dedup();
-        bail!("expected a package in one of {}, found none that could be fetched", languages.join(", "));
+        bail!("expected a package in one of {}, found none that could be downloaded", languages.join(", "));
     }
     Ok(projects)
 }
 
-fn project(listed: &Listed, folder: &Path) -> anyhow::Result<Project> {
-    let package = listed.package.fetch(folder)?;
-    Project::read(&listed.package.to_string(), &package.join(listed.folder), Some(listed.language))
-        .with_context(|| listed.package.to_string())
+/// The project that `listed` says; `all` are those of the list.
+fn project(listed: &Listed, all: &[Listed], folder: &Path) -> anyhow::Result<Project> {
+    let package = listed.package.to_string();
+    let is_alone = all.iter().filter(|other| other.package == listed.package).count() == 1;
+    let name = if is_alone { package.clone() } else { format!("{package} {}", listed.folder) };
+    let root = listed.package.fetch(folder)?.join(listed.folder);
+    Project::read(&name, &root, Some(listed.language)).context(package)
 }
 
 /// What a line of the list says; `None` for one that says nothing.
@@ -70,6 +73,9 @@ mod tests {
             assert!(Language::by_id(one.language).is_some_and(Language::has_grammar), "{one:?}");
             *counts.entry(one.language).or_default() += 1;
         }
+        // Each is a project of its own.
+        let is_twice = |one: &Listed| all.iter().filter(|other| *other == one).count() > 1;
+        assert!(!all.iter().any(is_twice), "{all:?}");
         assert!(counts.len() >= 6 && counts.values().all(|count| *count >= 3), "{counts:?}");
     }
 }

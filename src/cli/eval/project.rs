@@ -40,7 +40,7 @@ impl Project {
         let shown = root.display();
         let parsed = |name: &str| Language::by_id(name).filter(|language| language.has_grammar());
         let language = match language {
-            Some(name) => Some(parsed(name).with_context(|| format!("phi-ls has no grammar of `{name}`"))?),
+            Some(name) => Some(parsed(name).with_context(|| format!("phi-ls has no grammar for `{name}`"))?),
             None => None,
         };
         std::fs::read_dir(root).with_context(|| format!("cannot read the folder {shown}"))?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use serde_json::{Value, json};
 
+use super::variants::Variant;
 use crate::cli::replay::client::Client;
 use crate::config::Source;
 use crate::engine::Generation;
@@ -90,10 +91,12 @@ impl Observer for Listener {
 }
 
 impl Session {
-    pub(super) fn start(settings: Value) -> anyhow::Result<Self> {
+    /// Starts a server that asks as `variant` says.
+    pub(super) fn start(variant: &Variant) -> anyhow::Result<Self> {
         let listener = Arc::new(Listener(Mutex::default()));
         let options = ServerOptions {
-            settings: vec![(Source::Flags, settings)],
+            settings: vec![(Source::Flags, variant.settings.clone())],
+            variation: variant.variation,
             observer: Some(Arc::clone(&listener) as Arc<dyn Observer>),
             ..ServerOptions::new(Arc::new(crate::cli::serve::loader()))
         };
@@ -135,7 +138,10 @@ impl Session {
         let until = Instant::now() + INDEX_PATIENCE;
         while self.listener.told().indexed == before {
             if Instant::now() > until {
-                eprintln!("phi-ls: the project is not indexed after {} s; going on", INDEX_PATIENCE.as_secs());
+                eprintln!(
+                    "phi-ls: the project is not indexed after {} s; continuing without its index",
+                    INDEX_PATIENCE.as_secs()
+                );
                 break;
             }
             self.client.listen(Instant::now() + LOOK_EVERY)?;
@@ -182,7 +188,7 @@ impl Session {
         self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
         let answer = self.client.wait_for(id, PATIENCE)?;
         match answer.message.get("error") {
-            Some(error) => bail!("the server refuses {method}: {error}"),
+            Some(error) => bail!("the server refused {method}: {error}"),
             None => Ok((answer.at, answer.message["result"].clone())),
         }
     }

@@ -69,6 +69,11 @@ pub(super) fn summaries(outcomes: &[Outcome]) -> Vec<Summary> {
     groups.iter().map(|(name, outcomes)| Summary::of(name, outcomes)).collect()
 }
 
+/// What all the outcomes come to.
+pub(super) fn summary_of_all(outcomes: &[Outcome]) -> Summary {
+    Summary::of("all", &outcomes.iter().collect::<Vec<_>>())
+}
+
 pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len();
     if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }

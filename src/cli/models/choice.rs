@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use crate::cli::fits::{fits, tokens_per_second};
-use crate::config::{Machine, MemoryBudget};
+use crate::cli::advice::{Recommendation, advice, quality};
+use crate::cli::fits::{Fit, fits, needs, tokens_per_second};
+use crate::cli::model_of;
+use crate::config::{Machine, MemoryBudget, Role};
 use crate::engine::embedded::tuning::{self, StoredTuning};
-use crate::hub::Installed;
+use crate::hub::{Alias, Installed};
 
 /// A model that can be written as `completion.model` or `assistant.model`.
 pub(super) struct Choice {
-    /// As it is written there.
+    /// Its name in the settings.
     model: String,
     /// Which role it is made for: `completion`, `assistant` or `any`.
     role: &'static str,
@@ -23,31 +25,69 @@ pub(super) struct Choice {
     tokens_per_second: Option<f64>,
     /// Whether its memory is there; `None` where that is not known.
     fits: Option<bool>,
+    /// Whether it fits together with the model of the other role.
+    fits_beside: Option<bool>,
+    /// Whether it fits, and beside which model, for a person.
+    advice: Option<String>,
+    /// Its quantisations, for menus.
+    quantisations: Vec<Value>,
 }
 
-/// The models with a short name, in the order of preference, then the other files that are `installed`.
-pub(super) fn choices(installed: &[Installed]) -> Vec<Choice> {
+/// The models to choose from, and which of them to choose.
+pub(super) struct Choices {
+    pub(super) list: Vec<Choice>,
+    pub(super) recommendation: Option<Recommendation>,
+}
+
+/// The models with a short name, in the order of preference, with the recommended file where that is another one of them; then
+/// the other files that are `installed`.
+pub(super) fn choices(installed: &[Installed]) -> Choices {
     let settings = crate::cli::user_settings();
     let machine = Machine::read();
     let tuning = tuning::file().and_then(|file| StoredTuning::read(&file, settings.thread_count(&machine)));
     let speed = |bytes| tokens_per_second(tuning.as_ref(), bytes);
-    let known = fits(&settings, MemoryBudget::new(&settings, &machine));
-    let preferred = known.iter().filter(|fit| fit.known == fit.known.alias.preferred_file());
-    let named = preferred.map(|fit| {
-        let alias = fit.known.alias;
-        let file = installed.iter().find(|file| file.alias == Some(alias));
+    let budget = MemoryBudget::new(&settings, &machine);
+    let needs_of = |role: Role| {
+        let path = crate::cli::installed(model_of(role, &settings).1).and_then(|model| model.resolve()).ok();
+        needs(role, &settings, path.as_deref())
+    };
+    let rows = fits(&settings, budget, needs_of);
+    let recommendation = Recommendation::new(&settings, budget, tuning.as_ref(), needs_of);
+    let quantisation = |fit: &Fit| {
+        json!({
+            "quantisation": fit.known.quantisation,
+            "model": fit.known.reference(),
+            "bytes": fit.known.bytes,
+            "tokens_per_second": speed(fit.known.bytes),
+            "fits": fit.fits,
+            "fits_beside": fit.fits_beside,
+            "quality": quality(fit.known.quantisation),
+        })
+    };
+    let choice = |fits: &[&Fit], file: Option<&Installed>| {
+        let fit = fits[0];
         let bytes = file.map_or(fit.known.bytes, |file| file.bytes);
         Choice {
-            model: alias.name().to_owned(),
-            role: alias.role(),
-            licence: Some(alias.licence()),
+            model: fit.known.reference(),
+            role: fit.known.alias.role(),
+            licence: Some(fit.known.alias.licence()),
             quantisation: file.is_none().then_some(fit.known.quantisation),
             bytes,
             installed: file.map(|file| file.path.clone()),
             tokens_per_second: speed(bytes),
             fits: fit.fits,
+            fits_beside: fit.fits_beside,
+            advice: advice(fits, recommendation.as_ref(), &settings),
+            quantisations: fits.iter().map(|fit| quantisation(fit)).collect(),
         }
-    });
+    };
+    let of_alias = |alias: Alias| {
+        let fits: Vec<&Fit> = rows.iter().filter(|fit| fit.known.alias == alias).collect();
+        let is_recommended =
+            |fit: &&&Fit| recommendation.as_ref().is_some_and(|advice| advice.files.contains(&fit.known));
+        let another = fits.iter().skip(1).find(is_recommended).map(|fit| choice(&[fit], None));
+        [Some(choice(&fits, installed.iter().find(|file| file.alias == Some(alias)))), another].into_iter().flatten()
+    };
     let other = installed.iter().filter(|file| file.alias.is_none()).map(|file| Choice {
         model: file.path.display().to_string(),
         role: "any",
@@ -57,8 +97,12 @@ pub(super) fn choices(installed: &[Installed]) -> Vec<Choice> {
         installed: Some(file.path.clone()),
         tokens_per_second: speed(file.bytes),
         fits: None,
+        fits_beside: None,
+        advice: None,
+        quantisations: Vec::new(),
     });
-    named.chain(other).collect()
+    let list = Alias::ALL.into_iter().flat_map(of_alias).chain(other).collect();
+    Choices { list, recommendation }
 }
 
 impl Choice {
@@ -72,18 +116,18 @@ impl Choice {
             "installed": self.installed,
             "tokens_per_second": self.tokens_per_second,
             "fits": self.fits,
+            "fits_beside": self.fits_beside,
+            "advice": self.advice,
+            "quantisations": self.quantisations,
         })
     }
 
     pub(super) fn print(&self) {
-        let state = match (&self.installed, self.fits) {
-            (Some(_), _) => "installed",
-            (None, Some(false)) => "too large for this machine",
-            (None, _) => "phi-ls pull brings it",
-        };
+        let state = if self.installed.is_some() { "installed" } else { "not installed" };
+        let advice = self.advice.as_ref().map_or_else(String::new, |advice| format!(", {advice}"));
         let speed = self.tokens_per_second.map_or_else(String::new, |speed| format!(", about {speed:.0} tokens/s"));
         let licence = self.licence.map_or_else(String::new, |licence| format!(", {licence}"));
         let size = HumanBytes(self.bytes).to_string();
-        println!("{:20} {:10} {size:>10}  {state}{speed}{licence}", self.model, self.role);
+        println!("{:20} {:10} {size:>10}  {state}{advice}{speed}{licence}", self.model, self.role);
     }
 }

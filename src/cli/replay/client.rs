@@ -8,10 +8,13 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::server::{self, ServerOptions};
 
 const PIPE_BYTES: usize = 1 << 20;
+/// A server whose client is gone ends within this.
+const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// An answer of the server, and when it came.
 pub(in crate::cli) struct Answer {
@@ -21,6 +24,7 @@ pub(in crate::cli) struct Answer {
 
 pub(in crate::cli) struct Client {
     runtime: Runtime,
+    server: JoinHandle<()>,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
     /// Not taken yet, by the id of the request.
@@ -41,7 +45,7 @@ impl Client {
         let (server_input, server_output) = tokio::io::split(far);
         let (input, output) = tokio::io::split(near);
         let (sender, messages) = mpsc::channel();
-        runtime.spawn(async move {
+        let server = runtime.spawn(async move {
             if let Err(error) = server::run(server_input, server_output, options).await {
                 tracing::error!("the server cannot start: {error}");
             }
@@ -49,6 +53,7 @@ impl Client {
         runtime.spawn(read_messages(input, sender));
         Ok(Self {
             runtime,
+            server,
             output,
             messages,
             answers: BTreeMap::new(),
@@ -62,15 +67,15 @@ impl Client {
     pub(in crate::cli) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
         let body = message.to_string();
         let frame = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server reads no more")
+        self.runtime.block_on(self.output.write_all(frame.as_bytes())).context("the server has stopped reading")
     }
 
-    /// Takes in what the server says until `until`.
+    /// Processes the server's messages until `until`.
     pub(in crate::cli) fn listen(&mut self, until: Instant) -> anyhow::Result<()> {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
-    /// Takes in what the server says until `done` or `until`; whether it is done.
+    /// Processes the server's messages until `done` or `until`; returns whether it is done.
     pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
         while !done(self) {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -92,7 +97,7 @@ impl Client {
     pub(in crate::cli) fn wait_until_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let over = |client: &Self| ["ready", "error"].contains(&client.state.as_str());
         if !self.listen_for(Instant::now() + limit, over)? || self.state != "ready" {
-            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` may tell why");
+            bail!("the model is not ready; `phi-ls doctor` and `phi-ls models` say why");
         }
         Ok(())
     }
@@ -117,7 +122,7 @@ impl Client {
             (None, Some(id)) => {
                 self.answers.insert(id, Answer { at, message });
             }
-            // A person's settings are not part of a trace; everything else is agreed to.
+            // A trace does not contain settings; all other requests are granted.
             (Some(method), _) if message.get("id").is_some() => {
                 let result = match method {
                     "workspace/configuration" => json!([null]),
@@ -139,6 +144,17 @@ impl Client {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Drop for Client {
+    /// Has the server end, and with it its models, which the next one may need the memory of.
+    fn drop(&mut self) {
+        let Self { runtime, server, output, .. } = self;
+        runtime.block_on(async {
+            let _ = output.shutdown().await;
+            let _ = tokio::time::timeout(ENDING_TIME, server).await;
+        });
     }
 }
 

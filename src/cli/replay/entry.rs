@@ -14,7 +14,7 @@ pub(in crate::cli) struct Entry {
     pub(super) hand: Hand,
 }
 
-/// How the text of an edit came in. Only typing sessions say it; in a recording all is typed.
+/// How the text of an edit was entered. Only typing sessions say so; in a recording, all text is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::cli) enum Hand {
     #[default]

@@ -29,7 +29,7 @@ const PLACES_AHEAD: usize = 4;
 /// The logit of a given token, beside 0 for all others: certain in any vocabulary.
 const CERTAIN: f32 = 40.0;
 
-/// What a model writes at each place of a session where a completion is asked for.
+/// What the model writes at each place of a session where a completion is requested.
 pub(super) struct Given {
     places: Vec<Place>,
     /// How many of them have been asked about.
@@ -134,7 +134,7 @@ fn taken_later(text: &Rope, cursor: usize, rest: &[Entry]) -> Option<String> {
     None
 }
 
-/// A line of `text` that has something to say: another one for each `number`.
+/// A line of `text` with content, another one for each `number`.
 fn other_line(text: &Rope, number: usize) -> String {
     let lines: Vec<String> =
         text.lines().map(|line| line.to_string().trim().to_owned()).filter(|it| it.len() > 8).collect();

@@ -1,4 +1,4 @@
-//! What a replay comes to: a record of every key, and the figures made of them.
+//! The results of a replay: a record of every key, and the figures computed from them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::millis;
 use crate::engine::Generation;
 
-/// Where the text came from that a person saw.
+/// Where the text that a person saw came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// It was known already.
@@ -41,7 +41,7 @@ pub(super) struct Key {
     pub(super) replaced: usize,
 }
 
-/// What the models did meanwhile.
+/// What the models did.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Work {
     /// Completions that were generated to their end because somebody asked, and those made ahead.
@@ -55,7 +55,7 @@ pub(super) struct Work {
     pub(super) processor: Option<Duration>,
 }
 
-/// What the requests for completions came to, older ones that a newer one took the place of included.
+/// How the requests for completions ended, including those that a newer one superseded.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Requests {
     /// Of those answered with a completion, and with none.
@@ -204,7 +204,7 @@ impl Replayed {
         figures
     }
 
-    /// What requests came to.
+    /// How the requests ended.
     pub(super) fn to_json(&self) -> Value {
         let latency = |sorted: &[Duration]| {
             let at = |percent| percentile(sorted, percent).map(millis);
@@ -253,13 +253,13 @@ impl Replayed {
         }
     }
 
-    /// What a person has of it.
+    /// What the person gains from it.
     pub(super) fn print_figures(&self) {
         println!("  {} keys in {} sessions", self.key_count(), self.played.len());
         print_times("first text      ", &self.times(|key| key.first_text));
         print_times("complete text   ", &self.times(|key| key.complete_text));
         let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-        println!("  {} of texts without the model", percent(self.without_model_share()));
+        println!("  {} of texts came without the model", percent(self.without_model_share()));
         println!("  {} of what was typed was on screen before", percent(self.on_screen_share()));
         if let [Some(p50), Some(p95)] = [50, 95].map(|at| percentile(&self.prefilled(), at)) {
             println!("  prompt tokens computed for a key: median {p50}, p95 {p95}");

@@ -1,4 +1,4 @@
-//! The report as one page of HTML with its plots in it: for somebody who has never seen this project.
+//! The report as one HTML page with plots, for readers who have never seen this project.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Outcome {
 
     fn meaning(self) -> &'static str {
         match self {
-            Self::Memory => "text that was known already",
+            Self::Memory => "text that was already known",
             Self::Model => "text that the model wrote for this key",
             Self::Nothing => "nothing worth showing",
             Self::TooLate => "the next key came first",
@@ -77,20 +77,22 @@ pub(super) fn page(replayed: &Replayed, traces: &str, model: &str) -> String {
     let sections: [(&str, &str, String); 4] = [
         (
             "How long until there is text",
-            "Of all keys, how many had ghost text after so many milliseconds. The curve of the first text is about when something can \
-             be read, the other about when nothing is added to it any more. What is missing to 100 % at the right had no text before the \
-             next key: there was nothing worth showing, or the person typed on.",
+            "The share of keys that had ghost text after so many milliseconds. One curve shows when the first text \
+             appeared, the other when the text was complete. The rest, up to 100 %, had no text before the next key: \
+             there was nothing worth showing, or the person kept typing.",
             times_plot(replayed),
         ),
         (
             "Where the text came from",
-            "Text that was known already costs nothing: it is the rest of what is on screen, or was prepared ahead.",
+            "Text that was already known costs nothing: it is the rest of what is on screen, or was prepared in \
+             advance.",
             outcomes_plot(replayed),
         ),
         (
             "What a key costs",
-            "Before a model writes, it reads the code around the cursor, in tokens of about three characters. What it has read before \
-             it remembers: an ordinary key should cost a handful of tokens, a jump to another place more.",
+            "Before a model writes, it reads the code around the cursor, in tokens of about three characters. It \
+             remembers what it has read before: an ordinary key should cost a handful of tokens, a jump to another \
+             place more.",
             tokens_plot(replayed),
         ),
         (
@@ -138,23 +140,23 @@ fn tiles(replayed: &Replayed) -> String {
     let tiles = [
         (
             median(|key| key.first_text),
-            format!("to the first text, median; 95 of 100 within {}", slow(|key| key.first_text)),
+            format!("to the first text, median; 95 % within {}", slow(|key| key.first_text)),
         ),
         (
             median(|key| key.complete_text),
-            format!("to the complete text, median; 95 of 100 within {}", slow(|key| key.complete_text)),
+            format!("to the complete text, median; 95 % within {}", slow(|key| key.complete_text)),
         ),
-        (percent(replayed.without_model_share()), "of texts came without asking the model".to_owned()),
+        (percent(replayed.without_model_share()), "of texts appeared without asking the model".to_owned()),
         (percent(replayed.on_screen_share()), "of what the person wrote was on screen before".to_owned()),
         (
             number(replayed.flicker_per_100_keys(), ""),
-            "times in 100 keys another text took the place of one that was right so far".to_owned(),
+            "replacements in 100 keys of a text that was right so far".to_owned(),
         ),
         (
             number(replayed.cpu_seconds_per_accepted_char(), " s"),
             "of a processor for each accepted character".to_owned(),
         ),
-        (format!("{thrown_away}"), format!("of {written} written tokens never entered a file")),
+        (format!("{thrown_away}"), format!("of {written} tokens written were never used")),
     ];
     let mut html = "<div class=\"tiles\">".to_owned();
     for (figure, meaning) in tiles {
@@ -163,7 +165,7 @@ fn tiles(replayed: &Replayed) -> String {
     html + "</div>"
 }
 
-/// Opens a drawing that is `height` high; `what` says what it shows to whoever cannot see it.
+/// Opens a drawing of this `height`; `what` describes it for those who cannot see it.
 fn drawing(height: f64, what: &str) -> String {
     format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{what}\">")
 }

@@ -1,4 +1,5 @@
-//! One trace from its first message to its last: a server and a client of its own, and what the person sees.
+//! Replays one trace from its first message to its last, with its own server and client, and records what the person
+//! sees.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -172,7 +173,8 @@ impl<'a> Run<'a> {
         self.keys.iter().filter(|key| key.is_edit).count()
     }
 
-    /// Whoever waits cancels nothing, and what was accepted in a recording was another completion than those of now.
+    /// With --wait nothing is cancelled, and a completion that was accepted in a recording is not one of those shown
+    /// now.
     fn is_left_out(&self, entry: &Entry) -> bool {
         (self.args.waits() && entry.method() == "$/cancelRequest")
             || entry.message["params"]["command"] == ACCEPTED_COMMAND
@@ -282,7 +284,7 @@ impl<'a> Run<'a> {
     /// Asks once more what was asked last: there is more of its answer.
     fn ask_again(&mut self) -> anyhow::Result<()> {
         let Some((id, params)) = &self.newest else { return Ok(()) };
-        // Who still waits gets all there is.
+        // A request that still waits gets everything.
         if self.pending.contains_key(id) || self.keys.is_empty() {
             return Ok(());
         }
@@ -298,7 +300,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes in what the server says until `until`.
+    /// Processes the server's messages until `until`.
     fn listen_until(&mut self, until: Instant) -> anyhow::Result<()> {
         while self.client.listen_for(until, Client::has_news)? {
             self.take_in_news()?;
@@ -403,7 +405,7 @@ impl<'a> Run<'a> {
         let limit = Instant::now() + PATIENCE;
         let has_begun = |client: &Client| client.answer_pieces > 0 || client.answers_done > 0;
         if !self.client.listen_for(limit, has_begun)? || self.client.answer_pieces == 0 {
-            bail!("the assistant gave no answer to work beside; does `phi-ls ask` with its model give one?");
+            bail!("the assistant gave no answer to replay against; try `phi-ls ask` with its model");
         }
         Ok(())
     }
@@ -456,14 +458,14 @@ fn loader(given: Option<Arc<Given>>) -> ModelLoader {
     })
 }
 
-/// What this process has had of the processors so far.
+/// The processor time of this process so far.
 #[cfg(unix)]
 fn processor_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
-/// The standard library does not say it.
+/// The standard library does not provide it.
 #[cfg(not(unix))]
 fn processor_time() -> Option<Duration> {
     None

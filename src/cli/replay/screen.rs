@@ -1,4 +1,4 @@
-//! What the person sees meanwhile: the documents as the client has them, and the ghost text in one of them.
+//! What the person sees: the documents as the client has them, and the ghost text in one of them.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ struct Ghost {
     command: Value,
 }
 
-/// What an edit of the person's was.
+/// An edit by the person.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Typed {
     /// Characters that were put in.

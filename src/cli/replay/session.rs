@@ -52,11 +52,11 @@ pub(super) fn is_header(line: &str) -> bool {
 /// The messages of the session `text`.
 ///
 /// # Errors
-/// Where a line is no step, a step cannot be done, or the text at the end is not the one the session promises.
+/// A line is not a step, a step cannot be done, or the text at the end does not have the checksum of the session.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next().context("expected a session, found nothing")?;
-    let header: Header = serde_json::from_str(first).context("line 1: expected the head of a session")?;
+    let header: Header = serde_json::from_str(first).context("line 1: expected the header of a session")?;
     let mut typist = Typist::open(&header);
     for (index, line) in lines {
         let step: Step = serde_json::from_str(line)

@@ -23,7 +23,7 @@ pub(super) struct Trace {
 /// Reads a trace, or those of a folder in the order of their names.
 ///
 /// # Errors
-/// Where a file is no trace, or a folder has none.
+/// A file is not a trace, or a folder has none.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Trace>> {
     if !path.is_dir() {
         return Ok(vec![read_file(path)?]);
@@ -48,7 +48,7 @@ fn read_file(path: &Path) -> anyhow::Result<Trace> {
         true => (session::parse(&text), "typing session"),
         false => (parse(&text), "recorded session"),
     };
-    let entries = entries.with_context(|| format!("{} is no {kind}", path.display()))?;
+    let entries = entries.with_context(|| format!("{} is not a {kind}", path.display()))?;
     if !entries.iter().any(Entry::asks_for_completion) {
         bail!("expected requests for completions in {}, found none", path.display());
     }
@@ -70,7 +70,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     }
 }
 
-/// Writes what a client sends to a file, as it comes.
+/// Writes what a client sends to a file.
 pub(in crate::cli) struct Recorder {
     file: Mutex<File>,
     started: Instant,
@@ -78,7 +78,7 @@ pub(in crate::cli) struct Recorder {
 
 impl Recorder {
     /// # Errors
-    /// When the file exists already, so that nobody's recording is lost, or cannot be made.
+    /// The file already exists, so that no recording is lost, or cannot be created.
     pub(in crate::cli) fn create(path: &Path) -> anyhow::Result<Self> {
         let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { file: Mutex::new(file), started: Instant::now() })
@@ -96,7 +96,7 @@ impl Observer for Recorder {
         let line = serde_json::to_string(&entry).unwrap_or_default();
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = writeln!(file, "{line}") {
-            tracing::warn!("the session is not recorded any more: {error}");
+            tracing::warn!("recording the session stopped: {error}");
         }
     }
 }

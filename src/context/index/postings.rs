@@ -1,4 +1,4 @@
-//! Which files have which words: how the index finds the few files that matter without a look at the others.
+//! Which files contain which words: how the index finds the few files that matter without reading the others.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

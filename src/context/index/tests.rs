@@ -1,4 +1,4 @@
-//! Folders and what is found in them.
+//! Tests of the index: folders, and what is found in them.
 
 use super::*;
 use crate::context::words::word_hash;

@@ -1,4 +1,4 @@
-//! Code of other files that is like the code around a place: a few lines that share its rare words.
+//! Code in other files that resembles the code around a place: a few lines that share its rare words.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;

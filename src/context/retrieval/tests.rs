@@ -19,11 +19,16 @@ fn snapshot(path: &str, text: &str) -> Snapshot {
 
 /// What is retrieved at `$0` of `marked` beside the open files `others` and after `edits`.
 fn project(path: &str, marked: &str, others: &[(&str, &str)], edits: &[RecentEdit], budget: usize) -> Project {
+    let limits = Limits { project_bytes: budget, ..Limits::of_bytes(10 * budget) };
+    project_within(path, marked, others, edits, limits)
+}
+
+fn project_within(path: &str, marked: &str, others: &[(&str, &str)], edits: &[RecentEdit], limits: Limits) -> Project {
     let offset = marked.find("$0").expect("a fixture marks the place with $0");
     let mut document = snapshot(path, &marked.replacen("$0", "", 1));
     let open = others.iter().map(|(path, text)| OpenFile { file: None, snapshot: snapshot(path, text) }).collect();
     document.surroundings = Arc::new(Surroundings { open, edits: edits.to_vec(), ..Surroundings::default() });
-    retrieve(&document, offset, budget)
+    retrieve(&document, offset, limits)
 }
 
 fn check(path: &str, marked: &str, others: &[(&str, &str)], expected: &[(&str, &str)]) {
@@ -82,6 +87,20 @@ fn code_that_is_alike_is_shown_and_what_the_prompt_shows_is_not() {
     check("app/refunds.py", &format!("{HANDLER}\n\n{marked}"), &[("app/created.py", HANDLER)], &[]);
     let other = "class Colour:\n    red = 1\n    green = 2\n\n\ndef mix(first, second):\n    return first + second\n";
     check("app/refunds.py", marked, &[("app/colour.py", other)], &[]);
+}
+
+#[test]
+fn either_kind_of_code_can_be_left_out() {
+    let marked = "from .shapes import circle\n\n\ndef handle_refunded(event, registry):\n    payload = decode_payload(event.body)\n    account = registry.lookup(payload.account)\n    $0\n";
+    let others = [("app/created.py", HANDLER), ("app/shapes.py", "def circle(radius):\n    return radius\n")];
+    let files = |without: Option<Part>| {
+        let limits = Limits { without, project_bytes: 2000, ..Limits::of_bytes(20_000) };
+        let excerpts = project_within("app/refunds.py", marked, &others, &[], limits).excerpts;
+        excerpts.into_iter().filter_map(|excerpt| excerpt.path).collect::<Vec<_>>()
+    };
+    assert_eq!(files(None), ["app/created.py", "app/shapes.py"]);
+    assert_eq!(files(Some(Part::Definitions)), ["app/created.py"]);
+    assert_eq!(files(Some(Part::Alike)), ["app/shapes.py"]);
 }
 
 #[test]

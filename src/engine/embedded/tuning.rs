@@ -80,9 +80,9 @@ pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>
     let Some(measured) = loaded.model.measure_tuning() else { return };
     use_tuning(measured.tuning, pool);
     let stored = StoredTuning { was_busy: is_busy, ..StoredTuning::new(pool.threads(), measured) };
-    tracing::debug!(?stored, "measured what suits this processor");
+    tracing::debug!(?stored, "measured this processor");
     if let Err(error) = stored.write(file) {
-        tracing::debug!("the measurement is not kept: {}: {error}", file.display());
+        tracing::debug!("cannot save the measurements of this processor to {}: {error}", file.display());
     }
 }
 

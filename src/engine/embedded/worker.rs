@@ -149,7 +149,7 @@ impl Worker {
             Ok(Ok(Progress::Done)) => {
                 let pace = &resident.scratch.pace;
                 let generation = entry.work.as_ref().map(|run| run.generation(pace));
-                self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never began".to_owned())));
+                self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never started".to_owned())));
             }
             Ok(Err(error)) => self.finish(entry, Err(error)),
             Err(panic) => self.recover(entry, &panic_message(panic.as_ref())),
@@ -166,10 +166,10 @@ impl Worker {
 
     /// After a panic nothing the job touched can be trusted: the model is loaded again, other jobs begin again.
     fn recover(&mut self, mut entry: Entry<Run>, message: &str) {
-        tracing::error!(message, "a job panicked; the model is loaded again");
+        tracing::error!(message, "a job panicked; the model will be loaded again");
         self.loaded = None;
         self.queue.restart_all();
-        (self.on_event)(EngineEvent::Failed(format!("the engine failed and starts again: {message}")));
+        (self.on_event)(EngineEvent::Failed(format!("the engine failed and is restarting: {message}")));
         entry.work = None;
         self.finish(entry, Err(EngineError::Failed(message.to_owned())));
     }
@@ -202,7 +202,7 @@ impl Worker {
                 return Ok(model);
             }
             Ok(Err(error)) => error.to_string(),
-            Err(panic) => format!("loading the model failed: {}", panic_message(panic.as_ref())),
+            Err(panic) => format!("cannot load the model: {}", panic_message(panic.as_ref())),
         };
         let known = self.load_failure.as_ref().is_some_and(|failure| failure.message == message);
         self.load_failure = Some(LoadFailure { at: Instant::now(), message: message.clone() });

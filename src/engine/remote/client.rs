@@ -127,7 +127,7 @@ impl Client {
             Some(key) => request.header(AUTHORIZATION, key.header()),
             None => request,
         };
-        request.body(Full::new(body.clone())).expect("the settings let no other URL through")
+        request.body(Full::new(body.clone())).expect("the settings accept no other URL")
     }
 
     async fn json(&self, response: Response<Incoming>) -> Result<Value, Fault> {
@@ -139,7 +139,7 @@ impl Client {
         let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect();
         match tokio::time::timeout(self.patience.between, body).await {
             Err(_) => Err(self.silent(self.patience.between)),
-            Ok(Err(error)) => Err(Fault::server(&self.server, format!("broke off its answer: {error}"))),
+            Ok(Err(error)) => Err(Fault::server(&self.server, format!("stopped in the middle of its answer: {error}"))),
             Ok(Ok(body)) => Ok(body.to_bytes()),
         }
     }
@@ -154,22 +154,23 @@ impl Client {
         let what = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => match &self.key {
                 None => format!(
-                    "wants a key (HTTP {code}): name where it is by `apiKeyEnv` or `apiKeyFile` of the setting `backend`"
+                    "requires a key (HTTP {code}); say where it is with `apiKeyEnv` or `apiKeyFile` in the setting \
+                     `backend`"
                 ),
-                Some(_) => format!("does not take the key it was shown (HTTP {code}): check it, or get a new one"),
+                Some(_) => format!("does not accept the key (HTTP {code}); check it, or get a new one"),
             },
             StatusCode::TOO_MANY_REQUESTS => {
                 let when = wait.map_or_else(|| "soon".to_owned(), |wait| format!("in {} s", wait.as_secs()));
-                format!("takes no more requests now (HTTP {code}); it is asked again {when}")
+                format!("accepts no more requests for now (HTTP {code}); it will be asked again {when}")
             }
             StatusCode::NOT_FOUND => {
-                format!("knows no such model or path (HTTP {code}){because}; check `model` and `baseUrl`")
+                format!("has no such model or path (HTTP {code}){because}; check `model` and `baseUrl`")
             }
             _ if status.is_redirection() => {
                 let to = to.unwrap_or_default();
-                format!("points elsewhere (HTTP {code}, to {to}): write the right place as `baseUrl`")
+                format!("redirects to {to} (HTTP {code}); set `baseUrl` to the right address")
             }
-            _ if status.is_server_error() => format!("failed (HTTP {code}){because}; it is asked again"),
+            _ if status.is_server_error() => format!("failed (HTTP {code}){because}; it will be asked again"),
             _ => return Fault::request(&self.server, format!("refused the request (HTTP {code}){because}")),
         };
         Fault::server(&self.server, what).retry_after(wait)
@@ -199,7 +200,7 @@ impl Client {
     pub(super) fn silent(&self, patience: Duration) -> Fault {
         Fault::server(
             &self.server,
-            format!("said nothing for {patience:?}: it may be overloaded, or loading its model"),
+            format!("did not answer for {patience:?}; it may be overloaded or loading its model"),
         )
     }
 
@@ -214,7 +215,7 @@ impl Client {
 
     /// The server's answer broke off.
     pub(super) fn broke_off(&self, why: impl std::fmt::Display) -> Fault {
-        Fault::server(&self.server, format!("broke off its answer: {why}"))
+        Fault::server(&self.server, format!("stopped in the middle of its answer: {why}"))
     }
 
     fn broken(&self, error: &legacy::Error) -> Fault {
@@ -240,7 +241,7 @@ fn tls(is_secure: bool) -> Result<rustls::ClientConfig, Fault> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::here(format!("TLS cannot be set up: {error}")))?;
+        .map_err(|error| Fault::here(format!("cannot set up TLS: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -43,7 +43,7 @@ impl<'a> Events<'a> {
                 }
             }
             if self.lines.rest().len() > MAX_LINE_BYTES {
-                return Err(self.client.garbage("a line without end"));
+                return Err(self.client.garbage("a line without an end"));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => self.lines.push(frame.data_ref().map_or(&[][..], |data| data)),

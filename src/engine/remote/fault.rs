@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A failure: the sentence a person needs, and what it means for the next request.
+/// A failure: a message for the person, and what it means for the next request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     sentence: String,
@@ -37,7 +37,7 @@ impl Fault {
         Self { retry_after: wait, ..self }
     }
 
-    /// The settings or this machine stand in the way.
+    /// The settings or this machine are the problem.
     pub(super) fn here(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), reach: Reach::Server, retry_after: None }
     }

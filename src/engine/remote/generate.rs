@@ -48,7 +48,7 @@ pub(super) async fn generate(
     if let Sampling::Given(_) = params.sampling {
         return Err(Fault::request(
             client.server(),
-            "cannot be made to write a given text: measure a model of this machine",
+            "cannot be made to write a given text; use a model on this machine",
         ));
     }
     if params.max_new_tokens == 0 {
@@ -61,13 +61,13 @@ pub(super) async fn generate(
     };
     let ask = |candidate| request(abilities, prompt, params, candidate, with_logprobs);
     if prompt.next_edit.is_some() {
-        return Err(Fault::request(client.server(), "is not asked for next edits: take a model of this machine"));
+        return Err(Fault::request(client.server(), "cannot be asked for next edits; use a model on this machine"));
     }
     let request = ask(0);
     if prompt.is_fim_only() && request.form == PromptForm::Chat {
         return Err(Fault::request(
             client.server(),
-            "cannot be asked to fill in the middle of this: set `completion.layout` to \"auto\"",
+            "cannot be asked to fill in the middle here; set `completion.layout` to \"auto\"",
         ));
     }
     let mut others = JoinSet::new();
@@ -278,7 +278,7 @@ impl Lane {
     /// A server that goes on and on is no better than one that keeps silent.
     fn check_length(&self, client: &Client) -> Result<(), Fault> {
         match self.events > self.tokens + SPARE_EVENTS {
-            true => Err(client.broke_off(format!("it has sent {} events and no end", self.events))),
+            true => Err(client.broke_off(format!("it has sent {} events without an end", self.events))),
             false => Ok(()),
         }
     }
@@ -291,7 +291,7 @@ impl Lane {
     fn candidate(self) -> Candidate {
         let is_answer = self.owed.is_paid() && !self.is_missing;
         if !is_answer {
-            tracing::debug!("the answer does not begin as it has to, and is dropped");
+            tracing::debug!("the answer does not begin with the expected text and is dropped");
         }
         Candidate {
             text: if is_answer { self.text.kept().to_owned() } else { String::new() },

@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use super::fault::Fault;
 use crate::config::RemoteServer;
 
-/// A key. No `Debug`: logs are no place for it.
+/// A key. It has no `Debug`, so that it cannot get into a log.
 #[derive(Clone)]
 pub(super) struct Key(String);
 
@@ -33,7 +33,7 @@ impl Key {
         match HeaderValue::try_from(&text) {
             Ok(_) if !text.is_empty() => Ok(Some(Self(text))),
             _ => Err(Fault::here(format!(
-                "expected one line of plain characters as the key of {server}, found something else"
+                "expected the key of {server} to be one line of printable ASCII characters, found something else"
             ))),
         }
     }

@@ -39,7 +39,7 @@ pub(super) struct Connection {
     pub(super) abilities: Abilities,
 }
 
-/// The way to one server.
+/// The connection to one server, and what is known about it.
 pub(super) struct Link {
     server: RemoteServer,
     patience: Patience,

@@ -106,8 +106,8 @@ impl fmt::Display for Software {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Continue => "answers are continued where the code ends",
-            Self::Chat => "answers repeat the code before they go on, which takes long",
+            Self::Continue => "answers continue where the code ends",
+            Self::Chat => "answers repeat the code before they continue, which is slow",
         })
     }
 }
@@ -160,13 +160,13 @@ fn model(server: &RemoteServer, mut models: Vec<String>, software: Software) -> 
         return Ok(model.clone());
     }
     match models.len() {
-        0 => Err(Fault::server(server, "lists no models: write the model's name as `model` of the setting `backend`")),
+        0 => Err(Fault::server(server, "lists no models; write the model's name as `model` in the setting `backend`")),
         1 => Ok(models.remove(0)),
         // It has one, under several names.
         _ if software == Software::LlamaServer => Ok(models.remove(0)),
         _ => Err(Fault::server(
             server,
-            format!("has several models: write one as `model` of the setting `backend`, out of {}", models.join(", ")),
+            format!("has several models; write one of them as `model` in the setting `backend`: {}", models.join(", ")),
         )),
     }
 }
@@ -209,19 +209,19 @@ async fn middle(
     software: Software,
 ) -> Result<Option<Middle>, Fault> {
     let cannot =
-        |what: &str| Fault::server(server, format!("{what}: set `protocol` of the setting `backend` to \"auto\""));
+        |what: &str| Fault::server(server, format!("{what}; set `protocol` in the setting `backend` to \"auto\""));
     match (server.protocol, software) {
         (Protocol::Continue | Protocol::Chat, _) => Ok(None),
         (Protocol::Suffix, _) => match takes_suffix(client, model).await? {
             true => Ok(Some(Middle::Suffix)),
-            false => Err(cannot("takes no `suffix`")),
+            false => Err(cannot("does not accept a `suffix`")),
         },
         // It puts any text without a suffix into a chat.
         (Protocol::Auto, Software::Ollama) => Ok(takes_suffix(client, model).await?.then_some(Middle::Suffix)),
         (Protocol::Auto, _) => marked_middle(client, model).await,
         (Protocol::Fim, _) => match marked_middle(client, model).await? {
             Some(middle) => Ok(Some(middle)),
-            None => Err(cannot(&format!("has a model without tokens to fill in the middle with ({model})"))),
+            None => Err(cannot(&format!("has a model without fill-in-the-middle tokens ({model})"))),
         },
     }
 }

@@ -39,7 +39,7 @@ impl StandIn {
             };
             match start(Box::new(on_event)) {
                 Ok(engine) => self.engine = Some(engine),
-                Err(error) => tracing::warn!("no thread for the model that stands in: {error}"),
+                Err(error) => tracing::warn!("cannot start a thread for the fallback model: {error}"),
             }
         }
         match &self.engine {

@@ -22,16 +22,17 @@ const CANCEL_POLL: Duration = Duration::from_millis(5);
 /// Time between two looks at whether the process is there.
 const JOIN_POLL: Duration = Duration::from_millis(5);
 
-/// A process that is not there after this long will not come.
+/// A process that is not running after this long is considered failed.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// A process that could not be had is looked for again after this long: the person may have mended it meanwhile.
+/// After this long, a process that could not be started is tried again: the person may have fixed the problem in the
+/// meantime.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A process that dies again and again is started again later and later, at most after this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// A process that takes nothing in for this long is given up.
+/// A process that reads nothing for this long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a job at the process is.
@@ -54,7 +55,7 @@ enum Incoming {
     Ended(u64),
 }
 
-/// Where this client stands with the process.
+/// The state of the connection to the process.
 enum Link {
     /// Nobody needs it.
     Apart,
@@ -64,7 +65,7 @@ enum Link {
         starting: Option<std::fs::File>,
     },
     Joined(Connection),
-    /// It cannot be had; not tried before then.
+    /// It could not be started; the next try is not before then.
     Failing {
         until: Instant,
         reason: String,
@@ -115,7 +116,7 @@ impl Client {
         let pass_on = sender.clone();
         let passing_on = move || pass_on_messages(&receiver, &pass_on);
         if let Err(error) = std::thread::Builder::new().name("engine-jobs".to_owned()).spawn(passing_on) {
-            tracing::error!("no thread for the engine's jobs: {error}");
+            tracing::error!("cannot start a thread for the engine's jobs: {error}");
         }
         Self {
             place,
@@ -218,7 +219,7 @@ impl Client {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let socket = self.place.socket();
                 self.fail(format!(
-                    "the engine process at {} cannot be joined: {error}; remove that file, or set engine.shared to false",
+                    "cannot join the engine process at {}: {error}; remove that file, or set `engine.shared` to false",
                     socket.display()
                 ));
             }
@@ -229,25 +230,25 @@ impl Client {
                 Ok(Some(lock)) => {
                     *starting = Some(lock);
                     if let Err(error) = self.start_process() {
-                        self.fail(format!("the engine process cannot be started: {error}"));
+                        self.fail(format!("cannot start the engine process: {error}"));
                     }
                 }
-                Err(error) => self.fail(format!("the engine process cannot be started: {error}")),
+                Err(error) => self.fail(format!("cannot start the engine process: {error}")),
             },
         }
     }
 
     fn never_came(&self) -> String {
         format!(
-            "expected an engine process at {} within {} s, found none (its log is {}); set engine.shared to false to do \
-             without",
+            "expected an engine process at {} within {} s, found none (its log is {}); set `engine.shared` to false to \
+             do without one",
             self.place.socket().display(),
             JOIN_LIMIT.as_secs(),
             log::file(&self.setup.models_folder).display()
         )
     }
 
-    /// Has the program start the process: one that is nobody's child, so that it ends with nobody.
+    /// Has the program start the process as nobody's child, so that it does not end with any other process.
     fn start_process(&self) -> std::io::Result<()> {
         let setup = serde_json::to_string(&self.setup)?;
         let status = Command::new(&self.program)
@@ -284,7 +285,7 @@ impl Client {
     fn send(&mut self, request: &Request) {
         let Link::Joined(connection) = &self.link else { return };
         if let Err(error) = messages::write(&*connection.stream, request) {
-            tracing::debug!("the engine process takes nothing in: {error}");
+            tracing::debug!("cannot send to the engine process: {error}");
             place::shut_down(&connection.stream);
         }
     }
@@ -316,7 +317,7 @@ impl Client {
         requests.iter().for_each(|request| self.send(request));
     }
 
-    /// Answers a job that nobody is to work on any more.
+    /// Answers a job that will not be worked on any more.
     fn give_up(&mut self, entry: Entry<Sent>, reason: EngineError) {
         if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
             self.send(&Request::Cancel(sent.id));
@@ -324,7 +325,7 @@ impl Client {
         (entry.submitted.job.on_done)(Err(reason));
     }
 
-    /// Takes in what connection number `connection` says.
+    /// Processes what arrives on the connection with the number `connection`.
     fn take_reply(&mut self, connection: u64, reply: Reply) {
         let Link::Joined(joined) = &mut self.link else { return };
         if joined.number != connection {
@@ -359,7 +360,7 @@ impl Client {
         }
     }
 
-    /// Connection number `connection` has ended: the process was about to leave, or it died.
+    /// The connection with the number `connection` has ended: the process was about to end, or it died.
     fn ended(&mut self, connection: u64) {
         let Link::Joined(joined) = &self.link else { return };
         if joined.number != connection {
@@ -374,7 +375,7 @@ impl Client {
         };
         self.deaths += 1;
         self.take_back_jobs();
-        let reason = format!("the engine process {pid} has ended unexpectedly; it is started again");
+        let reason = format!("the engine process {pid} ended unexpectedly; it will be started again");
         match self.deaths {
             1 if self.wishes.load_at_start || !self.jobs.is_empty() => self.look_for_process(),
             1 => self.link = Link::Apart,
@@ -391,7 +392,7 @@ impl Client {
         while let Some(entry) =
             self.jobs.take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.told || sent.again)))
         {
-            let reason = "the engine process ended in the middle of it; ask again";
+            let reason = "the engine process ended while it was answering; ask again";
             (entry.submitted.job.on_done)(Err(EngineError::Failed(reason.to_owned())));
         }
         for sent in self.jobs.iter_mut().filter_map(|entry| entry.work.as_mut()) {
@@ -456,7 +457,7 @@ fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
             }
             Ok(None) => break,
             Err(error) => {
-                tracing::debug!("the engine process is not understood: {error}");
+                tracing::debug!("cannot understand the engine process: {error}");
                 break;
             }
         }

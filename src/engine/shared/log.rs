@@ -19,13 +19,13 @@ pub(super) fn open(models_folder: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(file)
 }
 
-/// Puts a log that is too long aside. Whoever has it open to write at its end goes on at the beginning.
+/// Puts a log that is too long aside. Processes that have it open for appending continue at its beginning.
 pub(super) fn bound(file: &Path) {
     let too_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > MOST_BYTES);
     if too_long && std::fs::copy(file, file.with_extension("log.old")).is_ok() {
         let emptied = OpenOptions::new().write(true).open(file).and_then(|log| log.set_len(0));
         if let Err(error) = emptied {
-            tracing::debug!("{} stays long: {error}", file.display());
+            tracing::debug!("cannot shorten {}: {error}", file.display());
         }
     }
 }

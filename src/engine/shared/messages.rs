@@ -20,16 +20,16 @@ const MOST_BYTES: usize = 64 << 20;
 /// From a client. The first one is [`Request::Join`] or [`Request::Report`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// I want to use the model of a role.
+    /// Joins the users of the model of a role.
     Join(Box<Join>),
-    /// Who uses you? Nothing else is asked.
+    /// Asks for a report; the client does not join.
     Report,
     Job(Box<SentJob>),
     /// Nobody waits any more for the job with this number.
     Cancel(u64),
-    /// From now on the model may go after this long without a job.
+    /// From now on, the model may be unloaded after this long without a job.
     UnloadAfter(Option<std::time::Duration>),
-    /// Nothing more comes.
+    /// The client leaves.
     Leave,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Join {
     pub wishes: Wishes,
 }
 
-/// A job as a value; what it comes to is told by its number.
+/// A job as a value; its result refers to it by this number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SentJob {
     pub id: u64,
@@ -59,7 +59,7 @@ pub(super) enum Reply {
     Welcome {
         pid: u32,
     },
-    /// The sentence a person needs.
+    /// A message for the person.
     Refused(String),
     Report(Box<Report>),
     Text {
@@ -74,7 +74,7 @@ pub(super) enum Reply {
     Sharing(Sharing),
 }
 
-/// What an engine process says of itself.
+/// The report of an engine process about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub pid: u32,

@@ -30,7 +30,7 @@ impl Place {
     /// Where the process with this setup is.
     ///
     /// # Errors
-    /// There is no folder that belongs to this person alone; the sentence a person needs.
+    /// There is no folder that belongs to this person alone; a message for the person.
     pub fn of(setup: &Setup) -> Result<Self, String> {
         Self::in_folder(folder(), setup)
     }
@@ -102,12 +102,12 @@ impl Place {
     pub(super) fn hide(&self) {
         #[cfg(unix)]
         if let Err(error) = remove(&self.socket()) {
-            tracing::warn!("{} cannot be removed: {error}", self.socket().display());
+            tracing::warn!("cannot remove {}: {error}", self.socket().display());
         }
     }
 
-    /// The right to be the process of this place, for as long as the file is open. A process that is about to end is waited
-    /// for, at most `limit`; `None` where one is there to stay.
+    /// The lock that the process of this place holds, for as long as the file is open. A process that is about to end
+    /// is waited for, at most `limit`; `None` where one is there to stay.
     pub(super) fn own(&self, limit: Duration) -> io::Result<Option<File>> {
         let began = Instant::now();
         loop {
@@ -121,7 +121,7 @@ impl Place {
         }
     }
 
-    /// The right to start the process, for as long as the file is open; `None` while somebody else has it.
+    /// The lock for starting the process, for as long as the file is open; `None` while somebody else holds it.
     pub(super) fn try_to_start(&self) -> io::Result<Option<File>> {
         try_lock(&self.file("start"))
     }
@@ -132,13 +132,13 @@ impl Place {
 /// # Errors
 /// It does not, or the system does not tell.
 pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
-    // A named pipe's rights have seen to it.
+    // The access rights of the named pipe ensure it.
     #[cfg(unix)]
     {
         let own = rustix::process::geteuid().as_raw();
         let found = stream.peer_creds()?.euid();
         if found != Some(own) {
-            let reason = format!("expected a peer of user {own}, found {found:?}");
+            let reason = format!("expected a process of user {own} at the other end of the socket, found {found:?}");
             return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
         }
     }
@@ -218,7 +218,7 @@ fn private_folder(folder: &Path, owner: u32) -> Result<(), String> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(format!("{} cannot be made: {error}", folder.display()));
+            return Err(format!("cannot create {}: {error}", folder.display()));
         }
         _ => {}
     }
@@ -226,7 +226,7 @@ fn private_folder(folder: &Path, owner: u32) -> Result<(), String> {
     if mode & 0o077 != 0 {
         let folder = folder.display();
         return Err(format!(
-            "expected a folder that nobody else may enter, found {folder} with mode {:o}; remove it",
+            "expected a folder that only its owner can enter, found {folder} with mode {:o}; remove it",
             mode & 0o777
         ));
     }
@@ -240,7 +240,7 @@ fn belongs_to(folder: &Path, owner: u32) -> Result<u32, String> {
     let metadata = std::fs::symlink_metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     if !metadata.is_dir() || metadata.uid() != owner {
         let (folder, uid) = (folder.display(), metadata.uid());
-        return Err(format!("expected a folder of user {owner}, found {folder} of user {uid}; remove it"));
+        return Err(format!("expected a folder that belongs to user {owner}, found {folder} of user {uid}; remove it"));
     }
     Ok(metadata.mode())
 }
@@ -254,7 +254,7 @@ fn folder() -> PathBuf {
 /// Only locks are kept in it; the pipe has rights of its own.
 #[cfg(not(unix))]
 fn make_private(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))
 }
 
 #[cfg(all(test, unix))]
@@ -276,10 +276,13 @@ mod tests {
         assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         private_folder(&folder, owner).unwrap();
         let refused = private_folder(&folder, owner + 1).unwrap_err();
-        assert!(refused.starts_with(&format!("expected a folder of user {}, found ", owner + 1)), "{refused}");
+        assert!(
+            refused.starts_with(&format!("expected a folder that belongs to user {}, found ", owner + 1)),
+            "{refused}"
+        );
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
         let refused = private_folder(&folder, owner).unwrap_err();
-        assert!(refused.contains("nobody else may enter") && refused.contains("mode 750"), "{refused}");
+        assert!(refused.contains("that only its owner can enter") && refused.contains("mode 750"), "{refused}");
         let link = parent.path().join("link");
         std::os::unix::fs::symlink(parent.path(), &link).unwrap();
         assert!(private_folder(&link, owner).is_err(), "a link");

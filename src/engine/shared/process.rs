@@ -46,13 +46,13 @@ pub enum Ended {
 pub fn run(place: &Place, setup: Setup, patience: Duration) -> std::io::Result<Ended> {
     let Some(_own) = place.own(OWN_LIMIT)? else { return Ok(Ended::NotNeeded) };
     let listener = place.listen()?;
-    tracing::info!(pid = std::process::id(), socket = %place.socket().display(), "the engine process is there");
+    tracing::info!(pid = std::process::id(), socket = %place.socket().display(), "the engine process is running");
     let process = Arc::new(Process::new(setup, patience));
     let accepting = Arc::clone(&process);
     std::thread::Builder::new().name("accept".to_owned()).spawn(move || accept(&accepting, &listener))?;
     process.wait_until_left();
     place.hide();
-    tracing::info!(pid = std::process::id(), "the engine process leaves");
+    tracing::info!(pid = std::process::id(), "the engine process is ending");
     Ok(Ended::Left)
 }
 
@@ -151,20 +151,20 @@ fn accept(process: &Arc<Process>, listener: &Listener) {
         let stream = match listener.accept() {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::warn!("a client could not be taken in: {error}");
+                tracing::warn!("cannot accept a client: {error}");
                 std::thread::sleep(Duration::from_millis(100));
                 continue;
             }
         };
         log::bound(&process.log);
         if let Err(error) = place::check_peer(&stream) {
-            tracing::warn!("a client was turned away: {error}");
+            tracing::warn!("refused a client: {error}");
             continue;
         }
         let process = Arc::clone(process);
         let serving = move || serve(&process, &Arc::new(stream));
         if let Err(error) = std::thread::Builder::new().name("client".to_owned()).spawn(serving) {
-            tracing::warn!("no thread for a client: {error}");
+            tracing::warn!("cannot start a thread for a client: {error}");
         }
     }
 }
@@ -176,7 +176,7 @@ fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
         Ok(Some(Request::Join(join))) => {
             if join.setup != process.setup {
                 let reason =
-                    "expected a client with the setup of this engine process, found another; restart the editor";
+                    "expected a client with the same setup as this engine process, found another; restart the editor";
                 let _ = messages::write(&**stream, &Reply::Refused(reason.to_owned()));
                 return;
             }
@@ -187,8 +187,8 @@ fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
             // Whoever has asked may have gone.
             let _ = messages::write(&**stream, &Reply::Report(Box::new(process.report())));
         }
-        Ok(other) => tracing::warn!("a client was turned away: expected it to join, found {other:?}"),
-        Err(error) => tracing::warn!("a client was turned away: {error}"),
+        Ok(other) => tracing::warn!("refused a client: expected it to join, found {other:?}"),
+        Err(error) => tracing::warn!("refused a client: {error}"),
     }
     place::shut_down(stream);
 }
@@ -206,7 +206,14 @@ struct Member<'a> {
 impl<'a> Member<'a> {
     /// Takes the client in; `None` when the process is about to leave.
     fn join(process: &'a Arc<Process>, stream: &Arc<Stream>, join: Join) -> Option<Self> {
-        let outbox = Outbox::new(stream).inspect_err(|error| tracing::warn!("no thread for a client: {error}")).ok()?;
+        let outbox = Outbox::new(stream)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "cannot start a thread for a client: \
+            {error}"
+                )
+            })
+            .ok()?;
         let Join { pid, wishes, .. } = join;
         let jobs = clients::Jobs::default();
         let mut state = process.state();
@@ -247,7 +254,7 @@ impl<'a> Member<'a> {
                 }
                 Ok(Some(Request::Leave) | None) => return,
                 Ok(Some(other)) => return tracing::warn!(pid = self.pid, "expected a job, found {other:?}"),
-                Err(error) => return tracing::debug!(pid = self.pid, "a client is gone: {error}"),
+                Err(error) => return tracing::debug!(pid = self.pid, "a client disconnected: {error}"),
             }
         }
     }
@@ -263,7 +270,7 @@ impl<'a> Member<'a> {
         if let Ok(Room::Free) = models::make_room(self.process, &self.wishes, false)
             && let Err(error) = models::engine(self.process, &self.wishes, true)
         {
-            tracing::warn!("no thread for a model: {error}");
+            tracing::warn!("cannot start a thread for a model: {error}");
         }
     }
 
@@ -289,7 +296,10 @@ impl<'a> Member<'a> {
             return Err(format!("expected 1 to {MOST_CANDIDATES} candidates, found {candidates}"));
         }
         match self.jobs.len() {
-            most if most >= MOST_JOBS => Err(format!("expected at most {MOST_JOBS} jobs of one client at a time")),
+            most if most >= MOST_JOBS => Err(format!(
+                "expected at most {MOST_JOBS} jobs from one client at a time, \
+                                                      found more"
+            )),
             _ => Ok(()),
         }
     }

@@ -47,7 +47,7 @@ impl Setup {
     /// Whether `program` is of the version and build that it is for.
     ///
     /// # Errors
-    /// It has been replaced; the sentence a person needs.
+    /// It has been replaced; a message for the person.
     pub fn check_program(&self, program: &Path) -> Result<(), String> {
         let (version, build) = (env!("CARGO_PKG_VERSION"), build(program));
         if self.version == version && self.build == build {

@@ -1,11 +1,11 @@
-//! Finding the code in an answer that may also talk.
+//! Finds the code in an answer that may also contain prose.
 
 use crate::syntax::Language;
 
-/// Why an answer has no code to use.
+/// Why an answer contains no usable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoCode {
-    /// Only words, or nothing at all.
+    /// Only prose, or nothing at all.
     Prose,
     /// It ends before the code does.
     CutOff,
@@ -89,7 +89,7 @@ pub(super) fn elided_line(code: &str, original: &str, language: &Language) -> Op
     ];
     let is_elision = |line: &str| {
         let line = line.trim();
-        // A model writes `//` wherever it is not thinking of the language.
+        // Models sometimes write `//` whatever the language is.
         let comment = language.comments().chain(["//"]).find_map(|marker| line.strip_prefix(marker));
         let Some(comment) = comment else { return line == "..." && !language.dots_are_code };
         let comment = comment.trim().trim_end_matches('}').trim_end_matches("*/").trim_end_matches("-->");

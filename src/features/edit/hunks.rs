@@ -1,4 +1,4 @@
-//! The smallest edits that make one text of another, line by line.
+//! The smallest edits that turn one text into another, line by line.
 
 use similar::{DiffOp, TextDiff};
 

@@ -1,4 +1,4 @@
-//! Edits of a text that was typed in meanwhile: they still hold where the typing was elsewhere.
+//! Edits of a text that has been edited in the meantime: they still apply if those edits were elsewhere.
 
 use std::ops::Range;
 

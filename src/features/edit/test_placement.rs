@@ -1,5 +1,5 @@
-//! Where written tests go, and what becomes of the file they go into. Each language has its habit in its row of the table:
-//! Rust's tests are a module, others' a file of their own. What is there already is extended, never doubled.
+//! Where generated tests go, and how the file changes. The table of languages says what is usual: a module in Rust, a
+//! separate file elsewhere. Tests that exist are extended, never duplicated.
 
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) fn test_target(snapshot: &Snapshot, surroundings: &Surroundings, aske
     }
     match candidates.into_iter().next() {
         Some(path) => TestTarget::File { path, text: None },
-        None => TestTarget::Nowhere("the language has no place for them".to_owned()),
+        None => TestTarget::Nowhere("phi-ls does not know where tests go in this language".to_owned()),
     }
 }
 
@@ -204,11 +204,9 @@ fn expected(parsed: Option<Parsed>, snapshot: &Snapshot) -> Result<Parsed, Rejec
     parsed.ok_or_else(|| unparsed(name))
 }
 
-/// Nothing is added to what cannot be checked.
+/// Nothing is added to a file that cannot be checked.
 fn unparsed(path: &Path) -> Rejection {
-    Rejection::NoPlace {
-        reason: format!("{} has no syntax tree, so what they would make of it cannot be checked", path.display()),
-    }
+    Rejection::NoPlace { reason: format!("{} has no syntax tree, so tests in it could not be checked", path.display()) }
 }
 
 /// `edits` of `before`, if the text they make is sound.
@@ -812,14 +810,14 @@ mod tests {
             &[("/p/src/a.rs", document)],
             TEST,
             expect![[r#"
-                with the answer in its place there would be two of `g_is_one`; give what is new a name of its own
+                the answer would define `g_is_one` a second time; give the new code another name
             "#]],
         );
         check(
             &[("/p/a.py", "def f():$0\n    pass\n"), ("/p/test_a.py", "def test_f():\n    pass\n")],
             "def test_f():\n    assert f()\n",
             expect![[r#"
-                with the answer in its place there would be two of `test_f`; give what is new a name of its own
+                the answer would define `test_f` a second time; give the new code another name
             "#]],
         );
     }

@@ -1,5 +1,5 @@
-//! Brackets and quotes in a few lines of code, counted without a grammar: the text a model wrote is often not a whole of
-//! anything, and what the person has typed so far hardly ever is.
+//! Brackets and quotes in a few lines of code, counted without a grammar: neither what a model writes nor what a person
+//! has typed so far is usually complete.
 
 use crate::syntax::Quotes;
 

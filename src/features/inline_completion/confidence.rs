@@ -1,17 +1,21 @@
-//! Whether a completion that nobody asked for is worth showing: how likely it is what the person is about to write, as far as the
-//! model and the text tell.
+//! Whether a completion is worth showing while the person types: how likely it is what they are about to write, judged
+//! by the model and the text.
 //!
 //! The likelihood is a logistic function of some signals. Its weights were fitted on holes in code (`phi-ls eval --fit` does it
-//! again), for the models that were at hand; for any other, the mean log-probability counts alone.
+//! again), for the models that were at hand; for any other, the mean log-probability counts alone, and how high it has to be
+//! follows from what became of the latest completions.
 
+mod thresholds;
 mod weights;
 
 use super::Plan;
 use super::shape::Shaped;
-use crate::config::{CompletionSettings, Confidence};
+use crate::config::CompletionSettings;
 use crate::engine::Candidate;
 use crate::hub::Alias;
 use weights::Fitted;
+
+pub use thresholds::{Origin, Thresholds};
 
 /// What a likelihood is made of, in the order of [`Signals`]. What was tried besides and told nothing more: the kind of place, whether
 /// the text parses, whether it says a line again, and names that are nowhere in the file.
@@ -26,14 +30,9 @@ const LEAST_OF_TOKEN: f32 = -8.0;
 
 /// Whether to show what the model made of `plan`.
 pub(super) fn is_worth_showing(plan: &Plan, shaped: &Shaped, candidate: &Candidate) -> bool {
-    let fitted = Fitted::of(plan.model);
-    let least = match plan.confidence {
-        Confidence::Low => return true,
-        Confidence::Balanced => fitted.balanced,
-        Confidence::High => fitted.high,
-    };
+    let Some(least) = Thresholds::of(plan.model, plan.acceptance).at(plan.confidence) else { return true };
     // A text whose writer says nothing of its certainty is shown.
-    signals(shaped, candidate).is_none_or(|signals| fitted.likelihood(&signals) >= least)
+    signals(shaped, candidate).is_none_or(|signals| Fitted::of(plan.model).likelihood(&signals) >= least)
 }
 
 /// What speaks for and against what is `shaped` of the candidate; nothing where its writer did not say how sure it was.

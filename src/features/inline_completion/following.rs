@@ -1,4 +1,5 @@
-//! What follows the cursor on its line, from the text alone: for languages without a grammar, and where a tree is broken.
+//! What follows the cursor on its line, judged by the text alone: for languages without a grammar, and for code that
+//! does not parse.
 
 use crate::syntax::{Following, Language, Region};
 

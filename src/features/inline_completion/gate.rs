@@ -1,4 +1,4 @@
-//! Whether to ask the model at all. What is not asked costs nothing and disturbs nobody.
+//! Whether to ask the model at all. A request that is not made costs nothing and disturbs nobody.
 
 use crate::config::Enabled;
 use crate::syntax::{Following, Region};
@@ -6,7 +6,8 @@ use crate::syntax::{Following, Region};
 use super::place::Place;
 use super::{CompletionOptions, Skip, Trigger};
 
-/// Why a request is not worth asking the model, if it is not. Who asks for a completion gets one, unless they turned it off.
+/// Why a request is not worth asking the model, if it is not. A person who asks for a completion gets one, unless
+/// completions are turned off.
 pub(super) fn gate(place: &Place, trigger: Trigger, options: &CompletionOptions) -> Result<(), Skip> {
     if options.excluded {
         return Err(Skip::Excluded);

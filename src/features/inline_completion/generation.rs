@@ -11,8 +11,8 @@ use super::following::closes_only;
 use super::place::Place;
 use super::{CompletionOptions, Trigger};
 
-/// Alternatives somebody who asks gets to choose from, and how far they stray from the likeliest text. The seed is fixed: the
-/// same question has the same answers.
+/// How many alternatives a person who asks can choose from, and how far they differ from the likeliest text. The seed
+/// is fixed, so that the same question has the same answers.
 const ALTERNATIVES: usize = 3;
 const ALTERNATIVES_SAMPLING: Sampling = Sampling::Random { temperature: 0.6, top_p: 0.95, seed: 20_260 };
 /// Tokens of a completion of one line: a longer line is not one a person reads while typing.
@@ -68,7 +68,8 @@ fn may_break_line(place: &Place) -> bool {
     }
 }
 
-/// What syntax would say, from the lines alone: a block was opened here or on the line above, and has no body yet.
+/// An estimate from the lines alone of what the syntax would say: a block was opened here or on the line above, and has
+/// no body yet.
 fn block_begins(place: &Place) -> bool {
     let (opener, indent) = match place.above.first() {
         Some(above) if place.is_blank_line() => (above.as_str(), indent_columns(above)),

@@ -29,7 +29,8 @@ impl Growth {
         self.item.as_ref()
     }
 
-    /// Takes in what the model has written at the place of `plan` since; true if there is more to show than before.
+    /// Adds what the model has written at the place of `plan` in the meantime; true if there is more to show than
+    /// before.
     pub fn push(&mut self, plan: &Plan, piece: TextPiece) -> bool {
         self.written.text.push_str(&piece.text);
         self.written.certainty = piece.certainty;
@@ -51,7 +52,7 @@ impl Growth {
         is_more
     }
 
-    /// What its whole words and lines come to.
+    /// The item that its whole words and lines make.
     fn shape(&self, plan: &Plan) -> Option<InlineItem> {
         let text = without_tag(&self.written.text[..self.whole]);
         if is_undecided(text, self.written.form, &plan.place) {

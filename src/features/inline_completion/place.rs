@@ -1,4 +1,4 @@
-//! The text around the cursor as the gate, the plan and shaping look at it: a few lines, their brackets and indentation.
+//! The text around the cursor that the gate, the plan and shaping work on: a few lines, their brackets and indentation.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,7 +21,7 @@ const MAX_LINE_BYTES: usize = 4 << 10;
 /// Bytes of a line that tell how it is indented.
 const INDENT_BYTES: usize = 256;
 
-/// Where the cursor stands.
+/// The cursor and the text around it.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     /// The cursor, clamped to its line's content.
@@ -77,7 +77,7 @@ impl Place {
         let (prefix, suffix) = (line_prefix.as_str(), line_suffix.as_str());
         let by_text = following_in_text(&CursorLine { prefix, suffix, open: &open, language, region, prose });
         let by_syntax = snapshot.parsed.as_ref().and_then(|parsed| parsed.following(offset));
-        // Punctuation alone says nothing that a completion could break, whatever the tree makes of it.
+        // Punctuation alone is nothing that a completion could break, whatever the tree says.
         let is_told = |following: &Following| *following != Following::Code || !closes_only(suffix);
         let following = by_syntax.filter(is_told).unwrap_or(by_text);
         Self {

@@ -1,7 +1,7 @@
-//! Making something to show of what a model wrote: a chain of small steps, each a pure function of the text and the place.
+//! Turns what a model wrote into what is shown: a chain of small steps, each a pure function of the text and the place.
 //!
-//! Every step only takes away or exchanges white space; nothing is invented but the line break before a closer that a block
-//! was written in front of.
+//! Every step only removes text or changes white space; the only thing added is a line break between a block and the
+//! closing bracket after it.
 
 use crate::engine::StopReason;
 
@@ -15,10 +15,10 @@ use crate::text::indent_columns;
 
 /// Letters and digits a line needs before it counts as a repetition of its neighbour: `}` and `0,` recur by nature.
 const TELLING_CHARACTERS: usize = 3;
-/// Visible characters below which a completion is not worth looking at.
+/// The number of visible characters that a completion needs to be worth showing.
 const USEFUL_CHARACTERS: usize = 2;
 
-/// A completion that is ready but for its place in the document.
+/// A completion that lacks only its place in the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shaped {
     pub text: String,
@@ -26,7 +26,7 @@ pub(super) struct Shaped {
     pub replaced: usize,
 }
 
-/// What shaping knows besides the text.
+/// What shaping knows apart from the text.
 pub(super) struct Shaping<'a> {
     pub place: &'a Place,
     /// Cuts a text at the end of the syntax node it belongs to; gives it back as it is where there is no tree.
@@ -114,7 +114,7 @@ fn whole_lines(text: &str, stop_reason: StopReason) -> &str {
     if broken_off { &text[..text.rfind('\n').unwrap_or(0)] } else { text }
 }
 
-/// Takes away what a chat model wraps around code: role tags, fences, sentences before and after.
+/// Removes what a chat model puts around code: role tags, fences, sentences before and after.
 fn strip_noise<'t>(text: &'t str, place: &Place) -> &'t str {
     let text = strip_role_tags(text);
     if place.prose {

@@ -1,4 +1,4 @@
-//! Shaping and the gate as data: a place, what the model wrote there, what is shown.
+//! Tests of shaping and the gate as data: a place, what the model wrote there, what is shown.
 
 use expect_test::{Expect, expect};
 
@@ -446,6 +446,22 @@ fn a_guess_is_shown_only_to_who_asks() {
     assert_eq!(shown(Trigger::Automatic, unsure), [true, false, false]);
     assert_eq!(shown(Trigger::Invoked, unsure), [true, true, true], "who asks gets what there is");
     assert_eq!(shown(Trigger::Automatic, None), [true, true, true], "nobody said how sure it is");
+}
+
+#[test]
+fn a_model_whose_completions_are_sent_away_has_to_be_surer() {
+    let (snapshot, offset) = fixture("rust", "let a = $0");
+    let is_shown = |accepted: usize, dismissed: usize, logprob: f32| {
+        let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
+        let acceptance = Acceptance { accepted, dismissed, ignored: 0 };
+        let options = CompletionOptions { acceptance, ..options() };
+        let plan = plan(&snapshot, request, &options, &mut Anchor::default()).expect("something is asked here");
+        let certainty = Some(Certainty::of(logprob).and(logprob));
+        finish(&plan, &Candidate { certainty, ..candidate(&plan, "b + c;", StopReason::EndOfTurn) }).is_some()
+    };
+    assert!(is_shown(0, 0, -1.0) && is_shown(0, 20, -1.0), "few say nothing");
+    assert!(!is_shown(0, 100, -1.0));
+    assert!(!is_shown(0, 0, -2.0) && is_shown(100, 0, -2.0));
 }
 
 #[test]

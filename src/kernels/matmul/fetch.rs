@@ -1,5 +1,6 @@
-//! Fetching weights into the cache before they are needed. To be spread evenly through the work: in bursts it would do
-//! more harm than good, since the processor stalls when it waits for more lines than it can ask for at a time.
+//! Fetching weights into the cache before they are needed. Prefetches have to be spread evenly through the work. In
+//! bursts they would do more harm than good, since the processor stalls when it waits for more lines than it can
+//! request at a time.
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;

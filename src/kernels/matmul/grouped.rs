@@ -1,4 +1,5 @@
-//! The walk over a matrix in groups of 16 rows: threads take runs of row groups, each group meets all activation rows.
+//! Multiplies a matrix in groups of 16 rows: threads take runs of row groups, and each group is multiplied with all
+//! activation rows.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! Kernels for aarch64 with the 8-bit matrix instructions beside NEON and the dot products: one instruction multiplies
-//! 8 columns of 2 rows with those of 2 activation rows. They pay from a few activation rows on; for fewer the kernels of
-//! `neon` run. Unsafe to call without these instruction sets.
+//! 8 columns of 2 rows with those of 2 activation rows. They are faster from a few activation rows on; for fewer, the
+//! kernels of `neon` run. Unsafe to call without these instruction sets.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 

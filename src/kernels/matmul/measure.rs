@@ -1,4 +1,4 @@
-//! Choosing a [`Tuning`] by trying it on weights that are in memory already, in a fraction of a second.
+//! Chooses a [`Tuning`] by trying it on weights that are already in memory, in a fraction of a second.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The plain product, right for every type: each row dequantised once, then an f32 dot product per activation row.
+//! The plain product, which works for every type: each row is dequantised once, then multiplied with each activation
+//! row in f32.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! How many workers take part in regions while other programs want the processors too.
+//! How many workers take part in a region while other programs use the processors too.
 //!
 //! The system suspends a worker within a task as readily as between two, and the region then waits until it runs again:
 //! milliseconds, in which the caller alone would have done more than the worker had before. So what workers save is

@@ -1,4 +1,4 @@
-//! Where everything begins in a file: found by reading it once, in order.
+//! Where everything begins in a file, found by reading the file once, in order.
 
 use super::reader::{Fault, Reader, malformed, unsupported};
 use super::tensors::{Placement, TensorInfo, check_places, tensor_at};
@@ -11,7 +11,7 @@ const MIN_ENTRY_BYTES: u64 = 8 + 4 + 1;
 /// Fewest bytes of a tensor's entry: name length, dimension count, one dimension, type, offset.
 const MIN_TENSOR_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
-/// Where everything begins in the file. All of it has been read once without a fault.
+/// Where everything begins in the file. All of it has been read once without an error.
 pub(super) struct Header {
     /// Positions of the metadata entries, ordered by their keys.
     entries: Vec<u64>,

@@ -1,8 +1,8 @@
-//! A bounds-checked walk over a file's bytes, and what can be wrong with them.
+//! Bounds-checked reading of a file's bytes, and the errors for damaged ones.
 
 /// Longer than any key or tensor name; errors quote them.
 const MAX_NAME_BYTES: u64 = 1024;
-/// More metadata entries, or tensors, than any model file has.
+/// The maximum number of metadata entries, or of tensors.
 const MAX_ENTRIES: u64 = 1 << 16;
 
 /// What is wrong with the bytes, before the path is known.
@@ -33,8 +33,8 @@ impl<'a> Reader<'a> {
     pub(super) fn take(&mut self, len: u64, what: &str) -> Result<&'a [u8], Fault> {
         if len > self.remaining() as u64 {
             return malformed(format!(
-                "expected {len} bytes of {what} at byte {}, but only {} are left; \
-                 the file is cut off or damaged, download it again",
+                "expected {len} bytes of {what} at byte {}, found {}; the file is truncated or damaged, download it \
+                 again",
                 self.position,
                 self.remaining()
             ));
@@ -64,8 +64,8 @@ impl<'a> Reader<'a> {
         let most = (self.remaining() as u64 / min_bytes).min(MAX_ENTRIES);
         if count > most {
             return malformed(format!(
-                "expected at most {most} {what} in what is left of the file, found {count}; \
-                 the file is damaged, download it again"
+                "expected at most {most} {what} in the rest of the file, found {count}; the file is damaged, download \
+                 it again"
             ));
         }
         Ok(count as usize)

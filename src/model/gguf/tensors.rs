@@ -59,10 +59,11 @@ pub(super) fn tensor_at(bytes: &[u8], entry: u64, placement: Placement) -> Resul
             Ok(tensor)
         }
         Some(end) => malformed(format!(
-            "expected tensor `{name}` up to byte {end}, but the file ends at byte {}; it is cut off, download it again",
+            "expected tensor `{name}` up to byte {end}, but the file ends at byte {}; it is truncated, download it \
+             again",
             bytes.len()
         )),
-        None => malformed(format!("tensor `{name}` has an offset beyond any file")),
+        None => malformed(format!("tensor `{name}`: expected an offset inside the file, found one beyond any file")),
     }
 }
 
@@ -76,7 +77,10 @@ pub(super) fn check_places(bytes: &[u8], entries: &mut [u64], placement: Placeme
     for pair in entries.windows(2) {
         let (left, right) = (tensor(pair[0])?, tensor(pair[1])?);
         if left.offset + left.bytes > right.offset {
-            return malformed(format!("expected tensors apart, found `{}` overlapping `{}`", left.name, right.name));
+            return malformed(format!(
+                "expected tensors that do not overlap, found `{}` overlapping `{}`",
+                left.name, right.name
+            ));
         }
     }
     Ok(())
@@ -100,8 +104,8 @@ impl<'a> Reader<'a> {
         let offset = self.u64(name)?;
         let Some(quant) = QuantType::from_ggml_id(ggml_type) else {
             return unsupported(format!(
-                "tensor `{name}` has type {}, which this program does not compute with; \
-                 expected F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS",
+                "tensor `{name}` has type {}, which phi-ls does not support; expected F32, F16, BF16, Q4_0 to Q8_0, \
+                 Q2_K to Q6_K, IQ4_NL or IQ4_XS",
                 ggml_type_name(ggml_type)
             ));
         };

@@ -1,4 +1,4 @@
-//! Sound files are read; damaged and hostile ones are one error each.
+//! Valid files are read; damaged and hostile ones give one error each.
 
 use super::*;
 use crate::kernels::quant::QuantType;
@@ -105,14 +105,14 @@ fn every_cut_is_one_error() {
     for len in 0..bytes.len() {
         assert!(open(&bytes[..len]).is_err(), "{len} of {} bytes were accepted", bytes.len());
     }
-    check_error(&bytes[..bytes.len() - 1], "it is cut off, download it again");
+    check_error(&bytes[..bytes.len() - 1], "it is truncated, download it again");
 }
 
 #[test]
 fn absurd_counts_are_refused() {
     let huge = u64::MAX;
-    check_error(&Sample { tensor_count: huge, ..Sample::new() }.bytes(), "tensors in what is left");
-    check_error(&Sample { entry_count: huge, ..Sample::new() }.bytes(), "metadata entries in what is left");
+    check_error(&Sample { tensor_count: huge, ..Sample::new() }.bytes(), "tensors in the rest of the file");
+    check_error(&Sample { entry_count: huge, ..Sample::new() }.bytes(), "metadata entries in the rest of the file");
     let entry = |value: &[&[u8]]| Sample { entries: [string("key"), value.concat()].concat(), ..Sample::new() };
     check_error(&entry(&[&8_u32.to_le_bytes(), &huge.to_le_bytes()]).bytes(), "bytes of key");
     for kind in [4_u32, 6, 8, 0, 9] {
@@ -121,7 +121,7 @@ fn absurd_counts_are_refused() {
     }
     check_error(&entry(&[&99_u32.to_le_bytes()]).bytes(), "expected a value kind of 0 to 12, found 99");
     let nested = [9_u32.to_le_bytes().as_slice(), &1_u64.to_le_bytes()].concat().repeat(9);
-    check_error(&entry(&[&9_u32.to_le_bytes(), &nested, &[0; 64]]).bytes(), "arrays in each other");
+    check_error(&entry(&[&9_u32.to_le_bytes(), &nested, &[0; 64]]).bytes(), "nested arrays, found more");
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn tensors_that_contradict_the_file_are_refused() {
         sample.bytes()
     };
     check_error(&tensors(&[tensor("w", &[32, 3], 0, 0)]), "`w` up to byte 512, but the file ends at byte 384");
-    check_error(&tensors(&[tensor("w", &[32, 2], 0, 64)]), "it is cut off");
-    check_error(&tensors(&[tensor("w", &[32, 2], 0, !31)]), "offset beyond any file");
+    check_error(&tensors(&[tensor("w", &[32, 2], 0, 64)]), "it is truncated");
+    check_error(&tensors(&[tensor("w", &[32, 2], 0, !31)]), "found one beyond any file");
     check_error(&tensors(&[tensor("w", &[32, 2], 0, 8)]), "expected an offset aligned to 32, found 8");
     check_error(&tensors(&[tensor("w", &[32, 0], 0, 0)]), "found dimensions [32, 0]");
     check_error(

@@ -1,4 +1,4 @@
-//! Metadata values: borrowed from the file, arrays as the file has them.
+//! Metadata values, borrowed from the file; arrays stay encoded as in the file.
 
 use super::reader::{Fault, Reader, malformed};
 
@@ -171,7 +171,10 @@ impl<'a> Reader<'a> {
 
     fn skip_elements(&mut self, kind: u32, len: u64, key: &str, depth: u32) -> Result<(), Fault> {
         if depth >= MAX_ARRAY_DEPTH {
-            return malformed(format!("metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} arrays in each other"));
+            return malformed(format!(
+                "metadata key `{key}`: expected at most {MAX_ARRAY_DEPTH} nested arrays, found \
+                                      more"
+            ));
         }
         match kind {
             8 => (0..len).try_for_each(|_| self.raw_string(key).map(drop)),

@@ -1,4 +1,4 @@
-//! How text is cut before merging: nothing merges across a cut.
+//! How text is split before merging: nothing merges across a split.
 
 use tokenizers::utils::SysRegex;
 
@@ -142,7 +142,7 @@ impl PreTokenizer {
             let known = KNOWN.iter().flat_map(|known| known.names).copied().collect::<Vec<_>>().join(", ");
             let found = data.pre;
             return Err(data.unsupported(format!(
-                "tokenizer.ggml.pre: expected one of {known}, found {found:?}; its text would be cut wrongly"
+                "tokenizer.ggml.pre: expected one of {known}, found {found:?}; its text would be split wrongly"
             )));
         };
         let compile = |pattern: &&str| SysRegex::new(pattern).expect("the patterns are constants that compile");

@@ -1,4 +1,4 @@
-//! Tests of the tokenizer's parts on vocabularies small enough to read; the real ones are in `tests/it/tokenizer.rs`.
+//! Tests of the tokenizer's parts on vocabularies small enough to read; the real ones are in `tests/it/model/tokenizer.rs`.
 
 use std::path::Path;
 

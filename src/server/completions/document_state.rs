@@ -1,5 +1,5 @@
-//! What is known and under way for one document: at most one generation, at most one prefill nobody has asked for yet, and
-//! the completions it has had.
+//! The state of one document: at most one running generation, at most one prefill that was not requested, and its
+//! latest completions.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -1,11 +1,11 @@
-//! What becomes of the completions that were shown, for the statistics.
+//! What became of the completions that were shown, for the statistics.
 
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::features::inline_completion::InlineItem;
-use crate::statistics::{self, What};
+use crate::statistics::{self, Acceptance, Latest, What};
 use crate::text::Rope;
 
 /// When it is looked whether what was accepted is still there, in seconds.
@@ -31,6 +31,8 @@ pub(super) struct Fates {
     file: Option<PathBuf>,
     enabled: bool,
     model: String,
+    /// Of the model, as the file has them.
+    latest: Latest,
     on_screen: Option<Shown>,
     /// Something of the completion on the screen was accepted.
     is_partly_accepted: bool,
@@ -55,6 +57,7 @@ impl Fates {
             file,
             enabled: true,
             model: String::new(),
+            latest: Latest::default(),
             on_screen: None,
             is_partly_accepted: false,
             followed: Vec::new(),
@@ -63,10 +66,27 @@ impl Fates {
 
     /// What comes from now on is `model`'s; nothing is kept unless `enabled`.
     pub(super) fn configure(&mut self, enabled: bool, model: &str) {
+        let is_same = (self.enabled, self.model.as_str()) == (enabled, model);
         (self.enabled, self.model) = (enabled, model.to_owned());
         if !enabled {
             (self.on_screen, self.followed) = (None, Vec::new());
         }
+        if !is_same {
+            self.latest = self.read_latest();
+        }
+    }
+
+    /// What became of the model's latest completions; of none where that is not kept.
+    pub(super) fn acceptance(&self) -> Acceptance {
+        self.latest.acceptance()
+    }
+
+    fn read_latest(&self) -> Latest {
+        let Some(file) = self.file.as_ref().filter(|_| self.enabled) else { return Latest::default() };
+        Latest::read(file, &self.model).unwrap_or_else(|error| {
+            tracing::debug!("cannot read {}: {error}", file.display());
+            Latest::default()
+        })
     }
 
     /// A completion is on the screen, maybe the same as before with less of it left.
@@ -164,11 +184,12 @@ impl Fates {
         }
     }
 
-    fn record(&self, language: &str, what: What) {
+    fn record(&mut self, language: &str, what: What) {
         let Some(file) = self.file.as_ref().filter(|_| self.enabled) else { return };
         if let Err(error) = statistics::append(file, language, &self.model, what) {
             tracing::debug!("cannot write {}: {error}", file.display());
         }
+        self.latest.note(what);
     }
 }
 
@@ -251,6 +272,26 @@ mod tests {
         });
         let kept = |after_seconds| What::Kept { after_seconds, kept: 3, characters: 5 };
         assert_eq!(seen, [SHOWN, What::Accepted { characters: 5, part: false }, kept(30), kept(300)]);
+    }
+
+    #[test]
+    fn what_became_of_earlier_completions_is_known_from_the_start_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("statistics.jsonl");
+        for what in [SHOWN, What::Dismissed] {
+            statistics::append(&file, "rust", "m", what).unwrap();
+        }
+        let mut fates = Fates::new(Some(file));
+        fates.configure(true, "m");
+        fates.shown(shown(1));
+        fates.closed(1);
+        assert_eq!(fates.acceptance(), Acceptance { accepted: 0, dismissed: 1, ignored: 1 });
+        fates.configure(true, "another");
+        assert_eq!(fates.acceptance(), Acceptance::default());
+        fates.configure(true, "m");
+        assert_eq!(fates.acceptance(), Acceptance { accepted: 0, dismissed: 1, ignored: 1 });
+        fates.configure(false, "m");
+        assert_eq!(fates.acceptance(), Acceptance::default());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The completions a document has had lately: text typed in agreement with one is answered from it, without the model.
+//! The latest completions of a document: when a person types what one of them says, the rest is answered from it,
+//! without the model.
 //!
 //! Places are compared by content, not by counting edits: undo, redo, partial acceptance and a typo that is taken back
 //! need no cases of their own.

@@ -1,4 +1,5 @@
-//! A generation under way: for which place, what it has written, who waits for it, how long it is kept when nobody does.
+//! A running generation: for which place, what it has written, which request waits for it, and how long it is kept when
+//! none does.
 
 use std::time::{Duration, Instant};
 

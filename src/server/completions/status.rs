@@ -1,4 +1,5 @@
-//! Why nothing is completed, said: to the client as a document's status, to a person who asks by hand as a message.
+//! Says why there is no completion: to the client as the status of the document, to a person who asked for one as a
+//! message.
 
 use tower_lsp_server::gen_lsp_types::MessageType;
 

@@ -19,17 +19,17 @@ const PARSE_LATER_AT_MOST: Duration = Duration::from_secs(120);
 
 /// One open document.
 pub(in crate::server) struct Document {
-    /// Names it to engines, and to whoever keeps something for it.
+    /// Identifies it to engines, and to everything that keeps something for it.
     pub number: u64,
     pub uri: lsp::Uri,
     pub snapshot: Snapshot,
-    /// What its lines end with for the client; in the snapshot it is `\n`.
+    /// The line ending for the client; in the snapshot it is `\n`.
     pub line_ending: LineEnding,
     /// The file behind it, `None` for a text that is no file.
     pub file: Option<PathBuf>,
     /// Where that file is.
     pub place: Option<Place>,
-    /// Why nothing of it enters a prompt, if nothing may.
+    /// Why it must not enter a prompt, if it must not.
     pub refusal: Option<Refusal>,
     parse_later: ParseLater,
 }
@@ -137,7 +137,7 @@ impl Document {
         };
         self.parse_later.at = None;
         let parsed = Parsed::parse(language, &self.snapshot.text);
-        tracing::debug!(language = language.id, has_tree = parsed.is_some(), "parsed at a pause");
+        tracing::debug!(language = language.id, has_tree = parsed.is_some(), "parsed in a pause");
         self.parse_later.parsed(parsed.is_some(), Instant::now());
         self.snapshot.parsed = parsed;
     }

@@ -21,7 +21,7 @@ impl Notebooks {
             }
             NotebookEvent::Rearrange { notebook, change } => {
                 let Some(cells) = self.cells.get_mut(&notebook) else {
-                    return tracing::debug!(uri = notebook.0, "a change of a notebook that is not open");
+                    return tracing::debug!(uri = notebook.0, "change of a notebook that is not open");
                 };
                 // A client that counts otherwise does not end the session.
                 let start = (change.start as usize).min(cells.len());

@@ -1,4 +1,4 @@
-//! The lines a person has changed last, in any document: each as it was before and as they left it.
+//! The lines that a person changed last, in any document: each before and after the change.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -17,14 +17,14 @@ const FRACTION_STEP: f32 = 0.02;
 pub(in crate::server) struct CompletionEngine {
     pub(super) engine: RoleEngine,
     to_client: ClientSender,
-    /// It has made room for the assistant's model and stays away until [`CompletionEngine::come_back`].
+    /// It has made room for the assistant model, and stays unloaded until [`CompletionEngine::come_back`].
     is_away: bool,
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
-    /// That the model is too large, as it was told last.
+    /// The last message that the model is too large.
     told_too_large: Option<String>,
-    /// What the client was told last.
+    /// The last status that was sent to the client.
     told: Option<StatusParams>,
 }
 
@@ -35,7 +35,7 @@ impl CompletionEngine {
         Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told_too_large: None, told: None }
     }
 
-    /// Takes over new settings; an engine they do not fit is stopped.
+    /// Applies new settings; an engine that does not match them is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         if self.engine.configure(settings) {
             self.failure = None;
@@ -61,12 +61,12 @@ impl CompletionEngine {
         if self.engine.is_running() {
             return self.engine.submit(job);
         }
-        let away = "the completion model has made room for the assistant's; ask again when that has answered";
+        let away = "the completion model is unloaded while the assistant model answers; ask again afterwards";
         let reason = self.failure.clone().unwrap_or_else(|| away.to_owned());
         (job.on_done)(Err(EngineError::Unavailable(reason)));
     }
 
-    /// Gives the memory back because nobody wants completions.
+    /// Unloads the model because completions are off.
     pub(in crate::server) fn turn_off(&mut self) {
         if self.engine.is_running() {
             self.stop();
@@ -78,7 +78,7 @@ impl CompletionEngine {
     pub(super) fn make_room(&mut self) {
         self.stop();
         self.is_away = true;
-        self.tell(State::Ready, "makes room for the assistant's model".to_owned(), None);
+        self.tell(State::Ready, "makes room for the assistant model".to_owned(), None);
     }
 
     /// The opposite of [`CompletionEngine::make_room`]; true if it was away.
@@ -91,7 +91,7 @@ impl CompletionEngine {
         self.engine.stop();
     }
 
-    /// Tells the client what engine number `engine` says about itself.
+    /// Tells the client what the engine with the number `engine` reports.
     pub(super) fn on_event(&mut self, engine: u64, event: EngineEvent) {
         let begins = !self.engine.is_loading();
         if !self.engine.on_event(engine, &event) {
@@ -105,12 +105,12 @@ impl CompletionEngine {
                 self.tell(State::Ready, format!("{model} is ready"), None);
             }
             EngineEvent::Failed(reason) => self.fail(reason),
-            // Without a model, being busy means failing at every job: what failed stays on show.
+            // Without a model, being busy means that every job fails, so the failure stays visible.
             EngineEvent::Busy if is_loaded => self.tell(State::Busy, "completing".to_owned(), None),
             EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
             EngineEvent::Busy | EngineEvent::Idle => {}
             EngineEvent::Shared(_) => self.tell_again(),
-            EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until it is needed".to_owned(), None),
+            EngineEvent::Unloaded => self.tell(State::Ready, "unloaded until needed".to_owned(), None),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The engine of one role as a session has it: made from the settings, started when it is needed, replaced when they change,
-//! and what it has said about itself.
+//! The engine of one role in a session: created from the settings, started when needed, replaced when they change, with
+//! the last status it reported.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::server::event::{Event, SessionSender};
 use crate::server::options::ModelLoader;
 use crate::server::outgoing::{ClientSender, Outgoing};
 
-/// What settings count in.
+/// The unit of time in settings.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the engines of a session have in common.
 #[derive(Clone)]
 pub(in crate::server) struct Common {
     pub loader: ModelLoader,
-    /// Where they report to.
+    /// Where they report.
     pub session: SessionSender,
     pub to_client: ClientSender,
     /// Completions of one engine hold up the questions of all.
     pub gate: Gate,
     /// How long what the settings call a minute is.
     pub minute: Duration,
-    /// What becomes the engine process for all windows.
+    /// The program that becomes the engine process for all windows.
     pub engine_program: Option<PathBuf>,
 }
 
-/// What an engine is made from; another one is made when any of it changes.
+/// What an engine is created from; when any of it changes, another one is created.
 #[derive(Debug, Clone, PartialEq)]
 struct EngineConfig {
     backend: Backend,
@@ -69,7 +69,7 @@ impl EngineConfig {
     }
 }
 
-/// The engine of one role, or the place for it.
+/// The engine of one role, if it is running.
 pub(super) struct RoleEngine {
     common: Common,
     role: Role,
@@ -78,7 +78,7 @@ pub(super) struct RoleEngine {
     settings: Settings,
     config: EngineConfig,
     engine: Option<Engine>,
-    /// Numbers engines, so that the last words of a replaced one are not taken for the new one's.
+    /// Numbers engines, so that the last events of a replaced one are not taken for those of the new one.
     number: u64,
     /// The model's own name, once it is loaded.
     pub loaded: Option<String>,
@@ -106,7 +106,7 @@ impl RoleEngine {
         }
     }
 
-    /// Takes over new settings; true if they stop an engine that was made from others.
+    /// Applies new settings; true if they stop an engine that was created from others.
     pub(super) fn configure(&mut self, settings: &Settings) -> bool {
         let config = EngineConfig::new(self.role, settings, &self.common);
         let stops = config != self.config;
@@ -138,7 +138,7 @@ impl RoleEngine {
     /// Starts the engine if it is not running.
     ///
     /// # Errors
-    /// The sentence a person needs.
+    /// A message for the person.
     pub(super) fn start(&mut self) -> Result<&Engine, String> {
         let engine = match self.engine.take() {
             Some(engine) => engine,
@@ -178,19 +178,19 @@ impl RoleEngine {
         engine::start_for(role, &self.settings, options, loader, Box::new(on_event))
     }
 
-    /// Gives the memory back.
+    /// Unloads the model.
     pub(super) fn stop(&mut self) {
         self.loaded = None;
         self.load = None;
         self.sharing = None;
         if let Some(engine) = self.engine.take() {
-            // Of a model that others use, too, only this handle goes.
+            // If others use the model as well, only this handle is dropped.
             engine.unload_after(Some(Duration::ZERO));
             drop_elsewhere(engine);
         }
     }
 
-    /// Takes note of what engine number `engine` says; false if that engine has been replaced.
+    /// Records what the engine with the number `engine` reports; false if that engine has been replaced.
     pub(super) fn on_event(&mut self, engine: u64, event: &EngineEvent) -> bool {
         if engine != self.number || self.engine.is_none() {
             return false;
@@ -230,6 +230,6 @@ impl RoleEngine {
 fn drop_elsewhere(engine: Engine) {
     let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
     if let Err(error) = spawned {
-        tracing::warn!("no thread to stop the engine on: {error}");
+        tracing::warn!("cannot start a thread to stop the engine: {error}");
     }
 }

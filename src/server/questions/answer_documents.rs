@@ -12,7 +12,7 @@ use crate::lsp::{from_proto, to_proto};
 /// How many answers can be fetched.
 const KEPT: usize = 8;
 
-/// How often a client is asked to fetch an answer that grows.
+/// How often a client is asked to fetch a growing answer.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// The last answers, oldest first.
@@ -77,7 +77,7 @@ impl AnswerDocuments {
     /// If it is not kept any more.
     pub(super) fn text(&mut self, uri: &lsp::Uri) -> Result<String> {
         let document = from_proto::answer_number(uri).and_then(|question| self.find(question));
-        let missing = || format!("expected one of the last {KEPT} answers, found {}: ask again", uri.0);
+        let missing = || format!("expected one of the last {KEPT} answers, found {}; ask again", uri.0);
         document.map(|document| document.text.clone()).ok_or_else(|| Error::invalid_params(missing()))
     }
 

@@ -1,4 +1,4 @@
-//! From a change that an answer comes to, to an edit of the documents as they are now.
+//! Turns the change in an answer into an edit of the documents as they are now.
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
@@ -14,7 +14,7 @@ use crate::text::{Edit, LineEnding, Rope, with_line_feeds};
 /// The edit by which `client` makes `change`, which is the answer to `question`.
 ///
 /// # Errors
-/// Why it cannot be made: the sentence a person needs.
+/// Why it cannot be made: a message for the person.
 pub(super) fn workspace_edit(
     question: &Pending,
     change: &Change,
@@ -23,13 +23,13 @@ pub(super) fn workspace_edit(
 ) -> Result<lsp::WorkspaceEdit, String> {
     let Plan::Edit(plan, asked_about) = &question.plan else { return Err("this is to be read".to_owned()) };
     let document = question.about.as_ref().and_then(|about| documents.get(&about.uri));
-    let document = document.ok_or("the document was closed meanwhile")?;
+    let document = document.ok_or("the document was closed in the meantime")?;
     let uri = &document.uri;
     let moved = |edits: &[Edit], target, before, now| {
-        edit::rebased(edits, target, before, now).ok_or("this code was edited while the answer was written; ask again")
+        edit::rebased(edits, target, before, now).ok_or("this code was edited while the model was answering; ask again")
     };
     if !client.apply_edit {
-        return Err("this editor applies no edits of a language server".to_owned());
+        return Err("this editor cannot apply edits from a language server".to_owned());
     }
     let line_ending = document.line_ending;
     Ok(match change {
@@ -45,7 +45,7 @@ pub(super) fn workspace_edit(
                     (uri.clone(), snapshot.text.clone(), Some(snapshot.version), *line_ending)
                 }
                 None => {
-                    let now = read_neighbour(path)?.ok_or("the file of tests is gone")?;
+                    let now = read_neighbour(path)?.ok_or("the test file no longer exists")?;
                     let line_ending = LineEnding::of(&now);
                     (to_proto::file_uri(path), Rope::from_str(&with_line_feeds(now)), None, line_ending)
                 }
@@ -56,16 +56,16 @@ pub(super) fn workspace_edit(
         Change::NewFile { path, text } => {
             if document.file.is_none() {
                 return Err(match uri.0.starts_with("untitled:") {
-                    true => "save the document first: the new file goes beside it",
-                    false => "the new file goes beside the document, which is no file on this machine",
+                    true => "save the document first; the new file goes beside it",
+                    false => "the new file goes beside the document, which is not a file on this machine",
                 }
                 .to_owned());
             }
             if !(client.create_files && client.document_changes) {
-                return Err("this editor creates no files for a language server".to_owned());
+                return Err("this editor cannot create files for a language server".to_owned());
             }
             if path.exists() {
-                return Err(format!("{} exists already", path.display()));
+                return Err(format!("{} already exists", path.display()));
             }
             actions::new_file(&to_proto::file_uri(path), text, line_ending)
         }

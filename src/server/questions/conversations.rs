@@ -1,4 +1,4 @@
-//! Conversations that may go on: the last answers by their ids.
+//! Conversations that can be continued: the last answers by their ids.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::engine::Generation;
 use crate::features::conversation::Conversation;
 use crate::server::documents::{Document, Documents};
 
-/// How many can be gone on with: about what an engine's prefix cache holds.
+/// How many can be continued: about as many as an engine's prefix cache holds.
 const KEPT: usize = 8;
 
 /// The last conversations, oldest first.
@@ -22,7 +22,7 @@ pub(super) struct Kept {
     /// The `id` of the answer it ends with.
     pub answer: u64,
     about: About,
-    /// Whose cache holds it.
+    /// The role whose cache holds it.
     pub by: Role,
     pub conversation: Conversation,
 }

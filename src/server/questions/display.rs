@@ -19,7 +19,7 @@ use crate::server::outgoing::{ClientSender, Outgoing};
 /// Lines of an answer that are shown as a message where nothing better is there.
 const MESSAGE_LINES: usize = 12;
 
-/// What a client is shown, and what of it is kept.
+/// Shows questions and answers to the client, and keeps the answers that it can fetch.
 pub(super) struct Display {
     client: Client,
     to_client: ClientSender,
@@ -79,7 +79,7 @@ impl Display {
         };
         self.answer(question, model, params);
         let is_document = self.end_document(question, text, reason);
-        // Who asks for the message of a commit puts it where it belongs.
+        // The client that asks for a commit message puts it in its place.
         let is_for_client = question.about.is_none();
         let shown_elsewhere = self.client.answers || is_document || is_for_client || text.is_empty();
         if let Some(reason) = reason {
@@ -127,7 +127,7 @@ impl Display {
 
     /// What the document `uri` holds.
     pub(super) fn document_text(&mut self, uri: &lsp::Uri, reply: oneshot::Sender<Result<String>>) {
-        // Cancelled meanwhile if nobody takes it.
+        // If nobody receives it, it has been cancelled in the meantime.
         let _ = reply.send(self.documents.text(uri));
     }
 

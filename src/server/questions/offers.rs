@@ -1,4 +1,4 @@
-//! What a person can choose to ask about a range.
+//! The questions that a person can choose from for a range.
 
 use tower_lsp_server::gen_lsp_types as lsp;
 

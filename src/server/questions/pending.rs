@@ -1,4 +1,4 @@
-//! A question under way, and how it ends.
+//! A running question, and how it ends.
 
 use tower_lsp_server::gen_lsp_types as lsp;
 
@@ -15,17 +15,17 @@ pub(super) struct Pending {
     pub number: u64,
     /// The document it is about; the message of a commit is about none.
     pub about: Option<About>,
-    /// How the question was put.
+    /// The title of the question.
     pub title: String,
     /// The answer it follows.
     pub follows: Option<u64>,
     pub plan: Plan,
     pub request: CommandRequest,
-    /// Whose model answers; before a question is handed over, whose answered the one it follows.
+    /// The role whose model answers; before the question is submitted, the role that answered the one it follows.
     pub by: Role,
-    /// What the model has written so far, as it is.
+    /// What the model has written so far, unchanged.
     pub written: String,
-    /// What of it the client has been sent, made safe.
+    /// What was sent of it to the client, made safe.
     pub streamed: String,
 }
 
@@ -89,7 +89,7 @@ impl Ending {
 
     /// An answer that is not applied, to be read as `text`.
     pub(super) fn rejected(text: String, reason: impl std::fmt::Display) -> Self {
-        Self { text, ..Self::failed(format!("nothing is changed: {reason}")) }
+        Self { text, ..Self::failed(format!("nothing was changed: {reason}")) }
     }
 
     /// The same after `generation`.

@@ -1,4 +1,5 @@
-//! Where the settings come from and what is wrong with them: `config.toml` loses to the editor, the command line wins.
+//! Where the settings come from and what is wrong with them: the editor takes precedence over `config.toml`, and the
+//! command line over both.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::Session;
 use crate::config::{Problem, Settings, Source};
 use crate::server::outgoing::Outgoing;
 
-/// The layers of settings and what has been said about them.
+/// The layers of settings, and what was reported about them.
 pub(super) struct Configuration {
     /// `config.toml` and the command line.
     fixed: Vec<(Source, Value)>,
@@ -50,7 +51,7 @@ impl Configuration {
 }
 
 impl Session {
-    /// A client that has nothing to say with the notification wants to be asked.
+    /// A client that sends the notification without settings wants to be asked for them.
     pub(super) fn configuration_changed(&mut self, settings: Value) {
         if settings.is_null() && self.client.configuration {
             self.to_client.send(Outgoing::PullConfiguration(self.sender.clone()));
@@ -59,7 +60,7 @@ impl Session {
         }
     }
 
-    /// Puts `settings` in the place of what the editor said last.
+    /// Replaces the editor's last settings with `settings`.
     pub(super) fn configure(&mut self, settings: Value) {
         self.configuration.changed = settings;
         self.apply_settings();
@@ -73,7 +74,7 @@ impl Session {
             return;
         }
         if settings.exclude != self.settings.exclude {
-            // What it holds was let pass by other globs.
+            // Its content was allowed by other globs.
             self.indexer = None;
             self.forget_other_files();
             Arc::make_mut(&mut self.workspaces).set_exclude(&settings.exclude);
@@ -94,7 +95,7 @@ impl Session {
         self.index_workspaces();
     }
 
-    /// Tells the person, once, what in the settings is not used.
+    /// Tells the person, once, what is ignored in the settings.
     pub(super) fn tell_problems(&mut self) {
         let problems = std::mem::take(&mut self.configuration.untold);
         for problem in &problems {

@@ -32,7 +32,7 @@ impl Session {
     pub(super) fn change(&mut self, params: lsp::DidChangeTextDocumentParams) {
         let uri = params.text_document.text_document_identifier.uri;
         let Some(document) = self.documents.get_mut(&uri) else {
-            return tracing::debug!(uri = uri.0, "a change of a document that is not open");
+            return tracing::debug!(uri = uri.0, "change of a document that is not open");
         };
         let (number, version, completions) = (document.number, params.text_document.version, &mut self.completions);
         let (before, mut start) = (document.snapshot.text.clone(), None);
@@ -50,7 +50,7 @@ impl Session {
     pub(super) fn close(&mut self, uri: &lsp::Uri) {
         match self.documents.close(uri) {
             Some(closed) => self.gone(closed),
-            None => tracing::debug!(uri = uri.0, "a document was closed that is not open"),
+            None => tracing::debug!(uri = uri.0, "close of a document that is not open"),
         }
     }
 
@@ -64,13 +64,13 @@ impl Session {
     /// Turns completions in one document off or on.
     pub(super) fn set_completions(&mut self, params: &SetCompletionsParams) {
         let Some(document) = self.documents.get(&params.uri) else {
-            return tracing::debug!(uri = params.uri.0, "completions are set for a document that is not open");
+            return tracing::debug!(uri = params.uri.0, "completions were switched for a document that is not open");
         };
         self.completions.set_enabled(document, params.enabled);
         self.load_if_wanted();
     }
 
-    /// The person has sent away what was shown in a document.
+    /// The person has dismissed what was shown in a document.
     pub(super) fn dismissed(&mut self, params: &DismissedParams) {
         if let Some(document) = self.documents.get(&params.uri) {
             self.completions.dismissed(document.number);
@@ -152,7 +152,7 @@ impl Session {
     pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
         let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
         if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
-            // What the index holds was let pass by other rules.
+            // The content of the index was allowed by other rules.
             self.indexer = None;
             self.forget_other_files();
             self.look_at_documents();

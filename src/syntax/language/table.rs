@@ -1,4 +1,4 @@
-//! The table of languages: a row each. A language that is only to be known by its names needs nothing else.
+//! The table of languages, one row each. A row is all that a language without a grammar needs.
 
 use super::{Language, Modules, Quotes, TestModules, TestPlace};
 use crate::syntax::grammar;
@@ -143,7 +143,7 @@ const fn markdown(id: &'static str, aliases: &'static [&'static str], extensions
     Language { name: "markdown", has_fences: true, ..prose(id, aliases, extensions) }
 }
 
-/// What is assumed of a language that has no row.
+/// What is assumed about a language that has no row.
 pub static UNKNOWN: Language = code("", &[], &[], "");
 
 /// Every language phi-ls knows by name; those with a grammar first.

@@ -115,4 +115,5 @@ def main():
     print("</svg>")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Draws the pictures of the plugin in a real terminal: Neovim with the server and the starter model in tmux.
 #
-#   tests/editors/nvim/capture.sh [FOLDER]      default: editors/nvim; ghost-text.svg, explanation.svg and diff.svg
+#   tests/editors/nvim/capture.sh [FOLDER]      default: editors/nvim; typing.svg, ghost-text.svg, explanation.svg and diff.svg
 #
 # Needs tmux, and what run.sh needs.
 set -euo pipefail
@@ -74,21 +74,48 @@ picture() { # picture NAME: once the screen has come to rest
     echo "$out/$1: $(wc -c < "$out/$1") bytes"
 }
 
+type_slowly() { # type_slowly TEXT: at the pace of a person
+    local at
+    for ((at = 0; at < ${#1}; at++)); do
+        "${tmux[@]}" send-keys -l -- "${1:at:1}"
+        sleep 0.09
+    done
+}
+
 export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config
 "${tmux[@]}" new-session -d -x 80 -y 24 -c "$work" \
     "env TERM=tmux-256color COLORTERM=truecolor '$nvim' -u init.lua -i NONE --listen '$work/socket' shapes.py"
 until_true 'the model is loaded' 'require("phi-ls").statusline() == "phi-ls"'
 
+settled='require("phi-ls").statusline() == "phi-ls"'
 "${tmux[@]}" send-keys G o
 until_true 'it inserts' 'vim.api.nvim_get_mode().mode == "i"'
 # Out of the body that Neovim indents to.
 "${tmux[@]}" send-keys Enter BSpace
-"${tmux[@]}" send-keys -l 'def area(self) -> float:'
+
+# The moving picture: a method is typed, its body grows as ghost text, is accepted, and goes on.
+mkfifo "$work/recording"
+python3 -B "$here/record_svg.py" "phi-ls-capture-$$" < "$work/recording" > "$out/typing.svg" &
+exec 9> "$work/recording"
+sleep 1
+type_slowly 'def area(self) -> float:'
 "${tmux[@]}" send-keys Enter
-until_true 'ghost text is shown' \
-    'vim.fn.line(".") == 20 and require("phi-ls").visible() and require("phi-ls").statusline() == "phi-ls"'
+until_true 'ghost text is shown' "vim.fn.line(\".\") == 20 and require(\"phi-ls\").visible() and $settled"
 picture ghost-text.svg
-"${tmux[@]}" send-keys Tab Escape
+sleep 1
+"${tmux[@]}" send-keys Tab
+sleep 1
+"${tmux[@]}" send-keys Enter Enter
+type_slowly 'def perimeter(self) -> float:'
+"${tmux[@]}" send-keys Enter
+until_true 'ghost text is shown again' "vim.fn.line(\".\") == 23 and require(\"phi-ls\").visible() and $settled"
+sleep 1
+"${tmux[@]}" send-keys Tab
+until_true 'it is accepted' 'not require("phi-ls").visible()'
+exec 9>&-
+wait $!
+echo "$out/typing.svg: $(wc -c < "$out/typing.svg") bytes"
+"${tmux[@]}" send-keys Escape
 until_true 'it does not insert' 'vim.api.nvim_get_mode().mode == "n"'
 
 "${tmux[@]}" send-keys -l ':edit! mean.py'

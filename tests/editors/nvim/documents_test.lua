@@ -388,10 +388,10 @@ test('what a command cannot do is said', function()
     child:lua([[vim.notify = function(message) _G.notified = message end]])
     for line, expected in pairs({
       ['PhiLs disable all'] = "phi-ls: disable: expected 'buffer' or 'filetype', found 'all'",
-      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'soon'",
-      ['PhiLs snooze 0'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '0'",
-      ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found 'nan'",
-      ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, a day (1440) at most, found '1441'",
+      ['PhiLs snooze soon'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found 'soon'",
+      ['PhiLs snooze 0'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found '0'",
+      ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found 'nan'",
+      ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found '1441'",
       ['PhiLs model both'] = "phi-ls: model: expected 'completion' or 'assistant', found 'both'",
       ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of commit, disable, edit, enable, install, log, model, restart, snooze, stats, status, toggle",
     }) do
@@ -416,7 +416,7 @@ test('why nothing is completed is said', function()
       return status() == 'phi-ls: ' .. reason
     end)
     local report = child:lua('return vim.fn.execute("PhiLs status")')
-    assert(report:find('nothing is completed in this buffer: ' .. reason, 1, true), report)
+    assert(report:find('no completions in this buffer: ' .. reason, 1, true), report)
     child:press('i')
     child:press('<M-Bslash>')
     child:wait_screen('phi-ls: ' .. reason)
@@ -479,7 +479,7 @@ test('on again: the reason of the time when it was off is gone at once', functio
       -- What the server sent before its answer has been handled.
       child:all_received()
     end
-    local off = 'not completed: completion.enabled turns completions off'
+    local off = 'not completed: completions are turned off by `completion.enabled`'
     child:lua('vim.cmd("PhiLs disable")')
     child:tell('test/status', { state = 'ready', message = 'completions are off' })
     refuse(off)

@@ -216,7 +216,7 @@ local OFF = {
   ['PhiLs snooze 0.5'] = ':PhiLs enable turns them on',
   ['PhiLs disable buffer'] = 'phi-ls: completions are off in this buffer: :PhiLs enable buffer turns them on',
   ['PhiLs disable filetype'] = 'phi-ls: completions are off for text: :PhiLs enable filetype turns them on',
-  ['lua vim.lsp.stop_client(vim.lsp.get_clients(), true)'] = 'phi-ls: no server runs: :PhiLs restart starts it',
+  ['lua vim.lsp.stop_client(vim.lsp.get_clients(), true)'] = 'phi-ls: no server is running; :PhiLs restart starts it',
 }
 
 for command, expected in vim.spairs(OFF) do

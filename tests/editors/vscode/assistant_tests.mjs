@@ -125,7 +125,7 @@ export const tests = {
     assert.match(note, /smollm2.* \d+\.\d s$/i);
     const { answer } = fromTheCommandLine(["ask", "explain"], "mean.py:1");
     // With fewer tokens than on the command line.
-    const [said] = text.split("(The answer breaks off here");
+    const [said] = text.split("(The answer was cut off here");
     assert.ok(words(answer).startsWith(words(said)), `${answer}\nbegins with\n${said}`);
   },
   async "a further question is answered below, in the same panel"() {

@@ -1,4 +1,4 @@
-// A server that is not there: the extension offers to download it, and takes no archive that is not what the release holds.
+// A server that is not there: the extension offers to download it, and takes no archive that differs from the release.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -49,7 +49,7 @@ export const tests = {
     const whole = served.get(`/${NAME}.tar.gz`);
     served.set(`/${NAME}.tar.gz`, whole.subarray(0, whole.length - 1));
     await page.click('.notifications-toasts .monaco-button:has-text("Download")');
-    await told(/the server was not downloaded: .* is not what the release holds: expected SHA-256/);
+    await told(/cannot download the server: .* differs from the release: expected SHA-256/);
     served.set(`/${NAME}.tar.gz`, whole);
     await clearNotices();
   },

@@ -33,7 +33,7 @@ export const tests = {
     await askForGhostText();
     const told = await notices();
     assert.equal(told.length, 1, told.join("\n"));
-    assert.match(told[0], /the server ended unexpectedly and is started again/);
+    assert.match(told[0], /the server ended unexpectedly and will be started again/);
     await clearNotices();
   },
   async "a server whose extension host is killed ends within 5 seconds"() {

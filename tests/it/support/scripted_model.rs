@@ -12,8 +12,12 @@ use phi_ls::model::{
     RopeFactors, Sequence, Tokenizer,
 };
 
-/// Given everything read so far as text, what comes next; the empty text ends the turn.
+/// Given everything read so far as text, what comes next; the empty text ends the turn. Texts with [`OR`] between them are
+/// equally likely.
 pub(crate) type Script = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Separates texts that a script may continue with.
+pub(crate) const OR: &str = "\0";
 
 /// Counts what the model was asked to do.
 #[derive(Debug, Default, Clone)]
@@ -133,17 +137,14 @@ fn scripted_with(specials: &[&str], script: Script, counters: Counters) -> Loade
 }
 
 impl ScriptedModel {
-    /// The next token by the script, after `tokens`.
-    fn next(&self, tokens: &[u32]) -> u32 {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|&id| self.tokenizer.bytes(id).iter().copied()).collect();
-        let continuation = (self.script)(&String::from_utf8_lossy(&bytes));
-        continuation.bytes().next().map_or(END_OF_TURN as u32, u32::from)
-    }
-
-    /// Logits of the scripted token; its longer relatives are likelier than anything else, as in a real vocabulary.
+    /// Logits after `tokens`: those of the tokens that the script continues with stand out.
     fn row(&self, tokens: &[u32]) -> Vec<f32> {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&id| self.tokenizer.bytes(id).iter().copied()).collect();
+        let continuations = (self.script)(&String::from_utf8_lossy(&bytes));
         let mut row = vec![0.0; self.config.vocab_size];
-        row[self.next(tokens) as usize] = 10.0;
+        for continuation in continuations.split(OR) {
+            row[continuation.bytes().next().map_or(END_OF_TURN, usize::from)] = 10.0;
+        }
         row
     }
 }

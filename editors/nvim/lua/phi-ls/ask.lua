@@ -85,7 +85,7 @@ function M.commit(buf)
   if not vim.list_contains(MESSAGE_FILETYPES, vim.bo[buf].filetype) then
     return 'expected the buffer that git commit opens'
   elseif not client then
-    return 'no server runs: :PhiLs restart starts it'
+    return 'no server is running; :PhiLs restart starts it'
   end
   local arguments = { { uri = vim.uri_from_bufnr(buf) } }
   local on_end ---@type integer?
@@ -102,7 +102,7 @@ function M.commit(buf)
     end
   end)
   if not sent then
-    return 'the server does not take the question: see :PhiLs log'
+    return 'the server does not accept the question; see :PhiLs log'
   end
   on_end = api.nvim_create_autocmd('BufUnload', {
     buffer = buf,
@@ -111,7 +111,7 @@ function M.commit(buf)
       client:cancel_request(request)
     end,
   })
-  api.nvim_echo({ { 'phi-ls: writing the message of the commit …' } }, false, {})
+  api.nvim_echo({ { 'phi-ls: writing the commit message …' } }, false, {})
 end
 
 return M

@@ -109,7 +109,7 @@ local function on_status(_, params)
   if params.state == 'loading' and M.status.state ~= 'loading' then
     tell_once(message or 'loading the model', vim.log.levels.INFO)
   elseif params.state == 'error' then
-    tell_once(message or 'the server reports an error: see :PhiLs log', vim.log.levels.ERROR)
+    tell_once(message or 'the server reports an error; see :PhiLs log', vim.log.levels.ERROR)
   end
   M.sharing = type(params.sharing) == 'table' and params.sharing or nil
   set_status(params.state, message, type(params.fraction) == 'number' and params.fraction or nil)
@@ -155,7 +155,7 @@ local function on_death(how)
   local count = note_death()
   resting = true
   if count > RESTARTS then
-    local message = 'the server ended %d times in %d minutes: see :PhiLs log, then :PhiLs restart'
+    local message = 'the server ended %d times in %d minutes; see :PhiLs log, then use :PhiLs restart'
     tell_once(message:format(count, RESTARTS_SECONDS / 60), vim.log.levels.ERROR)
     return set_status('error', 'the server ended with ' .. how)
   elseif count == 1 then
@@ -290,7 +290,7 @@ local function is_executable()
   if vim.fn.executable(config.cmd[1]) == 1 then
     return true
   end
-  tell_once(("'%s' is not an executable: :PhiLs install brings it, or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
+  tell_once(("'%s' is not an executable; use :PhiLs install, or set `cmd`"):format(config.cmd[1]), vim.log.levels.ERROR)
   set_status('error', config.cmd[1] .. ' not found')
   return false
 end
@@ -382,7 +382,7 @@ local function start(buf)
     end,
   })
   if not id then
-    return set_status('error', 'the server could not be started: see :PhiLs log')
+    return set_status('error', 'cannot start the server; see :PhiLs log')
   end
   process = of
   hook(of, assert(vim.lsp.get_client_by_id(id)))

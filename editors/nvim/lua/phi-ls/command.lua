@@ -26,7 +26,7 @@ function subcommands.status()
   local off = require('phi-ls.switch').reason(buf)
   local lines = { 'phi-ls: ' .. client.status.state .. (off and (' (completions are %s)'):format(off) or '') }
   if not off and client.refusal(buf) then
-    lines[#lines + 1] = 'nothing is completed in this buffer: ' .. client.refusal(buf)
+    lines[#lines + 1] = 'no completions in this buffer: ' .. client.refusal(buf)
   end
   lines[#lines + 1] = client.status_message()
   if server then
@@ -63,7 +63,7 @@ end
 function subcommands.log()
   local path = vim.lsp.log.get_filename()
   if not vim.uv.fs_stat(path) then
-    return ('nothing has been logged yet: there is no %s'):format(path)
+    return ('nothing has been logged yet; there is no %s'):format(path)
   end
   vim.cmd.tabedit(vim.fn.fnameescape(path))
   vim.cmd('normal! G')
@@ -106,7 +106,7 @@ function subcommands.snooze(words)
   local minutes = words[1]
   local count = tonumber(minutes or SNOOZE_MINUTES)
   if not (count and require('phi-ls.switch').can_snooze(count)) then
-    return ("expected a number of minutes, a day (1440) at most, found '%s'"):format(minutes)
+    return ("expected a number of minutes, at most 1440 (a day), found '%s'"):format(minutes)
   end
   require('phi-ls').snooze(count)
 end

@@ -14,7 +14,7 @@ local api = vim.api
 ---@field old string[] its lines
 ---@field new string[]
 
-local CHANGED = 'the file has changed since: ask again'
+local CHANGED = 'the file has changed in the meantime; ask again'
 
 ---@param lines string[]
 ---@return string
@@ -145,7 +145,7 @@ function M.changes(edit, encoding)
     local planned, reason
     if change.kind == 'create' then
       created[change.uri] = true
-      reason = vim.uv.fs_stat(vim.uri_to_fname(change.uri)) and 'the new file exists already'
+      reason = vim.uv.fs_stat(vim.uri_to_fname(change.uri)) and 'the new file already exists'
     elseif change.kind then
       reason = ("expected edits of text and new files, found '%s'"):format(change.kind)
     elseif created[change.textDocument.uri] then

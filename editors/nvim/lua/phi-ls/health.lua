@@ -32,7 +32,7 @@ local function check_server(config)
   if models.code == 0 and vim.trim(models.stdout) ~= '' then
     vim.health.info('phi-ls models:\n' .. with_bars(vim.trim(models.stdout)))
   else
-    vim.health.warn('no model is listed by `phi-ls models`', { 'run `phi-ls pull phi-3.5-mini`, or `phi-ls pull starter`' })
+    vim.health.warn('`phi-ls models` lists no model', { 'run `phi-ls pull phi-3.5-mini`, or `phi-ls pull starter`' })
   end
 end
 
@@ -47,7 +47,7 @@ local function check_client()
   local report = state == 'error' and vim.health.error or vim.health.ok
   report(with_bars('the server is running: ' .. state .. (message and (', ' .. message) or '')))
   if not server.server_capabilities.inlineCompletionProvider then
-    vim.health.error('the server offers no inline completion', { 'update phi-ls' })
+    vim.health.error('the server does not offer inline completion', { 'update phi-ls' })
   end
 end
 

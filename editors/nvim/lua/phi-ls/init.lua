@@ -97,7 +97,7 @@ end
 ---@param minutes number a day at most
 function M.snooze(minutes)
   if not switch.can_snooze(minutes) then
-    error(('phi-ls: snooze: expected a number of minutes, a day (1440) at most, found %s'):format(minutes), 0)
+    error(('phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found %s'):format(minutes), 0)
   end
   switch.snooze(minutes, function()
     M.enable(true)
@@ -156,11 +156,11 @@ local function why_not_asked(buf)
   elseif M.attached() then
     return nil
   elseif not client.is_ours(buf) then
-    return 'nothing is completed in a buffer of this kind'
+    return 'phi-ls does not complete in this kind of buffer'
   elseif vim.list_contains({ 'starting', 'restarting' }, client.status.state) then
     return 'the server is starting'
   end
-  return 'no server runs: :PhiLs restart starts it'
+  return 'no server is running; :PhiLs restart starts it'
 end
 
 --- Asks for a completion at the cursor now; says so where none can come.

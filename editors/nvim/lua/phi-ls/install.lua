@@ -28,7 +28,7 @@ local function archives(root)
   -- Git's own ways to write an address become a browser's.
   address = address:gsub('^git@([^:/]+):', 'https://%1/'):gsub('^ssh://git@', 'https://'):gsub('/$', ''):gsub('%.git$', '')
   if not vim.startswith(address, 'https://') then
-    return nil, ("expected the address of a repository as the origin of %s, found '%s'"):format(root, address)
+    return nil, ("expected the origin of %s to be the address of a repository, found '%s'"):format(root, address)
   end
   return address .. '/releases/latest/download'
 end
@@ -47,13 +47,13 @@ function M.run(done)
   if vim.fn.has('win32') == 1 then
     return "expected Linux or macOS; for Windows, unpack the release's archive and set `cmd` to the program"
   elseif not root then
-    return 'expected the plugin in its repository, found it elsewhere: run the install.sh of a release'
+    return 'expected the plugin to be in a clone of its repository, found it elsewhere; run the install.sh of a release'
   end
   local from, wrong = archives(root)
   if not from then
     return wrong
   end
-  say(('installing the server from %s into %s'):format(from, FOLDER))
+  say(('installing the server from %s in %s'):format(from, FOLDER))
   local command = { 'sh', root .. '/install.sh', '--from', from, '--to', FOLDER }
   vim.system(command, { text = true, timeout = TIMEOUT_MS }, function(result)
     vim.schedule(function()

@@ -10,6 +10,7 @@ local M = {}
 ---@field installed string? where its file is
 ---@field tokens_per_second number?
 ---@field fits boolean? whether this machine has the memory for it
+---@field advice string? whether it fits, and beside which model, in words
 
 local ROLES = { 'completion', 'assistant' }
 local MIB = 1024 * 1024
@@ -55,9 +56,8 @@ local function describe(model)
   parts[#parts + 1] = model.licence
   if model.installed then
     parts[#parts + 1] = 'installed'
-  elseif model.fits == false then
-    parts[#parts + 1] = 'too large for this machine'
   end
+  parts[#parts + 1] = model.advice
   return table.concat(parts, ', ')
 end
 
@@ -67,7 +67,7 @@ local function use(model, role)
   config.settings[role .. '.model'] = nil
   config.settings = vim.tbl_deep_extend('force', config.settings, { [role] = { model = model } })
   require('phi-ls.client').send_settings()
-  say(("%s is used now; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
+  say(("now using %s; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
 end
 
 ---@param model phi-ls.Model

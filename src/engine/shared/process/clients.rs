@@ -12,7 +12,7 @@ use super::super::messages::{self, ClientReport};
 use super::super::{Wishes, place};
 use crate::engine::CancelFlag;
 
-/// A client that has not read so much is given up: it hangs.
+/// A client with this much unread output is given up, since it hangs.
 const MOST_UNREAD_BYTES: usize = 32 << 20;
 
 /// A client as the process knows it.
@@ -51,7 +51,7 @@ impl Outbox {
     pub(super) fn tell(&self, reply: &impl Serialize) {
         let frame = match messages::frame(reply) {
             Ok(frame) => frame,
-            Err(error) => return tracing::error!("a client cannot be told something: {error}"),
+            Err(error) => return tracing::error!("cannot send to a client: {error}"),
         };
         let unread = self.unread_bytes.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
         if unread > MOST_UNREAD_BYTES {
@@ -66,7 +66,7 @@ impl Outbox {
 fn write_all(queue: &Receiver<Vec<u8>>, mut stream: &Stream, unread_bytes: &AtomicUsize) {
     for frame in queue {
         if let Err(error) = std::io::Write::write_all(&mut stream, &frame) {
-            tracing::debug!("a client reads no more: {error}");
+            tracing::debug!("a client stopped reading: {error}");
             return place::shut_down(stream);
         }
         unread_bytes.fetch_sub(frame.len(), Ordering::Relaxed);

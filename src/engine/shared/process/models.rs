@@ -76,7 +76,7 @@ impl Models {
         self.held.iter().map(report).collect()
     }
 
-    /// What a client that comes now has missed.
+    /// The events that a new client has missed.
     pub(super) fn events_so_far(&self, role: Role) -> Vec<EngineEvent> {
         match self.of(role).map(|held| &held.state) {
             None | Some(ModelState::Unloaded) => Vec::new(),
@@ -135,7 +135,7 @@ fn loader(name: &str, options: &LoadOptions) -> Loader {
     }
 }
 
-/// Takes note of what the engine of `role` says, and tells its clients.
+/// Records what the engine of `role` reports, and tells its clients.
 fn receive(process: &Process, role: Role, event: EngineEvent) {
     let new_state = match &event {
         EngineEvent::Loading(fraction) => ModelState::Loading(*fraction),
@@ -175,7 +175,7 @@ pub(super) fn make_room(process: &Process, wishes: &Wishes, insist: bool) -> Res
     let other = &state.models.held[at];
     if other.role == Role::Assistant && other.jobs > 0 {
         return Err(
-            "the completion model has made room for the assistant's; ask again when that has answered".to_owned()
+            "the completion model is unloaded while the assistant model answers; ask again afterwards".to_owned()
         );
     }
     let other = state.models.held.remove(at);

@@ -42,6 +42,11 @@ impl Fitted {
         own.unwrap_or(&ROWS[ROWS.len() - 1])
     }
 
+    /// Whether it was fitted for one model.
+    pub(super) fn is_for_one_model(&self) -> bool {
+        self.model.is_some()
+    }
+
     /// How likely a text with these signals is the right one.
     pub(super) fn likelihood(&self, signals: &Signals) -> f64 {
         let sum = self.weights.iter().zip(signals).map(|(weight, signal)| weight * signal).sum::<f64>();

@@ -1,9 +1,9 @@
 //! A page of f16 in vectors of eight, see [`lanes`].
 //!
 //! A page is read as it lies in the cache for few queries, and widened to f32 once for many. Register tiles of queries by
-//! vectors (8 positions for the scores, 8 elements of the head for the output) are 6 by 2, 4 by 2, 3 by 4, 2 by 4 and, for
-//! a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go. Each element, or position, is added in
-//! the same order whatever the tile, so that batches give what single rows do.
+//! vectors (8 positions for the scores, 8 elements of the head for the output) are 6, 4 and 3 by 2, 2 by 4 and, for a lone
+//! query, 1 by 4 and 1 by 12, so that it reads each value row in one go; with 3 by 4 one sum would have no register. Each
+//! element, or position, is added in the same order whatever the tile, so that batches give what single rows do.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -36,8 +36,8 @@ pub(super) unsafe fn attend_page(page: &HeadPage<'_>, tile: &mut Tile) {
             tile.widened = wide;
         } else {
             let (at, next) = (page.bytes.as_ptr(), page.next.as_ptr());
-            let keys = Halves { at, ahead: at.add(values) };
-            let values = Halves { at: keys.ahead, ahead: next };
+            let keys = Halves { at, ahead: next };
+            let values = Halves { at: at.add(values), ahead: next.add(values) };
             attend_with(dim, page.start, &keys, &values, tile);
         }
     }
@@ -77,7 +77,7 @@ unsafe fn attend_with<P: Numbers>(dim: usize, start: usize, keys: &P, values: &P
             match count {
                 1 => scores::<P, 1, 4>(keys, dim, query, weights),
                 2 => scores::<P, 2, 4>(keys, dim, query, weights),
-                3 => scores::<P, 3, 4>(keys, dim, query, weights),
+                3 => scores::<P, 3, 2>(keys, dim, query, weights),
                 4 => scores::<P, 4, 2>(keys, dim, query, weights),
                 _ => scores::<P, 6, 2>(keys, dim, query, weights),
             }
@@ -128,7 +128,7 @@ unsafe fn accumulate_strips<P: Numbers, const Q: usize>(
             let strip = match ((dim - start) / 8, Q) {
                 (12.., 1) => 12,
                 (8.., 1) => 8,
-                (4.., 1..=3) => 4,
+                (4.., 1 | 2) => 4,
                 (2.., _) => 2,
                 _ => 1,
             };
@@ -162,8 +162,7 @@ trait Numbers {
 /// f16 as in the cache.
 struct Halves {
     at: *const u8,
-    /// As many bytes as these that are needed next: values after keys, and keys after values, for a whole block of f16
-    /// would fill half of the nearest cache.
+    /// Those of the block that is read next.
     ahead: *const u8,
 }
 

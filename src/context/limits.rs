@@ -1,0 +1,121 @@
+//! What the context of a completion may cost, and how that is shared out among its parts.
+
+/// What is known of the model that reads a prompt, from what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reading {
+    /// Bytes of code that one token stands for.
+    pub bytes_per_token: Option<f64>,
+    /// Tokens of a prompt that are read in a second.
+    pub tokens_per_second: Option<f64>,
+}
+
+impl Reading {
+    /// Whether `tokens` are known to be read in so many `seconds`.
+    pub fn reads_within(self, tokens: usize, seconds: f64) -> bool {
+        self.tokens_per_second.is_some_and(|speed| tokens as f64 <= speed * seconds)
+    }
+}
+
+/// What a context may have besides the code before the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Of other files: what the names near the cursor mean, and code that is like the code around it.
+    Definitions,
+    Alike,
+    Imports,
+    Outline,
+    Suffix,
+    Path,
+}
+
+/// What a context may cost, and how that is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub total_bytes: usize,
+    /// What code of other files may take of that.
+    pub project_bytes: usize,
+    /// A part that has no share, to see what it is worth.
+    pub without: Option<Part>,
+}
+
+impl Limits {
+    /// Bytes per token of source code in ASCII, rounded down from what Phi-3.5's vocabulary of 32,064 pieces reaches on it.
+    const BYTES_PER_TOKEN: f64 = 2.6;
+    /// Tokens of instructions, role tags and fences around the context.
+    const FRAME_TOKENS: usize = 160;
+
+    /// Code of other files may take as much as is read in so many seconds: a window that is placed is read at once, maybe while
+    /// somebody waits. Where nobody knows, the speed of a processor is assumed.
+    const PROJECT_SECONDS: f64 = 1.5;
+    const ASSUMED_SPEED: f64 = 150.0;
+    /// And no more than this part of everything.
+    const PROJECT_SHARE: f64 = 0.35;
+    const SUFFIX_PERCENT: usize = 15;
+
+    /// Limits for a prompt of about `tokens` tokens.
+    pub fn for_tokens(tokens: usize) -> Self {
+        Self::for_tokens_of(tokens, Reading::default())
+    }
+
+    /// Limits for a prompt of about `tokens` tokens of a model that reads like that.
+    pub fn for_tokens_of(tokens: usize, reading: Reading) -> Self {
+        let tokens = tokens.saturating_sub(Self::FRAME_TOKENS).max(64) as f64;
+        let bytes_per_token = reading.bytes_per_token.unwrap_or(Self::BYTES_PER_TOKEN);
+        let read_in_time = reading.tokens_per_second.unwrap_or(Self::ASSUMED_SPEED) * Self::PROJECT_SECONDS;
+        let project_tokens = read_in_time.min(tokens * Self::PROJECT_SHARE);
+        Self {
+            total_bytes: (tokens * bytes_per_token) as usize,
+            project_bytes: (project_tokens * bytes_per_token) as usize,
+            without: None,
+        }
+    }
+
+    /// Limits of `total_bytes` for the file alone.
+    pub fn of_bytes(total_bytes: usize) -> Self {
+        Self { total_bytes, project_bytes: 0, without: None }
+    }
+
+    /// Whether a window that was placed within these is not too large for `new` ones. More room is used when the window is
+    /// placed the next time.
+    pub(super) fn serve(self, new: Self) -> bool {
+        self.total_bytes <= new.total_bytes + new.total_bytes / 5
+    }
+
+    /// Limits of a context of which only what is [nearest](super::CompletionContext::nearest) is asked: about `tokens` tokens of
+    /// it when the window is placed, and room for it to grow.
+    pub fn nearest(tokens: usize) -> Self {
+        Self::of_bytes(tokens * 6)
+    }
+
+    /// Whether a context has `part`.
+    pub(super) fn has(self, part: Part) -> bool {
+        self.without != Some(part)
+    }
+
+    /// What `part` may take: so many of a hundred bytes.
+    fn share(self, part: Part, percent: usize) -> usize {
+        if self.has(part) { self.total_bytes * percent / 100 } else { 0 }
+    }
+
+    pub(super) fn suffix(self) -> usize {
+        self.share(Part::Suffix, Self::SUFFIX_PERCENT)
+    }
+
+    pub(super) fn imports(self) -> usize {
+        self.share(Part::Imports, 6)
+    }
+
+    pub(super) fn outline(self) -> usize {
+        self.share(Part::Outline, 9)
+    }
+
+    /// The most the code after the cursor may have grown by before the frozen suffix no longer stands for it.
+    pub(super) fn gap(self) -> usize {
+        self.total_bytes * Self::SUFFIX_PERCENT / 100
+    }
+
+    /// The most of the frozen suffix the cursor may have gone past: a line or two.
+    pub(super) fn overlap(self) -> usize {
+        self.gap().min(80)
+    }
+}
