@@ -230,7 +230,11 @@ pub(super) fn table(rows: &[Row]) -> String {
             summary.latency_ms_p95,
         ));
     }
-    lines.push("\nin brackets: where 95 of 100 draws of the difference lie; * where that leaves out zero".to_owned());
+    lines.push(
+        "\nin brackets: the interval that contains 95 of 100 draws of the difference; *: it does not contain \
+                zero"
+            .to_owned(),
+    );
     lines.join("\n")
 }
 
