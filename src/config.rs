@@ -86,6 +86,8 @@ pub struct CompletionSettings {
     pub prepare_next: bool,
     /// How much may be computed in advance.
     pub effort: Effort,
+    /// Clients that show ghost text get the same completion for their popup as well.
+    pub popup: bool,
     /// Completions are counted (shown, accepted, kept), on this machine only.
     pub statistics: bool,
     /// Time without use after which the model is unloaded; `None` keeps it loaded.
@@ -280,6 +282,7 @@ impl Default for CompletionSettings {
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
             effort: Effort::default(),
+            popup: false,
             statistics: true,
             idle_unload: None,
             kept_prefixes_mib: 1024,

@@ -4,9 +4,9 @@
 
 pub mod actions;
 pub mod ask;
-pub mod dismissed;
 pub mod from_proto;
 pub mod growth;
+pub mod reports;
 pub mod status;
 pub mod switch;
 pub mod to_proto;

@@ -40,7 +40,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_lsp_server::{LspService, Server};
 
-use crate::lsp::dismissed::DISMISSED;
+use crate::lsp::reports::{DID_PARTIALLY_ACCEPT, DID_SHOW, DISMISSED};
 use crate::lsp::switch::SET_COMPLETIONS;
 use event::{Event, SessionSender};
 use handlers::Backend;
@@ -101,6 +101,8 @@ pub async fn run(
     })
     .custom_method(SET_COMPLETIONS, Backend::set_completions)
     .custom_method(DISMISSED, Backend::dismissed)
+    .custom_method(DID_SHOW, Backend::shown)
+    .custom_method(DID_PARTIALLY_ACCEPT, Backend::partly_accepted)
     .finish();
     let (writer, queue) = transport::unbounded_output();
     let (near, far) = tokio::io::duplex(PIPE_BYTES);

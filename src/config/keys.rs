@@ -134,6 +134,12 @@ pub(super) const KEYS: &[Key] = &[
          on battery (known on Linux only); `eager` everything",
     ),
     key(
+        "completion.popup",
+        Kind::Bool,
+        "offer the completion in the editor's popup (`textDocument/completion`) as well; editors that show no ghost text \
+         get it there in any case",
+    ),
+    key(
         "completion.statistics",
         Kind::Bool,
         "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats` and \

@@ -16,6 +16,8 @@ pub struct Client {
     /// It supports `textDocument/inlineCompletion`; a client that does not gets the same text as
     /// `textDocument/completion`.
     pub inline_completion: bool,
+    /// It accepts `textDocument/completion` from a server that registers it later.
+    pub dynamic_completion: bool,
     /// It shows progress that the server starts.
     pub work_done_progress: bool,
     /// It answers `workspace/configuration`.
@@ -61,11 +63,13 @@ pub fn client(params: &lsp::InitializeParams) -> Client {
     let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
     let operations = edit.and_then(|edit| edit.resource_operations.as_deref()).unwrap_or_default();
     let own = |name: &str| capabilities.experimental.as_ref().is_some_and(|all| all["phiLs"][name] == true);
+    let completion = text_document.and_then(|text_document| text_document.completion.as_ref());
     let show_document = window.is_some_and(|window| window.show_document.as_ref().is_some_and(|show| show.support));
     let fetches = workspace.is_some_and(|workspace| workspace.text_document_content.is_some());
     Client {
         encoding: if utf8 { PositionEncoding::Utf8 } else { PositionEncoding::Utf16 },
         inline_completion: text_document.is_some_and(|text_document| text_document.inline_completion.is_some()),
+        dynamic_completion: completion.is_some_and(|completion| completion.dynamic_registration == Some(true)),
         work_done_progress: window.is_some_and(|window| window.work_done_progress == Some(true)),
         configuration: workspace.is_some_and(|workspace| workspace.configuration == Some(true)),
         code_action_literals: code_action.is_some_and(|action| action.code_action_literal_support.is_some()),

@@ -28,6 +28,9 @@ pub struct StatusParams {
     /// While loading: how much of it is done, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f32>,
+    /// Tokens per second that it writes, once it has written some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f32>,
     /// If the model is in a process that other windows use as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sharing: Option<StatusSharing>,

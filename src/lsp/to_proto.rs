@@ -23,10 +23,10 @@ const LABEL_LEN: usize = 60;
 /// The most characters of an answer's title in its document's name.
 const TITLE_LEN: usize = 60;
 
-/// What this server can do for `client`. Everything is registered statically: clients disagree on the rest.
-pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
-    // Both together would offer the same text twice.
-    let completion_provider = (!client.inline_completion).then(|| lsp::CompletionOptions {
+/// What this server can do for `client`, which gets completions in its popup if `in_popup`. Everything is registered
+/// statically: clients disagree on the rest.
+pub fn server_capabilities(client: Client, in_popup: bool) -> lsp::ServerCapabilities {
+    let completion_provider = in_popup.then(|| lsp::CompletionOptions {
         trigger_characters: Some(TRIGGER_CHARACTERS.map(str::to_owned).to_vec()),
         ..lsp::CompletionOptions::default()
     });
@@ -63,6 +63,15 @@ pub fn server_capabilities(client: Client) -> lsp::ServerCapabilities {
             ..lsp::WorkspaceOptions::default()
         }),
         ..lsp::ServerCapabilities::default()
+    }
+}
+
+/// The request to be asked for completions for a popup, too, by a client that was not told so at the start.
+pub fn completion_in_popup() -> lsp::Registration {
+    lsp::Registration {
+        id: "phi-ls/popup".to_owned(),
+        method: "textDocument/completion".to_owned(),
+        register_options: Some(serde_json::json!({"documentSelector": null, "triggerCharacters": TRIGGER_CHARACTERS})),
     }
 }
 

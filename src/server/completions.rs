@@ -1,5 +1,6 @@
 //! Completion requests from arrival to answer. A document has at most one generation running and at most one request
-//! waiting for it; whatever an edit or a newer request makes pointless is answered with an empty list at once.
+//! waiting for it, or two where the client shows both ghost text and a popup; whatever an edit or a newer request makes
+//! pointless is answered with an empty list at once.
 //!
 //! A client that can show a completion while it is written is answered as soon as there is something to read, told when
 //! there is more, and answered again. Any other one gets the whole, or at the end of its time what is there by then; the rest
@@ -36,6 +37,7 @@ use crate::engine::{CancelFlag, EngineError, Generation, GenerationParams, Job, 
 use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, Variation, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
+use crate::lsp::reports::Item;
 use crate::lsp::to_proto;
 use crate::syntax::names_of;
 use crate::text::{LineEnding, line_content};
@@ -251,7 +253,7 @@ impl Completions {
             if inserted > 1 && state.recall.knows(text, cursors[0]) {
                 self.shown_in_vain.accepted();
                 let part = text.byte_slice(end - inserted..end);
-                self.fates.part_accepted(document.number, part.len_chars());
+                self.fates.saw_part(document.number, part.len_chars());
             }
             // Where nothing is offered unasked, nothing is computed unasked.
             let is_wanted = enabled(document, state.off, &self.settings) == Enabled::On;
@@ -285,26 +287,37 @@ impl Completions {
     ) {
         let text = &document.snapshot.text;
         let state = self.states.entry(document.number).or_default();
-        if state.off {
-            tracing::debug!(uri = request.uri.0, "a completion was requested where completions are off");
+        let is_popup = request.answer.is_popup();
+        if state.off || (is_popup && !in_popup(self.client, &self.settings)) {
+            tracing::debug!(uri = request.uri.0, is_popup, "a completion was requested where completions are off");
             return request.answer.nothing();
         }
         state.warm_up_at = None;
         // The older request is answered before the newer one can be.
-        state.dismiss_delayed();
-        if let Some(running) = &mut state.running {
-            running.dismiss();
+        if let Some(delayed) = &mut state.delayed {
+            request.dismiss_older(&mut delayed.requests);
         }
-        if superseded {
+        if let Some(running) = &mut state.running {
+            request.dismiss_older(&mut running.waiting);
+        }
+        // What would follow the item that is selected in a popup comes after what the popup itself waits for.
+        let is_premature =
+            request.selected.is_some() && state.running.as_ref().is_some_and(|running| running.is_awaited(true));
+        if superseded || is_premature {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
         state.cursor = cursor;
+        if state.delayed.as_ref().is_some_and(|delayed| delayed.requests.is_empty() || delayed.cursor != cursor) {
+            state.dismiss_delayed();
+        }
         if self.settings.effort != Effort::Eco {
             state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
         }
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
+                // A popup does not grow: where the client shows what is written so far as ghost text, it has the whole.
+                Recalled::Items { id, .. } if is_popup && self.client.completion_grew && state.runs_as(id) => {}
                 Recalled::Items { id, items } => {
                     if let Some(observer) = &self.observer {
                         observer.recalled();
@@ -334,7 +347,7 @@ impl Completions {
         }
     }
 
-    /// Begins a generation for `request`, or waits for another key first.
+    /// Begins a generation for `request`, or waits for another key first; with those that wait at the same place.
     fn begin_in_time(
         &mut self,
         request: CompletionRequest,
@@ -345,18 +358,31 @@ impl Completions {
         let now = Instant::now();
         let is_urgent = request.trigger == Trigger::Invoked || self.settings.effort == Effort::Eager;
         let delay = if is_urgent { Duration::ZERO } else { self.rhythm.delay(self.shown_in_vain.is_used(), now) };
-        if delay.is_zero() {
-            return self.begin(request, document, cursor, engine);
-        }
         let state = self.states.entry(document.number).or_default();
-        state.delayed = Some(Delayed { request, cursor, at: now + delay });
+        let earlier = state.delayed.take();
+        let at = earlier.as_ref().map_or(now + delay, |earlier| earlier.at.min(now + delay));
+        let mut requests = earlier.map(|earlier| earlier.requests).unwrap_or_default();
+        requests.push(request);
+        if at <= now {
+            return self.begin(requests, document, cursor, engine);
+        }
+        state.delayed = Some(Delayed { requests, cursor, at });
     }
 
-    /// Begins a generation for `request` at `cursor`. No other runs for the document.
-    fn begin(&mut self, request: CompletionRequest, document: &Document, cursor: usize, engine: &mut CompletionEngine) {
+    /// Begins a generation for `requests` at `cursor`, which ask for the same. No other runs for the document.
+    fn begin(
+        &mut self,
+        requests: Vec<CompletionRequest>,
+        document: &Document,
+        cursor: usize,
+        engine: &mut CompletionEngine,
+    ) {
         self.kept_windows.note();
         let Snapshot { text, version, .. } = &document.snapshot;
         let state = self.states.entry(document.number).or_default();
+        // Who asks by hand wants alternatives.
+        let request = requests.iter().find(|request| request.trigger == Trigger::Invoked).or(requests.first());
+        let Some(request) = request else { return };
         let selected = request
             .selected
             .as_ref()
@@ -372,7 +398,7 @@ impl Completions {
                 if request.trigger == Trigger::Invoked {
                     state.tell_skip(skip, &self.to_client);
                 }
-                return request.answer.nothing();
+                return requests.into_iter().for_each(|request| request.answer.nothing());
             }
         };
         let (anchor, tokens) = (&mut state.short_anchor, self.readings.short_tokens());
@@ -390,8 +416,8 @@ impl Completions {
             is_shown: false,
             is_told: false,
             cursor,
-            due: request.asked_at + self.settings.time_budget,
-            waiting: Some(request),
+            due: Some(request.asked_at + self.settings.time_budget),
+            waiting: requests,
             kept_until: None,
         });
         let document = document.number;
@@ -423,6 +449,11 @@ impl Completions {
         if let Some(observer) = &self.observer {
             tell_observer(observer.as_ref(), &event);
         }
+        if let CompletionEvent::Done { outcome: Ok(generation), .. }
+        | CompletionEvent::Prepared { outcome: Ok(generation), .. } = &event
+        {
+            engine.note_speed(generation);
+        }
         let Some(document) = document else { return };
         if let Some(generation) = event.generation() {
             self.fates.worked(&document.snapshot.language_id, generation.processor);
@@ -448,18 +479,16 @@ impl Completions {
             }
             return;
         }
-        let (waiting, cursor) = (running.waiting.take(), running.cursor);
+        let (waiting, cursor) = (std::mem::take(&mut running.waiting), running.cursor);
         state.give_up(running);
-        if let Some(request) = waiting {
-            self.begin(request, document, cursor, engine);
-        }
+        self.begin(waiting, document, cursor, engine);
     }
 
     /// There is more to show of what runs for `document`: who waits may get it, and a client that shows it as it grows is told.
     fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
-            let (is_told, cursor) = (running.is_told || running.waiting.is_some(), running.cursor);
+            let (is_told, cursor) = (running.is_told || running.is_awaited(false), running.cursor);
             state.recall.remember(running.completion(running.growth.item().into_iter().cloned().collect()));
             if self.client.completion_grew && !is_told {
                 state.keep_until_asked();
@@ -481,16 +510,26 @@ impl Completions {
     fn offer(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         let Some(running) = &mut state.running else { return };
-        let is_time = self.client.completion_grew || running.is_shown || running.due <= Instant::now();
-        let Some(item) = running.growth.item().filter(|_| is_time).cloned() else { return };
-        let Some(request) = running.waiting.take() else { return };
+        running.due = running.due.filter(|due| *due > Instant::now());
+        let (is_over, is_shown, grows) = (running.due.is_none(), running.is_shown, self.client.completion_grew);
+        let is_time = |request: &mut CompletionRequest| match request.answer.is_popup() {
+            true => is_over || (is_shown && !grows),
+            false => is_over || is_shown || grows,
+        };
+        let Some(item) = running.growth.item().cloned() else { return };
+        let requests: Vec<CompletionRequest> = running.waiting.extract_if(.., is_time).collect();
+        let Some(trigger) = requests.first().map(|request| request.trigger) else { return };
         let cursor = running.cursor;
         running.is_shown = true;
         state.recall.remember(running.completion(vec![item]));
-        match state.recall.recall(&document.snapshot.text, cursor, request.trigger) {
-            Recalled::Items { id, items } => self.answer(request, document, cursor, id, &items, engine),
+        match state.recall.recall(&document.snapshot.text, cursor, trigger) {
+            Recalled::Items { id, items } => {
+                for request in requests {
+                    self.answer(request, document, cursor, id, &items, engine);
+                }
+            }
             // All of it is typed already: there will be more.
-            Recalled::Nothing | Recalled::Unknown => running.waiting = Some(request),
+            Recalled::Nothing | Recalled::Unknown => running.waiting.extend(requests),
         }
     }
 
@@ -523,18 +562,30 @@ impl Completions {
         let (id, offset) = (job, running.plan.offset);
         let at_base = running.cursor == offset && *version == running.version;
         state.recall.remember(running.completion(items.clone()));
-        let Some(request) = running.waiting.take() else {
-            return self.done_after_all(&running, &items, document, engine);
-        };
-        if at_base {
-            state.recall.mark_shown(id);
-            return self.answer(request, document, offset, id, &items, engine);
+        let requests = std::mem::take(&mut running.waiting);
+        let is_awaited = requests.iter().any(|request| !(request.answer.is_popup() && self.client.completion_grew));
+        if !is_awaited {
+            self.done_after_all(&running, &items, document, engine);
         }
-        match state.recall.recall(text, running.cursor, request.trigger) {
-            Recalled::Items { id, items } => self.answer(request, document, running.cursor, id, &items, engine),
-            Recalled::Nothing => request.answer.nothing(),
+        let Some(trigger) = requests.first().map(|request| request.trigger) else { return };
+        let cursor = running.cursor;
+        let state = self.states.entry(document.number).or_default();
+        let recalled = match at_base {
+            true => {
+                state.recall.mark_shown(id);
+                Recalled::Items { id, items }
+            }
+            false => state.recall.recall(text, cursor, trigger),
+        };
+        match recalled {
+            Recalled::Items { id, items } => {
+                for request in requests {
+                    self.answer(request, document, cursor, id, &items, engine);
+                }
+            }
+            Recalled::Nothing => requests.into_iter().for_each(|request| request.answer.nothing()),
             // Everything it says is typed already.
-            Recalled::Unknown => self.begin(request, document, running.cursor, engine),
+            Recalled::Unknown => self.begin(requests, document, cursor, engine),
         }
     }
 
@@ -584,7 +635,7 @@ impl Completions {
         };
         if taken && !items.is_empty() {
             let (document, language, items) = (document.number, language_id.clone(), items.to_vec());
-            self.fates.shown(Shown { id, document, language, latency, items });
+            self.fates.answered(Shown { id, document, language, latency, items });
         }
         // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
         if taken {
@@ -606,6 +657,21 @@ impl Completions {
         self.shown_in_vain.accepted();
         self.fates.accepted(id, index, |number| Some(&documents.numbered(number)?.snapshot.text));
         tracing::debug!(id, index, "a completion was accepted");
+    }
+
+    /// The client says that `item` is on the screen.
+    pub(super) fn told_shown(&mut self, item: &Item) {
+        if let Some((id, _)) = item.completion() {
+            self.fates.told_shown(id);
+        }
+    }
+
+    /// The client says that `length` of the text of `item` were accepted, in UTF-16.
+    pub(super) fn told_part(&mut self, item: &Item, length: usize) {
+        if let Some((id, _)) = item.completion() {
+            self.shown_in_vain.accepted();
+            self.fates.told_part(id, &item.insert_text, length);
+        }
     }
 
     /// The person has sent away what was shown in the document of this number.
@@ -733,8 +799,8 @@ impl Completions {
         for document in documents {
             self.offer(document, engine);
             let Some(state) = self.states.get_mut(&document.number) else { continue };
-            if let Some(Delayed { request, cursor, .. }) = state.delayed.take_if(|delayed| delayed.at <= now) {
-                self.begin(request, document, cursor, engine);
+            if let Some(Delayed { requests, cursor, .. }) = state.delayed.take_if(|delayed| delayed.at <= now) {
+                self.begin(requests, document, cursor, engine);
             }
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
@@ -825,6 +891,11 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
         true => Enabled::Off,
         false => settings.language(names_of(&document.snapshot.language_id)),
     }
+}
+
+/// Whether `client` has completions in its popup: as ghost text it has them without being asked to.
+pub(super) fn in_popup(client: Client, settings: &CompletionSettings) -> bool {
+    settings.popup || !client.inline_completion
 }
 
 fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {

@@ -12,7 +12,7 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use crate::config::Role;
 use crate::engine::{CancelFlag, EngineError, EngineEvent, Generation, TextPiece};
 use crate::features::inline_completion::Trigger;
-use crate::lsp::dismissed::DismissedParams;
+use crate::lsp::reports::{DidPartiallyAcceptParams, DidShowParams, DismissedParams};
 use crate::lsp::switch::SetCompletionsParams;
 use crate::workspace::{NotStaged, Staged};
 
@@ -32,6 +32,8 @@ pub(super) enum Event {
     Notebook(NotebookEvent),
     SetCompletions(SetCompletionsParams),
     Dismissed(DismissedParams),
+    Shown(DidShowParams),
+    PartlyAccepted(DidPartiallyAcceptParams),
     /// Files were saved, or changed outside of the editor.
     FilesChanged(Vec<lsp::Uri>),
     /// `workspace/didChangeConfiguration`, as it came.
@@ -150,6 +152,14 @@ pub(super) struct CompletionRequest {
     pub answer: Answer,
 }
 
+impl CompletionRequest {
+    /// Answers those of `waiting` that ask for what this newer one asks for, too, with an empty list.
+    pub(super) fn dismiss_older(&self, waiting: &mut Vec<Self>) {
+        let is_older = |request: &mut Self| request.answer.is_popup() == self.answer.is_popup();
+        waiting.extract_if(.., is_older).for_each(|request| request.answer.nothing());
+    }
+}
+
 /// A request to run a command.
 #[derive(Debug)]
 pub(super) struct CommandRequest {
@@ -182,6 +192,11 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Whether it is for a popup.
+    pub(super) fn is_popup(&self) -> bool {
+        matches!(self, Self::Popup(_))
+    }
+
     /// Answers with an empty list.
     pub(super) fn nothing(self) {
         // A receiver that is gone has been cancelled and answered by the library.

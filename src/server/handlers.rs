@@ -17,8 +17,8 @@ use tower_lsp_server::jsonrpc::{Error, Result};
 use super::event::{Answer, CommandRequest, CompletionRequest, Event, NotebookEvent, SessionSender};
 use crate::engine::CancelFlag;
 use crate::features::inline_completion::Trigger;
-use crate::lsp::dismissed::DismissedParams;
 use crate::lsp::from_proto;
+use crate::lsp::reports::{DidPartiallyAcceptParams, DidShowParams, DismissedParams};
 use crate::lsp::switch::SetCompletionsParams;
 
 /// The protocol library's view of the server.
@@ -65,11 +65,22 @@ impl Backend {
         self.shutdown.clone()
     }
 
-    /// Handles `phi-ls/setCompletions`.
+    /// Handles `phi-ls/dismissed`.
     pub(super) async fn dismissed(&self, params: DismissedParams) {
         self.session.send(Event::Dismissed(params));
     }
 
+    /// Handles `textDocument/didShowCompletion`.
+    pub(super) async fn shown(&self, params: DidShowParams) {
+        self.session.send(Event::Shown(params));
+    }
+
+    /// Handles `textDocument/didPartiallyAcceptCompletion`.
+    pub(super) async fn partly_accepted(&self, params: DidPartiallyAcceptParams) {
+        self.session.send(Event::PartlyAccepted(params));
+    }
+
+    /// Handles `phi-ls/setCompletions`.
     pub(super) async fn set_completions(&self, params: SetCompletionsParams) {
         self.session.send(Event::SetCompletions(params));
     }

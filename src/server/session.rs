@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tower_lsp_server::gen_lsp_types as lsp;
 use tower_lsp_server::jsonrpc::Error;
 
-use super::completions::Completions;
+use super::completions::{Completions, in_popup};
 use super::documents::Documents;
 use super::engines::{Common, Engines};
 use super::event::{CommandRequest, CompletionRequest, Event, SessionSender};
@@ -27,15 +27,10 @@ use crate::config::{Enabled, Settings};
 use crate::engine::Gate;
 use crate::features::inline_completion::Trigger;
 use crate::lsp::ask::{AskArguments, CommitArguments};
+use crate::lsp::reports::completion_in;
 use crate::lsp::{ACCEPTED_COMMAND, ASK_COMMAND, COMMIT_COMMAND, FOLLOW_UP_COMMAND, from_proto, to_proto};
 use crate::workspace::Workspaces;
 use configuration::Configuration;
-
-/// The number of the completion that was accepted, and of its item.
-fn accepted(request: &CommandRequest) -> Option<(u64, usize)> {
-    let [id, index] = request.params.arguments.as_deref()? else { return None };
-    Some((id.as_u64()?, usize::try_from(index.as_u64()?).ok()?))
-}
 
 /// All state of one client's session.
 pub(super) struct Session {
@@ -48,6 +43,8 @@ pub(super) struct Session {
     /// Takes the id of the client's process once.
     client_process: Option<oneshot::Sender<u32>>,
     client: from_proto::Client,
+    /// The client has been told that completions are there for its popup.
+    is_in_popup: bool,
     configuration: Configuration,
     settings: Settings,
     workspaces: Arc<Workspaces>,
@@ -88,6 +85,7 @@ impl Session {
             backlog: VecDeque::new(),
             client_process: Some(client_process),
             client: from_proto::Client::default(),
+            is_in_popup: false,
             configuration: Configuration::new(options.settings, options.problems),
             settings: Settings::default(),
             workspaces: Arc::default(),
@@ -154,6 +152,8 @@ impl Session {
             Event::Configuration(value) => self.configure(value),
             Event::SetCompletions(params) => self.set_completions(&params),
             Event::Dismissed(params) => self.dismissed(&params),
+            Event::Shown(params) => self.completions.told_shown(&params.item),
+            Event::PartlyAccepted(params) => self.completions.told_part(&params.item, params.accepted_length),
             Event::Complete(request) => self.complete(*request),
             Event::Completion { document, event } => {
                 let document = self.documents.numbered(document);
@@ -188,6 +188,7 @@ impl Session {
         self.questions.set_client(self.client);
         self.configuration.set_initial(params.initialization_options.clone().unwrap_or_default());
         self.apply_settings();
+        self.is_in_popup = in_popup(self.client, &self.settings.completion);
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
         if let (Some(id), Some(watch)) = (process_id, self.client_process.take()) {
             // When the server is about to end, nobody receives this.
@@ -197,7 +198,7 @@ impl Session {
             tracing::info!(name = info.name, version = info.version, encoding = ?self.client.encoding, "client");
         }
         let result = lsp::InitializeResult {
-            capabilities: to_proto::server_capabilities(self.client),
+            capabilities: to_proto::server_capabilities(self.client, self.is_in_popup),
             server_info: Some(lsp::ServerInfo {
                 name: env!("CARGO_PKG_NAME").to_owned(),
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -210,7 +211,7 @@ impl Session {
         if request.cancel.is_cancelled() {
             return;
         }
-        let superseded = self.is_superseded(&request.uri);
+        let superseded = self.is_superseded(&request);
         let is_refused = self.documents.get(&request.uri).is_some_and(|document| document.refusal.is_some());
         // What excludes the file may just have changed without notice: `git add -f`, an editor's own rules.
         if is_refused || request.trigger == Trigger::Invoked {
@@ -228,10 +229,11 @@ impl Session {
         }
     }
 
-    /// Whether a message that has already come makes an answer for `uri` pointless: a newer request or an edit.
-    fn is_superseded(&self, uri: &lsp::Uri) -> bool {
+    /// Whether a message that has already come makes an answer to `request` pointless: a newer one of its kind, or an edit.
+    fn is_superseded(&self, request: &CompletionRequest) -> bool {
+        let CompletionRequest { uri, answer, .. } = request;
         self.backlog.iter().any(|event| match event {
-            Event::Complete(newer) => newer.uri == *uri,
+            Event::Complete(newer) => newer.uri == *uri && newer.answer.is_popup() == answer.is_popup(),
             Event::Change(change) => change.text_document.text_document_identifier.uri == *uri,
             Event::Close(closed) => closed == uri,
             _ => false,
@@ -253,7 +255,7 @@ impl Session {
 
     fn execute_command(&mut self, mut request: CommandRequest) {
         match request.params.command.as_str() {
-            ACCEPTED_COMMAND => match accepted(&request) {
+            ACCEPTED_COMMAND => match request.params.arguments.as_deref().and_then(completion_in) {
                 Some((id, index)) => {
                     self.completions.accepted(id, index, &self.documents);
                     request.answer(Ok(None));

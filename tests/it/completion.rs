@@ -4,5 +4,6 @@ mod cold_places;
 mod growth;
 mod inline_completion;
 mod places;
+mod popup;
 mod shaping;
 mod unasked;

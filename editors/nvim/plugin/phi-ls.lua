@@ -10,7 +10,7 @@ vim.api.nvim_create_user_command('PhiLs', function(args)
 end, {
   nargs = '*',
   range = true,
-  desc = 'phi-ls: status, install, restart, log, enable, disable, toggle, snooze, edit, commit',
+  desc = 'phi-ls: completions on and off, questions about code, models, the server',
   complete = function(lead, line)
     return require('phi-ls.command').complete(lead, line)
   end,

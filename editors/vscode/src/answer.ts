@@ -1,5 +1,5 @@
-// Answers of the assistant: a panel beside the editor with Markdown that grows while the model writes. What is asked
-// about an answer is answered in the same panel, below it.
+// Answers of the assistant: a panel beside the editor with Markdown that grows while the model writes, until a person stops
+// it. What is asked about an answer is answered in the same panel, below it; code in it can be put where the cursor is.
 
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
@@ -35,6 +35,10 @@ interface Part {
   /** Nothing for the one from the menu. */
   question?: string;
   text: string;
+  /** The server has said all of it, and can be asked further about it. */
+  isWhole?: boolean;
+  /** A person has stopped it. */
+  isStopped?: boolean;
 }
 
 /** What the panel shows. */
@@ -45,8 +49,8 @@ interface Conversation {
   /** What stands below the text. */
   note: string;
   writing: boolean;
-  /** The last question has no answer. */
-  failed: boolean;
+  /** The server that could be asked further has ended. */
+  orphaned: boolean;
   /** Nobody wants it any more. */
   closed: boolean;
 }
@@ -68,10 +72,19 @@ export class AnswerPanel implements vscode.Disposable {
   private readonly questions = new Set<Question>();
   private rendering = false;
   private stale = false;
+  /** Where a person was last, beside the panel. */
+  private editor = vscode.window.activeTextEditor;
+  private readonly disposables = [
+    vscode.window.onDidChangeActiveTextEditor((editor) => {
+      this.editor = editor ?? this.editor;
+    }),
+  ];
 
   constructor(
     private readonly extension: vscode.Uri,
     private readonly client: () => LanguageClient | undefined,
+    /** A person has an answer. */
+    private readonly onAnswered: () => void,
   ) {}
 
   /** Asks by requests that can be cancelled. */
@@ -91,18 +104,26 @@ export class AnswerPanel implements vscode.Disposable {
   /** Handles `phi-ls/answer`. */
   receive(params: AnswerParams): void {
     const conversation = this.conversationOf(params);
-    const part = conversation.parts.at(-1);
+    const known = conversation.parts.find(({ id }) => id === params.id);
+    const part = known ?? conversation.parts.find(({ id }) => id === undefined);
     if (part === undefined) {
       return;
     }
-    part.id ??= params.id;
+    part.id = params.id;
+    // What was on its way when it was stopped is not shown.
+    if (part.isStopped) {
+      return;
+    }
     part.text = params.text ?? part.text + params.delta;
+    part.isWhole = params.done && params.reason === undefined;
     conversation.writing = !params.done;
-    conversation.failed = params.done && params.reason !== undefined;
     conversation.note = params.done ? note(params) : "writing \u2026";
     // An edit has nothing to read unless it was not applied.
     if (conversation === this.shown || (part.text !== "" && !conversation.closed)) {
       this.show(conversation);
+    }
+    if (part.isWhole && conversation === this.shown) {
+      this.onAnswered();
     }
     if (params.done && conversation !== this.shown) {
       this.forget(conversation);
@@ -116,7 +137,7 @@ export class AnswerPanel implements vscode.Disposable {
         this.shown.note = "the server ended before the answer was complete";
       }
       this.shown.writing = false;
-      this.shown.failed = true;
+      this.shown.orphaned = true;
       void this.render();
     }
     this.conversations.clear();
@@ -124,6 +145,7 @@ export class AnswerPanel implements vscode.Disposable {
 
   dispose(): void {
     this.panel?.dispose();
+    vscode.Disposable.from(...this.disposables).dispose();
   }
 
   /** Sends a command that `cancel` may end. Nothing if it was ended. */
@@ -152,7 +174,7 @@ export class AnswerPanel implements vscode.Disposable {
       parts: [{ text: "" }],
       note: "",
       writing: true,
-      failed: false,
+      orphaned: false,
       closed: false,
     };
     this.conversations.set(id, conversation);
@@ -190,14 +212,7 @@ export class AnswerPanel implements vscode.Disposable {
     const panel = vscode.window.createWebviewPanel("phi-ls.answer", title, where, options);
     this.ready = false;
     panel.onDidDispose(() => this.onClosed());
-    panel.webview.onDidReceiveMessage((message: PageMessage) => {
-      if ("ready" in message) {
-        this.ready = true;
-        void this.render();
-      } else {
-        void this.followUp(message.question);
-      }
-    });
+    panel.webview.onDidReceiveMessage((message: PageMessage) => this.onMessage(message));
     // Hidden, it is unloaded.
     panel.onDidChangeViewState(() => {
       this.ready &&= panel.visible;
@@ -207,9 +222,62 @@ export class AnswerPanel implements vscode.Disposable {
     return panel;
   }
 
+  private onMessage(message: PageMessage): void {
+    if ("ready" in message) {
+      this.ready = true;
+      void this.render();
+    } else if ("question" in message) {
+      void this.followUp(message.question);
+    } else if ("stop" in message) {
+      this.stop();
+    } else if ("insert" in message) {
+      void this.insert(message.insert);
+    } else {
+      const text = "copy" in message ? message.copy : (this.shown?.parts.at(-1)?.text ?? "");
+      void vscode.env.clipboard.writeText(text);
+      this.say("copied");
+    }
+  }
+
+  /** Ends what is written for the panel; what there is of it stays. */
+  private stop(): void {
+    const conversation = this.shown;
+    if (conversation?.writing) {
+      conversation.writing = false;
+      const part = conversation.parts.at(-1);
+      if (part !== undefined) {
+        part.isStopped = true;
+      }
+      this.say("stopped");
+      this.cancel(conversation);
+    }
+  }
+
+  /** Puts code of an answer where a person's cursor is. */
+  private async insert(code: string): Promise<void> {
+    const isThere = (editor: vscode.TextEditor | undefined) => editor !== undefined && vscode.window.visibleTextEditors.includes(editor);
+    const uri = this.shown && vscode.Uri.parse(this.shown.uri);
+    const known = isThere(this.editor) ? this.editor : undefined;
+    const editor = known ?? (uri && (await vscode.window.showTextDocument(uri, { viewColumn: vscode.ViewColumn.One })));
+    const done = await editor?.edit((edit) => edit.insert(editor.selection.active, code));
+    if (editor !== undefined && done) {
+      await vscode.window.showTextDocument(editor.document, editor.viewColumn);
+    } else {
+      this.say("the code was not inserted: the document cannot be changed");
+    }
+  }
+
+  /** Shows `note` below the answer. */
+  private say(note: string): void {
+    if (this.shown) {
+      this.shown.note = note;
+      void this.render();
+    }
+  }
+
   private async followUp(question: string): Promise<void> {
     const [client, conversation] = [this.client(), this.shown];
-    const about = conversation?.parts.at(-1)?.id;
+    const about = conversation?.parts.filter(({ isWhole }) => isWhole).at(-1)?.id;
     if (client === undefined || conversation === undefined || about === undefined || !canAsk(conversation)) {
       return;
     }
@@ -228,7 +296,6 @@ export class AnswerPanel implements vscode.Disposable {
     // One that was refused has not been begun to be answered.
     if (refused !== undefined && conversation.writing) {
       conversation.writing = false;
-      conversation.failed = true;
       conversation.note = refused;
       void this.render();
     }
@@ -242,10 +309,15 @@ export class AnswerPanel implements vscode.Disposable {
       return;
     }
     conversation.closed = true;
-    if (!conversation.writing) {
+    if (conversation.writing) {
+      this.cancel(conversation);
+    } else {
       this.forget(conversation);
-      return;
     }
+  }
+
+  /** Tells the server that nobody wants the last answer of `conversation`. */
+  private cancel(conversation: Conversation): void {
     const title = conversation.parts.at(-1)?.question ?? conversation.title;
     for (const question of this.questions) {
       if (question.title === title && question.uri === conversation.uri) {
@@ -264,7 +336,7 @@ export class AnswerPanel implements vscode.Disposable {
     while (this.stale && this.shown && this.ready) {
       this.stale = false;
       const { title, parts, note } = this.shown;
-      const state: PageState = { parts: [], note, canAsk: canAsk(this.shown) };
+      const state: PageState = { parts: [], note, isWriting: this.shown.writing, canAsk: canAsk(this.shown) };
       for (const { question, text } of parts) {
         state.parts.push({ question, html: await markdown(text) });
       }
@@ -277,8 +349,8 @@ export class AnswerPanel implements vscode.Disposable {
   }
 }
 
-function canAsk({ writing, failed }: Conversation): boolean {
-  return !writing && !failed;
+function canAsk({ writing, orphaned, parts }: Conversation): boolean {
+  return !writing && !orphaned && parts.some(({ isWhole }) => isWhole);
 }
 
 function note({ model, reason, timings }: AnswerParams): string {
@@ -300,14 +372,17 @@ function page(script: string): string {
   const nonce = randomBytes(16).toString("base64");
   const policy = `default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
-<html>
+<html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <style nonce="${nonce}">
 body { font-family: var(--vscode-font-family); font-size: var(--vscode-font-size); line-height: 1.5; padding: 0.5em 1.5em; }
 h2 { border-top: 1px solid var(--vscode-panel-border); font-size: 1.2em; margin-top: 1.5em; padding-top: 1em; }
-pre { background: var(--vscode-textCodeBlock-background); padding: 0.7em; white-space: pre-wrap; }
+pre {
+  background: var(--vscode-textCodeBlock-background); border: 1px solid var(--vscode-contrastBorder, transparent); padding: 0.7em;
+  white-space: pre-wrap;
+}
 code { font-family: var(--vscode-editor-font-family); }
 pre code { background: none; color: var(--vscode-editor-foreground); padding: 0; }
 footer { color: var(--vscode-descriptionForeground); margin: 1.5em 0; }
@@ -315,13 +390,24 @@ input {
   background: var(--vscode-input-background); border: 1px solid var(--vscode-input-border, transparent); box-sizing: border-box;
   color: var(--vscode-input-foreground); font: inherit; padding: 0.4em 0.6em; width: 100%;
 }
-input:focus { outline: 1px solid var(--vscode-focusBorder); }
+input:focus, button:focus-visible { outline: 1px solid var(--vscode-focusBorder); outline-offset: 1px; }
 input::placeholder { color: var(--vscode-input-placeholderForeground); }
+button {
+  background: var(--vscode-button-secondaryBackground); border: 1px solid var(--vscode-button-border, var(--vscode-contrastBorder, transparent));
+  color: var(--vscode-button-secondaryForeground); cursor: pointer; font: inherit; padding: 0.2em 0.8em;
+}
+button:hover { background: var(--vscode-button-secondaryHoverBackground); }
+.actions { display: flex; gap: 0.5em; margin: -0.5em 0 1em; }
+[hidden] { display: none; }
 </style>
 </head>
 <body>
-<main></main>
-<footer></footer>
+<main aria-label="Answer" tabindex="0"></main>
+<footer role="status"></footer>
+<div class="actions" role="toolbar" aria-label="Answer">
+<button type="button" id="stop" hidden>Stop</button>
+<button type="button" id="copy" hidden>Copy Answer</button>
+</div>
 <input type="text" hidden placeholder="Ask further" aria-label="Ask further">
 <script nonce="${nonce}" src="${script}"></script>
 </body>

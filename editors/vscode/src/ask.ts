@@ -1,5 +1,5 @@
-// What is asked of the assistant by a command of its own, beside the code actions: an edit in a person's own words, and the
-// message of a commit.
+// What is asked of the assistant by a command of its own, beside the menu of code actions: the same as there, an edit in a
+// person's own words, and the message of a commit.
 
 import * as vscode from "vscode";
 import { ExecuteCommandRequest, type LanguageClient } from "vscode-languageclient/node";
@@ -17,6 +17,38 @@ interface Repository {
 
 interface GitExtension {
   getAPI(version: 1): { readonly repositories: Repository[] };
+}
+
+/** What can be asked by a command, each with the actions of the server that do it, the first one that is offered. */
+const QUESTIONS = {
+  explain: ["explainCode", "explainProblem"],
+  fix: ["fixProblem"],
+  refactor: ["refactor"],
+  document: ["document"],
+  writeTests: ["writeTests"],
+} as const;
+
+/** Asks about the selection, or what is around the cursor, as the menu of code actions does. */
+export async function askAtCursor(
+  client: LanguageClient | undefined,
+  question: keyof typeof QUESTIONS,
+  editor = vscode.window.activeTextEditor,
+): Promise<void> {
+  if (client === undefined || editor === undefined) {
+    void vscode.window.showWarningMessage(`phi-ls: ${editor ? "no server runs" : "there is no editor to ask in"}.`);
+    return;
+  }
+  const { document, selection } = editor;
+  const offered = await vscode.commands.executeCommand<vscode.CodeAction[]>("vscode.executeCodeActionProvider", document.uri, selection);
+  const own = offered.filter(({ command }) => command?.command === ASK_COMMAND);
+  const does = (action: string) => own.find(({ command }) => (command?.arguments?.[0] as { action?: string } | undefined)?.action === action);
+  const chosen = QUESTIONS[question].map(does).find((action) => action !== undefined);
+  if (chosen?.command === undefined) {
+    const nothing = question === "fix" ? "there is no problem at the cursor to fix" : "there is no code at the cursor to ask about";
+    void vscode.window.showInformationMessage(`phi-ls: ${nothing}.`);
+    return;
+  }
+  await vscode.commands.executeCommand(chosen.command.command, ...(chosen.command.arguments ?? []));
 }
 
 /** Asks for an edit of the selection, or of the item around the cursor. */

@@ -12,18 +12,20 @@ import {
   type StaticFeature,
 } from "vscode-languageclient/node";
 import { AnswerPanel, type AnswerParams } from "./answer";
-import { editWithInstruction, writeCommitMessage } from "./ask";
+import { askAtCursor, editWithInstruction, writeCommitMessage } from "./ask";
 import { documentSelector } from "./documents";
 import { archivesOf, downloadServer } from "./download";
 import { Gate } from "./gate";
 import { type CompletionGrewParams, Growth } from "./growth";
 import { showMenu } from "./menu";
-import { chooseModel, showStatistics } from "./program";
+import { chooseModel } from "./program";
+import { Reports } from "./reports";
 import { EditReview } from "./review";
 import { findServer } from "./server";
 import { serverSettings } from "./settings";
 import { type DocumentStatusParams, StatusItem, type StatusParams } from "./status";
 import { Switches } from "./switches";
+import { Walkthrough } from "./walkthrough";
 
 // How long to wait before each new start of a server that ended by itself. One that ends more often within a few
 // minutes will not get better by starting it again.
@@ -39,6 +41,7 @@ let gate: Gate;
 let status: StatusItem;
 let answers: AnswerPanel;
 let review: EditReview;
+let walkthrough: Walkthrough;
 let restarts = 0;
 let restarted: Promise<void> = Promise.resolve();
 /** When the server has ended by itself lately. */
@@ -54,7 +57,13 @@ export async function activate(activated: vscode.ExtensionContext): Promise<void
   growth = new Growth(context.extension.id, () => client);
   gate = new Gate(switches, growth, () => client);
   status = new StatusItem(switches);
-  answers = new AnswerPanel(context.extensionUri, () => client);
+  walkthrough = new Walkthrough(() => client);
+  answers = new AnswerPanel(
+    context.extensionUri,
+    () => client,
+    () => walkthrough.reached("explained"),
+  );
+  const reports = new Reports();
   review = new EditReview(() => client);
   context.subscriptions.push(
     log,
@@ -64,12 +73,21 @@ export async function activate(activated: vscode.ExtensionContext): Promise<void
     status,
     answers,
     review,
+    walkthrough,
+    reports,
     vscode.commands.registerCommand("phi-ls.restart", restartByHand),
     vscode.commands.registerCommand("phi-ls.showLog", () => log.show()),
     vscode.commands.registerCommand("phi-ls.downloadServer", download),
-    vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches)),
+    vscode.commands.registerCommand("phi-ls.menu", () => showMenu(switches, status)),
+    vscode.commands.registerCommand("phi-ls.openSettings", openSettings),
     vscode.commands.registerCommand("phi-ls.chooseModel", async () => chooseModel(await findProgram(wantedServer()))),
-    vscode.commands.registerCommand("phi-ls.showStatistics", async () => showStatistics(await findProgram(wantedServer()))),
+    vscode.commands.registerCommand("phi-ls.showStatistics", async () => reports.show(await findProgram(wantedServer()), "stats", "Statistics")),
+    vscode.commands.registerCommand("phi-ls.doctor", async () => reports.show(await findProgram(wantedServer()), "doctor", "Doctor")),
+    vscode.commands.registerCommand("phi-ls.explain", () => askAtCursor(client, "explain")),
+    vscode.commands.registerCommand("phi-ls.fix", () => askAtCursor(client, "fix")),
+    vscode.commands.registerCommand("phi-ls.refactor", () => askAtCursor(client, "refactor")),
+    vscode.commands.registerCommand("phi-ls.document", () => askAtCursor(client, "document")),
+    vscode.commands.registerCommand("phi-ls.writeTests", () => askAtCursor(client, "writeTests")),
     vscode.commands.registerCommand("phi-ls.edit", () => editWithInstruction(client)),
     vscode.commands.registerCommand("phi-ls.writeCommitMessage", (pressed?: vscode.SourceControl) =>
       writeCommitMessage(client, pressed),
@@ -109,7 +127,12 @@ async function start(): Promise<void> {
   const run: ServerOptions = { command, args: [] };
   client = new LanguageClient("phi-ls", "phi-ls", run, clientOptions());
   client.registerFeature(ownNotifications);
-  client.onNotification("phi-ls/status", (params: StatusParams) => status.show(params));
+  client.onNotification("phi-ls/status", (params: StatusParams) => {
+    status.show(params);
+    if (params.state !== "loading" && params.state !== "error" && switches.off() === undefined) {
+      walkthrough.reached("modelReady");
+    }
+  });
   client.onNotification("phi-ls/documentStatus", (params: DocumentStatusParams) => status.showDocument(params));
   client.onNotification("phi-ls/completionGrew", (params: CompletionGrewParams) => growth.grow(params));
   client.onNotification("phi-ls/answer", (params: AnswerParams) => answers.receive(params));
@@ -117,6 +140,7 @@ async function start(): Promise<void> {
     await client.start();
     // They may have changed meanwhile.
     sendSettings();
+    walkthrough.reached("serverRuns");
     if (status.shown === starting) {
       status.show({ state: "ready", message: `${command} is running` });
     }
@@ -151,7 +175,14 @@ function clientOptions(): LanguageClientOptions {
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     middleware: {
       ...gate.middleware,
-      executeCommand: answers.executeCommand,
+      provideInlineCompletionItems: (document, position, context, token, next) => {
+        walkthrough.asked(document);
+        return gate.middleware.provideInlineCompletionItems?.(document, position, context, token, next);
+      },
+      executeCommand: (command, args, next) => {
+        walkthrough.note(command);
+        return answers.executeCommand(command, args, next);
+      },
       workspace: { handleApplyEdit: review.handleApplyEdit },
     },
     errorHandler: {
@@ -264,6 +295,10 @@ async function download(): Promise<void> {
     return;
   }
   await restartByHand();
+}
+
+function openSettings(): Thenable<void> {
+  return vscode.commands.executeCommand("workbench.action.openSettings", `@ext:${context.extension.id}`);
 }
 
 function onConfiguration(event: vscode.ConfigurationChangeEvent): void {

@@ -1,5 +1,5 @@
-// What the server's program is asked outside of the protocol: its statistics, and the models a person can choose from,
-// installed or not, with what to expect of each on this machine.
+// What the server's program is asked outside of the protocol: the models a person can choose from, installed or not, with
+// what to expect of each on this machine.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
@@ -47,16 +47,6 @@ export async function chooseModel(server: string | undefined): Promise<void> {
     return;
   }
   await vscode.workspace.getConfiguration("phi-ls").update(key, model.model, target(`phi-ls.${key}`));
-}
-
-/** Opens what became of the completions on this machine. */
-export async function showStatistics(server: string | undefined): Promise<void> {
-  if (server === undefined) {
-    void vscode.window.showErrorMessage("phi-ls: no server found, which would show the statistics. Download it, or set its path.");
-    return;
-  }
-  const { stdout } = await promisify(execFile)(server, ["stats"]);
-  await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content: stdout }));
 }
 
 async function choices(server: string): Promise<Choice[]> {

@@ -69,6 +69,16 @@ export class Switches implements vscode.Disposable {
     return undefined;
   }
 
+  /** Whether completions are snoozed: off for a time. */
+  isSnoozed(): boolean {
+    return this.snooze !== undefined;
+  }
+
+  /** Whether a person has turned completions off for documents of `language`. */
+  isOffForLanguage(language: string): boolean {
+    return languages()[language] === false;
+  }
+
   /** Whether completions are off for this document, whatever holds for others. */
   isOff(document: vscode.TextDocument): boolean {
     return this.documents.has(documentKey(document));

@@ -23,9 +23,9 @@ const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 /// when it is told that there is more.
 const KEPT_WHILE_SHOWN: Duration = Duration::from_secs(2);
 
-/// A request that waits for another key.
+/// Requests for one place that wait for another key.
 pub(super) struct Delayed {
-    pub request: CompletionRequest,
+    pub requests: Vec<CompletionRequest>,
     pub cursor: usize,
     pub at: Instant,
 }
@@ -132,19 +132,29 @@ impl DocumentState {
 
     /// The client has cancelled `request`, which the library has answered.
     pub(super) fn abandon(&mut self, request: u64) {
-        let waits = |running: &&mut Running| running.waiting.as_ref().is_some_and(|waiting| waiting.number == request);
-        if let Some(running) = self.running.as_mut().filter(waits) {
-            running.waiting = None;
-            running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
+        if let Some(running) = &mut self.running {
+            let waited = running.waiting.len();
+            running.waiting.retain(|waiting| waiting.number != request);
+            if waited > 0 && running.waiting.is_empty() {
+                running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
+            }
         }
-        self.delayed.take_if(|delayed| delayed.request.number == request);
+        if let Some(delayed) = &mut self.delayed {
+            delayed.requests.retain(|delayed| delayed.number != request);
+        }
+        self.delayed.take_if(|delayed| delayed.requests.is_empty());
     }
 
     /// Answers a request that the model has not been asked.
     pub(super) fn dismiss_delayed(&mut self) {
         if let Some(delayed) = self.delayed.take() {
-            delayed.request.answer.nothing();
+            delayed.requests.into_iter().for_each(|request| request.answer.nothing());
         }
+    }
+
+    /// Whether completion `id` is still written.
+    pub(super) fn runs_as(&self, id: u64) -> bool {
+        self.running.as_ref().is_some_and(|running| running.job == id)
     }
 
     /// What runs as `job`, if that is still wanted.
@@ -175,9 +185,8 @@ impl DocumentState {
     /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
-        let waits =
-            |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
-        let answer = self.running.as_ref().filter(waits).map(|running| running.due);
+        let waits = |running: &&Running| !running.waiting.is_empty() && running.growth.item().is_some();
+        let answer = self.running.as_ref().filter(waits).and_then(|running| running.due);
         let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
         let delayed = self.delayed.as_ref().map(|delayed| delayed.at);
         kept.into_iter().chain(answer).chain(warm_up).chain(settle).chain(delayed).min()

@@ -41,13 +41,20 @@ pub(super) struct Fates {
     /// Of the model, as the file has them.
     latest: Latest,
     on_screen: Option<Shown>,
+    /// The newest answer to a client that tells what it shows.
+    offered: Option<Shown>,
     /// Something of the completion on the screen was accepted.
     is_partly_accepted: bool,
+    /// The completion of which a part was last seen to be accepted.
+    seen_part: Option<u64>,
+    /// The completion whose part was last told, its text, and how much of that.
+    told_part: Option<(u64, String, usize)>,
     followed: Vec<Accepted>,
     /// What has not been written yet of what completions cost, by language.
     work: HashMap<String, Work>,
     work_due_at: Option<Instant>,
     typed_at: Option<Instant>,
+    tells: Tells,
 }
 
 /// What completions have cost.
@@ -55,6 +62,13 @@ pub(super) struct Fates {
 struct Work {
     processor: Duration,
     typing: Duration,
+}
+
+/// What the client tells by itself and need not be guessed; known once it has told something.
+#[derive(Default)]
+struct Tells {
+    shown: bool,
+    parts: bool,
 }
 
 /// A text that was accepted.
@@ -77,11 +91,15 @@ impl Fates {
             model: String::new(),
             latest: Latest::default(),
             on_screen: None,
+            offered: None,
             is_partly_accepted: false,
+            seen_part: None,
+            told_part: None,
             followed: Vec::new(),
             work: HashMap::new(),
             work_due_at: None,
             typed_at: None,
+            tells: Tells::default(),
         }
     }
 
@@ -90,11 +108,31 @@ impl Fates {
         let is_same = (self.enabled, self.model.as_str()) == (enabled, model);
         (self.enabled, self.model) = (enabled, model.to_owned());
         if !enabled {
-            (self.on_screen, self.followed, self.work_due_at) = (None, Vec::new(), None);
+            (self.on_screen, self.offered, self.followed, self.work_due_at) = (None, None, Vec::new(), None);
             self.work.clear();
         }
         if !is_same {
             self.latest = self.read_latest();
+        }
+    }
+
+    /// The client has its answer. Unless it tells what it shows, that is on the screen now.
+    pub(super) fn answered(&mut self, shown: Shown) {
+        if self.file.is_none() || !self.enabled {
+            return;
+        }
+        if self.tells.shown && self.on_screen.as_ref().is_none_or(|before| before.id != shown.id) {
+            self.offered = Some(shown);
+        } else {
+            self.shown(shown);
+        }
+    }
+
+    /// The client says that completion `id` is on the screen.
+    pub(super) fn told_shown(&mut self, id: u64) {
+        self.tells.shown = true;
+        if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
+            self.shown(shown);
         }
     }
 
@@ -112,10 +150,7 @@ impl Fates {
     }
 
     /// A completion is on the screen, maybe the same as before with less of it left.
-    pub(super) fn shown(&mut self, shown: Shown) {
-        if self.file.is_none() || !self.enabled {
-            return;
-        }
+    fn shown(&mut self, shown: Shown) {
         let is_new = self.on_screen.as_ref().is_none_or(|before| before.id != shown.id);
         if is_new {
             self.resolve(What::Ignored);
@@ -127,6 +162,9 @@ impl Fates {
 
     /// The item `index` of completion `id` was accepted; `text` is the text of a document by its number, with it.
     pub(super) fn accepted<'a>(&mut self, id: u64, index: usize, text: impl Fn(u64) -> Option<&'a Rope>) {
+        if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
+            self.shown(shown);
+        }
         let Some(shown) = self.on_screen.take_if(|shown| shown.id == id) else { return };
         let Some(item) = shown.items.get(index) else { return };
         let characters = item.insert_text.chars().count();
@@ -149,9 +187,33 @@ impl Fates {
         self.is_partly_accepted = false;
     }
 
-    /// A word or a line of what is on the screen of `document` was accepted.
-    pub(super) fn part_accepted(&mut self, document: u64, characters: usize) {
+    /// The text of `document` looks as if a word or a line of what is on its screen was accepted.
+    pub(super) fn saw_part(&mut self, document: u64, characters: usize) {
         let Some(shown) = self.on_screen.as_ref().filter(|shown| shown.document == document) else { return };
+        if !self.tells.parts {
+            self.seen_part = Some(shown.id);
+            self.part_accepted(characters);
+        }
+    }
+
+    /// The client says that `length` of `text`, which is what completion `id` says, were accepted by now, in UTF-16.
+    pub(super) fn told_part(&mut self, id: u64, text: &str, length: usize) {
+        let was_told = std::mem::replace(&mut self.tells.parts, true);
+        let before = match self.told_part.replace((id, text.to_owned(), length)) {
+            Some((known, same, before)) if known == id && same == text => before,
+            _ => 0,
+        };
+        // The client's first word of this may come after it was seen.
+        let is_counted = !was_told && self.seen_part == Some(id);
+        if !is_counted && self.on_screen.as_ref().is_some_and(|shown| shown.id == id) {
+            let characters = characters_of(text, length).saturating_sub(characters_of(text, before));
+            self.part_accepted(characters);
+        }
+    }
+
+    /// A word or a line of what is on the screen was accepted.
+    fn part_accepted(&mut self, characters: usize) {
+        let Some(shown) = &self.on_screen else { return };
         let language = shown.language.clone();
         self.is_partly_accepted = true;
         self.record(&language, What::Accepted { characters, part: true });
@@ -256,6 +318,15 @@ impl Accepted {
     }
 }
 
+/// The characters in the first `length` of `text`, in UTF-16.
+fn characters_of(text: &str, length: usize) -> usize {
+    let ends = text.chars().scan(0, |end, character| {
+        *end += character.len_utf16();
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= length).count()
+}
+
 /// What is left of `piece` where `inserted` bytes take the place of `range`, at its new place.
 fn left_of(piece: &Range<usize>, range: &Range<usize>, inserted: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let before = piece.start..piece.end.min(range.start);
@@ -302,13 +373,13 @@ mod tests {
     #[test]
     fn a_completion_is_shown_once_and_comes_to_one_end() {
         let seen = told(|fates| {
-            fates.shown(shown(1));
+            fates.answered(shown(1));
             // Typed along.
-            fates.shown(shown(1));
-            fates.shown(shown(2));
+            fates.answered(shown(1));
+            fates.answered(shown(2));
             fates.dismissed(1);
-            fates.shown(shown(3));
-            fates.part_accepted(1, 2);
+            fates.answered(shown(3));
+            fates.saw_part(1, 2);
             fates.closed(1);
         });
         let part = What::Accepted { characters: 2, part: true };
@@ -316,10 +387,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_shows_is_what_it_says_it_shows() {
+        let seen = told(|fates| {
+            fates.answered(shown(1));
+            fates.told_shown(1);
+            // Never on the screen.
+            fates.answered(shown(2));
+            fates.answered(shown(3));
+            fates.told_shown(2);
+            fates.told_shown(3);
+            fates.answered(shown(4));
+            fates.accepted(4, 0, |_| None);
+        });
+        let accepted = What::Accepted { characters: 5, part: false };
+        assert_eq!(seen, [SHOWN, What::Ignored, SHOWN, What::Ignored, SHOWN, accepted]);
+    }
+
+    #[test]
+    fn parts_that_a_client_tells_are_counted_once() {
+        let seen = told(|fates| {
+            fates.answered(shown(1));
+            // Before it is known that the client tells.
+            fates.saw_part(1, 2);
+            fates.told_part(1, "t\u{1F600}tal", 3);
+            fates.saw_part(1, 1);
+            fates.told_part(1, "t\u{1F600}tal", 4);
+            fates.told_part(1, "tal", 2);
+            fates.told_part(7, "of another", 2);
+        });
+        let part = |characters| What::Accepted { characters, part: true };
+        assert_eq!(seen, [SHOWN, part(2), part(1), part(2)]);
+    }
+
+    #[test]
     fn what_was_accepted_is_looked_for_later() {
         let text = Rope::from_str("x = total;\n");
         let seen = told(|fates| {
-            fates.shown(shown(1));
+            fates.answered(shown(1));
             fates.accepted(1, 0, |_| Some(&text));
             fates.edited(1, &(7..9), 0);
             let due = fates.next_deadline().unwrap();
@@ -360,7 +464,7 @@ mod tests {
         }
         let mut fates = Fates::new(Some(file));
         fates.configure(true, "m");
-        fates.shown(shown(1));
+        fates.answered(shown(1));
         fates.closed(1);
         assert_eq!(fates.acceptance(), Acceptance { accepted: 0, dismissed: 1, ignored: 1 });
         fates.configure(true, "another");
@@ -377,7 +481,7 @@ mod tests {
             fates.configure(false, "m");
             fates.worked("rust", Duration::from_millis(700));
             fates.write_work();
-            fates.shown(shown(1));
+            fates.answered(shown(1));
             fates.dismissed(1);
         });
         assert_eq!(seen, []);

@@ -1,5 +1,5 @@
-//! A running generation: for which place, what it has written, which request waits for it, and how long it is kept when
-//! none does.
+//! A running generation: for which place, what it has written, which requests wait for it, and how long it is kept when
+//! none does. At most two wait: a client that shows ghost text and a popup asks for both at the same key.
 
 use std::time::{Duration, Instant};
 
@@ -29,10 +29,10 @@ pub(super) struct Running {
     pub is_told: bool,
     /// Where the cursor was last seen in the document as it is now.
     pub cursor: usize,
-    /// The request that waits for it, asked at `cursor` of the document as it is now.
-    pub waiting: Option<CompletionRequest>,
-    /// When who waits gets what there is by then.
-    pub due: Instant,
+    /// The requests that wait for it, asked at `cursor` of the document as it is now: one for ghost text, one for a popup.
+    pub waiting: Vec<CompletionRequest>,
+    /// When who waits gets what there is by then; nothing once that time has come.
+    pub due: Option<Instant>,
     /// When to give up, unless somebody asks again.
     pub kept_until: Option<Instant>,
 }
@@ -46,16 +46,22 @@ impl Running {
 
     /// Answers who waits with an empty list; the generation goes on.
     pub(super) fn dismiss(&mut self) {
-        if let Some(request) = self.waiting.take() {
-            request.answer.nothing();
-        }
+        self.waiting.drain(..).for_each(|request| request.answer.nothing());
     }
 
     /// Lets `request`, asked at `cursor`, wait until the completion is there, for `time` at most if there is something by then.
     pub(super) fn wait(&mut self, request: CompletionRequest, cursor: usize, time: Duration) {
+        if cursor != self.cursor {
+            self.dismiss();
+        }
         self.asked_at(cursor);
-        self.due = request.asked_at + time;
-        self.waiting = Some(request);
+        self.due = Some(request.asked_at + time);
+        self.waiting.push(request);
+    }
+
+    /// Whether somebody waits for it in a popup, or for ghost text.
+    pub(super) fn is_awaited(&self, in_popup: bool) -> bool {
+        self.waiting.iter().any(|request| request.answer.is_popup() == in_popup)
     }
 
     /// The client has asked at `cursor`: somebody wants it, and knows what there is.

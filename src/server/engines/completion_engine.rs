@@ -6,12 +6,18 @@ use tower_lsp_server::gen_lsp_types::MessageType;
 use super::memory::completion_too_large;
 use super::role_engine::{Common, RoleEngine};
 use crate::config::{Role, Settings};
-use crate::engine::{EngineError, EngineEvent, Job};
+use crate::engine::{EngineError, EngineEvent, Generation, Job};
 use crate::lsp::status::{State, StatusParams, StatusSharing};
 use crate::server::outgoing::{ClientSender, Outgoing};
 
 /// Steps in which the progress of a load is told.
 const FRACTION_STEP: f32 = 0.02;
+
+/// Fewer tokens after the first say little of how fast a model writes.
+const LEAST_TOKENS: usize = 4;
+
+/// Weight of the newest generation among those before it.
+const NEWEST: f32 = 0.25;
 
 /// The engine of completions, started when there is something to complete.
 pub(in crate::server) struct CompletionEngine {
@@ -22,6 +28,8 @@ pub(in crate::server) struct CompletionEngine {
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
+    /// Tokens per second that the model writes.
+    speed: Option<f32>,
     /// The last message that the model is too large.
     told_too_large: Option<String>,
     /// The last status that was sent to the client.
@@ -32,13 +40,22 @@ impl CompletionEngine {
     pub(super) fn new(common: Common) -> Self {
         let to_client = common.to_client.clone();
         let engine = RoleEngine::new(common, Role::Completion);
-        Self { engine, to_client, is_away: false, failure: None, told_fraction: 0.0, told_too_large: None, told: None }
+        Self {
+            engine,
+            to_client,
+            is_away: false,
+            failure: None,
+            told_fraction: 0.0,
+            speed: None,
+            told_too_large: None,
+            told: None,
+        }
     }
 
     /// Applies new settings; an engine that does not match them is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         if self.engine.configure(settings) {
-            self.failure = None;
+            (self.failure, self.speed) = (None, None);
         }
     }
 
@@ -91,6 +108,16 @@ impl CompletionEngine {
         self.engine.stop();
     }
 
+    /// Takes note of how fast `generation` was written; the client is told with what the engine says next.
+    pub(in crate::server) fn note_speed(&mut self, generation: &Generation) {
+        let tokens = generation.generated_tokens.saturating_sub(1);
+        let time = generation.total.saturating_sub(generation.time_to_first_token).as_secs_f32();
+        if tokens >= LEAST_TOKENS && time > 0.0 {
+            let measured = tokens as f32 / time;
+            self.speed = Some(self.speed.map_or(measured, |before| before + NEWEST * (measured - before)));
+        }
+    }
+
     /// Tells the client what the engine with the number `engine` reports.
     pub(super) fn on_event(&mut self, engine: u64, event: EngineEvent) {
         let begins = !self.engine.is_loading();
@@ -141,7 +168,8 @@ impl CompletionEngine {
     fn tell(&mut self, state: State, message: String, fraction: Option<f32>) {
         let model = self.engine.loaded.as_deref().unwrap_or(self.engine.model()).to_owned();
         let sharing = self.engine.sharing.clone().map(StatusSharing::from);
-        let status = StatusParams { state, message, model, fraction, sharing };
+        let tokens_per_second = self.speed.map(|speed| (speed * 10.0).round() / 10.0);
+        let status = StatusParams { state, message, model, fraction, tokens_per_second, sharing };
         self.to_client.send(Outgoing::Status(status.clone()));
         self.told = Some(status);
     }

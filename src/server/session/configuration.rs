@@ -8,6 +8,8 @@ use tower_lsp_server::gen_lsp_types::MessageType;
 
 use super::Session;
 use crate::config::{Problem, Settings, Source};
+use crate::lsp::to_proto;
+use crate::server::completions::in_popup;
 use crate::server::outgoing::Outgoing;
 
 /// The layers of settings, and what was reported about them.
@@ -64,7 +66,17 @@ impl Session {
     pub(super) fn configure(&mut self, settings: Value) {
         self.configuration.changed = settings;
         self.apply_settings();
+        self.offer_popup();
         self.tell_problems();
+    }
+
+    /// Tells a client of completions for its popup that was not told of them at the start.
+    fn offer_popup(&mut self) {
+        let is_wanted = in_popup(self.client, &self.settings.completion);
+        if is_wanted && !self.is_in_popup && self.client.dynamic_completion {
+            self.is_in_popup = true;
+            self.to_client.send(Outgoing::Register(to_proto::completion_in_popup()));
+        }
     }
 
     /// Reads all layers again and brings everything in line with them.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::Session;
-use crate::lsp::dismissed::DismissedParams;
+use crate::lsp::reports::DismissedParams;
 use crate::lsp::switch::SetCompletionsParams;
 use crate::lsp::{from_proto, to_proto};
 use crate::server::index::Indexer;

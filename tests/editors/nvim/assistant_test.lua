@@ -23,6 +23,7 @@ local function with(file, body, options)
       settings = {
         encoding = options.encoding,
         heldCommands = { 'phi-ls.ask', 'phi-ls.followUp', 'phi-ls.commitMessage' },
+        actions = options.actions,
       },
       ui = 'extmarks',
       confirm_edits = options.confirm_edits,
@@ -493,6 +494,48 @@ local function asked(child)
   end)
   return command.params.command, command.params.arguments[1], command.id
 end
+
+--- An action of the server that does what `name` says.
+local function action(name, title)
+  local arguments = { { action = name, title = title, uri = 'file:///x' } }
+  return { title = title, command = { title = title, command = 'phi-ls.ask', arguments = arguments } }
+end
+
+local ACTIONS = {
+  action('explainProblem', 'Explain this problem'),
+  action('explainCode', 'Explain this function'),
+  action('refactor', 'Refactor this function'),
+  action('document', 'Document this function'),
+  { title = 'Write tests for this function', disabled = { reason = 'this file is excluded from prompts' } },
+}
+
+for verb, title in vim.spairs({
+  explain = 'Explain this function',
+  refactor = 'Refactor this function',
+  document = 'Document this function',
+}) do
+  test(('`:PhiLs %s` asks what the menu would'):format(verb), with(LINES, function(child)
+    child:press((':3,4PhiLs %s<CR>'):format(verb))
+    local command, question = asked(child)
+    equal({ command, question.title }, { 'phi-ls.ask', title })
+    local range = child:received('textDocument/codeAction')[1].params.range
+    equal(range, { start = { line = 2, character = 0 }, ['end'] = { line = 3, character = 23 } })
+  end, { actions = ACTIONS }))
+end
+
+test('a verb that nothing is offered for says so', with(LINES, function(child)
+  child:press(':PhiLs fix<CR>')
+  child:wait_screen('phi-ls: fix: there is no problem here to fix')
+  child:press(':PhiLs disable<CR>:PhiLs explain<CR>')
+  child:wait_screen('phi-ls: explain: completions are off')
+  equal(#child:received('workspace/executeCommand'), 0)
+end))
+
+test('a verb that the server refuses says why', with(LINES, function(child)
+  child:press(':PhiLs tests<CR>')
+  child:wait_screen('phi-ls: tests: this file is excluded from prompts')
+  equal(#child:received('workspace/executeCommand'), 0)
+end, { actions = vim.list_slice(ACTIONS, 5) }))
 
 test('an edit in a person\'s words is of the lines before the command', with({ 'a = "😀"', 'b = 2', 'c = 3' }, function(child)
   child:press(':1,2PhiLs edit use  single quotes<CR>')

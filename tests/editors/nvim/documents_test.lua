@@ -392,14 +392,16 @@ test('what a command cannot do is said', function()
       ['PhiLs snooze 0'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found '0'",
       ['PhiLs snooze nan'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found 'nan'",
       ['PhiLs snooze 1441'] = "phi-ls: snooze: expected a number of minutes, at most 1440 (a day), found '1441'",
-      ['PhiLs model both'] = "phi-ls: model: expected 'completion' or 'assistant', found 'both'",
-      ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of commit, disable, edit, enable, install, log, model, restart, snooze, stats, status, toggle",
+      ['PhiLs models both'] = "phi-ls: models: expected 'completion' or 'assistant', found 'both'",
+      ['PhiLs pull'] = 'phi-ls: pull: expected the name of a model: `:PhiLs models` lists them',
+      ['PhiLs sleep'] = "phi-ls: unknown subcommand 'sleep': expected one of commit, disable, doctor, document, edit, enable, explain, fix, install, log, models, pull, refactor, restart, snooze, stats, status, tests, toggle",
     }) do
       child:lua('vim.cmd(...)', line)
       equal(child:lua('return notified'), expected)
     end
     equal(child:call('nvim_call_function', 'getcompletion', { 'PhiLs disable ', 'cmdline' }), { 'buffer', 'filetype' })
-    equal(child:call('nvim_call_function', 'getcompletion', { 'PhiLs t', 'cmdline' }), { 'toggle' })
+    equal(child:call('nvim_call_function', 'getcompletion', { 'PhiLs t', 'cmdline' }), { 'tests', 'toggle' })
+    equal(child:call('nvim_call_function', 'getcompletion', { 'PhiLs models ', 'cmdline' }), { 'assistant', 'completion' })
   end)
 end)
 

@@ -260,13 +260,17 @@ function M.equal(found, expected, what)
   end
 end
 
---- Runs every test (a name and a function) and ends the process: exit code 1 if one failed.
----@param tests { [1]: string, [2]: fun() }[]
+--- Runs every test (a name, a function, and why it is about the model in the process alone, if it is) and ends the process:
+--- exit code 1 if one failed.
+---@param tests { [1]: string, [2]: fun(), [3]: string? }[]
 function M.run(tests)
-  local only = vim.env.PHI_LS_TEST_ONLY
+  local only, backend = vim.env.PHI_LS_TEST_ONLY, vim.env.PHI_LS_TEST_BACKEND
   local passed, failed = 0, 0
   for _, test in ipairs(tests) do
-    if not only or test[1]:find(only, 1, true) then
+    local is_wanted = not only or test[1]:find(only, 1, true)
+    if is_wanted and backend and test[3] then
+      io.stdout:write(('skip  %s: %s\n'):format(test[1], test[3]))
+    elseif is_wanted then
       local start = vim.uv.hrtime()
       local ok, err = xpcall(test[2], debug.traceback)
       local ms = math.floor((vim.uv.hrtime() - start) / 1e6)

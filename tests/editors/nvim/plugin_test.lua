@@ -461,6 +461,34 @@ test('the command of an item runs when it is accepted', with({ { at = 'x = ', in
   equal({ executed.command, executed.arguments }, { 'test.accepted', { 7 } })
 end))
 
+test('the server is told what is on the screen, and what of it is accepted', with({
+  { at = 'x = ', insert = { 'größer(1)\ny = 2' }, command = command },
+}, { '' }, function(child)
+  child:press('x = ')
+  child:wait_ghost('größer(1)\ny = 2')
+  local function told(method, length)
+    local items = child:received(method)
+    local newest = #items > 0 and items[#items].params or {}
+    return newest.item and { newest.item.insertText, newest.item.command.arguments, newest.acceptedLength } or {}, #items
+  end
+  child:wait('it is told what is shown', function()
+    return vim.deep_equal(told('textDocument/didShowCompletion'), { 'größer(1)\ny = 2', { 7 } })
+  end)
+  child:press('<M-Right>')
+  child:wait('it is told of a word, in UTF-16', function()
+    return vim.deep_equal(told('textDocument/didPartiallyAcceptCompletion'), { 'größer(1)\ny = 2', { 7 }, 6 })
+  end)
+  child:press('<M-Down>')
+  child:wait('it is told of a line', function()
+    return vim.deep_equal(told('textDocument/didPartiallyAcceptCompletion'), { '(1)\ny = 2', { 7 }, 3 })
+  end)
+  child:press('<Tab>')
+  child:wait('it is told of the rest', function()
+    return count(child, 'workspace/executeCommand') == 1
+  end)
+  equal(count(child, 'textDocument/didShowCompletion'), 1)
+end))
+
 test('one key asks once', with({}, { '' }, function(child)
   wait_asked(child, 0)
   child:type('abc')
@@ -494,6 +522,35 @@ test('status messages are shown once and kept for the status line', with({}, { '
   equal(child:lua('return notified'), 'phi-ls: loading starter\nphi-ls: no such model: run `phi-ls pull starter`\n')
   local report = child:lua('return vim.fn.execute("PhiLs status")')
   assert(report:find('phi-ls: error\nno such model: run `phi-ls pull starter`\nscripted 1, serving 1 buffer', 1, true), report)
+end))
+
+test('the status has the model and its speed, and lualine shows the status line', with({}, { '' }, function(child)
+  child:press('<Esc>')
+  child:tell('test/status', { state = 'busy', message = 'completing', model = 'Phi', tokensPerSecond = 8.25 })
+  child:wait('the status says so', function()
+    return vim.deep_equal(child:lua('return require("phi-ls").status()'), {
+      state = 'busy', message = 'completing', model = 'Phi', tokens_per_second = 8.25,
+    })
+  end)
+  local report = child:lua('return vim.fn.execute("PhiLs status")')
+  assert(report:find('Phi writes 8.2 tokens/s', 1, true) or report:find('Phi writes 8.3 tokens/s', 1, true), report)
+  -- As lualine has them.
+  child:lua([[
+    local component = { super = { init = function() end } }
+    package.loaded['lualine.component'] = {
+      extend = function()
+        return setmetatable({ super = component.super }, { __index = component })
+      end,
+    }
+    package.loaded['lualine'] = { refresh = function() _G.refreshed = true end }
+    _G.component = require('lualine.components.phi-ls')
+    _G.component:init({})
+  ]])
+  equal(child:lua('return component:update_status()'), 'phi-ls busy…')
+  child:tell('test/status', { state = 'ready', message = 'ready' })
+  child:wait('lualine is told to draw it again', function()
+    return child:lua('return refreshed and component:update_status()') == 'phi-ls'
+  end)
 end))
 
 test('a server that dies is reported, and restart brings it back', with(ADD, { '' }, function(child)
@@ -542,6 +599,54 @@ test('checkhealth names a server that is not running and one that is', with(ADD,
   child:lua('vim.cmd("checkhealth phi-ls")')
   assert(child:text():find('the server is running: ready', 1, true), child:text())
 end))
+
+-- What may be wrong, how it comes to that, and what is said.
+local MISCONFIGURED = {
+  ['completions are off'] = { after = "vim.cmd('PhiLs disable')" },
+  ['completions are off in this buffer'] = { after = "vim.cmd('PhiLs disable buffer')" },
+  ['copilot.vim draws ghost text, too'] = { before = 'vim.g.loaded_copilot = 1' },
+  ['ghost text looks like any other text'] = {
+    before = "for _, name in ipairs({ 'Normal', 'PhiLsGhost' }) do vim.api.nvim_set_hl(0, name, { fg = '#808080' }) end",
+  },
+  ['the keys `accept` and `dismiss` are both <Tab>'] = { keymaps = { dismiss = '<Tab>' } },
+  ["the editor's settings: `completion.speed`"] = {
+    message = "phi-ls: the editor's settings: `completion.speed`: unknown key",
+    wait = "return #require('phi-ls.client').problems == 1",
+  },
+  ['the server does not run: the last buffer is of a kind that is not completed'] = {
+    after = "vim.lsp.stop_client(vim.lsp.get_clients(), true) vim.cmd('enew') vim.bo.buftype = 'nofile'",
+    wait = 'return #vim.lsp.get_clients() == 0',
+  },
+  ['two clients run the server'] = {
+    after = [[
+      local cmd = require('phi-ls').config.cmd
+      vim.lsp.start({ name = 'phi-ls', cmd = cmd }, { reuse_client = function() return false end })
+    ]],
+  },
+}
+
+for expected, wrong in vim.spairs(MISCONFIGURED) do
+  test('checkhealth finds: ' .. expected, with({}, { '' }, function(child)
+    child:press('<Esc>')
+    child:lua(wrong.after or '')
+    if wrong.message then
+      child:tell('test/send', { method = 'window/showMessage', params = { type = 2, message = wrong.message } })
+    end
+    child:wait('it is so', function()
+      return not wrong.wait or child:lua(wrong.wait)
+    end)
+    child:lua('vim.cmd("checkhealth phi-ls")')
+    assert(child:text():find(expected, 1, true), child:text())
+  end, { before = wrong.before, keymaps = wrong.keymaps }))
+end
+
+test('checkhealth says that the program is missing', function()
+  local child = harness.start(nil, { name = 'main.py', lines = { '' } })
+  child:lua("require('phi-ls').setup({ cmd = { 'no-such-program' } }) vim.cmd('checkhealth phi-ls')")
+  local report = child:text()
+  child:quit()
+  assert(report:find("'no-such-program' is not an executable", 1, true), report)
+end)
 
 test('checkhealth shows the bars of a message', with({}, { '' }, function(child)
   child:press('<Esc>')

@@ -6,7 +6,8 @@
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
 # PHI_LS_TEST_CACHE (where Neovim is kept), PHI_LS_TEST_ONLY (a part of a test's name),
-# PHI_LS_TEST_WAIT_MS (how long to wait for what is expected).
+# PHI_LS_TEST_WAIT_MS (how long to wait for what is expected), PHI_LS_TEST_BACKEND (the URL of a model server to ask in both
+# roles in place of the model in the process; what is about that alone is then left out).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,7 +15,7 @@ nvim=$("$here/install.sh")
 # A settings file or models of the person who runs this must not matter; the engine process ends with its last server.
 XDG_CONFIG_HOME=$(mktemp -d)
 mkdir "$XDG_CONFIG_HOME/phi-ls" "$XDG_CONFIG_HOME/run"
-echo 'engine.lingerMinutes = 0' > "$XDG_CONFIG_HOME/phi-ls/config.toml"
+"$here/../settings.sh" > "$XDG_CONFIG_HOME/phi-ls/config.toml"
 export XDG_RUNTIME_DIR=$XDG_CONFIG_HOME/run
 trap 'rm -rf "$XDG_CONFIG_HOME"' EXIT
 export XDG_CONFIG_HOME

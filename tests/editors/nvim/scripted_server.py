@@ -4,7 +4,7 @@ only by luck (a late one, a stale one, one that replaces closers, several at onc
 
 The rules come as `initializationOptions.rules`, the position encoding as `initializationOptions.encoding`, the kind of
 text synchronisation as `initializationOptions.sync` (2: incremental), commands that are answered late as
-`initializationOptions.heldCommands`. A rule applies where the line before the cursor ends with `at`:
+`initializationOptions.heldCommands`, the code actions of any place as `initializationOptions.actions`. A rule applies where the line before the cursor ends with `at`:
 
     {"at": "def ", "insert": ["add(a, b):"], "before": "", "after": "", "hold": false, "deaf": false,
      "command": null}
@@ -59,6 +59,7 @@ class Server:
     def __init__(self):
         self.rules = []
         self.held_commands = []
+        self.actions = []
         self.encoding = "utf-16"
         self.everywhere = False
         self.documents = {}
@@ -70,6 +71,7 @@ class Server:
         self.rules = options.get("rules", [])
         self.encoding = options.get("encoding", "utf-16")
         self.held_commands = options.get("heldCommands", [])
+        self.actions = options.get("actions", [])
         self.everywhere = options.get("everywhere", False)
         return {
             "capabilities": {
@@ -159,7 +161,7 @@ class Server:
         if method == "test/documents":
             return self.documents
         if method == "textDocument/codeAction":
-            return []
+            return self.actions
         if method == "workspace/executeCommand" and params["command"] in self.held_commands:
             self.held[message["id"]] = ({}, False)
             return None

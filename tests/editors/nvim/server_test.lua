@@ -89,8 +89,11 @@ local function typed_with_ghost(body)
 end
 
 local tests = {}
-local function test(name, body)
-  tests[#tests + 1] = { name, body }
+---@param name string
+---@param body fun()
+---@param embedded string? why it is about the model in the process alone
+local function test(name, body, embedded)
+  tests[#tests + 1] = { name, body, embedded }
 end
 
 -- Nothing is typed here: a completion from before a key, which the key agrees with, may be another one.
@@ -191,6 +194,50 @@ test('an explanation grows in a window, is asked further about, and q closes it'
   equal(child:saved(), table.concat(LINES, '\n'), 'the document')
 end, 32))
 
+test('`:PhiLs explain` explains what the cursor is in', with_bytes(table.concat(LINES, '\n'), { 9, 10 }, function(child)
+  child:press(':PhiLs explain<CR>')
+  local float = child:wait_float('the explanation is there', function(float)
+    return float.footer:find('ask further', 1, true) ~= nil
+  end)
+  equal(float.title, ' Explain this method ')
+  child:press('q')
+  child:wait_no_float()
+end, 16))
+
+test('what the doctor and the statistics say is there to read', function()
+  local child = start(LINES)
+  for command, words in pairs({ doctor = 'instruction sets', stats = 'accepted' }) do
+    child:press((':PhiLs %s<CR>'):format(command))
+    child:wait(command .. ' is there', function()
+      return child:lua('return vim.api.nvim_buf_get_name(0)'):find('phi-ls://' .. command, 1, true) ~= nil
+    end)
+    local text = child:text()
+    assert(text:find(words, 1, true), text)
+    child:press('q')
+    child:wait('it is closed', function()
+      return child:lua('return #vim.api.nvim_list_wins()') == 1
+    end)
+  end
+  child:quit()
+end)
+
+test('names of models are completed', function()
+  local child = start(LINES)
+  local names = child:call('nvim_call_function', 'getcompletion', { 'PhiLs pull s', 'cmdline' })
+  equal(names, { 'starter' })
+  child:quit()
+end)
+
+test('the health check finds models that are not there', function()
+  local child = start(LINES)
+  child:lua([[require('phi-ls').config.settings = { completion = { model = 'starter' }, assistant = { model = 'phi-4-mini-x' } }]])
+  child:lua('vim.cmd("checkhealth phi-ls")')
+  local report = child:text()
+  assert(report:find('completion: starter', 1, true), report)
+  assert(report:find('assistant: phi-4-mini-x is not installed', 1, true), report)
+  child:quit()
+end)
+
 --- Takes the action `title` from the menu, applies what comes of it and takes it back. The starter's edits are not
 --- judged, only that they are applied as shown.
 local function apply_and_undo(child, title, bytes)
@@ -277,7 +324,7 @@ test('a model is chosen among those installed, and used', function()
     end
     require('phi-ls').config.settings['completion.model'] = 'phi-4-mini'
   ]])
-  child:press(':PhiLs model<CR>')
+  child:press(':PhiLs models<CR>')
   child:wait('the first one is used for completions', function()
     return child:lua('return require("phi-ls").config.settings.completion.model') == 'starter'
       and child:lua('return require("phi-ls").config.settings["completion.model"]') == vim.NIL
@@ -287,7 +334,7 @@ test('a model is chosen among those installed, and used', function()
   assert(vim.iter(offered):any(function(line)
     return line:find('^phi%-3%.5%-mini, 2%.2 GiB, .*for completions, MIT')
   end), table.concat(offered, '\n'))
-  child:press(':PhiLs model assistant nothing<CR>')
+  child:press(':PhiLs models assistant nothing<CR>')
   child:wait('a model that is not there is named', function()
     return child:lua('return vim.fn.execute("messages")'):find('expected a model that', 1, true) ~= nil
   end)
@@ -311,7 +358,7 @@ test('the status says who uses the engine process', function()
     return child:lua('return vim.fn.execute("PhiLs status")'):find('engine process %d+, used by this Neovim') ~= nil
   end)
   child:quit()
-end)
+end, 'a model server is asked without an engine process')
 
 test('an editor that is killed takes the server along', function()
   local child = start(LINES)

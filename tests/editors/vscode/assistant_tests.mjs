@@ -41,12 +41,13 @@ export const files = {
 };
 
 /** What the panel shows: the answer, what stands below it, whether it can be asked further. */
-async function panel() {
+export async function panel() {
   for (const frame of page.frames()) {
     const read = () => {
       const [main, footer, input] = ["main", "footer", "input"].map((name) => document.querySelector(name));
       // Nothing is below while the page is loading.
-      return footer?.textContent ? { text: main.innerText.trim(), note: footer.textContent, input: !input.hidden } : undefined;
+      const text = main.innerText.replace(/\s*Insert at Cursor\s*Copy Code\s*/g, "\n").trim();
+      return footer?.textContent ? { text, note: footer.textContent, input: !input.hidden } : undefined;
     };
     const found = frame.url().includes("fake.html") && (await frame.evaluate(read).catch(() => undefined));
     if (found) {
@@ -54,6 +55,19 @@ async function panel() {
     }
   }
   return undefined;
+}
+
+/** Presses the button of the panel that is called so. */
+async function press(shown, label) {
+  await shown.frame.locator(`button:visible:text-is("${label}")`).first().click();
+}
+
+/** What the panel shows once that is so. */
+async function shows(what, condition) {
+  return until(`the panel shows ${what}`, async () => {
+    const shown = await panel();
+    return shown && (await condition(shown)) && shown;
+  });
 }
 
 function isWriting(shown) {
@@ -137,6 +151,13 @@ export const tests = {
     const [first, second] = text.split(QUESTION);
     assert.equal(words(first), words(before.text));
     assert.ok(words(second), "the second answer is empty");
+  },
+  async "an answer can be copied"() {
+    const before = await finished();
+    await press(before, "Copy Answer");
+    await shows("that it is copied", ({ note }) => note === "copied");
+    const copied = await until("it is in the clipboard", () => page.evaluate(() => navigator.clipboard.readText()));
+    assert.equal(words(copied), words(before.text.split(QUESTION)[1]));
   },
   async "asked again, it grows in the same panel"() {
     await selectMean();
@@ -237,6 +258,41 @@ export const tests = {
     await changed();
     await saved(SCRIPTED, "x = 2\n");
     await undo(SCRIPTED, files[SCRIPTED]);
+  },
+  async "code of an answer is put where the cursor is"() {
+    await page.keyboard.press("Control+Home");
+    await choose("Explain with code");
+    const shown = await shows("the code", ({ text }) => text.includes("x = 2"));
+    await press(shown, "Insert at Cursor");
+    await changed();
+    await page.waitForSelector(".editor-group-container.active .monaco-editor.focused");
+    await saved(SCRIPTED, "x = 2x = 1\n");
+    await press(shown, "Copy Code");
+    await until("it is in the clipboard", async () => (await page.evaluate(() => navigator.clipboard.readText())) === "x = 2");
+    useSettings({ "workbench.colorTheme": "Default High Contrast" });
+    const border = () =>
+      shown.frame.locator("button:visible").first().evaluate((button) => {
+        return document.body.classList.contains("vscode-high-contrast") && getComputedStyle(button).borderColor;
+      });
+    await until("the buttons have borders in high contrast", async () => /^rgba?\((?!.*, 0\)$)/.test(await border()));
+    await picture("explanation-high-contrast.png");
+    useSettings({});
+    await page.click(".monaco-editor .view-line >> nth=0");
+    await undo(SCRIPTED, files[SCRIPTED]);
+  },
+  async "an answer is stopped by its button, and by Escape, and what there is of it stays"() {
+    for (const stop of [(shown) => press(shown, "Stop"), (shown) => shown.frame.press("main", "Escape")]) {
+      await page.click(".monaco-editor .view-line >> nth=0");
+      await choose("Explain without end");
+      const shown = await shows("the begin", ({ text, note }) => text === "It goes on" && isWriting({ note }));
+      const cancelled = new Record().update().all("$/cancelRequest").length;
+      await stop(shown);
+      await shows("that it is stopped", ({ note, input }) => note === "stopped" && !input);
+      await until("the server is told", () => new Record().update().all("$/cancelRequest").length > cancelled);
+      assert.equal((await panel()).text, "It goes on");
+    }
+    await closeTab("Explain without end");
+    await page.click(".monaco-editor .view-line >> nth=0");
   },
   async "a new file is shown in the diff editor, then made"() {
     const [file, title] = [`test_${SCRIPTED}`, "Write tests"];

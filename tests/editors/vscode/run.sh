@@ -6,7 +6,8 @@
 #
 # Environment: PHI_LS_BIN (default: target/debug/phi-ls), PHI_LS_MODELS (a folder with the starter model),
 # PHI_LS_TEST_CACHE (where VS Code is kept: about 600 MB), CHROMIUM (default: chromium), PHI_LS_TEST_ONLY (a regular
-# expression for names of tests), PHI_LS_TEST_WAIT_MS (how long to wait for what is expected).
+# expression for names of tests), PHI_LS_TEST_WAIT_MS (how long to wait for what is expected), PHI_LS_TEST_BACKEND (the URL of a
+# model server to ask in both roles in place of the model in the process; what is about that alone is then left out).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -45,7 +46,7 @@ mkdir -p "$state/home" "$state/data/User" "$state/data/Machine" "$state/workspac
 cp "$here/settings.json" "$state/data/User/settings.json"
 # The engine process ends with its last server.
 mkdir "$state/home/phi-ls" "$state/run"
-echo 'engine.lingerMinutes = 0' > "$state/home/phi-ls/config.toml"
+"$here/../settings.sh" > "$state/home/phi-ls/config.toml"
 # A program's path belongs to the machine: VS Code takes it from nowhere else.
 export MACHINE_SETTINGS=$state/data/Machine/settings.json
 # What the servers of the tests note down, and by what this VS Code's processes are told from others.

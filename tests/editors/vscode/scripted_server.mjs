@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A language server that says what a small model says only by luck: an edit that is so large that it wants confirmation, one
-// that makes a new file, completions that say where they were asked for, one that grows. It has something against documents
-// called so.
+// that makes a new file, an answer with code, one without end, completions that say where they were asked for, one that grows.
+// It has something against documents called so, and is in the state that a document describes.
 
 import { read, record, write } from "./frames.mjs";
 
@@ -56,8 +56,36 @@ const edits = {
   },
 };
 
+/** Answers to read, by the titles of their actions; one that is not done goes on until it is cancelled. */
+const answers = {
+  "Explain with code": { delta: "Better:\n\n```python\nx = 2\n```\n", done: true },
+  "Explain without end": { delta: "It goes on", done: false },
+};
+/** The requests of those that are not done. */
+const unfinished = new Set();
+
 function offer(title, uri) {
   return { title, kind: "refactor", command: { title, command: COMMAND, arguments: [{ title, uri }] } };
+}
+
+/** Answers request `id`, if that ever ends. */
+function answer(id, title, uri) {
+  const { delta, done } = answers[title];
+  send({ method: "phi-ls/answer", params: { id, uri, title, model: "scripted", delta, done } });
+  if (done) {
+    send({ id, result: null });
+  } else {
+    unfinished.add(id);
+  }
+}
+
+/** Ends what would go on for ever. */
+function cancel({ id }) {
+  if (unfinished.delete(id)) {
+    send({ method: "phi-ls/answer", params: { id, uri: "", title: "", model: "", delta: " and on", done: false } });
+    send({ method: "phi-ls/answer", params: { id, uri: "", title: "", model: "", delta: "", done: true, reason: "cancelled" } });
+    send({ id, error: { code: -32800, message: "cancelled" } });
+  }
 }
 
 /** The completion that grows, as far as it is at `position`; what is typed of it is not said again. */
@@ -94,7 +122,7 @@ const requests = {
     };
   },
   "textDocument/codeAction": ({ textDocument: { uri } }) =>
-    Object.keys(edits).filter((title) => !title.startsWith("Edit:")).map((title) => offer(title, uri)),
+    [...Object.keys(edits), ...Object.keys(answers)].filter((title) => !title.startsWith("Edit:")).map((title) => offer(title, uri)),
   "textDocument/inlineCompletion": ({ textDocument: { uri }, position }) => {
     const insertText = completion(uri, position);
     return { items: insertText === undefined ? [] : [{ insertText, range: { start: position, end: position } }] };
@@ -106,9 +134,13 @@ const requests = {
 };
 
 const notifications = {
+  "$/cancelRequest": cancel,
   exit: () => process.exit(0),
   "textDocument/didChange": ({ textDocument: { uri, version } }) => versions.set(uri, version),
-  "textDocument/didOpen": ({ textDocument: { uri } }) => {
+  "textDocument/didOpen": ({ textDocument: { uri, text } }) => {
+    if (/\/status-[^/]*\.json$/.test(uri)) {
+      send({ method: "phi-ls/status", params: JSON.parse(text) });
+    }
     if (takesDocumentStatus) {
       const reason = uri.endsWith("/refused.py") ? "the file is not to be read" : null;
       send({ method: "phi-ls/documentStatus", params: { uri, reason } });
@@ -121,6 +153,8 @@ read(process.stdin, (message) => {
   const { id, method, params } = message;
   if (id === undefined) {
     notifications[method]?.(params);
+  } else if (method === "workspace/executeCommand" && params.arguments[0].title in answers) {
+    answer(id, params.arguments[0].title, params.arguments[0].uri);
   } else if (method !== undefined) {
     send({ id, result: requests[method]?.(params) ?? null });
   }

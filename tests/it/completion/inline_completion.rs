@@ -168,22 +168,6 @@ fn a_generation_the_typed_text_disagrees_with_ends() {
 }
 
 #[test]
-fn clients_without_inline_completion_get_it_in_a_popup() {
-    let mut server = TestServer::start(TestOptions::scripted(|read| rest_of("self.name()", read)));
-    server.initialize(json!({"capabilities": {}}));
-    server.open(URI, "python", "x = self.na\n");
-    let list = server.call("textDocument/completion", completion_params(URI, 0, 11));
-    assert_eq!(list["isIncomplete"], true);
-    let item = &list["items"][0];
-    let range = json!({"start": {"line": 0, "character": 9}, "end": {"line": 0, "character": 11}});
-    assert_eq!(item["textEdit"], json!({"range": range, "newText": "name()"}));
-    assert_eq!((&item["filterText"], &item["label"]), (&json!("name()"), &json!("name()")));
-    assert_eq!(item["detail"], "phi-ls");
-    assert_eq!(item["documentation"]["value"], "```python\nname()\n```\n\nphi-ls");
-    server.finish();
-}
-
-#[test]
 fn a_fault_in_one_request_is_told_once_and_the_server_lives() {
     let options = TestOptions::scripted(|read| {
         assert!(!read.contains("poison"), "a bug in the model");

@@ -19,7 +19,7 @@ use crate::engine::shared::{is_alive, kill, until};
 use crate::questions::actions::{TEXT, capabilities, choose};
 use crate::support::model_server::{ModelServer, begin, event, probed, writing};
 use crate::support::test_options::{TestOptions, rest_of};
-use crate::support::test_server::{TestServer, URI};
+use crate::support::test_server::{TestServer, URI, completion_params};
 use crate::support::tiny_gguf::TinyModel;
 
 /// What models were loaded for and what they read, while a server did what a check wants to see.
@@ -265,6 +265,15 @@ const SETTINGS: &[(&str, fn())] = &[
         };
         assert_eq!(prepared("eco"), 0);
         assert!(prepared("eager") > 0);
+    }),
+    ("completion.popup", || {
+        let items = |is_on: bool| {
+            let mut observed = observed(&json!({"completion.popup": is_on}), "foo(1)", "x = \n");
+            let list = observed.server.call("textDocument/completion", completion_params(URI, 0, 4));
+            observed.server.finish();
+            list["items"].as_array().expect("a list").len()
+        };
+        assert_eq!((items(false), items(true)), (0, 1));
     }),
     ("completion.statistics", || {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
--- What is asked of the assistant by hand, beside the code actions: an edit in a person's own words, and the message of a
--- commit.
+-- What is asked of the assistant by hand, beside the menu of code actions: the same as there, an edit in a person's own
+-- words, and the message of a commit.
 
 local M = {}
 
@@ -29,6 +29,59 @@ local function range_of(buf, lines, encoding)
   local last = api.nvim_buf_get_lines(buf, lines[2] - 1, lines[2], true)[1]
   local first_column, last_column = { lines[1], 0 }, { lines[2], math.max(0, #last - 1) }
   return vim.lsp.util.make_given_range_params(first_column, last_column, buf, encoding).range
+end
+
+-- What can be asked by a verb: the server's actions that do it, the first one that is offered, and what is said where
+-- none is.
+local VERBS = {
+  explain = { { 'explainCode', 'explainProblem' } },
+  fix = { { 'fixProblem' }, 'there is no problem here to fix' },
+  refactor = { { 'refactor' } },
+  document = { { 'document' } },
+  tests = { { 'writeTests' } },
+}
+local NOTHING = 'there is no code here to ask about'
+
+--- The first of `actions` that is one of `wanted`, as a command; or why it cannot be taken.
+---@param actions lsp.CodeAction[]
+---@param wanted string[]
+---@return lsp.Command? command
+---@return string? reason
+local function find_action(actions, wanted)
+  local reason
+  for _, name in ipairs(wanted) do
+    for _, action in ipairs(actions) do
+      local command = type(action.command) == 'table' and action.command or nil
+      if command and vim.tbl_get(command, 'arguments', 1, 'action') == name then
+        return command
+      end
+      reason = reason or vim.tbl_get(action, 'disabled', 'reason')
+    end
+  end
+  return nil, reason
+end
+
+--- Asks what `verb` says about `lines`, or about what is around the cursor.
+---@param buf integer the current one
+---@param verb string
+---@param lines integer[]?
+function M.action(buf, verb, lines)
+  local client = assert(vim.lsp.get_clients({ name = 'phi-ls', bufnr = buf })[1])
+  local wanted, nothing = unpack(VERBS[verb])
+  local params = {
+    textDocument = { uri = require('phi-ls.documents').uri(buf) },
+    range = range_of(buf, lines, client.offset_encoding),
+    -- The problems of the lines are put in on the way.
+    context = { diagnostics = {} },
+  }
+  client:request('textDocument/codeAction', params, function(err, actions)
+    local command, reason = find_action(actions or {}, wanted)
+    if command then
+      return require('phi-ls.answer').ask(command, { client_id = client.id, bufnr = buf })
+    end
+    reason = err and err.message or reason or nothing or NOTHING
+    vim.notify(('phi-ls: %s: %s'):format(verb, reason), vim.log.levels.WARN)
+  end, buf)
 end
 
 --- Asks for an edit of `lines`, or of the item around the cursor.

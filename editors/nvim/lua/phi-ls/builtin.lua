@@ -96,8 +96,15 @@ function M.accept(unit)
   return vim.lsp.inline_completion.get({
     on_accept = function(item)
       local candidate = candidate_of(item)
-      if candidate and insert.put(candidate, unit) then
-        insert.report(vim.lsp.get_client_by_id(item.client_id), candidate, buf)
+      if not candidate then
+        return
+      end
+      local client = vim.lsp.get_client_by_id(item.client_id)
+      local whole, part = insert.put(candidate, unit)
+      if whole then
+        insert.report(client, candidate, buf)
+      else
+        insert.report_part(client, candidate, part)
       end
     end,
   })

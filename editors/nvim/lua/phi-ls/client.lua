@@ -13,11 +13,18 @@ local api = vim.api
 ---@field state 'stopped'|'starting'|'restarting'|'loading'|'ready'|'busy'|'error'
 ---@field message string?
 ---@field fraction number? while loading: how much is done, 0 to 1
+---@field model string?
+---@field tokens_per_second number? how fast it writes, once it has
 ---@field while_off boolean? it was said while the switch was off
 M.status = { state = 'stopped' }
 
 ---@type string? the last message that was too long to be shown
 M.message = nil
+
+---@type string[] what the server does not take of the settings
+M.problems = {}
+-- How it begins to say so.
+local OF_SETTINGS = "^phi%-ls: (the editor's settings: .*)"
 
 -- How long after its first death the server is started again; twice as long after each further one.
 M.RESTART_MS = 1000
@@ -87,6 +94,10 @@ local function on_message(_, params)
   if reason and require('phi-ls.extmarks').explain(reason) then
     return
   end
+  local problem = params.message:match(OF_SETTINGS)
+  if problem then
+    M.problems[#M.problems + 1] = problem
+  end
   local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
   M.tell(params.message, levels[params.type] or vim.log.levels.INFO)
 end
@@ -98,9 +109,9 @@ end
 
 ---@param state string
 ---@param message string?
----@param fraction number?
-local function set_status(state, message, fraction)
-  M.status = { state = state, message = message, fraction = fraction, while_off = not switch.on }
+---@param more table? what else the server says
+local function set_status(state, message, more)
+  M.status = vim.tbl_extend('error', { state = state, message = message, while_off = not switch.on }, more or {})
   say_changed()
 end
 
@@ -112,7 +123,14 @@ local function on_status(_, params)
     tell_once(message or 'the server reports an error; see :PhiLs log', vim.log.levels.ERROR)
   end
   M.sharing = type(params.sharing) == 'table' and params.sharing or nil
-  set_status(params.state, message, type(params.fraction) == 'number' and params.fraction or nil)
+  local function number(value)
+    return type(value) == 'number' and value or nil
+  end
+  set_status(params.state, message, {
+    fraction = number(params.fraction),
+    model = type(params.model) == 'string' and params.model or nil,
+    tokens_per_second = number(params.tokensPerSecond),
+  })
 end
 
 local function on_document_status(_, params)
@@ -373,6 +391,7 @@ local function start(buf)
   if resting or not is_executable() then
     return
   end
+  M.problems = {}
   set_status(M.status.state == 'restarting' and 'restarting' or 'starting')
   local of = {}
   local id = vim.lsp.start(client_config(of, buf), {

@@ -8,10 +8,11 @@ local M = {}
 local subcommands = {} ---@type table<string, fun(words: string[], lines: phi-ls.Lines?): string?>
 
 -- Those that are about lines.
-local TAKES_LINES = { 'edit' }
+local TAKES_LINES = { 'edit', 'explain', 'fix', 'refactor', 'document', 'tests' }
 
 -- Where the switch may be turned, beside everywhere.
 local SCOPES = { 'buffer', 'filetype' }
+local ROLES = { 'assistant', 'completion' }
 local SNOOZE_MINUTES = 10
 
 -- Whole, however long: who has typed a command waits for what it says.
@@ -38,6 +39,10 @@ function subcommands.status()
       buffers,
       buffers == 1 and '' or 's'
     )
+  end
+  local details = require('phi-ls').status()
+  if details.tokens_per_second then
+    lines[#lines + 1] = ('%s writes %.1f tokens/s'):format(details.model, details.tokens_per_second)
   end
   if client.sharing then
     local count = client.sharing.clients
@@ -115,21 +120,30 @@ function subcommands.edit(words, lines)
   return require('phi-ls').edit(#words > 0 and table.concat(words, ' ') or nil, lines)
 end
 
+for _, verb in ipairs({ 'explain', 'fix', 'refactor', 'document', 'tests' }) do
+  subcommands[verb] = function(_, lines)
+    return require('phi-ls').ask(verb, lines)
+  end
+end
+
 function subcommands.commit()
   return require('phi-ls').commit()
 end
 
 function subcommands.stats()
-  local config = require('phi-ls').config
-  local result = vim.system({ config.cmd[1], 'stats' }, { text = true, env = config.cmd_env }):wait()
-  if result.code ~= 0 then
-    return vim.trim(result.stderr)
-  end
-  vim.api.nvim_echo({ { vim.trim(result.stdout) } }, false, {})
+  require('phi-ls.program').report('stats')
 end
 
-function subcommands.model(words)
+function subcommands.doctor()
+  require('phi-ls.program').report('doctor')
+end
+
+function subcommands.models(words)
   return require('phi-ls.models').choose(words[1], words[2])
+end
+
+function subcommands.pull(words)
+  return require('phi-ls.models').pull(words[1])
 end
 
 ---@param words string[]
@@ -151,6 +165,24 @@ function M.run(words, lines)
   end
 end
 
+--- What can stand as the word number `place` of `subcommand`.
+---@param subcommand string
+---@param place integer
+---@return string[]
+function M.words(subcommand, place)
+  local models = require('phi-ls').config and require('phi-ls.models').names or function()
+    return {}
+  end
+  if vim.list_contains({ 'enable', 'disable', 'toggle' }, subcommand) then
+    return place == 1 and SCOPES or {}
+  elseif subcommand == 'pull' then
+    return place == 1 and models() or {}
+  elseif subcommand == 'models' then
+    return place == 1 and ROLES or place == 2 and models() or {}
+  end
+  return {}
+end
+
 ---@param lead string
 ---@param line string
 ---@return string[]
@@ -158,9 +190,7 @@ function M.complete(lead, line)
   local words = vim.tbl_keys(subcommands)
   local earlier = vim.split(vim.trim(line:sub(1, #line - #lead)), '%s+')
   if #earlier > 1 then
-    local roles = #earlier == 2 and { 'assistant', 'completion' } or {}
-    local more = { enable = SCOPES, disable = SCOPES, toggle = SCOPES, model = roles }
-    words = vim.list_slice(more[earlier[2]] or {})
+    words = vim.list_slice(M.words(earlier[2], #earlier - 1))
   end
   local names = vim.tbl_filter(function(name)
     return vim.startswith(name, lead)

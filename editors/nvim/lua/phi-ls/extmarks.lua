@@ -182,7 +182,9 @@ local function answer(place, client, result, kind)
     kind = kind,
     client_id = client.id,
   }
-  show(place, kind == INVOKED and #candidates > 1)
+  if show(place, kind == INVOKED and #candidates > 1) then
+    insert.report_shown(client, candidates[1])
+  end
 end
 
 ---@param buf integer
@@ -325,11 +327,13 @@ function M.accept(unit)
     return false
   end
   local buf, client = shown.place.buf, vim.lsp.get_client_by_id(shown.client_id)
-  if insert.put(candidate, unit) then
+  local whole, part = insert.put(candidate, unit)
+  if whole then
     hide()
     insert.report(client, candidate, buf)
   else
     show(here())
+    insert.report_part(client, candidate, part)
   end
   return true
 end

@@ -183,6 +183,19 @@ function M.install()
   end)
 end
 
+--- Asks the assistant about lines, or about what is around the cursor. Returns why it cannot.
+---@param verb 'explain'|'fix'|'refactor'|'document'|'tests'
+---@param lines integer[]? the first one and the last one
+---@return string?
+function M.ask(verb, lines)
+  local buf = api.nvim_get_current_buf()
+  local reason = why_not_asked(buf)
+  if not reason then
+    require('phi-ls.ask').action(buf, verb, lines)
+  end
+  return reason
+end
+
 --- Asks for an edit in a person's own words; without any, a line is there to type them. Returns why it cannot.
 ---@param instruction string?
 ---@param lines integer[]? the first one and the last one it is about; nil: the item around the cursor
@@ -208,6 +221,21 @@ end
 
 function M.prev()
   ui().cycle(-1)
+end
+
+--- What phi-ls is doing, for a status line of one's own.
+---@return { state: string, message: string?, model: string?, fraction: number?, tokens_per_second: number?, off: string? }
+function M.status()
+  local buf = api.nvim_get_current_buf()
+  return {
+    state = client.status.state,
+    message = client.status_message(),
+    model = client.status.model,
+    fraction = client.status.fraction,
+    tokens_per_second = client.status.tokens_per_second,
+    -- Why the current buffer has no completions.
+    off = switch.reason(buf) or client.refusal(buf),
+  }
 end
 
 --- One short text for a status line, about the current buffer; empty where phi-ls does not run.

@@ -57,6 +57,7 @@ end
 ---@param candidate phi-ls.Candidate
 ---@param unit 'all'|'word'|'line'
 ---@return boolean whole whether nothing is left of it
+---@return string part what was inserted, with the closers in it
 function M.put(candidate, unit)
   local part = text.first(candidate.text, unit)
   local whole = #part == #candidate.text
@@ -73,7 +74,32 @@ function M.put(candidate, unit)
   macro.note(table.concat(vim.tbl_map(macro.literally, rest), STEP))
   api.nvim_feedkeys((STEP .. REST):rep(#rest - 1), 'in', false)
   M.put_rest()
-  return whole
+  return whole, part
+end
+
+---@param candidate phi-ls.Candidate
+local function item_of(candidate)
+  return { insertText = candidate.text, command = candidate.command }
+end
+
+--- Tells the server, which counts what becomes of completions, that `candidate` is on the screen.
+---@param client vim.lsp.Client
+---@param candidate phi-ls.Candidate
+function M.report_shown(client, candidate)
+  if candidate.command then
+    client:notify('textDocument/didShowCompletion', { item = item_of(candidate) })
+  end
+end
+
+--- Tells the server that `part` of `candidate` was accepted.
+---@param client vim.lsp.Client?
+---@param candidate phi-ls.Candidate
+---@param part string
+function M.report_part(client, candidate, part)
+  if client and candidate.command then
+    local params = { item = item_of(candidate), acceptedLength = vim.str_utfindex(part, 'utf-16') }
+    client:notify('textDocument/didPartiallyAcceptCompletion', params)
+  end
 end
 
 --- Tells the server that `candidate` was accepted, through the item's own command.

@@ -1,5 +1,7 @@
 -- Choosing a model: those installed, and those that can be downloaded, with what to expect of each on this machine.
 
+local program = require('phi-ls.program')
+
 local M = {}
 
 ---@class phi-ls.Model what `phi-ls models --all --json` says of one
@@ -14,35 +16,6 @@ local M = {}
 
 local ROLES = { 'completion', 'assistant' }
 local MIB = 1024 * 1024
-
--- Shortened to its place: it comes while a person may be typing.
-local function say(message, level)
-  require('phi-ls.client').tell('phi-ls: ' .. message, level or vim.log.levels.INFO)
-end
-
---- Runs the server's program; `done` gets its output, or nothing where it failed, which is said.
----@param arguments string[]
----@param done fun(output: string)
----@param on_line fun(line: string)? each line of standard error
-local function run(arguments, done, on_line)
-  local config = require('phi-ls').config
-  local said = {}
-  local function stderr(_, text)
-    for line in (text or ''):gmatch('[^\n]+') do
-      said[#said + 1] = line
-      if on_line then
-        vim.schedule_wrap(on_line)(line)
-      end
-    end
-  end
-  local command = vim.list_extend({ config.cmd[1] }, arguments)
-  vim.system(command, { text = true, env = config.cmd_env, stderr = stderr }, vim.schedule_wrap(function(result)
-    if result.code == 0 then
-      return done(result.stdout)
-    end
-    say((said[#said] or ('%s failed'):format(arguments[1])):gsub('^Error: ', ''), vim.log.levels.ERROR)
-  end))
-end
 
 ---@param model phi-ls.Model
 local function describe(model)
@@ -67,7 +40,38 @@ local function use(model, role)
   config.settings[role .. '.model'] = nil
   config.settings = vim.tbl_deep_extend('force', config.settings, { [role] = { model = model } })
   require('phi-ls.client').send_settings()
-  say(("now using %s; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
+  program.say(("now using %s; to keep it: settings = { %s = { model = '%s' } }"):format(model, role, model))
+end
+
+--- Downloads the model called `name`, showing how far it is, then calls `done`.
+---@param name string
+---@param done fun()
+local function download(name, done)
+  program.say(('downloading %s'):format(name))
+  program.run({ 'pull', name }, done, function(line)
+    vim.api.nvim_echo({ { line } }, false, {})
+  end)
+end
+
+--- Downloads a model without using it. Returns what is wrong.
+---@param name string?
+---@return string?
+function M.pull(name)
+  if not name then
+    return 'expected the name of a model: `:PhiLs models` lists them'
+  end
+  download(name, function()
+    program.say(('%s is installed: `:PhiLs models` uses it'):format(name))
+  end)
+end
+
+--- The names that a person can choose from.
+---@return string[]
+function M.names()
+  local models = program.json({ 'models', '--all', '--json' }, 2000) or {} ---@type phi-ls.Model[]
+  return vim.tbl_map(function(model)
+    return model.model
+  end, models)
 end
 
 ---@param model phi-ls.Model
@@ -76,11 +80,8 @@ local function bring(model, role)
   if model.installed then
     return use(model.model, role)
   end
-  say(('downloading %s'):format(model.model))
-  run({ 'pull', model.model }, function()
+  download(model.model, function()
     use(model.model, role)
-  end, function(line)
-    vim.api.nvim_echo({ { line } }, false, {})
   end)
 end
 
@@ -107,7 +108,7 @@ function M.choose(role, name)
   if role and not vim.list_contains(ROLES, role) then
     return ("expected 'completion' or 'assistant', found '%s'"):format(role)
   end
-  run({ 'models', '--all', '--json' }, function(output)
+  program.run({ 'models', '--all', '--json' }, function(output)
     local models = vim.json.decode(output, { luanil = { object = true } }) ---@type phi-ls.Model[]
     table.sort(models, function(a, b)
       if (a.installed ~= nil) ~= (b.installed ~= nil) then
@@ -127,7 +128,7 @@ function M.choose(role, name)
         return choose_role(model, role)
       end
     end
-    say(("expected a model that `phi-ls models --all` lists, found '%s'"):format(name), vim.log.levels.ERROR)
+    program.say(("expected a model that `phi-ls models --all` lists, found '%s'"):format(name), vim.log.levels.ERROR)
   end)
 end
 

@@ -16,6 +16,8 @@ const vscode = acquireVsCodeApi();
 const main = document.querySelector("main") as HTMLElement;
 const footer = document.querySelector("footer") as HTMLElement;
 const input = document.querySelector("input") as HTMLInputElement;
+const stop = document.querySelector("#stop") as HTMLButtonElement;
+const copyAnswer = document.querySelector("#copy") as HTMLButtonElement;
 let partsShown = 0;
 /** The newest question is kept in sight while its answer grows, until a person scrolls. */
 let pinned = false;
@@ -43,7 +45,29 @@ function cleaned(html: string): Node[] {
   return [...parsed.body.childNodes];
 }
 
-function show({ parts, note, canAsk }: PageState): void {
+function button(label: string, press: () => void): HTMLButtonElement {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = label;
+  made.addEventListener("click", press);
+  return made;
+}
+
+/** Puts below each block of code what can be done with it. */
+function addCodeActions(): void {
+  for (const block of main.querySelectorAll("pre")) {
+    const code = (block.textContent ?? "").replace(/\n$/, "");
+    const actions = document.createElement("div");
+    actions.className = "actions";
+    actions.append(
+      button("Insert at Cursor", () => vscode.postMessage({ insert: code })),
+      button("Copy Code", () => vscode.postMessage({ copy: code })),
+    );
+    block.after(actions);
+  }
+}
+
+function show({ parts, note, isWriting, canAsk }: PageState): void {
   let newest: HTMLElement | undefined;
   const nodes = parts.flatMap(({ question, html }) => {
     const body = cleaned(html);
@@ -55,8 +79,20 @@ function show({ parts, note, canAsk }: PageState): void {
     return [newest, ...body];
   });
   main.replaceChildren(...nodes);
+  // While code is still written, buttons would move away under the pointer.
+  if (!isWriting) {
+    addCodeActions();
+  }
+  main.setAttribute("aria-busy", String(isWriting));
   footer.textContent = note;
   input.hidden = !canAsk;
+  copyAnswer.hidden = isWriting || main.textContent === "";
+  const hadFocus = document.activeElement === stop;
+  stop.hidden = !isWriting;
+  if (hadFocus && stop.hidden) {
+    // The focus stays in the panel.
+    (canAsk ? input : copyAnswer).focus();
+  }
   pinned ||= parts.length > partsShown;
   partsShown = parts.length;
   if (pinned) {
@@ -71,6 +107,13 @@ for (const event of ["wheel", "pointerdown", "touchmove"]) {
 }
 
 window.addEventListener("message", (event: MessageEvent<PageState>) => show(event.data));
+window.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !stop.hidden) {
+    vscode.postMessage({ stop: true });
+  }
+});
+stop.addEventListener("click", () => vscode.postMessage({ stop: true }));
+copyAnswer.addEventListener("click", () => vscode.postMessage({ copyAnswer: true }));
 input.addEventListener("keydown", (event) => {
   const question = input.value.trim();
   if (event.key === "Enter" && !event.isComposing && question !== "") {
