@@ -84,11 +84,16 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is shown, the next one is computed as if it were accepted.
     pub prepare_next: bool,
+    /// How much may be computed in advance.
+    pub effort: Effort,
     /// Completions are counted (shown, accepted, kept), on this machine only.
     pub statistics: bool,
     /// Time without use after which the model is unloaded; `None` keeps it loaded.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
+    /// MiB of files in which it is kept what the model has read; 0: nothing is kept.
+    #[serde(rename = "keptPrefixesMiB")]
+    pub kept_prefixes_mib: u64,
 }
 
 /// Questions.
@@ -149,6 +154,29 @@ pub enum Confidence {
     Balanced,
     /// Only completions that are probably right are shown.
     High,
+}
+
+/// How much may be computed that nobody has asked for: the code around a place where somebody may write, what follows a completion
+/// that may be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    Eco,
+    /// In a part of the time, while another program leaves a processor; on battery nothing, where the system tells.
+    #[default]
+    Balanced,
+    Eager,
+}
+
+impl Effort {
+    /// The part of the time that the model may compute for nobody; `None` where it may compute all the time.
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Self::Eco => Some(0.0),
+            Self::Balanced => Some(0.25),
+            Self::Eager => None,
+        }
+    }
 }
 
 /// How a model is asked for completions.
@@ -251,8 +279,10 @@ impl Default for CompletionSettings {
             confidence: Confidence::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            effort: Effort::default(),
             statistics: true,
             idle_unload: None,
+            kept_prefixes_mib: 1024,
         }
     }
 }

@@ -14,6 +14,7 @@
 //!  1  syntax  workspace           tree-sitter only here | git, ignore files, which file belongs where
 //!     model  hub                  candle only here (and engine) | network only in hub (and engine::remote)
 //!     statistics                  what becomes of completions, in a file of this machine
+//!     private                     files that only this person may read
 //!  0  text                        ropes, positions, edits
 //!     config -> kernels           settings, exclude globs, the machine and its memory | arithmetic and its memory, a
 //!                                 package of its own: `unsafe` only here (and in the file map)
@@ -88,6 +89,8 @@
 //!   ordinary key.
 //! - The kernels of all models share one [`kernels::pool::ThreadPool`].
 //! - How much memory models may take is decided in [`config::memory`] only.
+//! - What the model has read of completion prompts is kept in files while nobody waits, with the windows of the documents:
+//!   after a restart, prompts begin as before and need not be read again: [`engine::embedded::kept_prefixes`].
 //! - What differs between processors is measured when a model is first loaded, and stored:
 //!   [`engine::embedded::tuning`].
 //! - Background work, including indexing, waits at the [`engine::Gate`] while a completion is pending anywhere; a
@@ -131,6 +134,7 @@ pub use phi_ls_kernels as kernels;
 
 pub mod hub;
 pub mod model;
+pub mod private;
 pub mod statistics;
 pub mod syntax;
 pub mod workspace;

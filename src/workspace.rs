@@ -19,7 +19,7 @@ pub use changes::Hunk;
 use git::TrackedFiles;
 use ignore_files::IgnoreFiles;
 use root::{project_root, real_path};
-pub use staged::{NotStaged, Staged, StagedFile};
+pub use staged::{NotStaged, Staged, StagedFile, last_line_of_first_change};
 
 /// Names of ignore files.
 pub const IGNORE_FILES: [&str; 2] = [".gitignore", ".phi-lsignore"];

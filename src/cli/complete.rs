@@ -86,6 +86,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         load_at_start: true,
         idle_unload: None,
         kv_budget_bytes,
+        keep: None,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
         // There is only one job, so the model is not kept.

@@ -1,5 +1,7 @@
 //! What the context of a completion may cost, and how that is shared out among its parts.
 
+use serde::{Deserialize, Serialize};
+
 /// What is known of the model that reads a prompt, from what it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reading {
@@ -17,7 +19,7 @@ impl Reading {
 }
 
 /// What a context may have besides the code before the cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Of other files: what the names near the cursor mean, and code that is like the code around it.
     Definitions,
@@ -29,7 +31,7 @@ pub enum Part {
 }
 
 /// What a context may cost, and how that is shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     pub total_bytes: usize,
     /// What code of other files may take of that.

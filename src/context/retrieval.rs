@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Snapshot;
 use super::candidates::Search;
 use super::cost::cost;
@@ -25,7 +27,7 @@ use alike::alike;
 use wanted::{Wanted, wanted};
 
 /// What of the project a prompt shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Project {
     /// Code of other files, each file once, the most telling one last.
     pub excerpts: Vec<Excerpt>,

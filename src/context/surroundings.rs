@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Snapshot;
 use super::index::WorkspaceIndex;
 use super::recent::RecentEdit;
@@ -28,7 +30,7 @@ pub struct Surroundings {
 }
 
 /// Code of another file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     pub path: Option<String>,
     /// The language's name after a code fence.

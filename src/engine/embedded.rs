@@ -4,15 +4,18 @@
 
 mod decode;
 mod draft;
+pub mod kept_prefixes;
 pub mod load;
 mod pace;
 mod prefix_cache;
 mod sampler;
+mod spending;
 pub mod tuning;
 mod worker;
 
 use std::time::Duration;
 
+pub use kept_prefixes::KeepOptions;
 pub use pace::PREFILL_CHUNK;
 
 use super::{Engine, Gate, OnEvent};
@@ -33,6 +36,8 @@ pub struct EngineOptions {
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
     pub kv_budget_bytes: usize,
+    /// What completions have read is kept in files; `None` where it is not.
+    pub keep: Option<KeepOptions>,
     /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
     pub gate: Gate,
 }

@@ -28,6 +28,7 @@ pub use messages::{ClientReport, ModelReport, ModelState, Report};
 pub use place::Place;
 pub use setup::Setup;
 
+use super::embedded::KeepOptions;
 use super::{Engine, Gate, OnEvent};
 use crate::config::Role;
 
@@ -41,6 +42,8 @@ pub struct Wishes {
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values that the model may hold; the first client of a model decides.
     pub kv_budget_bytes: usize,
+    /// What completions have read is kept in files; likewise.
+    pub keep: Option<KeepOptions>,
     /// The models of both roles can be in memory at the same time.
     pub fits_beside_the_other: bool,
     /// How long the process stays after its last client, if that is this one.

@@ -96,6 +96,10 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
+    /// Git says what was changed in the document: the first change ends with this line.
+    Changed {
+        line: usize,
+    },
     /// A prompt that was not requested yet was read.
     WarmedUp(Outcome),
     /// The completion that was prepared for the case that the one on screen is accepted.
@@ -103,6 +107,18 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
+}
+
+impl CompletionEvent {
+    /// What was generated or read, where a job has come to something.
+    pub(super) fn generation(&self) -> Option<&Generation> {
+        match self {
+            Self::Done { outcome, .. } | Self::WarmedUp(outcome) | Self::Prepared { outcome, .. } => {
+                outcome.as_ref().ok()
+            }
+            Self::Text { .. } | Self::Changed { .. } => None,
+        }
+    }
 }
 
 /// What the engine reports of a question's job, the client of its answer, and git of what it is about.

@@ -86,6 +86,21 @@ impl Workspaces {
     }
 }
 
+/// The last line, counted from 0, of the first change in `file` that is not committed; `None` where nothing was changed, git does
+/// not know the file, or does not say.
+pub fn last_line_of_first_change(file: &Path) -> Option<usize> {
+    let file = file.canonicalize().ok()?;
+    let git = Git::around(&file).ok()?;
+    let name = file.strip_prefix(&git.root).ok()?.to_str()?;
+    let fixed = ["--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD", "--", name];
+    let diff = git.run(["diff"].into_iter().chain(fixed), MAX_CHANGES_BYTES).ok()?;
+    // `@@ -12,3 +14,2 @@`: from line 14 on, 2 lines; one where no number follows, and with 0 lines the one before.
+    let place = diff.lines().find(|line| line.starts_with("@@ "))?.split(' ').nth(2)?.strip_prefix('+')?;
+    let (first, count) = place.split_once(',').unwrap_or((place, "1"));
+    let (first, count): (usize, usize) = (first.parse().ok()?, count.parse().ok()?);
+    Some((first + count.max(1)).saturating_sub(2))
+}
+
 /// A file that differs from another state of it.
 pub(super) struct Entry {
     pub(super) name: String,

@@ -5,3 +5,4 @@ mod growth;
 mod inline_completion;
 mod places;
 mod shaping;
+mod unasked;

@@ -17,6 +17,7 @@ use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
 use super::trace::Trace;
 use crate::config::Source;
+use crate::config::machine::processor_time;
 use crate::engine::Generation;
 use crate::lsp::ACCEPTED_COMMAND;
 use crate::server::{ModelLoader, Observer, ServerOptions};
@@ -456,17 +457,4 @@ fn loader(given: Option<Arc<Given>>) -> ModelLoader {
             })
         })
     })
-}
-
-/// The processor time of this process so far.
-#[cfg(unix)]
-fn processor_time() -> Option<Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-}
-
-/// The standard library does not provide it.
-#[cfg(not(unix))]
-fn processor_time() -> Option<Duration> {
-    None
 }

@@ -114,7 +114,7 @@ impl Encoded {
                 healing = pending;
             }
         }
-        let mut cache = prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
+        let mut cache = prefixes.longest_prefix(&tokens, loaded.model.new_cache(factors));
         let cached_tokens = cache.tokens().len();
         // The last token is computed again even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
@@ -261,17 +261,19 @@ impl Run {
             is_corrected: self.lanes.first().and_then(|lane| lane.is_corrected),
             time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
             total: now.duration_since(self.submitted_at),
+            processor: Duration::ZERO,
             reading_speed: pace.measured(),
         }
     }
 
-    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix.
-    pub(super) fn leave_caches(self, prefixes: &mut PrefixCache) {
+    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix. It `lasts` if such
+    /// prompts will come on other days, too.
+    pub(super) fn leave_caches(self, prefixes: &mut PrefixCache, lasts: bool) {
         if self.lanes.is_empty() {
-            prefixes.insert(self.prompt.cache);
+            prefixes.insert(self.prompt.cache, lasts);
         }
         for lane in self.lanes {
-            prefixes.insert(lane.cache);
+            prefixes.insert(lane.cache, lasts);
         }
     }
 }

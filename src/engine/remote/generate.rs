@@ -134,6 +134,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         is_corrected: None,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        processor: Duration::ZERO,
         reading_speed: None,
     }
 }

@@ -187,6 +187,7 @@ mod tests {
             is_corrected: Some(true),
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            processor: std::time::Duration::from_millis(8),
             reading_speed: Some(7.5),
         }
     }

@@ -9,6 +9,7 @@ use super::recall::Recall;
 use super::running::Running;
 use crate::context::Anchor;
 use crate::engine::CancelFlag;
+use crate::server::event::CompletionRequest;
 use crate::text::Rope;
 
 /// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
@@ -22,6 +23,22 @@ const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 /// when it is told that there is more.
 const KEPT_WHILE_SHOWN: Duration = Duration::from_secs(2);
 
+/// A request that waits for another key.
+pub(super) struct Delayed {
+    pub request: CompletionRequest,
+    pub cursor: usize,
+    pub at: Instant,
+}
+
+/// A prefill nobody has asked for yet.
+pub(super) struct WarmUp {
+    pub cancel: CancelFlag,
+    /// The place that is read.
+    pub cursor: usize,
+    /// It reads the short form of the prompt.
+    pub is_short: bool,
+}
+
 /// The completions of one document.
 #[derive(Default)]
 pub(super) struct DocumentState {
@@ -34,12 +51,20 @@ pub(super) struct DocumentState {
     /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
     pub anchor: Anchor,
     pub short_anchor: Anchor,
+    /// Where the cursor was last seen.
+    pub cursor: usize,
+    /// The version of the document whose window was kept last, and how often it had been placed.
+    pub kept_as: Option<(i32, usize)>,
     /// The last prompt was asked in its short form: the whole one is still to be read.
     pub is_cold: bool,
     pub recall: Recall,
     pub running: Option<Running>,
-    /// Cancels the prefill nobody has asked for yet.
-    pub warm_up: Option<CancelFlag>,
+    /// A request that the model is not asked yet: the person may type on.
+    pub delayed: Option<Delayed>,
+    /// The window of a place that was visited, if that is another one.
+    pub visited: Option<Anchor>,
+    /// The prefill nobody has asked for yet.
+    pub warm_up: Option<WarmUp>,
     /// When to begin one, and where.
     pub warm_up_at: Option<(Instant, usize)>,
     /// When to see, and for which cursor, whether the window still is where it should be.
@@ -112,6 +137,14 @@ impl DocumentState {
             running.waiting = None;
             running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
         }
+        self.delayed.take_if(|delayed| delayed.request.number == request);
+    }
+
+    /// Answers a request that the model has not been asked.
+    pub(super) fn dismiss_delayed(&mut self) {
+        if let Some(delayed) = self.delayed.take() {
+            delayed.request.answer.nothing();
+        }
     }
 
     /// What runs as `job`, if that is still wanted.
@@ -130,9 +163,10 @@ impl DocumentState {
         self.warm_up_at = None;
         self.settle_at = None;
         if let Some(warm_up) = self.warm_up.take() {
-            warm_up.cancel();
+            warm_up.cancel.cancel();
         }
         self.cancel_next();
+        self.dismiss_delayed();
         if let Some(running) = self.running.take() {
             self.give_up(running);
         }
@@ -145,6 +179,7 @@ impl DocumentState {
             |running: &&Running| running.waiting.is_some() && running.growth.item().is_some() && !running.is_shown;
         let answer = self.running.as_ref().filter(waits).map(|running| running.due);
         let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
-        kept.into_iter().chain(answer).chain(warm_up).chain(settle).min()
+        let delayed = self.delayed.as_ref().map(|delayed| delayed.at);
+        kept.into_iter().chain(answer).chain(warm_up).chain(settle).chain(delayed).min()
     }
 }

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::context::Reading;
 use crate::engine::Generation;
 use crate::model::{Prompt, PromptForm};
@@ -22,7 +24,7 @@ const SLOWER_SHARE: f64 = 0.1;
 const LEAST_SHORT_TOKENS: usize = 64;
 
 /// How long a prompt is that a model reads in about a second, by what engines say of its speed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct ShortLength {
     tokens: usize,
 }
@@ -45,7 +47,7 @@ impl ShortLength {
 }
 
 /// What has been measured.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Readings {
     short: ShortLength,
     bytes_per_token: HashMap<String, f64>,

@@ -25,8 +25,18 @@ impl Session {
         }
         self.add_workspace_around(&uri);
         self.look_at(&uri);
+        self.expect_completions(&uri);
         self.load_if_wanted();
         self.index_workspaces();
+    }
+
+    /// Prepares for completions in the document `uri`, which has just been opened.
+    fn expect_completions(&mut self, uri: &lsp::Uri) {
+        let workspaces = &self.workspaces;
+        if let Some(document) = self.documents.get(uri) {
+            let edited = self.documents.last_edit_of(document);
+            self.completions.opened(document, edited, |file| workspaces.refusal(file).is_none());
+        }
     }
 
     pub(super) fn change(&mut self, params: lsp::DidChangeTextDocumentParams) {
@@ -48,6 +58,9 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, uri: &lsp::Uri) {
+        if let Some(document) = self.documents.get(uri) {
+            self.completions.keep_window(document);
+        }
         match self.documents.close(uri) {
             Some(closed) => self.gone(closed),
             None => tracing::debug!(uri = uri.0, "close of a document that is not open"),

@@ -9,14 +9,17 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use phi_ls::config::{KvCacheType, Role};
+use phi_ls::engine::embedded::KeepOptions;
 use phi_ls::engine::shared::{self, ModelState, Place, Report, Setup, Sharing, Wishes, process};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
 };
+use phi_ls::kernels::attention::PAGE_LEN;
 use phi_ls::model::Prompt;
 use serde_json::{Value, json};
 
 use crate::cli::stdio::Server;
+use crate::engine::kept::page_files;
 use crate::support::tiny_gguf::TinyModel;
 
 /// Longer than anything takes that is not broken.
@@ -102,6 +105,7 @@ fn wishes() -> Wishes {
         load_at_start: false,
         idle_unload: None,
         kv_budget_bytes: 16 << 20,
+        keep: None,
         fits_beside_the_other: true,
         linger: Duration::ZERO,
     }
@@ -264,6 +268,23 @@ fn a_client_that_comes_later_finds_the_model_and_the_prefix_in_memory() {
     let loads = second.events.try_iter().any(|event| matches!(event, EngineEvent::Loading(_)));
     assert!(!loads, "it was loaded again");
     assert_eq!(machine.logged("Ready"), 1);
+}
+
+#[test]
+fn a_process_goes_on_with_what_the_one_before_has_read() {
+    let machine = Machine::new();
+    let folder = machine.path("prefixes");
+    let keep = KeepOptions { folder: folder.clone(), limit_bytes: 64 << 20, after: Duration::ZERO };
+    let wishes = || Wishes { keep: Some(keep.clone()), ..wishes() };
+    let work = || Work { prompt: "return the name ".repeat(40), ..Work::default() };
+    let first = machine.client(wishes());
+    let generation = first.submit(work()).outcome().unwrap();
+    until("what was read is kept", || page_files(&folder).len() * PAGE_LEN >= generation.prompt_tokens);
+    let pid = first.pid();
+    drop(first);
+    until("the process leaves", || !is_alive(pid));
+    let again = machine.client(wishes()).submit(work()).outcome().unwrap();
+    assert_eq!(again.cached_tokens, generation.prompt_tokens);
 }
 
 #[test]
@@ -602,6 +623,7 @@ fn overhead_of_the_socket() {
             load_at_start: true,
             idle_unload: None,
             kv_budget_bytes: 16 << 20,
+            keep: None,
             gate: Default::default(),
         };
         let (_, events) = mpsc::channel();

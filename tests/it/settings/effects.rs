@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::stdio::Server;
 use crate::download::pull::{phi_ls, run};
+use crate::engine::kept::{long_text, tokens_read};
 use crate::engine::shared::{is_alive, kill, until};
 use crate::questions::actions::{TEXT, capabilities, choose};
 use crate::support::model_server::{ModelServer, begin, event, probed, writing};
@@ -244,9 +245,27 @@ const SETTINGS: &[(&str, fn())] = &[
         observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
         observed.server.finish();
     }),
+    ("completion.effort", || {
+        let prepared = |effort: &str| {
+            let settings = json!({"completion.effort": effort, "completion.prepareNext": true});
+            let mut observed = observed(&settings, "first(1)", "x = \n");
+            assert_eq!(observed.server.complete(0, 4), ["first(1)"]);
+            let times = if effort == "eco" { 1 } else { 2 };
+            for _ in 0..times {
+                observed.server.notification("phi-ls/status", |status| status["state"] == "busy");
+                observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
+            }
+            observed.server.finish();
+            observed.seen.lock().unwrap().read.iter().filter(|read| read.contains("x = first(1)\n")).count()
+        };
+        assert_eq!(prepared("eco"), 0);
+        assert!(prepared("eager") > 0);
+    }),
     ("completion.statistics", || {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("statistics.jsonl");
+        let is_shown = |record: &statistics::Record| matches!(record.what, What::Shown { .. });
+        let shown = || statistics::read(&file).unwrap().iter().filter(|record| is_shown(record)).count();
         let counted = |on: bool| {
             let options = TestOptions {
                 settings: vec![(Source::Flags, json!({"completion.statistics": on}))],
@@ -259,10 +278,10 @@ const SETTINGS: &[(&str, fn())] = &[
             assert_eq!(server.complete(0, 4), ["foo(1)"]);
             // It is counted once the answer has been sent.
             if on {
-                until("it is counted", || statistics::read(&file).unwrap().len() == 1);
+                until("it is counted", || shown() == 1);
             }
             server.finish();
-            statistics::read(&file).unwrap().len()
+            shown()
         };
         assert_eq!((counted(false), counted(true)), (0, 1));
     }),
@@ -270,6 +289,14 @@ const SETTINGS: &[(&str, fn())] = &[
         let mut observed = observed(&json!({"completion.idleUnloadMinutes": 1}), "foo(1)", "x = \n");
         observed.server.notification("phi-ls/status", |status| status["message"] == "unloaded until needed");
         observed.server.finish();
+    }),
+    ("completion.keptPrefixesMiB", || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let read = |mib: u64| tokens_read(folder.path(), mib, &long_text());
+        let cold = read(64);
+        assert!(read(64) * 10 < cold);
+        assert!(read(0) * 2 > cold);
+        assert!(read(64) * 2 > cold, "what there was has been deleted");
     }),
     ("assistant.model", || {
         let mut observed = observed(&json!({"assistant.model": "another"}), "It multiplies.", TEXT);
