@@ -29,11 +29,13 @@
 //!    and then only waits. So messages keep their order, and no lock is ever held.
 //! 2. The session finds the document and its tree and lends them to `server/completions`, which answers from memory,
 //!    lets the request wait for a running generation, or calls [`features::inline_completion::plan`]: whether to ask at
-//!    all, the [`context`] around the cursor, the [`prompt`].
+//!    all, the [`context`] around the cursor, the [`prompt`], and the names that can stand there, if all of them are
+//!    known.
 //! 3. [`engine::Engine::submit`]: the newest job of a document supersedes the older ones. The embedded engine's thread
 //!    encodes the prompt in the layout that suits the model (a chat turn, or the code around the cursor), starts from
-//!    the longest cached prefix, backs up over a word that the cursor splits (token healing), prefills in chunks, and
-//!    decodes with guesses taken from the text (prompt lookup) until a rule of [`engine::StopRules`] ends the text. If
+//!    the longest cached prefix, backs up over a word that the cursor splits (token healing), prefills in chunks,
+//!    restricts the first name to the known ones, and decodes with guesses taken from the text (prompt lookup) until a
+//!    rule of [`engine::StopRules`] ends the text. If
 //!    little of the prompt has been read before, a slow model is asked about the code before the cursor only; the whole
 //!    prompt is read later, when nobody waits, for the next request.
 //! 4. While it is written, [`features::inline_completion::Growth`] decides how much of it can already be shown. A

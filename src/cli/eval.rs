@@ -161,8 +161,9 @@ impl EvalArgs {
             "threads": self.model.threads,
             // Texts that end when time is up differ from machine to machine.
             "completion.timeBudgetMs": 600_000,
-            // Nobody accepts anything.
+            // Nobody accepts anything, and a window placed ahead would make the same hole another one from run to run.
             "completion.prepareNext": false,
+            "completion.effort": "eco",
         });
         if !assignments.iter().any(|assignment| assignment.key == "completion.backend") {
             let model = self.model.reference()?.to_string();

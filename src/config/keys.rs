@@ -136,8 +136,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "completion.statistics",
         Kind::Bool,
-        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; \
-         nothing is sent anywhere",
+        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats` and \
+         to show fewer of a model whose completions you rarely accept; nothing is sent anywhere",
     ),
     key(
         "completion.idleUnloadMinutes",

@@ -132,7 +132,7 @@ impl<'a> Files<'a> {
             Modules::Rust => self.rust(from, &module.split("::").collect::<Vec<_>>(), 0).map(Module::File),
             Modules::Script => self.script(from, module).map(Module::File),
             Modules::Go => self.go(from, module).map(Module::Folder),
-            Modules::Java | Modules::Headers | Modules::Unknown => None,
+            Modules::Java | Modules::C | Modules::Cpp | Modules::Unknown => None,
         }
     }
 

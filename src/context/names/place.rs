@@ -67,10 +67,10 @@ pub(super) fn is_in_name(character: char) -> bool {
 
 /// The names before the dots or colons that `stem` ends with.
 fn qualifier(stem: &str, modules: Modules) -> Option<Through> {
-    let is_path = stem.ends_with("::") && matches!(modules, Modules::Rust | Modules::Headers);
+    let is_path = stem.ends_with("::") && matches!(modules, Modules::Rust | Modules::C | Modules::Cpp);
     let receiver = match modules {
         _ if is_path => stem.strip_suffix("::")?,
-        Modules::Headers => stem.strip_suffix("->").or_else(|| stem.strip_suffix('.'))?,
+        Modules::C | Modules::Cpp => stem.strip_suffix("->").or_else(|| stem.strip_suffix('.'))?,
         Modules::Script => stem.strip_suffix("?.").or_else(|| stem.strip_suffix('.'))?,
         _ => stem.strip_suffix('.')?,
     };

@@ -65,6 +65,21 @@ fn observed(settings: &Value, answer: &'static str, text: &str) -> Observed {
     Observed { server, seen }
 }
 
+/// A model server that writes `from(there)` and says that each token had this logarithm of a probability.
+fn as_sure_as(logprob: f64) -> ModelServer {
+    ModelServer::start(move |asked, stream| {
+        if !probed(asked, stream, "vllm") {
+            begin(stream);
+            for text in [" from(", "there)"] {
+                let logprobs = json!({"content": [{"token": text, "logprob": logprob}]});
+                let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
+                event(stream, &json!({"choices": [choice]}));
+            }
+            let _ = std::io::Write::write_all(stream, b"data: [DONE]\n\n");
+        }
+    })
+}
+
 /// What is offered at the end of the `line` of `text`.
 fn completion(settings: Value, answer: &'static str, text: &str, line: usize) -> Vec<String> {
     let mut observed = observed(&settings, answer, text);
@@ -208,17 +223,7 @@ const SETTINGS: &[(&str, fn())] = &[
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
     }),
     ("completion.confidence", || {
-        let model_server = ModelServer::start(|asked, stream| {
-            if !probed(asked, stream, "vllm") {
-                begin(stream);
-                for text in [" from(", "there)"] {
-                    let logprobs = json!({"content": [{"token": text, "logprob": -3.0}]});
-                    let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
-                    event(stream, &json!({"choices": [choice]}));
-                }
-                let _ = std::io::Write::write_all(stream, b"data: [DONE]\n\n");
-            }
-        });
+        let model_server = as_sure_as(-3.0);
         let backend = json!({"kind": "openai", "baseUrl": model_server.url});
         let offered = |confidence: &str| {
             let settings = json!({"completion.backend": backend, "completion.confidence": confidence});
@@ -284,6 +289,25 @@ const SETTINGS: &[(&str, fn())] = &[
             shown()
         };
         assert_eq!((counted(false), counted(true)), (0, 1));
+        // A model that nothing was fitted for has to be surer where what it writes is sent away.
+        let model_server = as_sure_as(-1.0);
+        let offered = |on: bool| {
+            let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+            let settings = json!({"completion.backend": backend, "completion.statistics": on});
+            let settings = vec![(Source::Flags, settings)];
+            let options = TestOptions::scripted(|_| String::new());
+            let mut server = TestServer::start(TestOptions { settings, statistics: Some(file.clone()), ..options });
+            server.initialize(json!({"capabilities": capabilities()}));
+            server.open(URI, "python", "x = \n");
+            let offered = server.complete(0, 4);
+            server.finish();
+            offered
+        };
+        assert_eq!(offered(true), ["from(there)"]);
+        for _ in 0..60 {
+            statistics::append(&file, "python", &model_server.url, What::Dismissed).unwrap();
+        }
+        assert_eq!((offered(true), offered(false)), (vec![], vec!["from(there)".to_owned()]));
     }),
     ("completion.idleUnloadMinutes", || {
         let mut observed = observed(&json!({"completion.idleUnloadMinutes": 1}), "foo(1)", "x = \n");
