@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::place::{Place, cursor_offset, read_snapshot, surroundings, workspaces_around};
+use super::place::{SourcePosition, cursor_offset, read_snapshot, surroundings, workspaces_around};
 use super::{ModelArgs, millis};
 use crate::config::{Backend, Confidence, Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
@@ -20,7 +20,7 @@ use crate::text::{PositionEncoding, position_at};
 #[derive(clap::Args)]
 pub(super) struct CompleteArgs {
     /// The position: FILE:LINE:COLUMN, with line and column counted from 1
-    place: Place,
+    place: SourcePosition,
     #[command(flatten)]
     model: ModelArgs,
     /// Print one JSON object instead of text

@@ -105,7 +105,7 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
-        // What is no JSON is a text: `completion.layout=chat`.
+        // A value that is not JSON is text: `completion.layout=chat`.
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         Ok(Self { key: key.to_owned(), value })
     }
@@ -155,11 +155,11 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 impl EvalArgs {
-    /// What the server is started with. A person's own settings are not part of a measurement.
+    /// The settings of the server. The user's own settings are not part of a measurement.
     fn settings(&self, assignments: &[Assignment]) -> anyhow::Result<Value> {
         let mut settings = json!({
             "threads": self.model.threads,
-            // Texts that end when time is up differ from machine to machine.
+            // Texts that end at a time limit differ between machines.
             "completion.timeBudgetMs": 600_000,
             // Nobody accepts anything, and a window placed ahead would make the same hole another one from run to run.
             "completion.prepareNext": false,
@@ -292,7 +292,7 @@ impl EvalArgs {
     }
 }
 
-/// Which projects take turns, those of different languages first.
+/// The order in which projects take turns, those of different languages first.
 fn by_language(projects: &[Project]) -> Vec<usize> {
     let mut languages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, project) in projects.iter().enumerate() {

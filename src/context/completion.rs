@@ -19,7 +19,7 @@ use super::outline::{imports_outside, outline_outside};
 use super::retrieval::{Project, retrieve};
 use crate::text::{Rope, floor_char_boundary, line_content, next_line_start};
 
-/// What a completion prompt is made from. Ordered by how rarely a part changes.
+/// The parts of a completion prompt, those that change most rarely first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletionContext {
     pub path: Option<String>,
@@ -56,8 +56,8 @@ pub struct CompletionContext {
 }
 
 impl CompletionContext {
-    /// Of the context only the code right before the cursor, which helps most for what it takes to read. What is around it in a
-    /// prompt then is the same in all files of a language.
+    /// Only the code right before the cursor, which helps most for its cost. The rest of the prompt is then the same in
+    /// all files of a language.
     pub fn nearest(self) -> Self {
         Self {
             path: None,
@@ -146,9 +146,9 @@ impl Anchor {
         })
     }
 
-    /// Gives up what is frozen if it no longer fits the code around `offset` exactly, if the window would have to move soon, or
-    /// if other files now have more to say. To be called before a warm-up while nobody types: the next context is placed
-    /// afresh then, and the model has time to read it.
+    /// Discards the window if it no longer matches the code around `offset` exactly, if it would have to move soon, or
+    /// if other files now have more to contribute. Call it before a warm-up, while nobody types: the next context then
+    /// places a new window, and the model has time to read it.
     pub fn settle(&mut self, snapshot: &Snapshot, offset: usize) {
         let text = &snapshot.text;
         let offset = floor_char_boundary(text, offset);
@@ -261,7 +261,7 @@ impl Frozen {
         }
     }
 
-    /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
+    /// This anchor, adjusted to `snapshot`, if it can still be used for a cursor at `offset`.
     fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
         let (prefix_start, suffix_start) = self.found_at(snapshot, offset, limits)?;
         // What was typed lies behind the window's beginning: it moved as that did.
@@ -288,7 +288,7 @@ impl Frozen {
         (in_window && near).then_some((prefix_start, suffix_start))
     }
 
-    /// Whether the prompt shows at least half of what other files have to say at `offset`.
+    /// Whether the prompt shows at least half of what other files have to contribute at `offset`.
     fn project_is_fresh(&self, snapshot: &Snapshot, offset: usize) -> bool {
         let fresh = retrieve(snapshot, offset, self.limits);
         let shown: HashSet<&str> = self.project.lines().collect();

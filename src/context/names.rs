@@ -1,7 +1,8 @@
-//! Names that exist: which can stand at a place, where the tree and the project say it.
+//! Names that exist: which ones can come at a place, if the tree and the project show it.
 //!
-//! `self.` and `this.` lead to the members of the type around, a name to those of its type or of a type that it is, a module to what
-//! it has. Nothing is resolved as a compiler would: where something is not understood, nothing is said to be all there is.
+//! `self.` and `this.` lead to the members of the enclosing type, a variable or type to the members of its type, a
+//! module to its contents. Nothing is resolved as a compiler would: if anything is not understood, the names do not
+//! count as complete.
 
 mod modules;
 mod place;
@@ -17,27 +18,27 @@ use modules::{Files, Module};
 use place::{NamePlace, Through, is_in_name, name_place};
 use types::{Members, TypePlace};
 
-/// Names of larger texts are not looked for: somebody waits.
+/// Names in larger texts are not looked for, because somebody is waiting.
 const MAX_BYTES: usize = 128 << 10;
-/// So many names are no choice any more.
+/// More names than this are no help.
 const MOST_NAMES: usize = 4000;
-/// Stands for the name that is being written while the text around it is understood.
+/// A placeholder for the name that is being written, so that the text around it can be parsed.
 const HERE: &str = "phi_ls_name";
 
-/// Names that can stand at a place.
+/// Names that can come at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offered {
     /// In order.
     pub(super) names: Vec<String>,
-    /// No other can.
+    /// No other name can come here.
     pub(super) is_complete: bool,
-    /// What of the name stands there already.
+    /// The part of the name that is already there.
     begun: String,
     /// The file whose names they are, as those of a module.
     pub(super) module: Option<PathBuf>,
 }
 
-/// All names that can stand at `offset`; `None` where they are not all known.
+/// All names that can come at `offset`; `None` if not all of them are known.
 pub fn known_names(snapshot: &Snapshot, offset: usize) -> Option<KnownNames> {
     let offered = offered(snapshot, offset).filter(|offered| offered.is_complete)?;
     KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)
@@ -110,7 +111,7 @@ fn closers(line: &str) -> String {
     open.into_iter().rev().collect()
 }
 
-/// What the language adds to what is found.
+/// The names that the language adds.
 fn standard_names(through: &Through, found: &Found, rules: Modules) -> impl Iterator<Item = &'static str> + use<> {
     let names = match (found.is_module, through) {
         (true, Through::Import(_)) => [standard::of_modules(rules), standard::in_imports(rules)],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::embedded::{self, EngineOptions, KeepOptions, MakeLoader};
 use super::remote::{self, Patience, StandIn};
-use super::shared::{self, Place, Setup, Wishes};
+use super::shared::{self, Endpoint, Setup, Wishes};
 use super::{Engine, Gate, OnEvent};
 use crate::config::{Backend, Machine, MemoryBudget, Role, Settings, WhenItFails};
 
@@ -71,13 +71,13 @@ fn start_local(
 ) -> std::io::Result<Engine> {
     let StartOptions { load_at_start, idle_unload, kv_budget_bytes, keep, minute, gate, program } = options;
     if let (Some(setup), Some(program)) = (setup_of(settings, program.as_deref()), program) {
-        match Place::of(&setup) {
-            Ok(place) => {
+        match Endpoint::of(&setup) {
+            Ok(endpoint) => {
                 let linger = minute.saturating_mul(u32::try_from(settings.engine.linger_minutes).unwrap_or(u32::MAX));
                 let fits_beside_the_other = fits_beside_the_other(role, settings);
                 let wishes =
                     Wishes { role, load_at_start, idle_unload, kv_budget_bytes, keep, fits_beside_the_other, linger };
-                return shared::start(place, setup, wishes, program, gate, on_event);
+                return shared::start(endpoint, setup, wishes, program, gate, on_event);
             }
             // A model for this window alone is better than none.
             Err(reason) => tracing::warn!("this window does not share an engine with others: {reason}"),

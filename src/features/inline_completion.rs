@@ -4,11 +4,11 @@ mod brackets;
 mod closers;
 mod confidence;
 mod following;
-mod gate;
 mod generation;
 mod growth;
 mod place;
 mod shape;
+mod skip;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -183,7 +183,7 @@ pub fn plan(
     let InlineRequest { offset, trigger, selected } = request;
     let (snapshot, cursor) = with_selected(snapshot, offset, selected.as_ref());
     let place = Place::at(&snapshot, cursor);
-    gate::gate(&place, trigger, options)?;
+    skip::check(&place, trigger, options)?;
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }

@@ -1,10 +1,10 @@
 //! Completion requests from arrival to answer. A document has at most one generation running and at most one request
-//! waiting for it, or two where the client shows both ghost text and a popup; whatever an edit or a newer request makes
-//! pointless is answered with an empty list at once.
+//! waiting for it, or two where the client shows both ghost text and a popup; a request that an edit or a newer request
+//! makes pointless is answered with an empty list at once.
 //!
 //! A client that can show a completion while it is written is answered as soon as there is something to read, told when
-//! there is more, and answered again. Any other one gets the whole, or at the end of its time what is there by then; the rest
-//! is there when it asks again. Either way what is on the screen only grows.
+//! there is more, and answered again. Any other client gets the whole completion, or what is written when its time is
+//! over; the rest when it asks again. Either way, what is on the screen only grows.
 
 mod base;
 mod document_state;
@@ -55,12 +55,12 @@ use rhythm::Rhythm;
 use running::Running;
 use visit::{Visit, VisitedPlace};
 
-/// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
-/// that ask at every key do it within about 50 ms.
+/// After an edit without a request, the prompt is prefilled if nothing else happens for this long. Clients that ask at
+/// every key do it within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
 
-/// After an answer, when nothing comes for this long, the window is placed anew if other files have more to say now or if it would
-/// have to move soon; but only if it is read again in no more than that many seconds.
+/// If nothing happens for this long after an answer, a new window is placed if other files now have more to contribute
+/// or if it would have to move soon; but only if the model can read it within this many seconds.
 const SETTLE_AFTER: Duration = Duration::from_secs(3);
 const SETTLE_SECONDS: f64 = 5.0;
 
@@ -69,7 +69,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// All completions of a session.
 pub(super) struct Completions {
-    /// Where the engine reports to.
+    /// Where the engine reports.
     session: SessionSender,
     to_client: ClientSender,
     observer: Option<Arc<dyn Observer>>,
@@ -81,7 +81,7 @@ pub(super) struct Completions {
     readings: Readings,
     /// By the numbers of open documents.
     states: HashMap<u64, DocumentState>,
-    /// The last number that a job got, and so the completion that it makes.
+    /// The last number of a job, which is also that of its completion.
     last_number: u64,
     shown_in_vain: ShownInVain,
     rhythm: Rhythm,
@@ -122,7 +122,7 @@ impl Completions {
         self.client = client;
     }
 
-    /// Takes over new settings: with others, other completions.
+    /// Applies new settings; completions made with the old ones are dropped.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
         self.kept_windows.set_enabled(settings.kept_prefixes_mib > 0);
         let (known, model) = (model_of(&self.settings), model_of(settings));
@@ -201,7 +201,7 @@ impl Completions {
         }
     }
 
-    /// Whether `document` may enter a prompt is another answer than before.
+    /// Whether `document` may enter a prompt has changed.
     pub(super) fn refusal_changed(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
@@ -211,12 +211,12 @@ impl Completions {
         }
     }
 
-    /// Gives up the windows of all prompts: they may hold code of files that may not be read any more.
+    /// Drops the windows of all prompts, because they may contain code of files that must not be read any more.
     pub(super) fn forget_windows(&mut self) {
         self.states.values_mut().for_each(|state| (state.anchor, state.visited) = Default::default());
     }
 
-    /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
+    /// Tells a client that shows it why there are no completions in `document`, whenever that changes.
     pub(super) fn tell_status(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         let status = state.new_status(document, &self.settings).filter(|_| self.client.document_status);
@@ -255,7 +255,7 @@ impl Completions {
                 let part = text.byte_slice(end - inserted..end);
                 self.fates.saw_part(document.number, part.len_chars());
             }
-            // Where nothing is offered unasked, nothing is computed unasked.
+            // If completions are offered only on request, nothing is computed in advance.
             let is_wanted = enabled(document, state.off, &self.settings) == Enabled::On;
             if is_wanted && self.settings.effort != Effort::Eco {
                 state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
@@ -276,8 +276,8 @@ impl Completions {
         }
     }
 
-    /// Answers a request for `document` from memory, lets it wait for the generation that runs, or begins one. It is
-    /// `superseded` if a message that has already come makes its answer pointless.
+    /// Answers a request for `document` from memory, lets it wait for the running generation, or starts one. It is
+    /// `superseded` if a message that has already arrived makes its answer pointless.
     pub(super) fn complete(
         &mut self,
         request: CompletionRequest,
@@ -484,7 +484,8 @@ impl Completions {
         self.begin(waiting, document, cursor, engine);
     }
 
-    /// There is more to show of what runs for `document`: who waits may get it, and a client that shows it as it grows is told.
+    /// There is more to show of the running generation for `document`: a waiting request may get it, and a client that
+    /// shows growing completions is notified.
     fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
@@ -506,7 +507,8 @@ impl Completions {
         self.to_client.send(Outgoing::CompletionGrew(params));
     }
 
-    /// Answers who waits for what runs for `document` with what can be shown of it by now, if that is something and it is time.
+    /// Answers the request that waits for the running generation of `document` with what can be shown so far, if there
+    /// is something and it is time.
     fn offer(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         let Some(running) = &mut state.running else { return };
@@ -589,7 +591,7 @@ impl Completions {
         }
     }
 
-    /// What ran is done and comes to `items`, and nobody waits: what was shown of it may have been less.
+    /// The generation is done with `items`, and no request waits: less may have been shown of it.
     fn done_after_all(
         &mut self,
         running: &Running,
@@ -674,12 +676,12 @@ impl Completions {
         }
     }
 
-    /// The person has sent away what was shown in the document of this number.
+    /// The person has dismissed what was shown in the document with this number.
     pub(super) fn dismissed(&mut self, document: u64) {
         self.fates.dismissed(document);
         if let Some(state) = self.states.get_mut(&document) {
             state.recall.dismiss(state.cursor);
-            // Who does not want to see it is not told of more.
+            // The client is not notified about a completion that was dismissed.
             state.keep_until_asked();
         }
     }
@@ -721,7 +723,7 @@ impl Completions {
         });
     }
 
-    /// What nobody has asked for yet is read, or has to be read when somebody asks.
+    /// A prompt that was not requested yet has been read, or has to be read on request.
     fn warmed_up(&mut self, outcome: Outcome, document: &Document) {
         match outcome {
             Ok(generation) => {
@@ -769,7 +771,8 @@ impl Completions {
         self.states.values_mut().for_each(|state| state.abandon(request));
     }
 
-    /// Cancels whatever runs; who waits is answered with an empty list. The windows of `documents` are kept.
+    /// Cancels the running generation; a waiting request is answered with an empty list. The windows of `documents` are
+    /// kept.
     pub(super) fn end<'a>(&mut self, documents: impl Iterator<Item = &'a Document>) {
         self.keep_windows(documents);
         self.fates.write_work();

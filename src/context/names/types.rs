@@ -6,14 +6,14 @@ use super::modules::{Files, Module};
 use super::standard;
 use crate::syntax::{Member, Modules, Names, Origin, Part, Reach};
 
-/// Bases of bases, and modules that take over names of modules, are followed so far.
+/// How many bases of bases, and modules that re-export names of modules, are followed.
 const MOST_STEPS: usize = 8;
 
 /// Members that are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Members {
     pub(super) members: Vec<Member>,
-    /// There are no more.
+    /// There are no more members than these.
     pub(super) is_complete: bool,
 }
 

@@ -1,10 +1,11 @@
-//! Sequences kept for their beginnings: a new prompt starts from the longest cached prefix, whichever job left it.
+//! Sequences that are kept for their prefixes: a new prompt starts from the longest cached prefix, whichever job
+//! computed it.
 //!
 //! Sequences share the pages of common beginnings (`KvCache::fork`), so ten variants of one prompt cost one prompt and
-//! ten tails. Least recently used goes first when the byte budget is exceeded.
+//! ten tails. The least recently used one is dropped first when the byte budget is exceeded.
 //!
-//! The budget is one for all keys and values of the model, those of running jobs included, and it is compared with what
-//! their memory takes from the system: pages that are free but not given back count too.
+//! The budget is for all keys and values of the model, including those of running jobs, and it is compared with what
+//! their memory takes from the system: pages that are free but not returned count too.
 //!
 //! What completions have read is kept in files, too, where nobody waits ([`KeptPrefixes`]).
 

@@ -1,5 +1,5 @@
-//! The engine's thread: loads the model when it is needed, works on the job that goes first, step by step, and gives
-//! the memory back when nobody asks any more.
+//! The engine's thread: loads the model when it is needed, works on the most urgent job, step by step, and unloads the
+//! model when it is not used any more.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,14 +15,15 @@ use super::spending::Spending;
 use super::{EngineOptions, Loader};
 use crate::config::machine::processor_time;
 use crate::engine::announcer::Announcer;
-use crate::engine::queue::{Entry, Queue};
+use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Priority, Submitted};
 use crate::model::LoadedModel;
 
-/// A model that failed to load is tried again after this long, since the person may have mended it meanwhile.
+/// A model that failed to load is tried again after this long, since the person may have fixed the problem in the
+/// meantime.
 const RETRY_LOAD_AFTER: Duration = Duration::from_secs(5);
 
-/// How long background work waits for the gate before it looks at its messages again.
+/// How long background work waits for the gate before it checks its messages again.
 const GATE_POLL: Duration = Duration::from_millis(20);
 
 /// Everything the thread owns.
@@ -86,7 +87,7 @@ impl Worker {
 
     pub(super) fn run(mut self) {
         if self.options.load_at_start {
-            // A failure has been reported as an event; jobs are told of it too.
+            // The failure has been reported as an event; jobs get it as well.
             let _ = self.ensure_loaded();
         }
         while self.receive() {
@@ -103,7 +104,7 @@ impl Worker {
         self.announce();
     }
 
-    /// Takes in what has come; waits when there is nothing to do. False when the engine is to end.
+    /// Processes the messages that have arrived; waits when there is nothing to do. False when the engine has to end.
     fn receive(&mut self) -> bool {
         if self.queue.is_empty() {
             match self.wait() {
@@ -170,7 +171,7 @@ impl Worker {
         }
     }
 
-    /// One step of the job that goes first.
+    /// One step of the most urgent job.
     fn work(&mut self) {
         let Some(mut entry) = self.queue.take_next() else { return };
         self.worked_at = Instant::now();
@@ -215,7 +216,7 @@ impl Worker {
     }
 
     /// What the job of `entry` came to, with what is to be told of its cost.
-    fn generation(&mut self, entry: &Entry<Run>) -> Option<Generation> {
+    fn generation(&mut self, entry: &QueuedJob<Run>) -> Option<Generation> {
         let pace = &self.loaded.as_ref()?.scratch.pace;
         let mut generation = entry.work.as_ref()?.generation(pace);
         if entry.submitted.job.priority != Priority::Background {
@@ -225,7 +226,7 @@ impl Worker {
     }
 
     /// Answers the job and keeps its caches.
-    fn finish(&mut self, mut entry: Entry<Run>, outcome: Result<Generation, EngineError>) {
+    fn finish(&mut self, mut entry: QueuedJob<Run>, outcome: Result<Generation, EngineError>) {
         if let (Some(run), Some(resident)) = (entry.work.take(), self.loaded.as_mut()) {
             // Nobody asks the same question on another day.
             let lasts = entry.submitted.job.priority != Priority::Background;
@@ -235,7 +236,7 @@ impl Worker {
     }
 
     /// After a panic nothing the job touched can be trusted: the model is loaded again, other jobs begin again.
-    fn recover(&mut self, mut entry: Entry<Run>, message: &str) {
+    fn recover(&mut self, mut entry: QueuedJob<Run>, message: &str) {
         tracing::error!(message, "a job panicked; the model will be loaded again");
         self.loaded = None;
         self.queue.restart_all();
@@ -278,7 +279,7 @@ impl Worker {
         };
         let known = self.load_failure.as_ref().is_some_and(|failure| failure.message == message);
         self.load_failure = Some(LoadFailure { at: Instant::now(), message: message.clone() });
-        // Said once, not at every key.
+        // Reported once, not at every key.
         if !known {
             on_event(EngineEvent::Failed(message.clone()));
         }
@@ -301,8 +302,8 @@ impl Worker {
     }
 }
 
-/// Begins the job if it has not begun, else takes it one step further.
-fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
+/// Starts the job, or takes it one step further.
+fn step(entry: &mut QueuedJob<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
     let Submitted { job, at, .. } = entry.submitted.as_mut();
     let Resident { model, prefixes, scratch } = resident;
     let run = match &mut entry.work {

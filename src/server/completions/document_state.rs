@@ -15,7 +15,7 @@ use crate::text::Rope;
 /// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
 const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
 
-/// How long a generation goes on that the typed text agrees with, until somebody asks again; clients wait up to 200 ms
+/// How long a generation continues that the typed text agrees with, until the next request; clients wait up to 200 ms
 /// after a key.
 const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 
@@ -44,9 +44,9 @@ pub(super) struct WarmUp {
 pub(super) struct DocumentState {
     /// The person has turned them off.
     pub off: bool,
-    /// What the client was told last of why nothing is completed.
+    /// The last reason that the client got for having no completions.
     pub status: Option<String>,
-    /// The last reason the person was told when they asked for a completion by hand.
+    /// The last reason that the person got when they asked for a completion.
     pub told: Option<String>,
     /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
     pub anchor: Anchor,
@@ -168,7 +168,7 @@ impl DocumentState {
         }
     }
 
-    /// Cancels whatever runs; who waits is answered with an empty list.
+    /// Cancels the running generation; a waiting request is answered with an empty list.
     pub(super) fn cancel_jobs(&mut self) {
         self.warm_up_at = None;
         self.settle_at = None;

@@ -9,10 +9,10 @@ use crate::features::inline_completion::InlineItem;
 use crate::statistics::{self, Acceptance, Latest, What};
 use crate::text::Rope;
 
-/// When it is looked whether what was accepted is still there, in seconds.
+/// After how many seconds to check whether accepted text is still there.
 const LOOKED_AT_AFTER: [u64; 2] = [30, 300];
 
-/// Accepted texts that are followed at once.
+/// How many accepted texts are observed at the same time.
 const MAX_FOLLOWED: usize = 100;
 
 /// What completions cost is written so often.
@@ -265,7 +265,7 @@ impl Fates {
         }
     }
 
-    /// The document of this number is closed: nobody can tell any more what is kept in it.
+    /// The document with this number is closed: what is kept in it is no longer known.
     pub(super) fn closed(&mut self, document: u64) {
         if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
             self.resolve(What::Ignored);
@@ -295,7 +295,7 @@ impl Fates {
         records.iter().for_each(|(language, what)| self.record(language, *what));
     }
 
-    /// What was on the screen is gone; if nothing of it was accepted, because of `what`.
+    /// What was on the screen is gone; if none of it was accepted, the reason is `what`.
     fn resolve(&mut self, what: What) {
         let Some(shown) = self.on_screen.take() else { return };
         if !std::mem::take(&mut self.is_partly_accepted) {

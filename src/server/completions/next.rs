@@ -1,4 +1,4 @@
-//! The next completion, prepared while one is on screen as if that were accepted: a person who accepts several in a row
+//! The next completion, computed while one is shown, as if that were accepted: a person who accepts several in a row
 //! does not wait.
 
 use super::base::Base;
@@ -8,8 +8,8 @@ use crate::engine::CancelFlag;
 use crate::features::inline_completion::{InlineItem, Plan};
 use crate::text::{Edit, apply_edit, line_content};
 
-/// After so many completions in a row that were shown and not accepted, no next one is prepared until one is accepted: it would
-/// keep the processors busy for nobody.
+/// After this many completions in a row that were shown and not accepted, no next one is prepared until one is
+/// accepted: it would keep the processors busy for nothing.
 const MOST_IN_VAIN: usize = 3;
 
 /// Who has used none of so many in a row waits for a pause before the next is asked for.
@@ -30,7 +30,7 @@ pub(super) struct ShownInVain {
 }
 
 impl ShownInVain {
-    /// Completion `id` is on screen (again, as a person types along); true if it is worth while to prepare what follows it.
+    /// Completion `id` is on screen (again, as a person types along); true if it is worth preparing what follows it.
     pub(super) fn shown(&mut self, id: u64) -> bool {
         if id != self.last {
             self.count += 1;

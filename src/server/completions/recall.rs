@@ -48,7 +48,7 @@ pub(super) enum Recalled {
         id: u64,
         items: Vec<InlineItem>,
     },
-    /// The model has nothing to say here, or the person took something else instead.
+    /// The model has no completion here, or the person accepted something else instead.
     Nothing,
     Unknown,
 }
@@ -56,13 +56,13 @@ pub(super) enum Recalled {
 /// The completions of one document, newest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recall {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Remembered>,
     /// The completion on the person's screen.
     on_screen: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct Remembered {
     completion: Completion,
     shown: bool,
     /// The person saw it and accepted something else in its place.
@@ -78,7 +78,7 @@ impl Recall {
             known.completion.items = completion.items;
             return;
         }
-        self.entries.push_front(Entry { completion, shown: false, rejected: false, dismissed_at: None });
+        self.entries.push_front(Remembered { completion, shown: false, rejected: false, dismissed_at: None });
         self.entries.truncate(REMEMBERED);
     }
 
@@ -124,9 +124,9 @@ impl Recall {
 
     /// What to answer at `cursor` in `text`. What is found counts as shown.
     pub(super) fn recall(&mut self, text: &Rope, cursor: usize, trigger: Trigger) -> Recalled {
-        for Entry { completion, shown, rejected, dismissed_at } in &mut self.entries {
+        for Remembered { completion, shown, rejected, dismissed_at } in &mut self.entries {
             let is_unwanted = *rejected || *dismissed_at == Some(cursor);
-            // Asked by hand, a person wants more than what came by itself, or wants it after all.
+            // A person who asks for a completion wants more than was shown by itself, or wants it after all.
             if trigger == Trigger::Invoked && (completion.trigger != trigger || is_unwanted) {
                 continue;
             }
@@ -171,7 +171,7 @@ impl Recall {
 }
 
 impl Completion {
-    /// Whether the model had nothing to say at exactly this place.
+    /// Whether the model had no completion at exactly this place.
     fn says_nothing_at(&mut self, text: &Rope, cursor: usize) -> bool {
         let place = cursor..cursor;
         self.items.is_empty() && self.offset == cursor && self.base.is_same_but(&place, text, &place)

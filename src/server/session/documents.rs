@@ -99,7 +99,7 @@ impl Session {
         };
         // Until now, prompts about other documents could have code of this one.
         let was_lent = document.place.is_some() && document.refusal.is_none();
-        document.place = document.file.as_ref().map(|file| self.workspaces.place_of(file));
+        document.place = document.file.as_ref().map(|file| self.workspaces.location_of(file));
         document.snapshot.path = document.place.as_ref().map(|place| place.shown.clone());
         if document.refusal != refusal {
             tracing::debug!(uri = uri.0, refusal = refusal.as_ref().map(ToString::to_string), "may it be read?");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use phi_ls::config::{KvCacheType, Role};
 use phi_ls::engine::embedded::KeepOptions;
-use phi_ls::engine::shared::{self, ModelState, Place, Report, Setup, Sharing, Wishes, process};
+use phi_ls::engine::shared::{self, Endpoint, ModelState, Report, Setup, Sharing, Wishes, process};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
 };
@@ -60,12 +60,12 @@ impl Machine {
         }
     }
 
-    fn place(&self, setup: &Setup) -> Place {
-        Place::in_folder(self.path("run"), setup).unwrap()
+    fn endpoint(&self, setup: &Setup) -> Endpoint {
+        Endpoint::in_folder(self.path("run"), setup).unwrap()
     }
 
     fn report(&self) -> Option<Report> {
-        process::ask(&self.place(&self.setup()))
+        process::ask(&self.endpoint(&self.setup()))
     }
 
     /// The lines of the processes' log that hold `text`.
@@ -82,7 +82,8 @@ impl Machine {
         let (sender, events) = mpsc::channel();
         // A test that is over hears nothing.
         let on_event = Box::new(move |event| drop(sender.send(event)));
-        let engine = shared::start(self.place(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
+        let engine =
+            shared::start(self.endpoint(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
         Client { engine, events }
     }
 }
@@ -299,7 +300,7 @@ fn the_process_stays_while_a_client_is_there_and_leaves_after_the_last() {
     assert!(is_alive(pid));
     drop(second);
     until("the process leaves", || !is_alive(pid));
-    assert!(!machine.place(&machine.setup()).socket().exists());
+    assert!(!machine.endpoint(&machine.setup()).socket().exists());
     // And comes again for who wants it.
     machine.client(wishes()).run().unwrap();
     assert_eq!(machine.logged("the engine process is running"), 2);
@@ -417,7 +418,7 @@ fn garbage_and_silence_hold_nobody_up() {
     let machine = Machine::new();
     let client = machine.client(wishes());
     client.run().unwrap();
-    let socket = machine.place(&machine.setup()).socket();
+    let socket = machine.endpoint(&machine.setup()).socket();
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[255; 4096], b"\x02\0\0\0{}", b"\x07\0\0\0\"Leave\"", b"\x09"] {
         let mut stream = UnixStream::connect(&socket).unwrap();
         stream.write_all(garbage).unwrap();
@@ -655,7 +656,7 @@ struct Raw {
 
 impl Raw {
     fn join(machine: &Machine) -> Self {
-        let stream = UnixStream::connect(machine.place(&machine.setup()).socket()).unwrap();
+        let stream = UnixStream::connect(machine.endpoint(&machine.setup()).socket()).unwrap();
         let mut raw = Self { stream };
         raw.message(&json!({"Join": {"setup": machine.setup(), "pid": 1, "wishes": wishes()}}));
         raw
