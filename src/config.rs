@@ -84,6 +84,8 @@ pub struct CompletionSettings {
     pub time_budget: Duration,
     /// While a completion is shown, the next one is computed as if it were accepted.
     pub prepare_next: bool,
+    /// How much may be computed in advance.
+    pub effort: Effort,
     /// Clients that show ghost text get the same completion for their popup as well.
     pub popup: bool,
     /// Completions are counted (shown, accepted, kept), on this machine only.
@@ -91,6 +93,9 @@ pub struct CompletionSettings {
     /// Time without use after which the model is unloaded; `None` keeps it loaded.
     #[serde(rename = "idleUnloadMinutes", with = "minutes")]
     pub idle_unload: Option<Duration>,
+    /// MiB of files in which it is kept what the model has read; 0: nothing is kept.
+    #[serde(rename = "keptPrefixesMiB")]
+    pub kept_prefixes_mib: u64,
 }
 
 /// Questions.
@@ -151,6 +156,29 @@ pub enum Confidence {
     Balanced,
     /// Only completions that are probably right are shown.
     High,
+}
+
+/// How much may be computed that nobody has asked for: the code around a place where somebody may write, what follows a completion
+/// that may be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    Eco,
+    /// In a part of the time, while another program leaves a processor; on battery nothing, where the system tells.
+    #[default]
+    Balanced,
+    Eager,
+}
+
+impl Effort {
+    /// The part of the time that the model may compute for nobody; `None` where it may compute all the time.
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Self::Eco => Some(0.0),
+            Self::Balanced => Some(0.25),
+            Self::Eager => None,
+        }
+    }
 }
 
 /// How a model is asked for completions.
@@ -253,9 +281,11 @@ impl Default for CompletionSettings {
             confidence: Confidence::default(),
             time_budget: Duration::from_millis(1500),
             prepare_next: true,
+            effort: Effort::default(),
             popup: false,
             statistics: true,
             idle_unload: None,
+            kept_prefixes_mib: 1024,
         }
     }
 }

@@ -49,13 +49,13 @@ pub struct Snapshot {
     pub version: i32,
     /// `None` for a language without a grammar.
     pub parsed: Option<Parsed>,
-    /// `None` for a language phi-ls has no table row for.
+    /// `None` for a language without a row in the table of languages.
     pub language: Option<&'static Language>,
     /// The LSP `languageId`.
     pub language_id: String,
     /// Path shown to the model, relative to the workspace where there is one.
     pub path: Option<PathBuf>,
-    /// What stands around it if it is the cell of a notebook.
+    /// The other cells, if it is the cell of a notebook.
     pub cells: Arc<OtherCells>,
     /// What a completion in it may take from other files.
     pub surroundings: Arc<Surroundings>,
@@ -70,7 +70,7 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// The language's name as it stands after a code fence; empty if nobody said.
+    /// The language's name for a code fence; empty if it is not known.
     pub fn fence_name(&self) -> &str {
         self.language.map_or(&self.language_id, |language| language.name)
     }
@@ -80,7 +80,7 @@ impl Snapshot {
         self.path.as_ref().map(|path| path.to_string_lossy().replace('\\', "/"))
     }
 
-    /// What starts a comment that ends with its line, where the language is known to have such.
+    /// What starts a comment that ends with its line, if the language has such comments.
     pub fn line_comment(&self) -> Option<&'static str> {
         self.language.and_then(Language::line_comment)
     }

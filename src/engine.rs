@@ -35,6 +35,7 @@ pub use gate::Gate;
 pub(crate) use growing_text::GrowingText;
 pub use start::{StartOptions, setup_of, start_for};
 
+use crate::config::Effort;
 use crate::model::{Prompt, PromptForm};
 use crate::text::KnownNames;
 
@@ -131,6 +132,7 @@ impl Default for GenerationParams {
             stop: StopRules::default(),
             candidates: 1,
             speculate: true,
+            effort: Effort::Eager,
             names: None,
         }
     }
@@ -148,6 +150,8 @@ pub struct GenerationParams {
     pub candidates: usize,
     /// Guess tokens that occurred before in the same way, if that cannot change the text.
     pub speculate: bool,
+    /// How much may be computed for jobs that nobody has asked for, if this is one.
+    pub effort: Effort,
     /// The names one of which the text has to begin with, if it begins with a name. A text that does anyway stays the same. An
     /// engine that cannot choose between tokens writes what it would without.
     pub names: Option<KnownNames>,
@@ -241,6 +245,9 @@ pub struct Generation {
     pub is_corrected: Option<bool>,
     pub time_to_first_token: Duration,
     pub total: Duration,
+    /// What completions have taken of the processors since the last one that came to something, this one included and those that
+    /// were given up; zero where nobody measures it.
+    pub processor: Duration,
     /// Tokens per second that the model reads, from all measurements; `None` if it is not measured.
     pub reading_speed: Option<f32>,
 }
@@ -250,6 +257,9 @@ pub struct Generation {
 pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
+    /// Nobody has asked for it, and there is something better to do.
+    #[error("more than `completion.effort` allows now")]
+    NotNow,
     /// A newer job for the same document took its place.
     #[error("superseded by a newer request")]
     Superseded,

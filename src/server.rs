@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tower_lsp_server::{LspService, Server};
 
 use crate::lsp::reports::{DID_PARTIALLY_ACCEPT, DID_SHOW, DISMISSED};
@@ -93,8 +94,9 @@ pub async fn run(
     let session = Session::spawn(options, to_client, process)?;
     let backend = Backend::new(session.clone());
     let shutdown = backend.shutdown_flag();
+    let mut delivery = None;
     let (service, socket) = LspService::build(|client| {
-        tokio::spawn(outgoing::deliver(client, outgoing));
+        delivery = Some(tokio::spawn(outgoing::deliver(client, outgoing)));
         backend
     })
     .custom_method(SET_COMPLETIONS, Backend::set_completions)
@@ -108,6 +110,8 @@ pub async fn run(
     let filter = transport::filter_input(input, near, writer, observer);
     let drain = transport::drain_output(queue, output);
     serve(library, filter, drain, process_id, &session).await;
+    // What the session has to say while it ends, nobody reads.
+    delivery.iter().for_each(JoinHandle::abort);
     session.send(Event::Stop);
     Ok(if shutdown.is_set() { Ended::Orderly } else { Ended::Abrupt })
 }

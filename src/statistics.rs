@@ -30,7 +30,7 @@ pub struct Record {
 }
 
 /// What happened. A completion is shown, and then at most one of accepted (whole, or its parts one by one), dismissed and
-/// ignored.
+/// ignored; what they cost is counted once a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum What {
@@ -42,6 +42,8 @@ pub enum What {
     Dismissed,
     /// The person typed something else.
     Ignored,
+    /// What models have taken of the processors for completions, and how long the person has typed meanwhile.
+    Worked { processor_ms: u64, typing_ms: u64 },
     /// Of `characters` accepted so many seconds ago, `kept` are still there.
     Kept { after_seconds: u64, kept: usize, characters: usize },
 }

@@ -19,7 +19,7 @@ pub use changes::Hunk;
 use git::TrackedFiles;
 use ignore_files::IgnoreFiles;
 use root::{project_root, real_path};
-pub use staged::{NotStaged, Staged, StagedFile};
+pub use staged::{NotStaged, Staged, StagedFile, last_line_of_first_change};
 
 /// Names of ignore files.
 pub const IGNORE_FILES: [&str; 2] = [".gitignore", ".phi-lsignore"];
@@ -47,7 +47,7 @@ struct Root {
 
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FileLocation {
     /// The file without symbolic links.
     pub file: PathBuf,
     /// The root of its workspace, likewise.
@@ -113,7 +113,7 @@ impl Workspaces {
 
     /// Adds the workspace around the file `path` if it is in none and one can be found; true if so.
     pub fn add_around(&mut self, path: &Path) -> bool {
-        let place = self.place_of(path);
+        let place = self.location_of(path);
         let Some(root) = place.root.filter(|_| place.root_is_found) else { return false };
         let is_new = self.roots.iter().all(|known| known.real != root);
         if is_new {
@@ -128,7 +128,7 @@ impl Workspaces {
     }
 
     /// Where the file `path` is. A workspace inside another one has its files for itself.
-    pub fn place_of(&self, path: &Path) -> Place {
+    pub fn location_of(&self, path: &Path) -> FileLocation {
         let file = real_path(path);
         let innermost = |root: &&Root| root.real.as_os_str().len();
         let by_target = self.roots.iter().filter(|root| file.starts_with(&root.real)).max_by_key(innermost);
@@ -137,17 +137,17 @@ impl Workspaces {
         if let Some(root) = by_target.or_else(by_name) {
             let relative = file.strip_prefix(&root.real).or_else(|_| path.strip_prefix(&root.path));
             let shown = relative.map_or_else(|_| name_of(path), Path::to_owned);
-            return Place { file, root: Some(root.real.clone()), root_is_found: root.found, shown };
+            return FileLocation { file, root: Some(root.real.clone()), root_is_found: root.found, shown };
         }
         let root = project_root(&file);
         let relative = root.as_ref().and_then(|root| file.strip_prefix(root).ok());
         let shown = relative.map_or_else(|| name_of(path), Path::to_owned);
-        Place { file, root_is_found: root.is_some(), root, shown }
+        FileLocation { file, root_is_found: root.is_some(), root, shown }
     }
 
     /// Why the file `path` must not enter a prompt, if it must not.
     pub fn refusal(&self, path: &Path) -> Option<Refusal> {
-        let place = self.place_of(path);
+        let place = self.location_of(path);
         // The rules of the setting `exclude` and those for secrets apply to both names of a file.
         let written = self.roots.iter().filter_map(|root| path.strip_prefix(&root.path).ok());
         let written = written.min_by_key(|relative| relative.as_os_str().len()).unwrap_or(&place.shown);
@@ -173,13 +173,13 @@ impl Workspaces {
 
     /// The work tree of git that the file `path` is in, and whether git tracks the file.
     pub fn in_repository(&self, path: &Path) -> Option<(PathBuf, bool)> {
-        let place = self.place_of(path);
+        let place = self.location_of(path);
         IgnoreFiles::new(&self.tracked, place.root.as_deref()).in_repository(&place.file)
     }
 
     /// Whether a walk through the workspaces would find the file `path`, which is given without symbolic links.
     pub fn would_walk(&self, path: &Path) -> bool {
-        let place = self.place_of(path);
+        let place = self.location_of(path);
         let is_there = place.file == path && path.is_file();
         let in_workspace = place.root.as_deref().is_some_and(|root| self.roots().any(|known| known == root));
         is_there && in_workspace && !place.shown.iter().any(is_skipped) && self.refusal(path).is_none()

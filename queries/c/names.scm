@@ -7,6 +7,9 @@
 (type_definition type: (union_specifier name: (type_identifier) @base !body) declarator: (type_identifier) @part.name) @part
 (field_declaration (field_identifier) @member)
 (field_declaration (_ (field_identifier) @member))
+(field_declaration
+  type: [(type_identifier) @member.is (struct_specifier name: (type_identifier) @member.is)]
+  declarator: [(field_identifier) @member (pointer_declarator declarator: (field_identifier) @member)])
 (field_declaration (_ (_ (field_identifier) @member)))
 (field_declaration (_ (_ (_ (field_identifier) @member))))
 (field_declaration_list [(ERROR) (preproc_call)] @unknown)

@@ -10,6 +10,9 @@
 (base_class_clause [(type_identifier) (qualified_identifier) (template_type)] @base)
 (field_declaration (field_identifier) @member)
 (field_declaration (_ (field_identifier) @member))
+(field_declaration
+  type: [(type_identifier) @member.is (struct_specifier name: (type_identifier) @member.is)]
+  declarator: [(field_identifier) @member (pointer_declarator declarator: (field_identifier) @member)])
 (field_declaration (_ (_ (field_identifier) @member)))
 (field_declaration (_ (_ (_ (field_identifier) @member))))
 (field_declaration_list (function_definition (function_declarator (field_identifier) @member)))

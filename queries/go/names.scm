@@ -2,6 +2,9 @@
 (type_spec name: (type_identifier) @part.name type: [(struct_type) (interface_type)]) @part
 (type_spec type: (struct_type (field_declaration_list (field_declaration name: (field_identifier) @member))))
 (type_spec type: (struct_type (field_declaration_list (field_declaration !name type: (_) @base))))
+(type_spec type: (struct_type (field_declaration_list (field_declaration name: (field_identifier) @member type: [
+  (type_identifier) @member.is
+  (pointer_type (type_identifier) @member.is)]))))
 (type_spec type: (interface_type (method_elem name: (field_identifier) @member)))
 (type_spec type: (interface_type (type_elem (_) @base)))
 (method_declaration

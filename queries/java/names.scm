@@ -14,6 +14,9 @@
   (enum_declaration name: (identifier) @member)
   (record_declaration name: (identifier) @member)
   (annotation_type_declaration name: (identifier) @member)])
+(class_body (field_declaration
+  type: (type_identifier) @member.is
+  declarator: (variable_declarator name: (identifier) @member)))
 (interface_body [
   (method_declaration name: (identifier) @member)
   (constant_declaration declarator: (variable_declarator name: (identifier) @member))

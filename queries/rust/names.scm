@@ -11,6 +11,13 @@
 (impl_item trait: (_) @base)
 (trait_item bounds: (trait_bounds [(type_identifier) (scoped_type_identifier) (generic_type)] @base))
 (struct_item body: (field_declaration_list (field_declaration name: (field_identifier) @member.value)))
+(struct_item body: (field_declaration_list (field_declaration name: (field_identifier) @member.value type: [
+  (type_identifier) @member.is
+  (reference_type type: (type_identifier) @member.is)])))
+((struct_item body: (field_declaration_list (field_declaration name: (field_identifier) @member.value type: (generic_type
+  type: (type_identifier) @condition
+  type_arguments: (type_arguments . (type_identifier) @member.is .)))))
+  (#any-of? @condition "Arc" "Box" "Rc"))
 (union_item body: (field_declaration_list (field_declaration name: (field_identifier) @member.value)))
 (enum_item body: (enum_variant_list (enum_variant name: (identifier) @member.type)))
 (impl_item body: (declaration_list [

@@ -17,6 +17,9 @@
 (required_parameter "readonly" pattern: (identifier) @member)
 (optional_parameter (accessibility_modifier) pattern: (identifier) @member)
 (optional_parameter "readonly" pattern: (identifier) @member)
+(public_field_definition name: (property_identifier) @member type: (type_annotation (type_identifier) @member.is))
+(required_parameter (accessibility_modifier) pattern: (identifier) @member type: (type_annotation (type_identifier) @member.is))
+(interface_body (property_signature name: (property_identifier) @member type: (type_annotation (type_identifier) @member.is)))
 (interface_body [
   (property_signature name: (property_identifier) @member)
   (method_signature name: (property_identifier) @member)

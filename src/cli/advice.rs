@@ -16,7 +16,7 @@ pub(super) const QUALITY_SOURCE: &str =
 /// What is reported about the quality of a quantisation.
 pub(super) fn quality(quantisation: &str) -> Option<&'static str> {
     Some(match quantisation {
-        "Q8_0" => "no loss to notice",
+        "Q8_0" => "no noticeable loss",
         "Q6_K" => "hardly any loss",
         "Q5_K_M" => "very small loss",
         "Q4_K_M" | "Q4_1" => "small loss",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::place::{Place, cursor_offset, read_snapshot, surroundings, workspaces_around};
+use super::place::{SourcePosition, cursor_offset, read_snapshot, surroundings, workspaces_around};
 use super::{ModelArgs, millis};
 use crate::config::{Backend, Confidence, Enabled, Role, Settings};
 use crate::context::{Anchor, Snapshot};
@@ -20,7 +20,7 @@ use crate::text::{PositionEncoding, position_at};
 #[derive(clap::Args)]
 pub(super) struct CompleteArgs {
     /// The position: FILE:LINE:COLUMN, with line and column counted from 1
-    place: Place,
+    place: SourcePosition,
     #[command(flatten)]
     model: ModelArgs,
     /// Print one JSON object instead of text
@@ -86,6 +86,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         load_at_start: true,
         idle_unload: None,
         kv_budget_bytes,
+        keep: None,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
         // There is only one job, so the model is not kept.

@@ -15,11 +15,13 @@ use super::models::InstalledModel;
 use crate::config::{
     self, Backend, CompletionLayout, Machine, MemoryBudget, Needs, RemoteServer, Role, Settings, Source,
 };
+use crate::engine::embedded::kept_prefixes;
 use crate::engine::embedded::tuning::{self, StoredTuning};
 use crate::engine::remote::{self, Abilities, Patience};
 use crate::hub::{self, HubError, ModelRef};
 use crate::kernels::level::Level;
 use crate::model::{self, ModelReport};
+use crate::private;
 use engines::Engines;
 
 #[derive(Debug, clap::Args)]
@@ -72,6 +74,8 @@ struct Findings {
     settings: Settings,
     settings_file: Option<PathBuf>,
     models_folder: PathBuf,
+    /// What is kept between sessions, and its bytes.
+    kept: Option<(PathBuf, u64)>,
     free_space: Option<u64>,
     /// What was measured on this processor.
     tuning: Option<StoredTuning>,
@@ -150,6 +154,10 @@ impl Findings {
             roles: roles.into(),
             engines: Engines::look(&settings, &models_folder),
             free_space: hub::free_space(&models_folder),
+            kept: private::folder().map(|folder| {
+                let bytes = kept_prefixes::kept_bytes(&folder.join(kept_prefixes::FOLDER));
+                (folder, bytes)
+            }),
             tuning,
             machine,
             settings,
@@ -199,6 +207,8 @@ impl Findings {
             "tuning": self.tuning,
             "models_folder": self.models_folder,
             "free_bytes": self.free_space,
+            "kept_folder": self.kept.as_ref().map(|(folder, _)| folder),
+            "kept_bytes": self.kept.as_ref().map(|(_, bytes)| bytes),
             "settings_file": self.settings_file,
             "problems": self.problems,
             "models": self.roles.iter().map(role).collect::<Vec<_>>(),
@@ -232,6 +242,13 @@ impl Findings {
         println!("  GPU               {}", gpu_backend().unwrap_or("not used (this build computes on the processor)"));
         println!("\nfolders");
         println!("  models            {}, {} free", self.models_folder.display(), size(self.free_space));
+        if let Some((folder, bytes)) = &self.kept {
+            let bytes = HumanBytes(*bytes);
+            println!(
+                "  kept              {}, {bytes} of what models have read (completion.keptPrefixesMiB)",
+                folder.display()
+            );
+        }
         if let Some(file) = &self.settings_file {
             let state = if file.exists() { "" } else { " (none: defaults)" };
             println!("  settings          {}{state}", file.display());
@@ -430,6 +447,7 @@ mod tests {
             settings,
             settings_file: None,
             models_folder: PathBuf::new(),
+            kept: None,
             free_space: None,
             roles: [(Role::Completion, Alias::Phi35Mini), (Role::Assistant, Alias::Phi4Mini)]
                 .map(|(role, alias)| RoleModel {

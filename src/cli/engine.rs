@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::engine::shared::{Place, Setup, process};
+use crate::engine::shared::{Endpoint, Setup, process};
 
 /// How long a process waits for the server that has started it.
 const FIRST_CLIENT: Duration = Duration::from_secs(30);
@@ -39,12 +39,12 @@ pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
         }
     };
     setup.check_program(&program).map_err(anyhow::Error::msg)?;
-    let place = match &args.folder {
-        Some(folder) => Place::in_folder(folder.clone(), &setup),
-        None => Place::of(&setup),
+    let endpoint = match &args.folder {
+        Some(folder) => Endpoint::in_folder(folder.clone(), &setup),
+        None => Endpoint::of(&setup),
     };
-    let place = place.map_err(anyhow::Error::msg)?;
-    let ended = process::run(&place, setup, patience).context("cannot start or join the engine process")?;
+    let endpoint = endpoint.map_err(anyhow::Error::msg)?;
+    let ended = process::run(&endpoint, setup, patience).context("cannot start or join the engine process")?;
     if ended == process::Ended::NotNeeded {
         tracing::info!("an engine process is already running");
     }

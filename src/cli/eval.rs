@@ -71,10 +71,12 @@ pub(super) struct EvalArgs {
     /// Compare with an earlier report, written by --json
     #[arg(long, value_name = "FILE", conflicts_with = "several")]
     against: Option<PathBuf>,
-    /// Fill the same holes with other layouts of the prompt too, all or those named, and compare each with today's
+    /// Fill the same holes with other layouts of the prompt as well, all of them or those named, and compare each with
+    /// the current one
     #[arg(long, value_enum, value_name = "NAME", num_args = 0..=1, require_equals = true, value_delimiter = ',', group = "several")]
     layouts: Option<Vec<LayoutName>>,
-    /// Fill the same holes with parts of the prompt left out in turn, all or those named, and compare with the whole
+    /// Fill the same holes with one part of the prompt left out at a time, all of them or those named, and compare each
+    /// with the whole
     #[arg(long, value_enum, value_name = "NAME", num_args = 0..=1, require_equals = true, value_delimiter = ',', group = "several")]
     parts: Option<Vec<PartName>>,
     /// Fill the same holes with prompts of these lengths, and compare each with the longest
@@ -103,7 +105,7 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, found `{text}`"))?;
-        // What is no JSON is a text: `completion.layout=chat`.
+        // A value that is not JSON is text: `completion.layout=chat`.
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         Ok(Self { key: key.to_owned(), value })
     }
@@ -153,14 +155,15 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 impl EvalArgs {
-    /// What the server is started with. A person's own settings are not part of a measurement.
+    /// The settings of the server. The user's own settings are not part of a measurement.
     fn settings(&self, assignments: &[Assignment]) -> anyhow::Result<Value> {
         let mut settings = json!({
             "threads": self.model.threads,
-            // Texts that end when time is up differ from machine to machine.
+            // Texts that end at a time limit differ between machines.
             "completion.timeBudgetMs": 600_000,
-            // Nobody accepts anything.
+            // Nobody accepts anything, and a window placed ahead would make the same hole another one from run to run.
             "completion.prepareNext": false,
+            "completion.effort": "eco",
         });
         if !assignments.iter().any(|assignment| assignment.key == "completion.backend") {
             let model = self.model.reference()?.to_string();
@@ -179,7 +182,7 @@ impl EvalArgs {
         }
     }
 
-    /// The ways to ask that are compared; nothing where there is but one.
+    /// The variants to compare; `None` if there is only one.
     fn variants(&self, settings: &Value) -> anyhow::Result<Option<Variants>> {
         if let Some(names) = &self.layouts {
             return Ok(Some(Variants::layouts(names, settings)));
@@ -187,7 +190,7 @@ impl EvalArgs {
         if let Some(names) = &self.parts {
             return Ok(Some(Variants::parts(names, settings)));
         }
-        // Each of them has to be one that the setting takes.
+        // Each of them has to be a valid value of the setting.
         for tokens in &self.context_tokens {
             self.settings(&[Assignment { key: "completion.contextTokens".to_owned(), value: (*tokens).into() }])?;
         }
@@ -195,7 +198,7 @@ impl EvalArgs {
         Ok(has_lengths.then(|| Variants::lengths(&self.context_tokens, settings)))
     }
 
-    /// Writes what the reports of earlier runs come to together: of several ways to ask, or of one.
+    /// Combines the reports of earlier runs, of several variants or of one.
     fn report_again(&self, earlier: Option<Vec<Outcome>>) -> anyhow::Result<()> {
         let several: Vec<_> = self.report.iter().map(|path| read_variants(path)).collect::<anyhow::Result<_>>()?;
         if several.iter().all(Option::is_some) {
@@ -289,7 +292,7 @@ impl EvalArgs {
     }
 }
 
-/// Which projects take turns, those of different languages first.
+/// The order in which projects take turns, those of different languages first.
 fn by_language(projects: &[Project]) -> Vec<usize> {
     let mut languages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, project) in projects.iter().enumerate() {
@@ -319,7 +322,7 @@ fn read_report(path: &Path) -> anyhow::Result<Vec<Outcome>> {
         .with_context(|| format!("{} is not a report by `phi-ls eval --json`", path.display()))
 }
 
-/// What a report says of several ways to ask; nothing for one of another kind.
+/// The variants in a report; `None` for a report of another kind.
 fn read_variants(path: &Path) -> anyhow::Result<Option<Vec<Filled>>> {
     let mut report = read_json(path)?;
     Ok(serde_json::from_value(report["variants"].take()).ok())
@@ -331,7 +334,7 @@ fn read_json(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))
 }
 
-/// Asks a server that is started as `variant` says for what belongs into each hole.
+/// Asks a server that is started as `variant` says to fill each hole.
 fn fill(projects: &[Project], chosen: &[Chosen], variant: &Variant) -> anyhow::Result<Vec<Outcome>> {
     let mut session = Session::start(variant)?;
     let bar = indicatif::ProgressBar::new(chosen.len() as u64);

@@ -21,13 +21,13 @@ const INDEXING_TIME: Duration = Duration::from_secs(2);
 
 /// A place in a file; line and column count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SourcePosition {
     pub(super) path: PathBuf,
     pub(super) line: u32,
     pub(super) column: u32,
 }
 
-impl FromStr for Place {
+impl FromStr for SourcePosition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -53,7 +53,7 @@ pub(super) fn read_snapshot(path: &Path) -> anyhow::Result<Snapshot> {
     let language = syntax::language_for("", Some(path));
     let parsed = language.and_then(|language| Parsed::parse(language, &text));
     let language_id = language.map_or_else(String::new, |language| language.id.to_owned());
-    let path = Some(workspaces_around(path, &[]).place_of(path).shown);
+    let path = Some(workspaces_around(path, &[]).location_of(path).shown);
     let (cells, surroundings) = Default::default();
     Ok(Snapshot { text, version: 0, parsed, language, language_id, path, cells, surroundings })
 }
@@ -92,7 +92,7 @@ pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
     let mut workspaces = Workspaces::new(&[], exclude);
     if !workspaces.add_around(path)
         && let Ok(here) = std::env::current_dir().and_then(|here| here.canonicalize())
-        && workspaces.place_of(path).file.starts_with(&here)
+        && workspaces.location_of(path).file.starts_with(&here)
     {
         workspaces.add(&here);
     }
@@ -101,7 +101,7 @@ pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
 
 /// The other files of the workspace around `path`.
 pub(super) fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings {
-    let file = workspaces.place_of(path).file;
+    let file = workspaces.location_of(path).file;
     let bounds = Bounds { time: INDEXING_TIME, ..Bounds::default() };
     let index = WorkspaceIndex::new(Arc::new(workspaces), bounds);
     index.walk(&mut || true);
@@ -109,7 +109,7 @@ pub(super) fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings 
 }
 
 /// The byte offset of `place`; a place outside the file is an error.
-pub(super) fn cursor_offset(place: &Place, text: &Rope) -> anyhow::Result<usize> {
+pub(super) fn cursor_offset(place: &SourcePosition, text: &Rope) -> anyhow::Result<usize> {
     let places = text.len_lines();
     if place.line as usize > places {
         // A cursor can be after the last line break, which does not count as a line.
@@ -132,17 +132,18 @@ mod tests {
 
     #[test]
     fn a_place_is_a_file_a_line_and_a_column() {
-        let place = "C:/x/a b.rs:12:3".parse::<Place>().unwrap();
+        let place = "C:/x/a b.rs:12:3".parse::<SourcePosition>().unwrap();
         assert_eq!((place.path.to_str().unwrap(), place.line, place.column), ("C:/x/a b.rs", 12, 3));
         for wrong in ["", "a.rs", "a.rs:1", ":1:1", "a.rs:0:1", "a.rs:1:x", "a.rs:1:-2"] {
-            assert!(wrong.parse::<Place>().unwrap_err().contains("expected FILE:LINE:COLUMN"), "{wrong}");
+            assert!(wrong.parse::<SourcePosition>().unwrap_err().contains("expected FILE:LINE:COLUMN"), "{wrong}");
         }
     }
 
     #[test]
     fn a_place_outside_the_file_is_refused() {
-        let offset =
-            |line, column| cursor_offset(&Place { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"));
+        let offset = |line, column| {
+            cursor_offset(&SourcePosition { path: "f".into(), line, column }, &Rope::from_str("ab\né\n"))
+        };
         assert_eq!(offset(2, 2).unwrap(), 5);
         assert!(offset(1, 4).unwrap_err().to_string().contains("has 2 characters"));
         assert!(offset(9, 1).unwrap_err().to_string().contains("has 2 lines"));

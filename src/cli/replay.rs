@@ -2,7 +2,6 @@
 //! what the person saw, and what it cost.
 
 pub(super) mod client;
-mod entry;
 mod given;
 mod measures;
 mod page;
@@ -10,6 +9,7 @@ mod run;
 mod screen;
 mod session;
 pub(super) mod trace;
+mod trace_entry;
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ use crate::config::{self, Settings, Source};
 use crate::engine::embedded::{self, Loader};
 use crate::hub::ModelRef;
 use crate::model::{LoadOptions, ModelError};
+use crate::private;
 use crate::server::{self, Ended, Observer, ServerOptions};
 use crate::statistics;
 
@@ -45,6 +46,7 @@ pub(super) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         problems,
         engine_program: std::env::current_exe().ok(),
         statistics: statistics::file(),
+        kept: private::folder(),
         ..ServerOptions::new(Arc::new(loader()))
     };
     match server::run_stdio(options).context("cannot start the server")? {

@@ -49,6 +49,7 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     print_table("", &BTreeMap::from([("all".to_owned(), all)]));
     print_table("language", &languages);
     print_table("model", &models);
+    println!("\ncpu s: seconds of a processor that models take for an accepted character, and for an hour of typing");
     print_thresholds(&thresholds);
     Ok(())
 }
@@ -74,16 +75,16 @@ fn to_json(thresholds: &Thresholds) -> Value {
 }
 
 fn print_thresholds(thresholds: &BTreeMap<String, Thresholds>) {
-    println!("\n{:24} {:>8} {:>8}", "shown unasked from", "balanced", "high");
+    println!("\n{:24} {:>8} {:>8}", "threshold", "balanced", "high");
     for (model, Thresholds { balanced, high, origin }) in thresholds {
         let origin = match origin {
             Origin::Fitted => "fitted for this model".to_owned(),
-            Origin::General => "as for any model, until more completions have been accepted or not".to_owned(),
-            Origin::Moved(completions) => format!("moved by what became of the latest {completions}"),
+            Origin::General => "as for any model, until more completions are accepted or dismissed".to_owned(),
+            Origin::Moved(completions) => format!("adjusted to the latest {completions}"),
         };
         println!("{model:24} {balanced:8.2} {high:8.2}  {origin}");
     }
-    println!("(how likely a completion has to be right, by `completion.confidence`; at `low` all are shown)");
+    println!("(the likelihood of being right that `completion.confidence` requires; `low` shows all)");
 }
 
 /// The age of the first record.
@@ -99,16 +100,29 @@ fn day(records: &[Record]) -> String {
 
 fn print_table(title: &str, rows: &BTreeMap<String, Summary>) {
     println!(
-        "\n{title:24} {:>7} {:>8} {:>6} {:>9} {:>7} {:>10} {:>9} {:>9} {:>18}",
-        "shown", "accepted", "parts", "dismissed", "ignored", "characters", "kept 30 s", "kept 5 m", "ms p50/p90/p99"
+        "\n{title:24} {:>7} {:>8} {:>6} {:>9} {:>7} {:>10} {:>9} {:>9} {:>18} {:>10} {:>10}",
+        "shown",
+        "accepted",
+        "parts",
+        "dismissed",
+        "ignored",
+        "characters",
+        "kept 30 s",
+        "kept 5 m",
+        "ms p50/p90/p99",
+        "cpu s/char",
+        "cpu s/hour"
     );
     for (name, row) in rows {
         let share =
             |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+        let seconds = |seconds: Option<f64>, digits: usize| {
+            seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.digits$}"))
+        };
         let latency = |ms: Option<u64>| ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
         let latencies = [row.latency_ms_p50, row.latency_ms_p90, row.latency_ms_p99].map(latency).join("/");
         println!(
-            "{name:24} {:7} {:8} {:6} {:9} {:7} {:10} {:>9} {:>9} {latencies:>18}",
+            "{name:24} {:7} {:8} {:6} {:9} {:7} {:10} {:>9} {:>9} {latencies:>18} {:>10} {:>10}",
             row.shown,
             row.accepted,
             row.parts_accepted,
@@ -117,6 +131,8 @@ fn print_table(title: &str, rows: &BTreeMap<String, Summary>) {
             row.characters_accepted,
             share(row.kept_after_30_s),
             share(row.kept_after_5_min),
+            seconds(row.processor_seconds_per_accepted_char, 3),
+            seconds(row.processor_seconds_per_typing_hour, 0),
         );
     }
 }

@@ -95,8 +95,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "completion.knownNames",
         Kind::Bool,
-        "where the project says all names that can come next (members of a type, variants, what a module has), a completion begins \
-         with one of them",
+        "begin a completion only with names that exist, if the project shows all names that can come next (members of \
+         a type, variants, contents of a module)",
     ),
     key(
         "completion.inComments",
@@ -127,6 +127,13 @@ pub(super) const KEYS: &[Key] = &[
          more power, and pauses after three in a row that you do not accept",
     ),
     key(
+        "completion.effort",
+        Kind::OneOf(&["eco", "balanced", "eager"]),
+        "how much may be computed in advance, such as the next completion and the code around a place you go to: \
+         `eco` nothing; `balanced` in a quarter of the time, while other programs leave a processor free, and nothing \
+         on battery (known on Linux only); `eager` everything",
+    ),
+    key(
         "completion.popup",
         Kind::Bool,
         "offer the completion in the editor's popup (`textDocument/completion`) as well; editors that show no ghost text \
@@ -135,13 +142,19 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "completion.statistics",
         Kind::Bool,
-        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats`; \
-         nothing is sent anywhere",
+        "count what becomes of completions (shown, accepted, kept) in a file on this machine, for `phi-ls stats` and \
+         to show fewer of a model whose completions you rarely accept; nothing is sent anywhere",
     ),
     key(
         "completion.idleUnloadMinutes",
         Kind::Integer(0, 10_080),
         "minutes without use after which the completion model is unloaded, until it is needed again; 0 keeps it loaded",
+    ),
+    key(
+        "completion.keptPrefixesMiB",
+        Kind::Integer(0, 1_048_576),
+        "MiB on disk for what the model has read of your last files, so that it need not read them again after a \
+         restart; 0 stores nothing and deletes what is stored",
     ),
     trusted_key(
         "assistant.model",

@@ -8,10 +8,10 @@ use super::surroundings::Surroundings;
 use crate::syntax::{ItemKind, Parsed, ReferenceKind};
 use crate::text::line_content;
 
-/// The most callers that are shown, and of one file.
+/// How many callers are shown, in all and of one file.
 const MAX_CALLERS: usize = 3;
 const MAX_CALLERS_PER_FILE: usize = 2;
-/// Places that have the name in them and are looked at in one file.
+/// How many occurrences of the name are checked in one file.
 const MAX_HITS: usize = 200;
 /// Larger files are not searched.
 const MAX_SEARCHED_BYTES: usize = 512 << 10;
@@ -81,7 +81,7 @@ fn calls_in(parsed: &Parsed, callee: &Callee, own: Option<&Range<usize>>, path: 
         return Vec::new();
     }
     let text = parsed.text().to_string();
-    // A file that never speaks of the container calls something else by that name.
+    // A file that never names the container means something else by that name.
     let speaks_of_it = callee.container.as_ref().is_none_or(|container| text.contains(container.as_str()));
     if own.is_none() && !speaks_of_it {
         return Vec::new();

@@ -16,17 +16,17 @@ use super::surroundings::{Excerpt, OpenFile, Surroundings};
 use super::words::name_hash;
 use crate::syntax::{ItemKind, Language, Parsed, ReferenceKind};
 
-/// A name defined in more places means nothing in particular, unless an import says which one.
+/// A name that is defined in more places is ambiguous, unless an import says which one is meant.
 const MAX_PLACES: usize = 3;
-/// The most definitions of one name that are shown.
+/// How many definitions of one name are shown.
 const MAX_SHOWN_PER_NAME: usize = 2;
-/// Open documents that are searched, and their bytes in all; a person waits meanwhile.
+/// How many open documents are searched, and how many bytes in all; a person is waiting.
 const MAX_OPEN_FILES: usize = 24;
 const MAX_OPEN_BYTES: usize = 1 << 20;
 /// The most members of one type that are listed, and what stands before each.
 const MAX_MEMBERS: usize = 24;
 const MEMBER_INDENT: &str = "\n    ";
-/// A type or a constant of so many bytes is shown as it is.
+/// A type or a constant of at most this many bytes is shown whole.
 const MAX_WHOLE_BYTES: usize = 240;
 
 /// Something that has a name the code uses.
@@ -42,10 +42,10 @@ pub(super) struct Candidate<'a> {
     shared_folders: usize,
     /// With its comments and attributes.
     pub(super) range: Range<usize>,
-    place: Place<'a>,
+    place: FoundAt<'a>,
 }
 
-enum Place<'a> {
+enum FoundAt<'a> {
     Open(&'a Parsed, &'a [Declared], &'a Declared),
     Indexed(&'a WorkspaceIndex, Found),
 }
@@ -57,7 +57,7 @@ struct Searched<'a> {
     declared: Vec<Declared>,
 }
 
-/// What may be meant by names that a document uses and does not declare.
+/// The possible definitions of names that a document uses but does not declare.
 pub(super) struct Search<'a> {
     surroundings: &'a Surroundings,
     path: Option<&'a Path>,
@@ -94,7 +94,7 @@ impl<'a> Search<'a> {
         self.wanted.iter().copied()
     }
 
-    /// What `used`, one of those wanted, probably means; the best first.
+    /// The probable definitions of `used`, one of the wanted names; the best first.
     pub(super) fn meant_by(&self, used: &Use) -> Vec<Candidate<'_>> {
         let mut candidates = self.candidates_in_open(&used.name);
         candidates.extend(self.candidates_in_index(used));
@@ -116,7 +116,7 @@ impl<'a> Search<'a> {
                     path: path.map(Path::to_path_buf),
                     shared_folders: self.shared_folders(path),
                     range: parsed.item_start(&found.item)..found.item.range.end,
-                    place: Place::Open(parsed, declared, found),
+                    place: FoundAt::Open(parsed, declared, found),
                 });
             }
         }
@@ -139,7 +139,7 @@ impl<'a> Search<'a> {
                 shared_folders: self.shared_folders(Some(&path)),
                 path: Some(path),
                 range: found.range(),
-                place: Place::Indexed(index, found.clone()),
+                place: FoundAt::Indexed(index, found.clone()),
             }
         };
         found.map(candidate).collect()
@@ -215,7 +215,7 @@ fn may_mean(used: &Use, candidate: &Candidate<'_>, spoken_of: &HashSet<u64>) -> 
         return !candidate.kind.is_callable() && candidate.container.is_none();
     }
     match candidate.container {
-        // `len` of anything else than what the code speaks of would be a wrong guess.
+        // `len` of a type that the code does not name would be a wrong guess.
         Some(container) => {
             candidate.kind.is_callable() && used.qualifier != Qualifier::None && spoken_of.contains(&container)
         }
@@ -228,11 +228,11 @@ fn may_mean(used: &Use, candidate: &Candidate<'_>, spoken_of: &HashSet<u64>) -> 
     }
 }
 
-/// Which of `candidates` to show, best first; none where nothing tells them apart.
+/// Which of `candidates` to show, best first; none if nothing tells them apart.
 fn meant(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     candidates.sort_by(|a, b| {
         let key = |candidate: &Candidate<'_>| {
-            let is_indexed = matches!(candidate.place, Place::Indexed(..));
+            let is_indexed = matches!(candidate.place, FoundAt::Indexed(..));
             let (imported, near) = (candidate.nearness.max(Nearness::SameFolder), candidate.nearness);
             (std::cmp::Reverse(imported), is_indexed, std::cmp::Reverse(near), !candidate.has_body)
         };
@@ -257,14 +257,14 @@ impl Candidate<'_> {
     pub(super) fn excerpt(&self, budget: usize) -> Option<Excerpt> {
         let budget = budget.checked_sub(self.shown_path().map_or(0, |path| path.len()))?;
         let text = match &self.place {
-            Place::Open(parsed, ..) => parsed.slice(self.range.clone()),
-            Place::Indexed(index, found) => index.definition(found)?,
+            FoundAt::Open(parsed, ..) => parsed.slice(self.range.clone()),
+            FoundAt::Indexed(index, found) => index.definition(found)?,
         };
         self.definition(&text).fitted(budget).map(|code| self.excerpt_of(code))
     }
 
-    /// What somebody who uses it has to know, within `budget` bytes: the first line of its documentation and its signature; of
-    /// what has members, theirs too. Nothing if its file has changed meanwhile.
+    /// What a user of it has to know, within `budget` bytes: the first line of its documentation, its signature, and
+    /// those of its members. Nothing if its file has changed in the meantime.
     pub(super) fn brief(&self, name: &str, budget: usize) -> Option<Excerpt> {
         let (text, members) = self.text_and_members(name)?;
         let definition = self.definition(&text);
@@ -289,12 +289,12 @@ impl Candidate<'_> {
     fn text_and_members(&self, name: &str) -> Option<(String, Vec<String>)> {
         let member = |signature: &str| cut(one_line(signature));
         match &self.place {
-            Place::Open(parsed, declared, _) => {
+            FoundAt::Open(parsed, declared, _) => {
                 let members = declared.iter().filter(|declared| declared.container.as_deref() == Some(name));
                 let members = members.map(|declared| member(&parsed.slice(declared.item.signature.clone())));
                 Some((parsed.slice(self.range.clone()), members.take(MAX_MEMBERS).collect()))
             }
-            Place::Indexed(index, found) => {
+            FoundAt::Indexed(index, found) => {
                 let file = index.text(&found.path)?;
                 let members = index.members(&found.path, name);
                 let members = members.into_iter().filter_map(|signature| file.get(signature)).map(member);
@@ -306,10 +306,10 @@ impl Candidate<'_> {
     fn definition<'a>(&self, text: &'a str) -> Definition<'a> {
         let start = self.range.start;
         let (signature, indent) = match &self.place {
-            Place::Open(parsed, _, Declared { item, .. }) => {
+            FoundAt::Open(parsed, _, Declared { item, .. }) => {
                 (item.signature.start - start..item.signature.end - start, indent_at(parsed.text(), start))
             }
-            Place::Indexed(_, found) => (found.signature(), found.indent()),
+            FoundAt::Indexed(_, found) => (found.signature(), found.indent()),
         };
         Definition { language: self.language, text, signature, indent }
     }
@@ -323,11 +323,11 @@ impl Candidate<'_> {
         Excerpt { path: self.shown_path(), language: self.language.name.to_string(), code }
     }
 
-    /// Whether a program wrote its file, or people of another project.
+    /// Whether its file is generated or third-party code.
     pub(super) fn is_foreign(&self) -> bool {
         match &self.place {
-            Place::Open(..) => false,
-            Place::Indexed(index, found) => index.is_foreign(&found.path),
+            FoundAt::Open(..) => false,
+            FoundAt::Indexed(index, found) => index.is_foreign(&found.path),
         }
     }
 }

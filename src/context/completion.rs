@@ -6,7 +6,10 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use super::cells::OtherCells;
@@ -16,7 +19,7 @@ use super::outline::{imports_outside, outline_outside};
 use super::retrieval::{Project, retrieve};
 use crate::text::{Rope, floor_char_boundary, line_content, next_line_start};
 
-/// What a completion prompt is made from. Ordered by how rarely a part changes.
+/// The parts of a completion prompt, those that change most rarely first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletionContext {
     pub path: Option<String>,
@@ -53,8 +56,8 @@ pub struct CompletionContext {
 }
 
 impl CompletionContext {
-    /// Of the context only the code right before the cursor, which helps most for what it takes to read. What is around it in a
-    /// prompt then is the same in all files of a language.
+    /// Only the code right before the cursor, which helps most for its cost. The rest of the prompt is then the same in
+    /// all files of a language.
     pub fn nearest(self) -> Self {
         Self {
             path: None,
@@ -69,14 +72,15 @@ impl CompletionContext {
 }
 
 /// Where a document's window is, and what was frozen when it was placed there. Keep one per document, hand it to every
-/// [`completion_context`]; a fresh one costs the cache of the prompt, nothing else.
-#[derive(Debug, Clone, Default)]
+/// [`completion_context`]; a fresh one costs the cache of the prompt, nothing else. It can be kept in a file, for a session that
+/// goes on with the same text; a notebook's is placed again then.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Anchor {
     frozen: Option<Frozen>,
     moves: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Frozen {
     limits: Limits,
     path: Option<String>,
@@ -87,6 +91,7 @@ struct Frozen {
     suffix: String,
     /// It only grows, so that the prompt's fence changes once at most while somebody writes fenced code.
     longest_fence: usize,
+    #[serde(skip)]
     cells: Arc<OtherCells>,
     cells_before: String,
     cells_after: String,
@@ -125,9 +130,25 @@ impl Anchor {
         self.frozen.is_some()
     }
 
-    /// Gives up what is frozen if it no longer fits the code around `offset` exactly, if the window would have to move soon, or
-    /// if other files now have more to say. To be called before a warm-up while nobody types: the next context is placed
-    /// afresh then, and the model has time to read it.
+    /// Whether a context at `offset` would leave the window where it is.
+    pub fn serves(&self, snapshot: &Snapshot, offset: usize, limits: Limits) -> bool {
+        let offset = floor_char_boundary(&snapshot.text, offset);
+        self.frozen.as_ref().is_some_and(|frozen| frozen.found_at(snapshot, offset, limits).is_some())
+    }
+
+    /// The files, by their paths in prompts, whose code the window shows beside that of the document; `None` for a text that has no
+    /// path.
+    pub fn shown_files(&self) -> impl Iterator<Item = Option<&Path>> {
+        let project = self.frozen.iter().map(|frozen| &frozen.project);
+        project.flat_map(|project| {
+            let excerpts = project.excerpts.iter().map(|excerpt| excerpt.path.as_deref().map(Path::new));
+            excerpts.chain(project.edits.iter().map(|edit| edit.path.as_deref()))
+        })
+    }
+
+    /// Discards the window if it no longer matches the code around `offset` exactly, if it would have to move soon, or
+    /// if other files now have more to contribute. Call it before a warm-up, while nobody types: the next context then
+    /// places a new window, and the model has time to read it.
     pub fn settle(&mut self, snapshot: &Snapshot, offset: usize) {
         let text = &snapshot.text;
         let offset = floor_char_boundary(text, offset);
@@ -240,8 +261,20 @@ impl Frozen {
         }
     }
 
-    /// This anchor carried over to `snapshot`, if it still serves a cursor at `offset`.
+    /// This anchor, adjusted to `snapshot`, if it can still be used for a cursor at `offset`.
     fn kept_at(mut self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<Self> {
+        let (prefix_start, suffix_start) = self.found_at(snapshot, offset, limits)?;
+        // What was typed lies behind the window's beginning: it moved as that did.
+        self.typed_start = self.typed_start - self.prefix_start + prefix_start;
+        self.near_start = self.near_start - self.prefix_start + prefix_start;
+        self.prefix_start = prefix_start;
+        self.suffix_start = suffix_start;
+        self.text_len = snapshot.text.len_bytes();
+        Some(self)
+    }
+
+    /// Where its prefix and its suffix begin in `snapshot`, if it still serves a cursor at `offset`.
+    fn found_at(&self, snapshot: &Snapshot, offset: usize, limits: Limits) -> Option<(usize, usize)> {
         let same_document = self.path == snapshot.shown_path() && self.language == snapshot.fence_name();
         if !self.limits.serve(limits) || !same_document || !OtherCells::is_same(&self.cells, &snapshot.cells) {
             return None;
@@ -252,19 +285,10 @@ impl Frozen {
         let suffix_start = self.find_suffix(text)?;
         let after = next_line_start(text, offset);
         let near = suffix_start <= after + limits.gap() && after <= suffix_start + limits.overlap();
-        if !in_window || !near {
-            return None;
-        }
-        // What was typed lies behind the window's beginning: it moved as that did.
-        self.typed_start = self.typed_start - self.prefix_start + prefix_start;
-        self.near_start = self.near_start - self.prefix_start + prefix_start;
-        self.prefix_start = prefix_start;
-        self.suffix_start = suffix_start;
-        self.text_len = text.len_bytes();
-        Some(self)
+        (in_window && near).then_some((prefix_start, suffix_start))
     }
 
-    /// Whether the prompt shows at least half of what other files have to say at `offset`.
+    /// Whether the prompt shows at least half of what other files have to contribute at `offset`.
     fn project_is_fresh(&self, snapshot: &Snapshot, offset: usize) -> bool {
         let fresh = retrieve(snapshot, offset, self.limits);
         let shown: HashSet<&str> = self.project.lines().collect();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::syntax::{Item, ItemKind, Parsed};
 
-/// An item that other files can name.
+/// An item that other files can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declared {
     pub(super) item: Item,

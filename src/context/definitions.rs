@@ -10,7 +10,7 @@ use crate::text::Rope;
 /// A definition that is cut is parsed for it only up to this size.
 const MAX_CUT_BYTES: usize = 64 << 10;
 
-/// What stands before a name.
+/// What precedes a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Qualifier {
     None,
@@ -56,7 +56,7 @@ pub(super) fn qualifier_before(text: &Rope, offset: usize) -> Qualifier {
     }
 }
 
-/// Items of the same file outside `range` that `uses` name, in the order of first use, at most `budget` bytes.
+/// Items of the same file outside `range` that `uses` names, in the order of first use, at most `budget` bytes.
 pub(super) fn definitions_used(parsed: &Parsed, range: &Range<usize>, uses: &[Use], budget: usize) -> Vec<String> {
     let items = parsed.items(0..parsed.text().len_bytes());
     let elsewhere: Vec<(String, &Item)> = items
@@ -91,14 +91,14 @@ pub(super) fn definitions_used(parsed: &Parsed, range: &Range<usize>, uses: &[Us
     definitions.into_iter().map(|(_, code)| code).collect()
 }
 
-/// Where a definition's documentation stands.
-enum Place {
+/// Where the documentation of a definition is.
+enum DocPosition {
     Above,
     /// At the beginning of its body.
     Below,
 }
 
-/// A definition as its file has it.
+/// A definition as it is in its file.
 pub(super) struct Definition<'a> {
     pub(super) language: &'static Language,
     /// From its first comment or attribute on, without the indentation of the first line.
@@ -134,23 +134,23 @@ impl Definition<'_> {
     pub(super) fn head(&self) -> String {
         let signature = cut(self.dedented(&self.text[self.signature.clone()]));
         match self.first_line_of_documentation() {
-            Some((line, Place::Above)) => format!("{line}\n{signature}"),
-            Some((line, Place::Below)) => format!("{signature}\n    {line}"),
+            Some((line, DocPosition::Above)) => format!("{line}\n{signature}"),
+            Some((line, DocPosition::Below)) => format!("{signature}\n    {line}"),
             None => signature,
         }
     }
 
-    fn first_line_of_documentation(&self) -> Option<(String, Place)> {
+    fn first_line_of_documentation(&self) -> Option<(String, DocPosition)> {
         let is_comment = |line: &&str| self.language.comments().any(|comment| line.starts_with(comment));
         let says_something = |line: &str| line.chars().filter(|c| c.is_alphabetic()).count() >= 3;
         let above = self.text[..self.signature.start].lines().map(str::trim).find(is_comment);
         if let Some(line) = above.filter(|line| says_something(line)) {
-            return Some((cut(line.to_owned()), Place::Above));
+            return Some((cut(line.to_owned()), DocPosition::Above));
         }
         let body = self.text[self.signature.end..].trim_start();
         let quotes = ["\"\"\"", "'''"].into_iter().find(|quotes| body.starts_with(quotes))?;
         let line = body[quotes.len()..].lines().next()?.trim().trim_end_matches(quotes);
-        says_something(line).then(|| (cut(format!("{quotes}{line}{quotes}")), Place::Below))
+        says_something(line).then(|| (cut(format!("{quotes}{line}{quotes}")), DocPosition::Below))
     }
 
     fn dedented(&self, code: &str) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::syntax::Parsed;
 
-/// Files that stand for their folder.
+/// Files that represent their folder.
 const FOLDER_FILES: [&str; 5] = ["mod", "index", "__init__", "lib", "main"];
 
 /// How near a file is to a document; later ones are nearer.

@@ -24,23 +24,23 @@ use crate::workspace::Workspaces;
 use postings::Postings;
 use read_names::ReadNames;
 
-/// Longer lines on average are not written by people.
+/// Files with a longer average line are not written by people.
 const MAX_MEAN_LINE: usize = 200;
 
-/// A file that declares more is generated, and would take the place of those a person writes.
+/// A file that declares more is generated, and would crowd out those that people write.
 const MAX_ITEMS_PER_FILE: usize = 2000;
 
-/// A word that more files have than one in so many, and than so many in all, tells no file from another.
+/// A word that is in more than this part of the files, and in more files than this, does not distinguish files.
 const COMMON_SHARE: usize = 4;
 const COMMON_AT_LEAST: usize = 8;
 
 /// Different words of an ordinary file.
 const MEAN_WORDS: f32 = 250.0;
 
-/// What is said to be generated says so in so many bytes.
+/// Generated files say so within this many bytes.
 const GENERATED_HEAD_BYTES: usize = 1 << 10;
 
-/// Folders of other people's code, kept in a project but not written for it.
+/// Folders of third-party code inside projects.
 const FOREIGN_FOLDERS: [&str; 5] = ["vendor", "vendored", "third_party", "third-party", "thirdparty"];
 
 /// How much of a workspace is indexed.
@@ -86,8 +86,8 @@ pub struct WorkspaceIndex {
 #[derive(Debug, Default)]
 struct Contents {
     numbers: BTreeMap<Arc<Path>, u32>,
-    /// By their numbers, which are given again.
-    files: Vec<Option<Entry>>,
+    /// By their numbers, which are reused.
+    files: Vec<Option<IndexedFile>>,
     free: Vec<u32>,
     /// Files by the names they declare, and by all words they have.
     declaring: Postings,
@@ -97,34 +97,34 @@ struct Contents {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct IndexedFile {
     path: Arc<Path>,
     language: &'static Language,
     bytes: u64,
     /// Of the whole text.
     checksum: u64,
-    /// A program wrote it, or people of another project.
+    /// It is generated or third-party code.
     is_foreign: bool,
     items: Box<[IndexedItem]>,
     words: Box<[u32]>,
 }
 
-impl Entry {
+impl IndexedFile {
     fn declared_words(&self) -> Vec<u32> {
         self.items.iter().map(|item| item.name as u32).collect()
     }
 }
 
 impl Contents {
-    fn get(&self, path: &Path) -> Option<&Entry> {
+    fn get(&self, path: &Path) -> Option<&IndexedFile> {
         self.numbered(*self.numbers.get(path)?)
     }
 
-    fn numbered(&self, number: u32) -> Option<&Entry> {
+    fn numbered(&self, number: u32) -> Option<&IndexedFile> {
         self.files.get(number as usize)?.as_ref()
     }
 
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, entry: IndexedFile) {
         self.remove(&Arc::clone(&entry.path));
         let number = self.free.pop().unwrap_or_else(|| {
             self.files.push(None);
@@ -149,7 +149,7 @@ impl Contents {
         self.free.push(number);
     }
 
-    /// How much it says that a file has `word`: little for one that many have.
+    /// How much it means that a file contains `word`: little if many do.
     fn rarity(&self, word: u32) -> f32 {
         let (all, having) = (self.numbers.len() as f32, self.having.files(word).len() as f32);
         (1.0 + (all - having + 0.5) / (having + 0.5)).ln()
@@ -185,7 +185,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn new(entry: &Entry, name: usize, item: &IndexedItem) -> Self {
+    fn new(entry: &IndexedFile, name: usize, item: &IndexedItem) -> Self {
         Self { path: Arc::clone(&entry.path), language: entry.language, name, item: *item }
     }
 
@@ -233,8 +233,8 @@ impl WorkspaceIndex {
         Self { workspaces, bounds, contents, stale, read_roots, read_names }
     }
 
-    /// Puts `workspaces`, with other roots but the same rules, in the place of the old ones and forgets what is in none
-    /// of them. Returns the new roots, which are to be read by [`WorkspaceIndex::walk_root`].
+    /// Replaces the workspaces by `workspaces`, which have other roots but the same rules, and forgets files that are
+    /// in none of them. Returns the new roots, which have to be read with [`WorkspaceIndex::walk_root`].
     pub fn set_workspaces(&self, workspaces: Arc<Workspaces>) -> Vec<PathBuf> {
         let old = self.workspaces();
         let is_new = |root: &&Path| old.roots().all(|known| known != *root);
@@ -276,7 +276,7 @@ impl WorkspaceIndex {
     /// Reads the file at `path` again, or forgets it if it is gone or must not be in the index.
     pub fn refresh(&self, path: &Path) {
         let workspaces = self.workspaces();
-        let file = workspaces.place_of(path).file;
+        let file = workspaces.location_of(path).file;
         self.forget(&file);
         if !self.is_full() && workspaces.would_walk(&file) {
             self.read(&file);
@@ -312,9 +312,10 @@ impl WorkspaceIndex {
     pub(super) fn files_with_members_of(&self, container: &str, family: &str) -> Vec<Arc<Path>> {
         let contents = self.contents();
         let hash = name_hash(container);
-        let has_members =
-            |entry: &&Entry| entry.language.family == family && entry.items.iter().any(|item| item.container == hash);
-        let path = |entry: &Entry| Arc::clone(&entry.path);
+        let has_members = |entry: &&IndexedFile| {
+            entry.language.family == family && entry.items.iter().any(|item| item.container == hash)
+        };
+        let path = |entry: &IndexedFile| Arc::clone(&entry.path);
         match is_word(container) {
             true => {
                 let having = contents.having.files(word_hash(container)).iter();
@@ -410,7 +411,7 @@ impl WorkspaceIndex {
         words.iter().map(|word| contents.rarity(*word)).collect()
     }
 
-    /// Whether a program wrote the file at `path`, or people of another project.
+    /// Whether the file at `path` is generated or third-party code.
     pub(super) fn is_foreign(&self, path: &Path) -> bool {
         self.contents().get(path).is_some_and(|entry| entry.is_foreign)
     }
@@ -477,14 +478,14 @@ impl WorkspaceIndex {
         below.iter().for_each(|path| contents.remove(path));
     }
 
-    /// Takes in the file at `path`, which is admitted; one that is no source of a known language, is too large or
-    /// declares nothing is left out.
+    /// Adds the file at `path`, which may be indexed; a file that is not source code of a known language, is too large
+    /// or declares nothing is left out.
     fn read(&self, path: &Path) {
         let Some(language) = Language::by_path(path).filter(|language| language.has_grammar()) else { return };
         let Some(text) = read_source(path, self.bounds.file_bytes) else { return };
         let items = Parsed::parse(language, &Rope::from_str(&text)).map(|parsed| indexed(&parsed, &text));
         let Some(items) = items.filter(|items| !items.is_empty()) else { return };
-        let entry = Entry {
+        let entry = IndexedFile {
             path: Arc::from(path),
             language,
             bytes: text.len() as u64,
@@ -497,7 +498,7 @@ impl WorkspaceIndex {
     }
 }
 
-/// Whether the file shown as `path` is other people's, or says of itself that a program has written it.
+/// Whether the file shown as `path` is third-party code, or says that it is generated.
 fn is_foreign(path: &Path, text: &str) -> bool {
     let is_vendored = path.iter().any(|name| FOREIGN_FOLDERS.iter().any(|folder| name == *folder));
     let head = (0..=GENERATED_HEAD_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
@@ -507,7 +508,8 @@ fn is_foreign(path: &Path, text: &str) -> bool {
     is_vendored || says_so
 }
 
-/// The text of a source file of at most `limit` bytes that looks as if a person had written it, as a document would have it.
+/// The text of a source file of at most `limit` bytes that looks as if a person had written it, with the line endings
+/// of a document.
 fn read_source(path: &Path, limit: u64) -> Option<String> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;

@@ -14,12 +14,12 @@ use crate::text::{Rope, floor_char_boundary, line_content};
 /// Bytes of a problem's line that are repeated beside its message.
 const MARKED_BYTES: usize = 400;
 
-/// What a tool said is wrong, in byte offsets of the snapshot.
+/// A problem that a tool reported, in byte offsets of the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problem {
     pub range: Range<usize>,
     pub message: String,
-    /// Who says so (`rustc`, `pyright`), if known.
+    /// The tool (`rustc`, `pyright`), if known.
     pub source: Option<String>,
     /// Further places or hints that came with the message, one sentence each.
     pub related: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Marked {
     pub problem: Problem,
 }
 
-/// How much a context may have, and from where.
+/// The size of a context, and what it may take code from.
 #[derive(Clone, Copy)]
 pub struct ItemOptions<'a> {
     /// Bytes. The code itself gets what it needs first, up to two thirds.
@@ -45,7 +45,7 @@ pub struct ItemOptions<'a> {
     pub with_callers: bool,
 }
 
-/// What a question about code is made from.
+/// The parts of a question about code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemContext {
     pub path: Option<String>,
@@ -68,7 +68,7 @@ pub struct ItemContext {
     /// The document's line the code begins on, counted from 1.
     pub first_line: usize,
     pub marked: Option<Marked>,
-    /// Whether the code is less than what was asked about, because that did not fit.
+    /// Whether the code is only part of what was asked about, because that did not fit.
     pub cut: bool,
 }
 

@@ -1,6 +1,8 @@
-//! What the context of a completion may cost, and how that is shared out among its parts.
+//! What the context of a completion may cost, and how the budget is divided among its parts.
 
-/// What is known of the model that reads a prompt, from what it has read.
+use serde::{Deserialize, Serialize};
+
+/// What is known about the model that reads the prompts, measured on what it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reading {
     /// Bytes of code that one token stands for.
@@ -16,10 +18,10 @@ impl Reading {
     }
 }
 
-/// What a context may have besides the code before the cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The parts of a context apart from the code before the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    /// Of other files: what the names near the cursor mean, and code that is like the code around it.
+    /// From other files: the definitions of names near the cursor, and code similar to that around it.
     Definitions,
     Alike,
     Imports,
@@ -28,13 +30,13 @@ pub enum Part {
     Path,
 }
 
-/// What a context may cost, and how that is shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a context may cost, and how the budget is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     pub total_bytes: usize,
-    /// What code of other files may take of that.
+    /// The part of it that code of other files may take.
     pub project_bytes: usize,
-    /// A part that has no share, to see what it is worth.
+    /// A part that is left out, to measure what it is worth.
     pub without: Option<Part>,
 }
 
@@ -44,11 +46,11 @@ impl Limits {
     /// Tokens of instructions, role tags and fences around the context.
     const FRAME_TOKENS: usize = 160;
 
-    /// Code of other files may take as much as is read in so many seconds: a window that is placed is read at once, maybe while
-    /// somebody waits. Where nobody knows, the speed of a processor is assumed.
+    /// Code of other files may take as much as the model reads in this many seconds, because a new window is read at
+    /// once, possibly while somebody waits. If the speed is not known, that of a processor is assumed.
     const PROJECT_SECONDS: f64 = 1.5;
     const ASSUMED_SPEED: f64 = 150.0;
-    /// And no more than this part of everything.
+    /// And at most this part of the whole budget.
     const PROJECT_SHARE: f64 = 0.35;
     const SUFFIX_PERCENT: usize = 15;
 
@@ -81,8 +83,8 @@ impl Limits {
         self.total_bytes <= new.total_bytes + new.total_bytes / 5
     }
 
-    /// Limits of a context of which only what is [nearest](super::CompletionContext::nearest) is asked: about `tokens` tokens of
-    /// it when the window is placed, and room for it to grow.
+    /// Limits of a context for the short prompt ([nearest](super::CompletionContext::nearest)): about `tokens` tokens
+    /// when the window is placed, and room to grow.
     pub fn nearest(tokens: usize) -> Self {
         Self::of_bytes(tokens * 6)
     }
@@ -92,7 +94,7 @@ impl Limits {
         self.without != Some(part)
     }
 
-    /// What `part` may take: so many of a hundred bytes.
+    /// The share of `part`, in percent.
     fn share(self, part: Part, percent: usize) -> usize {
         if self.has(part) { self.total_bytes * percent / 100 } else { 0 }
     }
@@ -109,7 +111,7 @@ impl Limits {
         self.share(Part::Outline, 9)
     }
 
-    /// The most the code after the cursor may have grown by before the frozen suffix no longer stands for it.
+    /// How much the code after the cursor may grow before the frozen suffix no longer represents it.
     pub(super) fn gap(self) -> usize {
         self.total_bytes * Self::SUFFIX_PERCENT / 100
     }

@@ -1,7 +1,8 @@
-//! Names that exist: which can stand at a place, where the tree and the project say it.
+//! Names that exist: which ones can come at a place, if the tree and the project show it.
 //!
-//! `self.` and `this.` lead to the members of the type around, a name to those of its type or of a type that it is, a module to what
-//! it has. Nothing is resolved as a compiler would: where something is not understood, nothing is said to be all there is.
+//! `self.` and `this.` lead to the members of the enclosing type, a variable or type to the members of its type, a
+//! module to its contents. Nothing is resolved as a compiler would: if anything is not understood, the names do not
+//! count as complete.
 
 mod modules;
 mod place;
@@ -12,32 +13,32 @@ use std::path::PathBuf;
 
 use super::Snapshot;
 use crate::syntax::{Member, Modules, Parsed, Reach};
-use crate::text::{KnownNames, floor_char_boundary};
+use crate::text::{KnownNames, floor_char_boundary, line_content};
 use modules::{Files, Module};
 use place::{NamePlace, Through, is_in_name, name_place};
 use types::{Members, TypePlace};
 
-/// Names of larger texts are not looked for: somebody waits.
+/// Names in larger texts are not looked for, because somebody is waiting.
 const MAX_BYTES: usize = 128 << 10;
-/// So many names are no choice any more.
+/// More names than this are no help.
 const MOST_NAMES: usize = 4000;
-/// Stands for the name that is being written while the text around it is understood.
+/// A placeholder for the name that is being written, so that the text around it can be parsed.
 const HERE: &str = "phi_ls_name";
 
-/// Names that can stand at a place.
+/// Names that can come at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offered {
     /// In order.
     pub(super) names: Vec<String>,
-    /// No other can.
+    /// No other name can come here.
     pub(super) is_complete: bool,
-    /// What of the name stands there already.
+    /// The part of the name that is already there.
     begun: String,
     /// The file whose names they are, as those of a module.
     pub(super) module: Option<PathBuf>,
 }
 
-/// All names that can stand at `offset`; `None` where they are not all known.
+/// All names that can come at `offset`; `None` if not all of them are known.
 pub fn known_names(snapshot: &Snapshot, offset: usize) -> Option<KnownNames> {
     let offered = offered(snapshot, offset).filter(|offered| offered.is_complete)?;
     KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)
@@ -54,7 +55,7 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     }
     let begun = snapshot.text.byte_slice(place.begun.clone()).to_string();
     let at = place.begun.start;
-    let repaired = parsed.with_replacement(place.begun.clone(), HERE)?;
+    let repaired = repaired(parsed, &place)?;
     let asked = Asked { files: Files::around(snapshot, repaired.names()), parsed: repaired, at, rules };
     let found = asked.reached(&place)?;
     let extra = standard_names(&place.through, &found, rules);
@@ -69,7 +70,48 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     has_any.then_some(Offered { names, is_complete, begun, module })
 }
 
-/// What the language adds to what is found.
+/// The document with a name at the place, and with what its line is likely to go on with if that makes it sounder.
+fn repaired(parsed: &Parsed, place: &NamePlace) -> Option<Parsed> {
+    let named = parsed.with_replacement(place.begun.clone(), HERE)?;
+    let errors = named.error_count();
+    let text = parsed.text();
+    let line = line_content(text, text.byte_to_line(place.begun.start));
+    let rest = text.byte_slice(place.begun.end..line.end.max(place.begun.end)).to_string();
+    if errors == 0 || !rest.trim().is_empty() {
+        return Some(named);
+    }
+    let closers = closers(&text.byte_slice(line.start..place.begun.start).to_string());
+    // A statement ends with its line, or it does not.
+    let ends = if parsed.language.block_openers.contains(&":") { &[""][..] } else { &[";", ""] };
+    let mut best = (errors, named);
+    for end in ends {
+        let closed = parsed.with_replacement(place.begun.clone(), &format!("{HERE}{closers}{end}"))?;
+        let errors = closed.error_count();
+        if errors < best.0 {
+            best = (errors, closed);
+        }
+    }
+    Some(best.1)
+}
+
+/// What closes the brackets that `line` leaves open.
+fn closers(line: &str) -> String {
+    let (mut open, mut quoted) = (Vec::new(), false);
+    for character in line.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.into_iter().rev().collect()
+}
+
+/// The names that the language adds.
 fn standard_names(through: &Through, found: &Found, rules: Modules) -> impl Iterator<Item = &'static str> + use<> {
     let names = match (found.is_module, through) {
         (true, Through::Import(_)) => [standard::of_modules(rules), standard::in_imports(rules)],
@@ -105,41 +147,87 @@ impl Asked<'_> {
             },
             Through::Path(names) => self.through_path(&names.iter().map(String::as_str).collect::<Vec<_>>()),
             Through::Value(names) => match names.as_slice() {
-                [name] if self.rules.own_value().contains(&name.as_str()) => self.own_members(place),
-                [name] => self.through_name(name),
-                names => self.through_module(&names.join(".")),
+                [name] if self.is_own_value(name) => self.own_members(place),
+                [name] => self.through_name(name, place),
+                [first, fields @ ..] => {
+                    self.through_fields(first, fields).or_else(|| self.through_module(&names.join(".")))
+                }
+                [] => None,
             },
         }
     }
 
-    /// Members of the type that the code at the place is part of.
-    fn own_members(&self, place: &NamePlace) -> Option<Found> {
+    fn is_own_value(&self, name: &str) -> bool {
+        self.rules.own_value().contains(&name)
+    }
+
+    /// The type that the code at the place is part of.
+    fn own_type(&self) -> Option<TypePlace> {
         let own = self.files.names(&self.files.own_path)?;
         let part = own.part_around(self.at)?;
-        if self.parsed.binds_own_value(part.range.start, self.at) {
-            return None;
-        }
-        let type_place = self.files.type_called(&self.files.own_path, &part.name)?;
-        let mut found = self.of_type(&type_place, Reach::Value);
-        // An assignment makes a member where types are not declared, and what is mixed in knows more than it says.
-        let is_declared = self.parsed.language.has_declared_members;
-        let is_mixed_in = part.name.ends_with("Mixin") || part.name.ends_with("Base");
-        found.members.is_complete &= is_declared || !(place.is_statement || is_mixed_in);
+        self.files.type_called(&self.files.own_path, &part.name)
+    }
+
+    /// The type whose members the word for the own value leads to.
+    fn own_value_type(&self) -> Option<TypePlace> {
+        let own = self.files.names(&self.files.own_path)?;
+        let part = own.part_around(self.at)?;
+        (!self.parsed.binds_own_value(part.range.start, self.at)).then(|| self.own_type()).flatten()
+    }
+
+    /// Members of the type that the code at the place is part of.
+    fn own_members(&self, place: &NamePlace) -> Option<Found> {
+        let type_place = self.own_value_type()?;
+        let mut found = self.unless_made(self.of_type(&type_place, Reach::Value), place);
+        // What is mixed in knows more than it says.
+        let is_mixed_in = type_place.name.ends_with("Mixin") || type_place.name.ends_with("Base");
+        found.members.is_complete &= !is_mixed_in || self.has_declared_members();
         Some(found)
     }
 
+    /// Members of the type that the last of `fields` has, each a field of the one before it, the first of them of `first`.
+    fn through_fields(&self, first: &str, fields: &[String]) -> Option<Found> {
+        let start = match self.is_own_value(first) {
+            true => self.own_value_type(),
+            false => self.files.type_called(&self.files.own_path, &self.type_of_variable(first)??),
+        };
+        let type_place = fields.iter().try_fold(start?, |place, field| self.files.field_type(&place, field))?;
+        Some(self.of_type(&type_place, Reach::Value))
+    }
+
+    fn has_declared_members(&self) -> bool {
+        self.parsed.language.has_declared_members
+    }
+
+    /// Whether what comes may be an assignment that makes a member.
+    fn may_make_members(&self, place: &NamePlace) -> bool {
+        place.is_statement && !self.has_declared_members()
+    }
+
     /// Members of a variable's type, of a type, or of a module.
-    fn through_name(&self, name: &str) -> Option<Found> {
+    fn through_name(&self, name: &str, place: &NamePlace) -> Option<Found> {
         if let Some(type_name) = self.type_of_variable(name) {
             let type_place = self.files.type_called(&self.files.own_path, &type_name?)?;
+            return Some(self.unless_made(self.of_type(&type_place, Reach::Value), place));
+        }
+        // The own value need not be named where fields are meant.
+        if matches!(self.rules, Modules::Java | Modules::C | Modules::Cpp)
+            && let Some(type_place) = self.own_type().and_then(|own| self.files.field_type(&own, name))
+        {
             return Some(self.of_type(&type_place, Reach::Value));
         }
-        if !matches!(self.rules, Modules::Rust | Modules::Headers | Modules::Go)
+        if !matches!(self.rules, Modules::Rust | Modules::C | Modules::Cpp | Modules::Go)
             && let Some(type_place) = self.files.type_called(&self.files.own_path, name)
         {
-            return Some(self.of_type(&type_place, Reach::Both));
+            return Some(self.unless_made(self.of_type(&type_place, Reach::Both), place));
         }
         self.through_module(name)
+    }
+
+    /// `found`, to which an assignment at the place may add.
+    fn unless_made(&self, mut found: Found, place: &NamePlace) -> Found {
+        found.members.is_complete &= !self.may_make_members(place);
+        found
     }
 
     /// The type of the variable `name` at the place: the outer `None` if there is no such variable, the inner if nothing says it.
@@ -184,9 +272,7 @@ impl Asked<'_> {
     fn through_path(&self, names: &[&str]) -> Option<Found> {
         let own_path = &self.files.own_path;
         if let ["Self"] = names {
-            let own = self.files.names(own_path)?;
-            let part = own.part_around(self.at)?;
-            return Some(self.of_type(&self.files.type_called(own_path, &part.name)?, Reach::Type));
+            return Some(self.of_type(&self.own_type()?, Reach::Type));
         }
         let (name, module) = names.split_last()?;
         let inner = self.inner_modules();
@@ -206,7 +292,7 @@ impl Asked<'_> {
             _ => None,
         }?;
         let mut found = self.of_type(&type_place, Reach::Type);
-        if self.rules == Modules::Headers {
+        if matches!(self.rules, Modules::C | Modules::Cpp) {
             // Behind the name of a class stand types too, which are not looked for.
             let all = self.files.members(&type_place);
             found.members.is_complete &= all.members.iter().all(|member| member.reach == Reach::Type);
@@ -227,6 +313,9 @@ impl Asked<'_> {
     /// What is reached through a value of the type, or through the type.
     fn of_type(&self, place: &TypePlace, reach: Reach) -> Found {
         let mut members = self.files.members(place);
+        // Macros, and what is called the same in headers that are understood as those of C, are not seen.
+        let is_here = place.path == self.files.own_path || reach == Reach::Type;
+        members.is_complete &= is_here || self.rules != Modules::Cpp;
         members.members.retain(|member| reach == Reach::Both || member.reach == Reach::Both || member.reach == reach);
         Found { members, is_module: false, path: place.path.clone() }
     }

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::cost::cost;
 use crate::syntax::{Item, Parsed};
 
-/// A signature longer than this is cut: it tells enough, and others have a place too.
+/// A longer signature is cut: it says enough, and leaves room for others.
 const MAX_SIGNATURE_BYTES: usize = 200;
 
-/// Items are listed as far from the cursor as this: the outline is full with the nearest long before.
+/// Items are listed up to this distance from the cursor; the outline is usually full long before.
 const OUTLINED_BYTES: usize = 16 << 10;
 
 /// The imports outside `shown`, one a line, in order, as many as `budget` allows.
@@ -33,7 +33,7 @@ pub(super) fn imports_outside(parsed: &Parsed, shown: &Range<usize>, budget: usi
 pub(super) fn outline_outside(parsed: &Parsed, offset: usize, shown: &Range<usize>, budget: usize) -> String {
     let items = parsed.items(offset.saturating_sub(OUTLINED_BYTES)..offset + OUTLINED_BYTES);
     let entries = nested(&items, offset);
-    let mut order: Vec<&Entry<'_>> =
+    let mut order: Vec<&OutlineItem<'_>> =
         entries.iter().filter(|entry| !shown.contains(&entry.item.signature.start)).collect();
     order.sort_by_key(|entry| (!entry.encloses, distance(&entry.item.range, offset)));
     let mut used = 0;
@@ -52,16 +52,16 @@ pub(super) fn outline_outside(parsed: &Parsed, offset: usize, shown: &Range<usiz
     chosen.into_iter().map(|(_, line)| line).collect()
 }
 
-struct Entry<'a> {
+struct OutlineItem<'a> {
     item: &'a Item,
     depth: usize,
     encloses: bool,
 }
 
 /// The items a reader of an outline expects: top-level ones, and members of the containers around `offset`.
-fn nested(items: &[Item], offset: usize) -> Vec<Entry<'_>> {
+fn nested(items: &[Item], offset: usize) -> Vec<OutlineItem<'_>> {
     let mut around: Vec<&Item> = Vec::new();
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let mut entries: Vec<OutlineItem<'_>> = Vec::new();
     let mut hidden_until = 0;
     for item in items {
         around.retain(|outer| item.range.start < outer.range.end);
@@ -73,7 +73,7 @@ fn nested(items: &[Item], offset: usize) -> Vec<Entry<'_>> {
             continue;
         }
         let encloses = item.range.start <= offset && offset <= item.range.end;
-        entries.push(Entry { item, depth: around.len(), encloses });
+        entries.push(OutlineItem { item, depth: around.len(), encloses });
         if encloses && item.kind.is_container() {
             around.push(item);
         } else {

@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Snapshot;
 use super::candidates::Search;
 use super::cost::cost;
@@ -24,8 +26,8 @@ use crate::syntax::Parsed;
 use alike::alike;
 use wanted::{Wanted, wanted};
 
-/// What of the project a prompt shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a prompt shows of the project.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Project {
     /// Code of other files, each file once, the most telling one last.
     pub excerpts: Vec<Excerpt>,
@@ -33,7 +35,7 @@ pub struct Project {
     pub edits: Vec<RecentEdit>,
 }
 
-/// A part of another file that is worth showing.
+/// A useful part of another file.
 struct Piece {
     excerpt: Excerpt,
     /// Its place in the file.
@@ -43,9 +45,9 @@ struct Piece {
 
 /// Words of a sentence and fences around each excerpt.
 const FRAME_BYTES: usize = 24;
-/// A budget that is smaller holds nothing of use.
+/// A smaller budget has no room for anything useful.
 const LEAST_BYTES: usize = 80;
-/// What definitions may take of the budget, and one of them; the rest is for code that is alike.
+/// The parts of the budget for all definitions, and for one of them; the rest is for similar code.
 const DEFINITIONS_SHARE: (usize, usize) = (2, 3);
 const DEFINITION_SHARE: (usize, usize) = (1, 3);
 /// The latest changes that are shown, and what they may take of the budget.
@@ -54,9 +56,9 @@ const EDITS_SHARE: (usize, usize) = (1, 5);
 /// Names that the document declares this far from the place are known, if it is too large to know all.
 const OWN_BYTES: usize = 16 << 10;
 const WHOLE_BYTES: usize = 128 << 10;
-/// What a definition must be worth: less was far from the cursor, or may be another one's.
+/// The least value of a definition: those below were far from the cursor, or may belong to another name.
 const LEAST_SCORE: f32 = 0.2;
-/// What tests are worth beside other code, for code that is no test itself.
+/// The value of tests compared with other code, for code that is not a test itself.
 const TEST_WORTH: f32 = 0.3;
 
 impl Project {
@@ -82,7 +84,7 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Pr
     if has_none || budget < LEAST_BYTES {
         return Project::default();
     }
-    let place = Place { snapshot, parsed, offset, surroundings };
+    let place = Site { snapshot, parsed, offset, surroundings };
     let edits = place.edits(part(budget, EDITS_SHARE));
     let left = budget - edits.iter().map(edit_cost).sum::<usize>();
     let taken = |pieces: &[Piece]| pieces.iter().map(|piece| excerpt_cost(&piece.excerpt)).sum::<usize>();
@@ -100,20 +102,20 @@ pub(super) fn retrieve(snapshot: &Snapshot, offset: usize, limits: Limits) -> Pr
     Project { excerpts: by_file(pieces), edits }
 }
 
-/// Where code is to be written, and what may be taken from.
-struct Place<'a> {
+/// Where code will be written, and what it may be taken from.
+struct Site<'a> {
     snapshot: &'a Snapshot,
     parsed: &'a Parsed,
     offset: usize,
     surroundings: &'a Surroundings,
 }
 
-impl Place<'_> {
+impl Site<'_> {
     fn path(&self) -> Option<&Path> {
         self.snapshot.path.as_deref()
     }
 
-    /// Whether tests are worth no less than other code here.
+    /// Whether tests count as much as other code here.
     fn is_test(&self) -> bool {
         self.path().is_some_and(is_test)
     }
@@ -162,7 +164,7 @@ impl Place<'_> {
         items.iter().map(|item| plain_name(self.parsed, item)).collect()
     }
 
-    /// The latest changes that are not before the person's eyes.
+    /// The latest changes that are not near the cursor.
     fn edits(&self, budget: usize) -> Vec<RecentEdit> {
         let near = self.near_lines();
         let is_elsewhere =

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Snapshot;
 use super::index::WorkspaceIndex;
 use super::recent::RecentEdit;
@@ -16,7 +18,7 @@ pub struct OpenFile {
     pub snapshot: Snapshot,
 }
 
-/// What a prompt may take code from besides its own document. Everything in it may enter a prompt.
+/// What a prompt may take code from, apart from its own document. All of it may enter a prompt.
 #[derive(Clone, Default)]
 pub struct Surroundings {
     /// The file behind the document in question, which the index knows too.
@@ -28,7 +30,7 @@ pub struct Surroundings {
 }
 
 /// Code of another file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     pub path: Option<String>,
     /// The language's name after a code fence.
@@ -42,13 +44,13 @@ impl Excerpt {
     }
 }
 
-/// Files beside the one in question are read up to this size.
+/// Other files are read up to this size.
 const MAX_NEIGHBOUR_BYTES: u64 = 1 << 20;
 
 /// The text of the file at `path` as it is on disk, with its own line endings; `None` if there is no such file.
 ///
 /// # Errors
-/// Why a file that exists is not read.
+/// Why a file that exists cannot be read.
 pub fn read_neighbour(path: &Path) -> Result<Option<String>, String> {
     match path.metadata() {
         Err(_) => Ok(None),
@@ -67,7 +69,7 @@ impl Surroundings {
     /// prompt: what an edit of it has to fit into may be excluded.
     ///
     /// # Errors
-    /// Why a file that exists is not read.
+    /// Why a file that exists cannot be read.
     pub fn neighbour(&self, path: &Path) -> Result<Option<Rope>, String> {
         if let Some(open) = self.open.iter().find(|open| open.file.as_deref() == Some(path)) {
             return Ok(Some(open.snapshot.text.clone()));

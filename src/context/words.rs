@@ -27,7 +27,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A word, or a name that is one, where two in four billion may be taken for each other.
+/// The hash of a word or name; two words have the same hash with a probability of one in four billion.
 pub(super) fn word_hash(word: &str) -> u32 {
     name_hash(word) as u32
 }

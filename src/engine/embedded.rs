@@ -4,15 +4,18 @@
 
 mod decode;
 mod draft;
+pub mod kept_prefixes;
 pub mod load;
 mod pace;
 mod prefix_cache;
 mod sampler;
+mod spending;
 pub mod tuning;
 mod worker;
 
 use std::time::Duration;
 
+pub use kept_prefixes::KeepOptions;
 pub use pace::PREFILL_CHUNK;
 
 use super::{Engine, Gate, OnEvent};
@@ -21,7 +24,7 @@ use super::{Engine, Gate, OnEvent};
 pub type Loader =
     Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
 
-/// Makes the loader of a model, when it is needed.
+/// Creates the loader of a model when it is needed.
 pub type MakeLoader = Box<dyn FnOnce() -> Loader + Send>;
 
 /// How an engine behaves when it has nothing to do, and what it may hold.
@@ -29,11 +32,13 @@ pub type MakeLoader = Box<dyn FnOnce() -> Loader + Send>;
 pub struct EngineOptions {
     /// Load at once instead of at the first job.
     pub load_at_start: bool,
-    /// Give the memory back after this long without a job; `None` keeps the model.
+    /// Unload the model after this long without a job; `None` keeps it loaded.
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
     pub kv_budget_bytes: usize,
-    /// Shared with the other engines of this machine: background work waits while interactive work goes on anywhere.
+    /// What completions have read is kept in files; `None` where it is not.
+    pub keep: Option<KeepOptions>,
+    /// Shared with the other engines on this machine: background work waits while any of them does interactive work.
     pub gate: Gate,
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{Priority, Submitted};
 
 /// A job and how far it got; `Work` is what the kind of engine keeps of a job under way.
-pub(super) struct Entry<Work> {
+pub(super) struct QueuedJob<Work> {
     pub(super) submitted: Box<Submitted>,
     /// `None` until the job's first step.
     pub(super) work: Option<Work>,
@@ -20,7 +20,7 @@ const MOST_CLIENTS: usize = 100;
 
 /// The jobs, oldest first.
 pub(super) struct Queue<Work> {
-    entries: Vec<Entry<Work>>,
+    entries: Vec<QueuedJob<Work>>,
     /// When each client had its last turn, and when it last asked for a completion, in turns and jobs so far.
     turns: HashMap<u64, u64>,
     asked: HashMap<u64, u64>,
@@ -35,9 +35,9 @@ impl<Work> Default for Queue<Work> {
 
 impl<Work> Queue<Work> {
     /// Takes a job in; returns the jobs it supersedes.
-    pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<Entry<Work>> {
+    pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<QueuedJob<Work>> {
         let (client, document, priority) = (submitted.client, submitted.job.document, submitted.job.priority);
-        let superseded = |entry: &mut Entry<Work>| {
+        let superseded = |entry: &mut QueuedJob<Work>| {
             let older = &entry.submitted.job;
             let same_kind = older.priority == Priority::WarmUp || older.priority == priority;
             priority != Priority::Background
@@ -51,19 +51,19 @@ impl<Work> Queue<Work> {
         if priority == Priority::Interactive {
             self.asked.insert(client, self.now);
         }
-        self.entries.push(Entry { submitted, work: None });
+        self.entries.push(QueuedJob { submitted, work: None });
         superseded
     }
 
     /// Removes the jobs whose owner has given up.
-    pub(super) fn take_cancelled(&mut self) -> Vec<Entry<Work>> {
+    pub(super) fn take_cancelled(&mut self) -> Vec<QueuedJob<Work>> {
         self.entries.extract_if(.., |entry| entry.submitted.job.cancel.is_cancelled()).collect()
     }
 
     /// Removes the job to work on: the highest priority; among equals that of the client whose turn it is, and of its jobs
     /// the oldest. Put it back with [`Queue::put_back`] if it is not done after its step.
-    pub(super) fn take_next(&mut self) -> Option<Entry<Work>> {
-        let urgency = |entry: &Entry<Work>| (entry.submitted.job.priority, self.claim(entry));
+    pub(super) fn take_next(&mut self) -> Option<QueuedJob<Work>> {
+        let urgency = |entry: &QueuedJob<Work>| (entry.submitted.job.priority, self.claim(entry));
         // `max_by_key` keeps the last of equals; reversed order makes that the oldest.
         let (index, _) = self.entries.iter().enumerate().rev().max_by_key(|(_, entry)| urgency(entry))?;
         let entry = self.entries.remove(index);
@@ -73,7 +73,7 @@ impl<Work> Queue<Work> {
     }
 
     /// The precedence of the client of `entry` among jobs of the same priority; the greatest goes first.
-    fn claim(&self, entry: &Entry<Work>) -> u64 {
+    fn claim(&self, entry: &QueuedJob<Work>) -> u64 {
         let of = |times: &HashMap<u64, u64>| times.get(&entry.submitted.client).copied().unwrap_or_default();
         match entry.submitted.job.priority {
             Priority::Interactive | Priority::WarmUp => of(&self.asked),
@@ -91,22 +91,22 @@ impl<Work> Queue<Work> {
     }
 
     /// Removes the first job for which `wanted` holds.
-    pub(super) fn take(&mut self, wanted: impl Fn(&Entry<Work>) -> bool) -> Option<Entry<Work>> {
+    pub(super) fn take(&mut self, wanted: impl Fn(&QueuedJob<Work>) -> bool) -> Option<QueuedJob<Work>> {
         let index = self.entries.iter().position(wanted)?;
         Some(self.entries.remove(index))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<Work>> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut QueuedJob<Work>> {
         self.entries.iter_mut()
     }
 
-    pub(super) fn put_back(&mut self, entry: Entry<Work>) {
+    pub(super) fn put_back(&mut self, entry: QueuedJob<Work>) {
         let at = self.entries.partition_point(|other| other.submitted.at <= entry.submitted.at);
         self.entries.insert(at, entry);
     }
 
     /// The job that came in last.
-    pub(super) fn newest_mut(&mut self) -> Option<&mut Entry<Work>> {
+    pub(super) fn newest_mut(&mut self) -> Option<&mut QueuedJob<Work>> {
         self.entries.last_mut()
     }
 
@@ -118,7 +118,7 @@ impl<Work> Queue<Work> {
         self.entries.iter().any(|entry| entry.submitted.job.priority == Priority::Interactive)
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<Entry<Work>> {
+    pub(super) fn take_all(&mut self) -> Vec<QueuedJob<Work>> {
         std::mem::take(&mut self.entries)
     }
 
@@ -153,7 +153,7 @@ mod tests {
     /// Admits jobs in order and says which documents' jobs are superseded, and in which order the rest is worked on.
     fn check(jobs: &[(Priority, u64)], superseded: &[(Priority, u64)], order: &[(Priority, u64)]) {
         let mut queue = Queue::<()>::default();
-        let name = |entry: &Entry<()>| (entry.submitted.job.priority, entry.submitted.job.document);
+        let name = |entry: &QueuedJob<()>| (entry.submitted.job.priority, entry.submitted.job.document);
         let dropped: Vec<_> =
             jobs.iter().flat_map(|&(priority, document)| queue.admit(submitted(priority, document))).collect();
         assert_eq!(dropped.iter().map(name).collect::<Vec<_>>(), superseded);

@@ -6,16 +6,16 @@
 //! server -> Engine -> client ==socket==>
 //! ```
 //!
-//! - [`Setup`] is what all clients of a process agree on. Its digest is in the socket's name ([`place`]), so that whoever
+//! - [`Setup`] is what all clients of a process agree on. Its digest is in the socket's name ([`endpoint`]), so that whoever
 //!   wants something else finds a process of its own.
 //! - The first server that finds nobody behind the socket starts the process ([`start`]). It lives in a session of its own, so
 //!   that closing the editor does not end it, and leaves some time after its last client ([`process`]).
 //! - What goes over the socket are the values of the seam: jobs, text as it grows, outcomes, events (`messages`).
 
 mod client;
+pub mod endpoint;
 pub mod log;
 mod messages;
-pub mod place;
 pub mod process;
 mod setup;
 
@@ -24,10 +24,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use endpoint::Endpoint;
 pub use messages::{ClientReport, ModelReport, ModelState, Report};
-pub use place::Place;
 pub use setup::Setup;
 
+use super::embedded::KeepOptions;
 use super::{Engine, Gate, OnEvent};
 use crate::config::Role;
 
@@ -41,6 +42,8 @@ pub struct Wishes {
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values that the model may hold; the first client of a model decides.
     pub kv_budget_bytes: usize,
+    /// What completions have read is kept in files; likewise.
+    pub keep: Option<KeepOptions>,
     /// The models of both roles can be in memory at the same time.
     pub fits_beside_the_other: bool,
     /// How long the process stays after its last client, if that is this one.
@@ -58,18 +61,20 @@ pub struct Sharing {
     pub models: Vec<String>,
 }
 
-/// Starts an engine whose text is made by the process at `place`, which `program` becomes if nobody is there. `gate` is closed
+/// Starts an engine whose text is made by the process at `endpoint`, which `program` becomes if nobody is there. `gate` is closed
 /// while completions of this client are pending.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub fn start(
-    place: Place,
+    endpoint: Endpoint,
     setup: Setup,
     wishes: Wishes,
     program: PathBuf,
     gate: Gate,
     on_event: OnEvent,
 ) -> std::io::Result<Engine> {
-    Engine::spawn(move |receiver, _| client::Client::new(place, setup, wishes, program, gate, on_event, receiver).run())
+    Engine::spawn(move |receiver, _| {
+        client::Client::new(endpoint, setup, wishes, program, gate, on_event, receiver).run()
+    })
 }

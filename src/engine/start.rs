@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::embedded::{self, EngineOptions, MakeLoader};
+use super::embedded::{self, EngineOptions, KeepOptions, MakeLoader};
 use super::remote::{self, Patience, StandIn};
-use super::shared::{self, Place, Setup, Wishes};
+use super::shared::{self, Endpoint, Setup, Wishes};
 use super::{Engine, Gate, OnEvent};
 use crate::config::{Backend, Machine, MemoryBudget, Role, Settings, WhenItFails};
 
@@ -20,6 +20,8 @@ pub struct StartOptions {
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values that the model may hold.
     pub kv_budget_bytes: usize,
+    /// What completions have read is kept in files; `None` where it is not.
+    pub keep: Option<KeepOptions>,
     /// How long what the settings call a minute is.
     pub minute: Duration,
     /// Shared with the other engines of this process.
@@ -67,21 +69,21 @@ fn start_local(
     loader: MakeLoader,
     on_event: OnEvent,
 ) -> std::io::Result<Engine> {
-    let StartOptions { load_at_start, idle_unload, kv_budget_bytes, minute, gate, program } = options;
+    let StartOptions { load_at_start, idle_unload, kv_budget_bytes, keep, minute, gate, program } = options;
     if let (Some(setup), Some(program)) = (setup_of(settings, program.as_deref()), program) {
-        match Place::of(&setup) {
-            Ok(place) => {
+        match Endpoint::of(&setup) {
+            Ok(endpoint) => {
                 let linger = minute.saturating_mul(u32::try_from(settings.engine.linger_minutes).unwrap_or(u32::MAX));
                 let fits_beside_the_other = fits_beside_the_other(role, settings);
                 let wishes =
-                    Wishes { role, load_at_start, idle_unload, kv_budget_bytes, fits_beside_the_other, linger };
-                return shared::start(place, setup, wishes, program, gate, on_event);
+                    Wishes { role, load_at_start, idle_unload, kv_budget_bytes, keep, fits_beside_the_other, linger };
+                return shared::start(endpoint, setup, wishes, program, gate, on_event);
             }
             // A model for this window alone is better than none.
             Err(reason) => tracing::warn!("this window does not share an engine with others: {reason}"),
         }
     }
-    embedded::start(loader(), EngineOptions { load_at_start, idle_unload, kv_budget_bytes, gate }, on_event)
+    embedded::start(loader(), EngineOptions { load_at_start, idle_unload, kv_budget_bytes, keep, gate }, on_event)
 }
 
 /// Which engine process the engines are in that `settings` ask for; `None` where they are in this one. `program` is what

@@ -90,6 +90,7 @@ mod tests {
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
             reading_speed: None,
+            processor: Duration::ZERO,
         };
         let turns = vec![Turn { role: Role::User, text: "What?".to_owned() }];
         Conversation::new(Prompt { turns, ..Prompt::default() }, &generation)

@@ -4,11 +4,11 @@ mod brackets;
 mod closers;
 mod confidence;
 mod following;
-mod gate;
 mod generation;
 mod growth;
 mod place;
 mod shape;
+mod skip;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -105,6 +105,11 @@ impl CompletionOptions {
     pub fn varied(self, variation: Variation) -> Self {
         Self { layout: variation.layout.unwrap_or(self.layout), without: variation.without, ..self }
     }
+
+    /// What a prompt may cost.
+    pub fn limits(&self) -> Limits {
+        Limits { without: self.without, ..Limits::for_tokens_of(self.context_tokens, self.reading) }
+    }
 }
 
 /// What a measurement changes in prompts, beside what settings can.
@@ -178,11 +183,11 @@ pub fn plan(
     let InlineRequest { offset, trigger, selected } = request;
     let (snapshot, cursor) = with_selected(snapshot, offset, selected.as_ref());
     let place = Place::at(&snapshot, cursor);
-    gate::gate(&place, trigger, options)?;
+    skip::check(&place, trigger, options)?;
     if is_binary_around(&snapshot.text, place.offset..place.offset) {
         return Err(Skip::Binary);
     }
-    let limits = Limits { without: options.without, ..Limits::for_tokens_of(options.context_tokens, options.reading) };
+    let limits = options.limits();
     let context = match selected {
         None => completion_context(&snapshot, place.offset, limits, anchor),
         // The item is not accepted yet: the document's own window stays where it is.

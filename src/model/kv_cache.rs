@@ -179,6 +179,23 @@ impl KvCache {
         pages.resize_with((len + additional).div_ceil(PAGE_LEN), || Arc::new(pool.page()));
     }
 
+    /// Adds a page whose keys and values `fill` writes: those of `tokens`, which follow whole pages. Where it fails, the sequence is
+    /// as it was; on a device nothing is added.
+    pub fn append_page<E>(&mut self, tokens: &[u32], fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        let full_pages = self.tokens.len() / PAGE_LEN;
+        debug_assert!(
+            self.tokens.len().is_multiple_of(PAGE_LEN) && tokens.len() <= PAGE_LEN,
+            "a page follows whole ones"
+        );
+        let Kind::Pages(pages) = &mut self.kind else { return Ok(()) };
+        let mut page = self.store.pool.page();
+        fill(page.as_mut_slice())?;
+        pages.truncate(full_pages);
+        pages.push(Arc::new(page));
+        self.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+
     /// One layer's bytes of the pages from that of `position` on, to be written to.
     ///
     /// # Panics

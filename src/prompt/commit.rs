@@ -4,14 +4,14 @@ use super::ask::INSTRUCTIONS;
 use super::block;
 use crate::model::{Prompt, Role, Turn};
 
-/// What the model is shown of a commit.
+/// What the model sees of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommitMaterial {
     /// The first lines of the last commits, newest first.
     pub earlier: Vec<String>,
     /// What changes, as git shows it; several files one after the other.
     pub diff: String,
-    /// What of it there was no room for, or is no text: a line for each file.
+    /// The files that there was no room for, or that are not text, one per line.
     pub not_shown: Vec<String>,
 }
 

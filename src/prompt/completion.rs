@@ -11,8 +11,7 @@ const INSTRUCTIONS: &str = "You complete source code. You write only the code of
 /// Stands for what is to be written, where its place is marked.
 const MARK: &str = "<missing>";
 
-/// The prompt that has the model write what follows the prefix of `context`. While a person types, one prompt is the
-/// beginning of the next.
+/// The prompt for what follows the prefix of `context`. While a person types, one prompt is the beginning of the next.
 pub fn completion_prompt(layout: Layout, context: &CompletionContext) -> Prompt {
     let fim = || Some(fim(layout, context));
     match layout.form {
@@ -133,7 +132,7 @@ fn example() -> (CompletionContext, &'static str) {
     (context, "area(width, height) * depth")
 }
 
-/// What other files of the project say, before anything that changes more often.
+/// The code of other files of the project, before anything that changes more often.
 fn files_in_question(project: &Project) -> String {
     let mut text = String::new();
     for Excerpt { path, language, code } in &project.excerpts {

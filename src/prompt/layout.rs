@@ -2,7 +2,7 @@
 
 use crate::config;
 
-/// How a completion is asked for. `phi-ls eval --layouts` compares several at the same places.
+/// How a model is asked for a completion. `phi-ls eval --layouts` compares several at the same places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     pub form: Form,
@@ -22,7 +22,7 @@ pub enum Form {
     /// As [`Form::Fim`] of a model that was made for it, as [`Form::Chat`] of any other.
     Auto,
     /// For models that follow instructions: the code after the cursor goes into the question, and the answer already begins
-    /// with the code before it, which the model goes on with.
+    /// with the code before it, which the model continues.
     Chat,
     /// For models with tokens to fill in the middle: the code before and after the cursor.
     Fim,

@@ -1,99 +1,120 @@
 //! Completion requests from arrival to answer. A document has at most one generation running and at most one request
-//! waiting for it, or two where the client shows both ghost text and a popup; whatever an edit or a newer request makes
-//! pointless is answered with an empty list at once.
+//! waiting for it, or two where the client shows both ghost text and a popup; a request that an edit or a newer request
+//! makes pointless is answered with an empty list at once.
 //!
 //! A client that can show a completion while it is written is answered as soon as there is something to read, told when
-//! there is more, and answered again. Any other one gets the whole, or at the end of its time what is there by then; the rest
-//! is there when it asks again. Either way what is on the screen only grows.
+//! there is more, and answered again. Any other client gets the whole completion, or what is written when its time is
+//! over; the rest when it asks again. Either way, what is on the screen only grows.
 
 mod base;
 mod document_state;
 mod fate;
+mod kept_windows;
 mod next;
 mod planning;
+mod power;
 mod readings;
 mod recall;
+mod rhythm;
 mod running;
 mod status;
+mod visit;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::documents::{Document, Documents};
-use super::engines::CompletionEngine;
+use super::engines::{CompletionEngine, KEPT_IN_A_MINUTE};
 use super::event::{Answer, CompletionEvent, CompletionRequest, Event, Outcome, SessionSender};
-use super::options::Observer;
+use super::options::{Observer, ServerOptions};
 use super::outgoing::{ClientSender, Outgoing};
-use crate::config::{CompletionSettings, Enabled};
-use crate::context::{Anchor, Snapshot};
-use crate::engine::{CancelFlag, Generation, Job, Priority, TextPiece};
+use crate::config::{CompletionSettings, Effort, Enabled};
+use crate::context::Snapshot;
+use crate::engine::{CancelFlag, EngineError, Generation, GenerationParams, Job, Priority, TextPiece};
 use crate::features::inline_completion::{Growth, InlineItem, InlineRequest, Trigger, Variation, finish_all, signals};
 use crate::lsp::from_proto::{self, Client};
 use crate::lsp::growth::CompletionGrewParams;
 use crate::lsp::reports::Item;
 use crate::lsp::to_proto;
 use crate::syntax::names_of;
-use crate::text::LineEnding;
+use crate::text::{LineEnding, line_content};
+use crate::workspace::last_line_of_first_change;
 use base::Base;
-use document_state::DocumentState;
+use document_state::{Delayed, DocumentState};
 use fate::{Fates, Shown};
+use kept_windows::KeptWindows;
 use next::{Next, ShownInVain};
+use planning::Means;
+use power::Power;
 use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
+use rhythm::Rhythm;
 use running::Running;
+use visit::{Visit, VisitedPlace};
 
-/// After an edit nobody asks a completion for, the prompt is prefilled when nothing else comes for this long. Clients
-/// that ask at every key do it within about 50 ms.
+/// After an edit without a request, the prompt is prefilled if nothing else happens for this long. Clients that ask at
+/// every key do it within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
 
-/// After an answer, when nothing comes for this long, the window is placed anew if other files have more to say now or if it would
-/// have to move soon; but only if it is read again in no more than that many seconds.
+/// If nothing happens for this long after an answer, a new window is placed if other files now have more to contribute
+/// or if it would have to move soon; but only if the model can read it within this many seconds.
 const SETTLE_AFTER: Duration = Duration::from_secs(3);
 const SETTLE_SECONDS: f64 = 5.0;
 
+/// A place that was not allowed to be read now is tried again after this long.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// All completions of a session.
 pub(super) struct Completions {
-    /// Where the engine reports to.
+    /// Where the engine reports.
     session: SessionSender,
     to_client: ClientSender,
     observer: Option<Arc<dyn Observer>>,
     client: Client,
+    /// `effort` is what holds now.
     settings: CompletionSettings,
+    wished_effort: Effort,
+    power: Power,
     readings: Readings,
     /// By the numbers of open documents.
     states: HashMap<u64, DocumentState>,
-    /// The last number that a job got, and so the completion that it makes.
+    /// The last number of a job, which is also that of its completion.
     last_number: u64,
     shown_in_vain: ShownInVain,
+    rhythm: Rhythm,
     fates: Fates,
+    kept_windows: KeptWindows,
+    /// The place where somebody may write next.
+    visit: Option<Visit>,
     /// What a measurement changes in prompts.
     variation: Variation,
 }
 
 impl Completions {
-    /// What becomes of completions is kept in the file `statistics`.
-    pub(super) fn new(
-        session: SessionSender,
-        to_client: ClientSender,
-        observer: Option<Arc<dyn Observer>>,
-        statistics: Option<PathBuf>,
-        variation: Variation,
-    ) -> Self {
+    /// Takes of `options` where things are kept and what the machine is powered by.
+    pub(super) fn new(session: SessionSender, to_client: ClientSender, options: &ServerOptions) -> Self {
+        let settings = CompletionSettings::default();
+        let kept_windows = KeptWindows::new(options.kept.clone(), options.minute / KEPT_IN_A_MINUTE);
         Self {
             session,
             to_client,
-            observer,
+            observer: options.observer.clone(),
             client: Client::default(),
-            settings: CompletionSettings::default(),
-            readings: Readings::default(),
+            readings: kept_windows.readings(model_of(&settings)).unwrap_or_default(),
+            wished_effort: settings.effort,
+            settings,
+            power: Power::new(options.power_supplies.clone()),
             states: HashMap::new(),
             last_number: 0,
             shown_in_vain: ShownInVain::default(),
-            fates: Fates::new(statistics),
-            variation,
+            rhythm: Rhythm::default(),
+            fates: Fates::new(options.statistics.clone()),
+            kept_windows,
+            visit: None,
+            variation: options.variation,
         }
     }
 
@@ -101,18 +122,68 @@ impl Completions {
         self.client = client;
     }
 
-    /// Takes over new settings: with others, other completions.
+    /// Applies new settings; completions made with the old ones are dropped.
     pub(super) fn configure(&mut self, settings: &CompletionSettings) {
-        if settings.model != self.settings.model {
-            self.readings = Readings::default();
+        self.kept_windows.set_enabled(settings.kept_prefixes_mib > 0);
+        let (known, model) = (model_of(&self.settings), model_of(settings));
+        if model != known {
+            self.readings = self.kept_windows.readings(model).unwrap_or_default();
         }
         self.settings = settings.clone();
-        let model = settings.backend.server().map_or(&settings.model, |server| &server.base_url);
+        self.wished_effort = settings.effort;
+        self.settings.effort = self.power.effort(settings.effort, Instant::now());
         self.fates.configure(settings.statistics, model);
         self.states.values_mut().for_each(|state| {
             state.cancel_jobs();
             state.recall.clear();
         });
+    }
+
+    /// `document` is open: its window is where it was in the last session, if all other files in it are `allowed`. Somebody may
+    /// write there next, or where it was `edited` last, or what git says was changed.
+    pub(super) fn opened(&mut self, document: &Document, edited: Option<usize>, allowed: impl Fn(&Path) -> bool) {
+        let state = self.states.entry(document.number).or_default();
+        if !document.is_excluded() && !state.anchor.is_placed() {
+            let allowed = |file: &Path| self.settings.other_files && allowed(file);
+            if let Some((anchor, cursor)) = self.kept_windows.window(document, allowed) {
+                // What was read lies in files.
+                (state.anchor, state.is_cold) = (anchor, true);
+                return self.visit(document, VisitedPlace::Offset(cursor));
+            }
+        }
+        let changed = || document.file.clone().map(VisitedPlace::Changed);
+        if let Some(place) = edited.map(VisitedPlace::Offset).or_else(changed) {
+            self.visit(document, place);
+        }
+    }
+
+    /// The cursor is at `offset` of `document`, or the document was changed there: somebody may write there.
+    pub(super) fn visited(&mut self, document: &Document, offset: usize) {
+        self.visit(document, VisitedPlace::Offset(offset));
+    }
+
+    fn visit(&mut self, document: &Document, place: VisitedPlace) {
+        let is_off = self.states.get(&document.number).is_some_and(|state| state.off);
+        if enabled(document, is_off, &self.settings) == Enabled::On && self.settings.effort != Effort::Eco {
+            self.visit = Some(Visit::new(document.number, place));
+        }
+    }
+
+    /// Keeps the windows of `documents` for the next session.
+    fn keep_windows<'a>(&mut self, documents: impl Iterator<Item = &'a Document>) {
+        for document in documents {
+            self.keep_window(document);
+        }
+        self.kept_windows.keep_readings(model_of(&self.settings), &self.readings);
+    }
+
+    /// Keeps the window of `document` for the next session.
+    pub(super) fn keep_window(&mut self, document: &Document) {
+        let Some(state) = self.states.get_mut(&document.number) else { return };
+        let as_it_is = (document.snapshot.version, state.anchor.moves());
+        if state.kept_as.replace(as_it_is) != Some(as_it_is) {
+            self.kept_windows.keep(document, &state.anchor, state.cursor);
+        }
     }
 
     /// Whether `document` gets completions.
@@ -130,19 +201,22 @@ impl Completions {
         }
     }
 
-    /// Whether `document` may enter a prompt is another answer than before.
+    /// Whether `document` may enter a prompt has changed.
     pub(super) fn refusal_changed(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
         state.recall.clear();
+        if document.is_excluded() {
+            self.kept_windows.forget(document);
+        }
     }
 
-    /// Gives up the windows of all prompts: they may hold code of files that may not be read any more.
+    /// Drops the windows of all prompts, because they may contain code of files that must not be read any more.
     pub(super) fn forget_windows(&mut self) {
-        self.states.values_mut().for_each(|state| state.anchor = Anchor::default());
+        self.states.values_mut().for_each(|state| (state.anchor, state.visited) = Default::default());
     }
 
-    /// Tells a client that shows it why nothing is completed in `document`, whenever that changes.
+    /// Tells a client that shows it why there are no completions in `document`, whenever that changes.
     pub(super) fn tell_status(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         let status = state.new_status(document, &self.settings).filter(|_| self.client.document_status);
@@ -161,12 +235,19 @@ impl Completions {
 
     /// `document` was edited; the last of the edits put `inserted` bytes before `end`.
     pub(super) fn edited(&mut self, document: &Document, end: usize, inserted: usize) {
+        self.kept_windows.note();
+        if inserted > 0 {
+            self.fates.typed(&document.snapshot.language_id, Instant::now());
+            self.rhythm.typed(Instant::now());
+        }
         let text = &document.snapshot.text;
         let state = self.states.entry(document.number).or_default();
         let cursors = likely_cursors(text, end, inserted);
         if inserted > 0 {
             if state.recall.note_inserted(text, &cursors, inserted) {
                 state.cancel_next();
+            } else if inserted == 1 && state.recall.knows(text, cursors[0]) {
+                self.shown_in_vain.typed_along();
             }
             // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
             if inserted > 1 && state.recall.knows(text, cursors[0]) {
@@ -174,12 +255,16 @@ impl Completions {
                 let part = text.byte_slice(end - inserted..end);
                 self.fates.saw_part(document.number, part.len_chars());
             }
-            // Where nothing is offered unasked, nothing is computed unasked.
-            if enabled(document, state.off, &self.settings) == Enabled::On {
+            // If completions are offered only on request, nothing is computed in advance.
+            let is_wanted = enabled(document, state.off, &self.settings) == Enabled::On;
+            if is_wanted && self.settings.effort != Effort::Eco {
                 state.warm_up_at = Some((Instant::now() + WARM_UP_AFTER, cursors[0]));
             }
         }
         state.settle_at = None;
+        state.dismiss_delayed();
+        state.cursor = cursors[0];
+        self.visit.take_if(|visit| visit.document == document.number);
         state.keep_running_if_fit(text, &cursors);
     }
 
@@ -191,8 +276,8 @@ impl Completions {
         }
     }
 
-    /// Answers a request for `document` from memory, lets it wait for the generation that runs, or begins one. It is
-    /// `superseded` if a message that has already come makes its answer pointless.
+    /// Answers a request for `document` from memory, lets it wait for the running generation, or starts one. It is
+    /// `superseded` if a message that has already arrived makes its answer pointless.
     pub(super) fn complete(
         &mut self,
         request: CompletionRequest,
@@ -209,8 +294,11 @@ impl Completions {
         }
         state.warm_up_at = None;
         // The older request is answered before the newer one can be.
+        if let Some(delayed) = &mut state.delayed {
+            request.dismiss_older(&mut delayed.requests);
+        }
         if let Some(running) = &mut state.running {
-            running.dismiss_for(&request);
+            request.dismiss_older(&mut running.waiting);
         }
         // What would follow the item that is selected in a popup comes after what the popup itself waits for.
         let is_premature =
@@ -219,7 +307,13 @@ impl Completions {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
-        state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
+        state.cursor = cursor;
+        if state.delayed.as_ref().is_some_and(|delayed| delayed.requests.is_empty() || delayed.cursor != cursor) {
+            state.dismiss_delayed();
+        }
+        if self.settings.effort != Effort::Eco {
+            state.settle_at = Some((Instant::now() + SETTLE_AFTER, cursor));
+        }
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
                 // A popup does not grow: where the client shows what is written so far as ghost text, it has the whole.
@@ -248,9 +342,31 @@ impl Completions {
                 if let Some(running) = unfit {
                     state.give_up(running);
                 }
-                self.begin(vec![request], document, cursor, engine);
+                self.begin_in_time(request, document, cursor, engine);
             }
         }
+    }
+
+    /// Begins a generation for `request`, or waits for another key first; with those that wait at the same place.
+    fn begin_in_time(
+        &mut self,
+        request: CompletionRequest,
+        document: &Document,
+        cursor: usize,
+        engine: &mut CompletionEngine,
+    ) {
+        let now = Instant::now();
+        let is_urgent = request.trigger == Trigger::Invoked || self.settings.effort == Effort::Eager;
+        let delay = if is_urgent { Duration::ZERO } else { self.rhythm.delay(self.shown_in_vain.is_used(), now) };
+        let state = self.states.entry(document.number).or_default();
+        let earlier = state.delayed.take();
+        let at = earlier.as_ref().map_or(now + delay, |earlier| earlier.at.min(now + delay));
+        let mut requests = earlier.map(|earlier| earlier.requests).unwrap_or_default();
+        requests.push(request);
+        if at <= now {
+            return self.begin(requests, document, cursor, engine);
+        }
+        state.delayed = Some(Delayed { requests, cursor, at });
     }
 
     /// Begins a generation for `requests` at `cursor`, which ask for the same. No other runs for the document.
@@ -261,6 +377,7 @@ impl Completions {
         cursor: usize,
         engine: &mut CompletionEngine,
     ) {
+        self.kept_windows.note();
         let Snapshot { text, version, .. } = &document.snapshot;
         let state = self.states.entry(document.number).or_default();
         // Who asks by hand wants alternatives.
@@ -273,6 +390,7 @@ impl Completions {
         let inline = InlineRequest { offset: cursor, trigger: request.trigger, selected };
         let reading = self.readings.of(&document.snapshot.language_id);
         let options = planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+        planning::choose_window(document, state, cursor, &options);
         let plan = match planning::plan(document, &mut state.anchor, inline, &options) {
             Ok(plan) => plan,
             Err(skip) => {
@@ -337,9 +455,13 @@ impl Completions {
             engine.note_speed(generation);
         }
         let Some(document) = document else { return };
+        if let Some(generation) = event.generation() {
+            self.fates.worked(&document.snapshot.language_id, generation.processor);
+        }
         match event {
             CompletionEvent::Text { job, piece } => self.goes_on(job, piece, document, engine),
             CompletionEvent::Done { job, outcome } => self.done(job, outcome, document, engine),
+            CompletionEvent::Changed { line } => self.changed(line, document),
             CompletionEvent::WarmedUp(outcome) => self.warmed_up(outcome, document),
             CompletionEvent::Prepared { job, outcome } => self.prepared(job, outcome, document),
         }
@@ -362,7 +484,8 @@ impl Completions {
         self.begin(waiting, document, cursor, engine);
     }
 
-    /// There is more to show of what runs for `document`: who waits may get it, and a client that shows it as it grows is told.
+    /// There is more to show of the running generation for `document`: a waiting request may get it, and a client that
+    /// shows growing completions is notified.
     fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
@@ -384,7 +507,8 @@ impl Completions {
         self.to_client.send(Outgoing::CompletionGrew(params));
     }
 
-    /// Answers who waits for what runs for `document` with what can be shown of it by now, if that is something and it is time.
+    /// Answers the request that waits for the running generation of `document` with what can be shown so far, if there
+    /// is something and it is time.
     fn offer(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         let Some(running) = &mut state.running else { return };
@@ -425,7 +549,7 @@ impl Completions {
         };
         self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
         state.is_cold = generation.is_short;
-        if state.is_cold {
+        if state.is_cold && self.settings.effort != Effort::Eco {
             // Read while nobody waits, it is there for the next one.
             state.warm_up_at = Some((Instant::now(), running.cursor));
         }
@@ -436,6 +560,7 @@ impl Completions {
         }
         let items = running.growth.finish(&running.plan, &generation.candidates, running.is_shown);
         log_completion(&generation, items.len());
+        self.rhythm.answered(generation.time_to_first_token);
         let (id, offset) = (job, running.plan.offset);
         let at_base = running.cursor == offset && *version == running.version;
         state.recall.remember(running.completion(items.clone()));
@@ -466,7 +591,7 @@ impl Completions {
         }
     }
 
-    /// What ran is done and comes to `items`, and nobody waits: what was shown of it may have been less.
+    /// The generation is done with `items`, and no request waits: less may have been shown of it.
     fn done_after_all(
         &mut self,
         running: &Running,
@@ -551,11 +676,12 @@ impl Completions {
         }
     }
 
-    /// The person has sent away what was shown in the document of this number.
+    /// The person has dismissed what was shown in the document with this number.
     pub(super) fn dismissed(&mut self, document: u64) {
         self.fates.dismissed(document);
         if let Some(state) = self.states.get_mut(&document) {
-            // Who does not want to see it is not told of more.
+            state.recall.dismiss(state.cursor);
+            // The client is not notified about a completion that was dismissed.
             state.keep_until_asked();
         }
     }
@@ -565,7 +691,9 @@ impl Completions {
         let (settings, number) = (&self.settings, document.number);
         let state = self.states.entry(number).or_default();
         // The engine keeps one job per document: what somebody waits for is not to be replaced, nor the reading of the place.
-        let is_wanted = settings.prepare_next && enabled(document, state.off, settings) == Enabled::On;
+        let is_wanted = settings.prepare_next
+            && settings.effort != Effort::Eco
+            && enabled(document, state.off, settings) == Enabled::On;
         if !is_wanted || state.running.is_some() || state.is_cold {
             return;
         }
@@ -585,7 +713,7 @@ impl Completions {
             document: number,
             prompt: plan.prompt,
             short_prompt: None,
-            params: plan.params,
+            params: GenerationParams { effort: settings.effort, ..plan.params },
             cancel,
             on_text: None,
             on_done: Box::new(move |outcome| {
@@ -595,15 +723,30 @@ impl Completions {
         });
     }
 
-    /// What nobody has asked for yet is read, or has to be read when somebody asks.
+    /// A prompt that was not requested yet has been read, or has to be read on request.
     fn warmed_up(&mut self, outcome: Outcome, document: &Document) {
         match outcome {
             Ok(generation) => {
                 tracing::trace!(prompt_tokens = generation.prompt_tokens, "warmed up");
                 self.readings.note_length(&generation);
-                self.states.entry(document.number).or_default().is_cold = false;
+                let state = self.states.entry(document.number).or_default();
+                match state.warm_up.take().filter(|warm_up| warm_up.is_short) {
+                    Some(short) if self.visit.is_none() => {
+                        self.visit = Some(Visit::rest(document.number, short.cursor));
+                    }
+                    Some(_) => {}
+                    None => state.is_cold = false,
+                }
             }
-            Err(error) => tracing::trace!("cannot warm up: {error}"),
+            Err(error) => {
+                tracing::trace!("not warmed up: {error}");
+                let state = self.states.entry(document.number).or_default();
+                // It goes on from where it is, when that is allowed again.
+                if let Some(warm_up) = state.warm_up.as_ref().filter(|_| error == EngineError::NotNow && state.is_cold)
+                {
+                    state.warm_up_at = state.warm_up_at.or(Some((Instant::now() + TRY_AGAIN_AFTER, warm_up.cursor)));
+                }
+            }
         }
     }
 
@@ -628,14 +771,19 @@ impl Completions {
         self.states.values_mut().for_each(|state| state.abandon(request));
     }
 
-    /// Cancels whatever runs; who waits is answered with an empty list.
-    pub(super) fn end(&mut self) {
+    /// Cancels the running generation; a waiting request is answered with an empty list. The windows of `documents` are
+    /// kept.
+    pub(super) fn end<'a>(&mut self, documents: impl Iterator<Item = &'a Document>) {
+        self.keep_windows(documents);
+        self.fates.write_work();
         self.states.values_mut().for_each(DocumentState::cancel_jobs);
     }
 
     /// When [`Completions::handle_due`] has something to do next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.states.values().filter_map(DocumentState::due_at).chain(self.fates.next_deadline()).min()
+        let of_documents = self.states.values().filter_map(DocumentState::due_at);
+        let visit = self.visit.as_ref().map(|visit| visit.at);
+        of_documents.chain(self.fates.next_deadline()).chain(self.kept_windows.next_deadline()).chain(visit).min()
     }
 
     /// Gives up generations nobody came back for, answers who has waited long enough, begins prefills nobody has asked for yet,
@@ -643,34 +791,101 @@ impl Completions {
     pub(super) fn handle_due<'a>(
         &mut self,
         now: Instant,
-        documents: impl Iterator<Item = &'a Document>,
+        documents: impl Iterator<Item = &'a Document> + Clone,
         engine: &mut CompletionEngine,
     ) {
         self.fates.handle_due(now);
+        self.settings.effort = self.power.effort(self.wished_effort, now);
+        if self.kept_windows.take_due(now) {
+            self.keep_windows(documents.clone());
+        }
         for document in documents {
             self.offer(document, engine);
+            let Some(state) = self.states.get_mut(&document.number) else { continue };
+            if let Some(Delayed { requests, cursor, .. }) = state.delayed.take_if(|delayed| delayed.at <= now) {
+                self.begin(requests, document, cursor, engine);
+            }
             let Some(state) = self.states.get_mut(&document.number) else { continue };
             state.give_up_left_behind(now);
             let reading = self.readings.of(&document.snapshot.language_id);
             let options =
                 || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
+            let means = Means {
+                options: &options,
+                short_tokens: self.readings.short_tokens(),
+                settings: &self.settings,
+                session: &self.session,
+            };
             let is_idle = state.running.is_none() && state.next.is_none();
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
                 && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
-                && let Some(job) = planning::settle(document, state, cursor, &options(), self.session.clone())
+                && let Some(job) = planning::settle(document, state, cursor, &means)
             {
                 engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
-                && let Some(job) = planning::warm_up(document, state, cursor, &options(), self.session.clone())
+                && let Some(job) = planning::warm_up(document, state, cursor, &means)
             {
                 engine.submit(job);
             }
+            if let Some(visit) = self.visit.take_if(|visit| visit.document == document.number && visit.at <= now) {
+                self.begin_visit(visit, document, engine);
+            }
+        }
+        // Its document is closed.
+        self.visit.take_if(|visit| visit.at <= now);
+    }
+
+    /// Has the model read the place of `visit`, or finds out where that is.
+    fn begin_visit(&mut self, visit: Visit, document: &Document, engine: &mut CompletionEngine) {
+        let cursor = match visit.place {
+            VisitedPlace::Offset(cursor) => cursor,
+            VisitedPlace::Changed(file) => return self.look_for_changes(visit.document, file),
+        };
+        let state = self.states.entry(document.number).or_default();
+        if state.running.is_some() || state.next.is_some() || state.warm_up_at.is_some() {
+            return;
+        }
+        let reading = self.readings.of(&document.snapshot.language_id);
+        let means = Means {
+            options: &|| planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation),
+            short_tokens: self.readings.short_tokens(),
+            settings: &self.settings,
+            session: &self.session,
+        };
+        if let Some(job) = planning::visit(document, state, cursor, visit.is_first, &means) {
+            engine.submit(job);
         }
     }
+
+    /// Asks git what was changed in `file`, which is the document of this number.
+    fn look_for_changes(&self, document: u64, file: PathBuf) {
+        let session = self.session.clone();
+        let look = move || {
+            if let Some(line) = last_line_of_first_change(&file) {
+                session.send(Event::Completion { document, event: CompletionEvent::Changed { line } });
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("changes".to_owned()).spawn(look) {
+            tracing::debug!("cannot start a thread to ask git what was changed: {error}");
+        }
+    }
+
+    /// The `line`, counted from 0, ends the first change of `document` that is not committed.
+    fn changed(&mut self, line: usize, document: &Document) {
+        let text = &document.snapshot.text;
+        if line < text.len_lines() {
+            self.visited(document, line_content(text, line).end);
+        }
+    }
+}
+
+/// The model, or the server that has it, as `settings` name it.
+fn model_of(settings: &CompletionSettings) -> &str {
+    settings.backend.server().map_or(&settings.model, |server| &server.base_url)
 }
 
 /// Whether `document`, in which the person has turned completions off or not, gets any.
@@ -692,7 +907,7 @@ fn tell_observer(observer: &dyn Observer, event: &CompletionEvent) {
         CompletionEvent::Done { outcome: Ok(generation), .. } => observer.completion(generation),
         CompletionEvent::Done { outcome: Err(_), .. } => observer.broken_off(),
         CompletionEvent::Prepared { outcome: Ok(generation), .. } => observer.prepared(generation),
-        CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) => {}
+        CompletionEvent::Prepared { .. } | CompletionEvent::WarmedUp(_) | CompletionEvent::Changed { .. } => {}
     }
 }
 

@@ -12,7 +12,7 @@ use tower_lsp_server::gen_lsp_types as lsp;
 
 use super::event::NotebookEvent;
 use crate::context::{Cell, OpenFile, OtherCells, Snapshot, Surroundings, WorkspaceIndex};
-use crate::text::Rope;
+use crate::text::{Rope, line_content};
 pub(super) use document::Document;
 use notebooks::Notebooks;
 use recent_edits::RecentEdits;
@@ -41,7 +41,7 @@ impl Documents {
         self.iter().find(|document| document.number == number)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Document> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Document> + Clone {
         self.open.values()
     }
 
@@ -51,6 +51,18 @@ impl Documents {
         let document = Document::open(self.opened, item);
         tracing::debug!(uri = document.uri.0, language = document.snapshot.language_id, "opened");
         self.open.insert(document.uri.clone(), document).map(|replaced| replaced.number)
+    }
+
+    /// The end of the line of `document` that was changed last in this session, as far as it still is there.
+    pub(super) fn last_edit_of(&self, document: &Document) -> Option<usize> {
+        let text = &document.snapshot.text;
+        let newest_first = self.recent_edits.all().rev().filter(|edit| edit.path.is_some());
+        let mut lines = newest_first.filter(|edit| edit.path == document.snapshot.path).map(|edit| &edit.after);
+        lines.find_map(|after| {
+            let line =
+                (0..text.len_lines()).find(|line| text.byte_slice(line_content(text, *line)) == after.as_str())?;
+            Some(line_content(text, line).end)
+        })
     }
 
     /// Closes the document `uri`; returns its number.

@@ -6,7 +6,7 @@ mod memory;
 mod role_engine;
 
 pub(super) use completion_engine::CompletionEngine;
-pub(super) use role_engine::Common;
+pub(super) use role_engine::{Common, KEPT_IN_A_MINUTE};
 
 use crate::config::{Backend, Role, Settings};
 use crate::engine::{EngineEvent, Job};

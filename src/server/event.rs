@@ -98,6 +98,10 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
+    /// Git says what was changed in the document: the first change ends with this line.
+    Changed {
+        line: usize,
+    },
     /// A prompt that was not requested yet was read.
     WarmedUp(Outcome),
     /// The completion that was prepared for the case that the one on screen is accepted.
@@ -105,6 +109,18 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
+}
+
+impl CompletionEvent {
+    /// What was generated or read, where a job has come to something.
+    pub(super) fn generation(&self) -> Option<&Generation> {
+        match self {
+            Self::Done { outcome, .. } | Self::WarmedUp(outcome) | Self::Prepared { outcome, .. } => {
+                outcome.as_ref().ok()
+            }
+            Self::Text { .. } | Self::Changed { .. } => None,
+        }
+    }
 }
 
 /// What the engine reports of a question's job, the client of its answer, and git of what it is about.
@@ -134,6 +150,14 @@ pub(super) struct CompletionRequest {
     /// Set when the client has cancelled it.
     pub cancel: CancelFlag,
     pub answer: Answer,
+}
+
+impl CompletionRequest {
+    /// Answers those of `waiting` that ask for what this newer one asks for, too, with an empty list.
+    pub(super) fn dismiss_older(&self, waiting: &mut Vec<Self>) {
+        let is_older = |request: &mut Self| request.answer.is_popup() == self.answer.is_popup();
+        waiting.extract_if(.., is_older).for_each(|request| request.answer.nothing());
+    }
 }
 
 /// A request to run a command.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{Problem, Settings, Source};
+use crate::config::{Problem, Settings, Source, machine};
 use crate::engine::Generation;
 use crate::engine::embedded::Loader;
 use crate::features::inline_completion::{Signals, Variation};
@@ -56,6 +56,10 @@ pub struct ServerOptions {
     pub engine_program: Option<PathBuf>,
     /// The file for statistics of completions; without it, there are none.
     pub statistics: Option<PathBuf>,
+    /// The folder for what makes the first completion after a restart a fast one; without it, nothing is kept for that.
+    pub kept: Option<PathBuf>,
+    /// Where the system says what the machine is powered by.
+    pub power_supplies: PathBuf,
     /// What a measurement changes in the prompts of completions.
     pub variation: Variation,
 }
@@ -71,6 +75,8 @@ impl ServerOptions {
             observer: None,
             engine_program: None,
             statistics: None,
+            kept: None,
+            power_supplies: machine::POWER_SUPPLIES.into(),
             variation: Variation::default(),
         }
     }

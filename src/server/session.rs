@@ -69,6 +69,7 @@ impl Session {
     ) -> std::io::Result<SessionSender> {
         let (sender, events) = SessionSender::new();
         let gate = Gate::default();
+        let completions = Completions::new(sender.clone(), to_client.clone(), &options);
         let common = Common {
             loader: options.loader,
             session: sender.clone(),
@@ -76,6 +77,7 @@ impl Session {
             gate: gate.clone(),
             minute: options.minute,
             engine_program: options.engine_program,
+            kept: options.kept,
         };
         let session = Self {
             events,
@@ -89,16 +91,10 @@ impl Session {
             workspaces: Arc::default(),
             documents: Documents::default(),
             indexer: None,
-            observer: options.observer.clone(),
+            observer: options.observer,
             gate,
             engines: Engines::new(common),
-            completions: Completions::new(
-                sender.clone(),
-                to_client.clone(),
-                options.observer,
-                options.statistics,
-                options.variation,
-            ),
+            completions,
             questions: Questions::new(sender.clone(), to_client.clone()),
             to_client,
             failure_told: false,
@@ -177,7 +173,7 @@ impl Session {
                 self.after_questions();
             }
             Event::Shutdown | Event::InputClosed => {
-                self.completions.end();
+                self.completions.end(self.documents.iter());
                 self.questions.end_all();
             }
             Event::Stop => {}
@@ -247,6 +243,11 @@ impl Session {
     /// Answers with the actions for a range, at once.
     fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
         let document = self.documents.get(&params.text_document.uri);
+        // Editors ask wherever the cursor goes.
+        if let Some(document) = document.filter(|_| params.range.start == params.range.end) {
+            let offset = from_proto::offset(&document.snapshot.text, params.range.start, self.client.encoding);
+            self.completions.visited(document, offset);
+        }
         let offered = document.map(|document| offers(document, params, self.client));
         // If nobody receives it, it has been cancelled in the meantime.
         let _ = reply.send(offered.unwrap_or_default());

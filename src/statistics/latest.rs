@@ -69,7 +69,7 @@ impl Latest {
             What::Accepted { .. } => Fate::Accepted,
             What::Dismissed => Fate::Dismissed,
             What::Ignored => Fate::Ignored,
-            What::Kept { .. } => return,
+            What::Worked { .. } | What::Kept { .. } => return,
         };
         if self.fates.len() == MOST {
             self.fates.pop_front();

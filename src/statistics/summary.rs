@@ -24,6 +24,11 @@ pub struct Summary {
     pub latency_ms_p50: Option<u64>,
     pub latency_ms_p90: Option<u64>,
     pub latency_ms_p99: Option<u64>,
+    /// What models have taken of the processors, and while the person typed for how long.
+    pub processor_seconds: f64,
+    pub typing_hours: f64,
+    pub processor_seconds_per_accepted_char: Option<f64>,
+    pub processor_seconds_per_typing_hour: Option<f64>,
 }
 
 /// The summaries of `records`: of all of them, and of each group that `group` puts them into.
@@ -49,6 +54,10 @@ fn summary(records: &[&Record]) -> Summary {
             }
             What::Dismissed => summary.dismissed += 1,
             What::Ignored => summary.ignored += 1,
+            What::Worked { processor_ms, typing_ms } => {
+                summary.processor_seconds += processor_ms as f64 / 1e3;
+                summary.typing_hours += typing_ms as f64 / 3.6e6;
+            }
             What::Kept { after_seconds, kept: still, characters } => {
                 let (sum, of) = kept.entry(after_seconds).or_default();
                 (*sum, *of) = (*sum + still, *of + characters);
@@ -58,6 +67,8 @@ fn summary(records: &[&Record]) -> Summary {
     latencies.sort_unstable();
     let percentile =
         |percent: usize| latencies.get((latencies.len() * percent / 100).min(latencies.len().wrapping_sub(1)));
+    let seconds = summary.processor_seconds;
+    let per = |of: f64| (seconds > 0.0 && of > 0.0).then(|| seconds / of);
     let share = |after| kept.get(&after).filter(|(_, of)| *of > 0).map(|(sum, of)| *sum as f64 / *of as f64);
     Summary {
         shown: latencies.len(),
@@ -66,6 +77,8 @@ fn summary(records: &[&Record]) -> Summary {
         latency_ms_p50: percentile(50).copied(),
         latency_ms_p90: percentile(90).copied(),
         latency_ms_p99: percentile(99).copied(),
+        processor_seconds_per_accepted_char: per(summary.characters_accepted as f64),
+        processor_seconds_per_typing_hour: per(summary.typing_hours),
         ..summary
     }
 }
@@ -85,11 +98,15 @@ mod tests {
         records.push(record("rust", What::Accepted { characters: 4, part: true }));
         records.push(record("rust", What::Kept { after_seconds: 30, kept: 9, characters: 10 }));
         records.push(record("rust", What::Kept { after_seconds: 30, kept: 0, characters: 8 }));
+        records.push(record("rust", What::Worked { processor_ms: 4000, typing_ms: 900_000 }));
+        records.push(record("rust", What::Worked { processor_ms: 3000, typing_ms: 900_000 }));
         records.push(record("go", What::Ignored));
         let (all, groups) = summaries(&records, |record| record.language.clone());
         assert_eq!((all.shown, all.accepted, all.parts_accepted, all.ignored), (100, 1, 1, 1));
         assert_eq!((all.latency_ms_p50, all.latency_ms_p99), (Some(51), Some(100)));
         assert_eq!((groups["rust"].kept_after_30_s, groups["rust"].kept_after_5_min), (Some(0.5), None));
+        assert_eq!(groups["rust"].processor_seconds_per_accepted_char, Some(0.5));
+        assert_eq!(groups["rust"].processor_seconds_per_typing_hour, Some(14.0));
         assert_eq!(groups["go"], Summary { ignored: 1, ..Summary::default() });
     }
 }

@@ -76,7 +76,9 @@ pub enum Modules {
     /// `a.B` is the file `a/B.java`; those of a folder know each other.
     Java,
     /// Files take in the text of others.
-    Headers,
+    C,
+    /// The same. Which of its files are those of another language, their names do not say.
+    Cpp,
 }
 
 impl Modules {
@@ -100,7 +102,7 @@ impl Modules {
         match self {
             Self::Python => &["self", "cls"],
             Self::Rust => &["self"],
-            Self::Script | Self::Java | Self::Headers => &["this"],
+            Self::Script | Self::Java | Self::C | Self::Cpp => &["this"],
             Self::Go | Self::Unknown => &[],
         }
     }

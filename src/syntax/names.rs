@@ -44,6 +44,8 @@ pub struct Part {
 pub struct Member {
     pub name: String,
     pub reach: Reach,
+    /// Of a field, where the text names it and no more is to be known of it.
+    pub type_name: Option<String>,
 }
 
 /// How a member is reached.
@@ -222,8 +224,11 @@ impl Parsed {
 
     fn take_members(&self, matched: &Match<'_, '_>, found: &mut Vec<Found>) {
         let part = matched.get(Capture::Part).or_else(|| matched.get(Capture::PartMore)).map(|node| node.byte_range());
+        let type_name = matched.get(Capture::MemberIs).map(|node| self.slice(node.byte_range()));
         for (capture, node) in matched.captures {
-            let member = |reach| What::Member(Member { name: self.slice(node.byte_range()), reach });
+            let member = |reach| {
+                What::Member(Member { name: self.slice(node.byte_range()), reach, type_name: type_name.clone() })
+            };
             let what = match capture {
                 Capture::Member => member(Reach::Both),
                 Capture::MemberValue => member(Reach::Value),
@@ -351,7 +356,11 @@ mod tests {
     /// Each part as `name(bases): members`, with `..` where it may have more.
     fn check(all: &mut Mismatches, language: &str, text: &str, expected: &[&str]) {
         let shown = |part: &Part| {
-            let members: Vec<&str> = part.members.iter().map(|member| member.name.as_str()).collect();
+            let shown = |member: &Member| match &member.type_name {
+                Some(type_name) => format!("{}:{type_name}", member.name),
+                None => member.name.clone(),
+            };
+            let members: Vec<String> = part.members.iter().map(shown).collect();
             let more = if part.may_have_more { " .." } else { "" };
             format!("{}({}): {}{more}", part.name, part.bases.join(" "), members.join(" "))
         };
@@ -383,7 +392,7 @@ mod tests {
             &mut all,
             "rust",
             "#[derive(Debug, Clone)]\nstruct A<T> { x: T, pub y: u32 }\n#[derive(Parser)]\nenum E { One, Two { z: u32 } }\nimpl<T> A<T> {\n  const C: u32 = 1;\n  fn f(&self) { self.w }\n}\nimpl fmt::Display for E {}\ntrait T: Base { fn g(&self); }\n",
-            &["A(): x y", "E(): One Two ..", "A(): C f f w", "E(fmt::Display): ", "T(Base): g g"],
+            &["A(): x x:T y", "E(): One Two ..", "A(): C f f w", "E(fmt::Display): ", "T(Base): g g"],
         );
         check(
             &mut all,
@@ -401,7 +410,7 @@ mod tests {
             &mut all,
             "go",
             "package a\ntype S struct {\n\tBase\n\t*other.Thing\n\tx, y int\n}\ntype I interface {\n\tF() int\n}\nfunc (s *S) G() {}\n",
-            &["S(Base other.Thing): x y", "I(): F", "S(): G"],
+            &["S(Base other.Thing): x x:int y y:int", "I(): F", "S(): G"],
         );
         check(
             &mut all,

@@ -73,6 +73,7 @@ pub enum Capture {
     Member,
     MemberValue,
     MemberType,
+    MemberIs,
     Base,
     Unknown,
     UnknownNext,
@@ -88,7 +89,7 @@ pub enum Capture {
 }
 
 impl Capture {
-    const ALL: [Capture; 35] = [
+    const ALL: [Capture; 36] = [
         Self::Function,
         Self::Method,
         Self::Class,
@@ -113,6 +114,7 @@ impl Capture {
         Self::Member,
         Self::MemberValue,
         Self::MemberType,
+        Self::MemberIs,
         Self::Base,
         Self::Unknown,
         Self::UnknownNext,
@@ -153,6 +155,7 @@ impl Capture {
             Self::Member => "member",
             Self::MemberValue => "member.value",
             Self::MemberType => "member.type",
+            Self::MemberIs => "member.is",
             Self::Base => "base",
             Self::Unknown => "unknown",
             Self::UnknownNext => "unknown.next",

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::staged::{Entry, Git, MAX_FILES};
+use super::staged::{ChangedFile, Git, MAX_FILES};
 use super::{NotStaged, Workspaces};
 
 /// Lines around each change that are read with it.
@@ -38,8 +38,9 @@ impl Workspaces {
     pub fn changes(&self, path: &Path) -> Result<Vec<Hunk>, NotStaged> {
         let git = Git::around(path)?;
         let listed = git.changed_files(&["diff", "HEAD", "--numstat", "-z", "--no-renames", "--diff-filter=M"])?;
-        let is_text = |entry: &Entry| entry.lines.is_some() && self.refusal(&git.root.join(&entry.name)).is_none();
-        let mut entries: Vec<(SystemTime, Entry)> = listed
+        let is_text =
+            |entry: &ChangedFile| entry.lines.is_some() && self.refusal(&git.root.join(&entry.name)).is_none();
+        let mut entries: Vec<(SystemTime, ChangedFile)> = listed
             .into_iter()
             .filter(is_text)
             .map(|entry| {

@@ -86,15 +86,30 @@ impl Workspaces {
     }
 }
 
+/// The last line, counted from 0, of the first change in `file` that is not committed; `None` where nothing was changed, git does
+/// not know the file, or does not say.
+pub fn last_line_of_first_change(file: &Path) -> Option<usize> {
+    let file = file.canonicalize().ok()?;
+    let git = Git::around(&file).ok()?;
+    let name = file.strip_prefix(&git.root).ok()?.to_str()?;
+    let fixed = ["--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "HEAD", "--", name];
+    let diff = git.run(["diff"].into_iter().chain(fixed), MAX_CHANGES_BYTES).ok()?;
+    // `@@ -12,3 +14,2 @@`: from line 14 on, 2 lines; one where no number follows, and with 0 lines the one before.
+    let place = diff.lines().find(|line| line.starts_with("@@ "))?.split(' ').nth(2)?.strip_prefix('+')?;
+    let (first, count) = place.split_once(',').unwrap_or((place, "1"));
+    let (first, count): (usize, usize) = (first.parse().ok()?, count.parse().ok()?);
+    Some((first + count.max(1)).saturating_sub(2))
+}
+
 /// A file that differs from another state of it.
-pub(super) struct Entry {
+pub(super) struct ChangedFile {
     pub(super) name: String,
     /// What it was called before.
     old_name: Option<String>,
     pub(super) lines: Option<(usize, usize)>,
 }
 
-impl Entry {
+impl ChangedFile {
     fn names(&self) -> impl Iterator<Item = &str> {
         self.old_name.iter().chain([&self.name]).map(String::as_str)
     }
@@ -132,7 +147,7 @@ impl Git {
     }
 
     /// The files that differ, as `command` lists them: a `git diff` with `--numstat` and `-z`.
-    pub(super) fn changed_files(&self, command: &[&str]) -> Result<Vec<Entry>, NotStaged> {
+    pub(super) fn changed_files(&self, command: &[&str]) -> Result<Vec<ChangedFile>, NotStaged> {
         let listed = self.run(command.iter().copied(), usize::MAX)?;
         let mut fields = listed.split('\0');
         let mut entries = Vec::new();
@@ -147,13 +162,13 @@ impl Git {
             };
             let unexpected =
                 || NotStaged::Failed(format!("expected the counts and the name of a file, found {field:?}"));
-            entries.push(Entry { name: name.ok_or_else(unexpected)?.to_owned(), old_name, lines });
+            entries.push(ChangedFile { name: name.ok_or_else(unexpected)?.to_owned(), old_name, lines });
         }
         Ok(entries)
     }
 
     /// How one file changes, as `command` shows it: a `git diff`.
-    pub(super) fn diff(&self, command: &[&str], entry: &Entry) -> Result<String, NotStaged> {
+    pub(super) fn diff(&self, command: &[&str], entry: &ChangedFile) -> Result<String, NotStaged> {
         let fixed = ["--no-color", "--no-ext-diff", "--no-textconv", "--"];
         self.run(command.iter().copied().chain(fixed).chain(entry.names()), MAX_CHANGES_BYTES)
     }

@@ -202,7 +202,7 @@ fn a_file_outside_of_every_workspace_gets_one_from_its_own_path() {
     ]);
     let mut workspaces = Workspaces::new(&[folder.join("a")], &["/generated".to_owned()]);
     let place = |workspaces: &Workspaces, name: &str| {
-        let place = workspaces.place_of(&folder.join(name));
+        let place = workspaces.location_of(&folder.join(name));
         (place.root, place.shown.to_string_lossy().into_owned())
     };
     assert_eq!(place(&workspaces, "a/main.py"), (Some(folder.join("a")), "main.py".to_owned()));
@@ -227,7 +227,7 @@ fn the_innermost_workspace_has_the_file() {
     let folder = Folder::new(&[("outer/inner/a.py", "")]);
     for roots in [["outer", "outer/inner"], ["outer/inner", "outer"]] {
         let workspaces = Workspaces::new(&roots.map(|root| folder.join(root)), &[]);
-        assert_eq!(workspaces.place_of(&folder.join("outer/inner/a.py")).shown, Path::new("a.py"));
+        assert_eq!(workspaces.location_of(&folder.join("outer/inner/a.py")).shown, Path::new("a.py"));
     }
 }
 
@@ -239,12 +239,12 @@ fn a_link_and_its_target_are_one_workspace() {
     for (root, file) in [("link", "data/project"), ("data/project", "link"), ("link", "link")] {
         let workspaces = Workspaces::new(&[folder.join(root)], &[]);
         let file = folder.join(file).join("private/x.py");
-        assert_eq!(workspaces.place_of(&file).shown, Path::new("private/x.py"));
-        assert_eq!(workspaces.place_of(&file).file, folder.join("data/project/private/x.py"));
+        assert_eq!(workspaces.location_of(&file).shown, Path::new("private/x.py"));
+        assert_eq!(workspaces.location_of(&file).file, folder.join("data/project/private/x.py"));
         assert!(workspaces.refusal(&file).is_some());
         // A file that is not there yet as well.
         let new = file.with_file_name("new.py");
-        assert_eq!(workspaces.place_of(&new).shown, Path::new("private/new.py"));
+        assert_eq!(workspaces.location_of(&new).shown, Path::new("private/new.py"));
     }
 }
 

@@ -6,3 +6,4 @@ mod inline_completion;
 mod places;
 mod popup;
 mod shaping;
+mod unasked;

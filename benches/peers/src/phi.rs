@@ -92,6 +92,7 @@ impl Prompts {
             load_at_start: true,
             idle_unload: None,
             kv_budget_bytes: KV_BUDGET_BYTES,
+            keep: None,
             gate: Gate::default(),
         };
         let mut loaded = Some(loaded);

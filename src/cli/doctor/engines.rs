@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::config::Settings;
-use crate::engine::shared::{ModelState, Place, Report, log, process};
+use crate::engine::shared::{Endpoint, ModelState, Report, log, process};
 
 /// The engine processes and where they log.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Engines {
             shared: settings.engine.shared,
             linger_minutes: settings.engine.linger_minutes,
             log: log::file(models_folder),
-            processes: Place::all().iter().filter_map(process::ask).collect(),
+            processes: Endpoint::all().iter().filter_map(process::ask).collect(),
         }
     }
 

@@ -11,12 +11,12 @@ use crate::features::completability::why_not_completed;
 use crate::features::inline_completion::Skip;
 use crate::syntax::{Language, names_of};
 use crate::text::{Rope, is_binary_around};
-use crate::workspace::{Place, Refusal};
+use crate::workspace::{FileLocation, Refusal};
 
 /// What applies to a file.
 struct FileFindings {
     file: PathBuf,
-    place: Place,
+    place: FileLocation,
     language: Option<&'static Language>,
     /// The work tree it is in, and whether git tracks it.
     repository: Option<(PathBuf, bool)>,
@@ -59,7 +59,7 @@ impl FileFindings {
         let language = Language::by_path(&file);
         let language_id = language.map_or("", |language| language.id);
         Ok(Self {
-            place: workspaces.place_of(&file),
+            place: workspaces.location_of(&file),
             repository: workspaces.in_repository(&file),
             reason: why_not_completed(refusal.as_ref(), &settings.completion, language_id).or_else(|| no_text(&file)),
             enabled: settings.completion.language(names_of(language_id)),

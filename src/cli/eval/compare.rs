@@ -61,7 +61,7 @@ fn share(outcomes: &[&Outcome], is: fn(&Outcome) -> bool) -> f64 {
     mean(outcomes.iter().map(|outcome| f64::from(u8::from(is(outcome)))))
 }
 
-/// What differs between two runs at the holes that both have, by kinds, and by languages where there are several.
+/// The differences between two runs at the holes that both have, by kind, and by language if there are several.
 pub(super) fn compare(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> {
     let pairs = pairs(before, after);
     let of = |is: &dyn Fn(&Outcome) -> bool| pairs.iter().copied().filter(|(it, _)| is(it)).collect::<Vec<_>>();
@@ -80,7 +80,7 @@ pub(super) fn compare(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> 
     found
 }
 
-/// What differs at all these holes together.
+/// The differences at all these holes together.
 pub(super) fn compare_all(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> {
     match pairs(before, after).as_slice() {
         [] => Vec::new(),

@@ -8,17 +8,17 @@ use serde::Serialize;
 use super::outcome::Outcome;
 use crate::features::inline_completion::{SIGNALS, Signals};
 
-/// Into as many parts the projects are dealt.
+/// The number of parts that the projects are divided into.
 const PARTS: usize = 5;
 /// How strongly weights are held near zero, in units of standardised signals.
 const PENALTY: f64 = 4.0;
 const STEPS: usize = 30;
 /// The shares of the right completions that stay at `balanced` and at `high`.
 const KEPT: [(&str, f64); 2] = [("balanced", 0.85), ("high", 0.5)];
-/// Fewer right ones say too little.
+/// With fewer right ones, a fit says too little.
 const FEWEST_RIGHT: usize = 20;
 
-/// One completion: what is known of it before, and whether it was right.
+/// One completion: what was known about it beforehand, and whether it was right.
 struct Example<'a> {
     project: &'a str,
     signals: Signals,
@@ -48,7 +48,7 @@ pub(super) struct Model {
     weights: Signals,
 }
 
-/// From which likelihood completions are shown.
+/// The likelihood from which completions are shown.
 #[derive(Debug, Serialize)]
 pub(super) struct Threshold {
     name: &'static str,
@@ -75,7 +75,7 @@ pub(super) fn fit(outcomes: &[Outcome]) -> Option<Fit> {
     Some(Fit { examples: examples.len(), right, model, thresholds })
 }
 
-/// The likelihood of each example by a model that has not seen its project.
+/// The likelihood of each example according to a model that has not seen its project.
 fn judged_unseen(examples: &[Example<'_>]) -> Vec<(f64, bool)> {
     let mut projects: Vec<&str> = examples.iter().map(|example| example.project).collect();
     projects.sort_unstable();
@@ -120,7 +120,7 @@ fn least_keeping(kept: f64, judged: &[(f64, bool)]) -> f64 {
 impl Model {
     fn fitted(examples: &[&Example<'_>]) -> Self {
         let (means, spreads) = standards(examples);
-        // The bias comes first and is held by no penalty.
+        // The bias comes first and has no penalty.
         let rows: Vec<Vec<f64>> = examples
             .iter()
             .map(|example| {

@@ -10,13 +10,13 @@ use super::project::{Project, SourceFile};
 use super::random::{Random, by_turns};
 use crate::syntax::Region;
 
-/// Lines outside of this, from the first character that is no space, are passed over.
+/// Lines whose length without indentation is outside of this are skipped.
 const SHORTEST_LINE: usize = 12;
 const LONGEST_LINE: usize = 160;
 /// What a hole within a line leaves of it, and what it takes, at least.
 const SHORTEST_PREFIX: usize = 3;
 const SHORTEST_HOLE: usize = 4;
-/// Identifiers that are cut in two, and what of them stands on each side.
+/// The length of identifiers that are split, and of the part on each side.
 const SHORTEST_IDENTIFIER: usize = 5;
 const SHORTEST_PART: usize = 2;
 /// Shorter names are in too many files by chance.
@@ -25,10 +25,10 @@ const SHORTEST_NAME: usize = 4;
 const MOST_DEFINING_FILES: usize = 3;
 /// Lines of a body that is taken out.
 const BLOCK_LINES: std::ops::RangeInclusive<usize> = 2..=8;
-/// Of one file and kind: no file is the whole measurement.
+/// The most holes of one file and kind, so that no file dominates the measurement.
 const MOST_PER_FILE: usize = 4;
 
-/// What a hole takes out.
+/// What a hole removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
@@ -63,7 +63,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Code that is taken out of a file.
+/// Code that is removed from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hole {
     pub(super) kind: Kind,
@@ -129,12 +129,12 @@ fn lines(file: &SourceFile) -> Vec<Range<usize>> {
     found
 }
 
-/// What of `line` a hole of `kind` takes; `None` where that kind has none there.
+/// The part of `line` that a hole of `kind` removes; `None` if there is none.
 fn cut_in_line(file: &SourceFile, kind: Kind, line: Range<usize>, random: &mut Random) -> Option<Range<usize>> {
     let text = &file.text[line.clone()];
     let starts = match kind {
         Kind::WholeLine => {
-            // Nothing is completed above all code.
+            // There are no completions above all code.
             return (!file.text[..line.start].trim().is_empty()).then_some(line);
         }
         Kind::MidIdentifier => splits(text),
@@ -153,7 +153,7 @@ fn boundaries(line: &str) -> Vec<usize> {
     for (at, character) in line.char_indices() {
         let goes_on = is_word(character) && is_word(before);
         let begins = !character.is_whitespace() && !goes_on;
-        // After the end of a statement nobody waits for more on its line.
+        // Nothing is expected on the line after the end of a statement.
         let ends = line[..at].trim_end().ends_with([';', '}']);
         if at >= SHORTEST_PREFIX && line.len() - at >= SHORTEST_HOLE && begins && !ends {
             found.push(at);
@@ -269,7 +269,7 @@ mod tests {
         found.sort();
         let expected = [("use.py", "Account(amount)"), ("use.py", "deposit_money(amount)")];
         assert_eq!(found, expected.map(|(file, text)| (file.to_owned(), text.to_owned())));
-        // Said twice, it can be had from the file itself.
+        // A name that is used twice can be taken from the file itself.
         let twice = USE.replace("return account", "return Account(account)");
         let found = taken(&[("model.py", MODEL), ("use.py", &twice)], Kind::CrossFile);
         assert_eq!(found, [("use.py".to_owned(), "deposit_money(amount)".to_owned())]);

@@ -23,7 +23,7 @@ pub(super) struct Outcome {
     pub(super) kind: Kind,
     /// Of a cross-file hole: whether the file imports the name.
     pub(super) imported: Option<bool>,
-    /// The end of what stands before the hole.
+    /// The end of the code before the hole.
     pub(super) before: String,
     pub(super) expected: String,
     /// Empty where nothing was shown.
@@ -40,7 +40,7 @@ pub(super) struct Outcome {
     pub(super) prompt_tokens: Option<usize>,
     pub(super) cached_tokens: Option<usize>,
     pub(super) generated_tokens: Option<usize>,
-    /// What speaks for and against it, where the model said how sure it was.
+    /// The signals for and against it, if the certainty is known.
     pub(super) signals: Option<Signals>,
     /// From the request to the answer.
     pub(super) latency_ms: f64,
@@ -128,7 +128,7 @@ mod tests {
 
     const TEXT: &str = "def area(width, height):\n    total = width * height\n    return total\n";
 
-    /// What a hole of `kind` that takes `removed` comes to when `written` is shown.
+    /// The outcome of a hole of `kind` that removes `removed`, when `written` is shown.
     fn outcome(kind: Kind, removed: &str, written: Option<&str>) -> Outcome {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), TEXT).unwrap();

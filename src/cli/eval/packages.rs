@@ -16,12 +16,12 @@ struct Listed {
     /// Where holes are cut in it.
     language: &'static str,
     package: SourcePackage,
-    /// What of it is opened as a workspace.
+    /// The part of it that is opened as a workspace.
     folder: &'static str,
 }
 
-/// The packages in `language`, or all of the list, each fetched into `folder` unless it is there. One that cannot be had is passed
-/// over, which is said.
+/// The packages in `language`, or all of the list, each fetched into `folder` unless it is there. A package that cannot
+/// be downloaded is skipped with a message.
 pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<Vec<Project>> {
     let wanted = language.map(|name| Language::by_id(name).map_or(name, |language| language.id));
     let all: Vec<Listed> = LIST.lines().filter_map(listed).collect();
@@ -49,7 +49,7 @@ fn project(listed: &Listed, all: &[Listed], folder: &Path) -> anyhow::Result<Pro
     Project::read(&name, &root, Some(listed.language)).context(package)
 }
 
-/// What a line of the list says; `None` for one that says nothing.
+/// The package on a line of the list; `None` for a line without one.
 fn listed(line: &'static str) -> Option<Listed> {
     let line = line.split('#').next().unwrap_or_default();
     let parts: Vec<&'static str> = line.split_whitespace().collect();

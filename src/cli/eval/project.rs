@@ -9,7 +9,7 @@ use crate::syntax::{Language, Parsed, language_for};
 use crate::text::{Rope, with_line_feeds};
 use crate::workspace::Workspaces;
 
-/// Files beyond this are rarely written by hand, nor are those whose lines are longer on average.
+/// Larger files, and files with a longer average line, are rarely written by hand.
 const LARGEST_FILE: u64 = 200 << 10;
 const MAX_MEAN_LINE: usize = 120;
 

@@ -18,11 +18,11 @@ use crate::syntax::Language;
 
 /// Longer than any model takes to load or to complete.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Longer than a project takes to be indexed that people write by hand.
+/// Longer than indexing a handwritten project takes.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What is asked: a document, and where its hole begins, which ends its line.
+/// What to ask: a document, and where its hole begins, which is the end of its line.
 pub(super) struct Question<'a> {
     pub(super) path: &'a Path,
     pub(super) language: &'static Language,
@@ -52,7 +52,7 @@ pub(super) struct Session {
     is_ready: bool,
 }
 
-/// What the server tells besides its answers.
+/// What the server sends apart from its answers.
 #[derive(Default)]
 struct Told {
     generation: Option<Generation>,
@@ -62,7 +62,7 @@ struct Told {
 }
 
 impl Told {
-    /// Forgets what was told of earlier completions.
+    /// Forgets what was reported about earlier completions.
     fn forget(&mut self) {
         (self.generation, self.signals) = (None, None);
     }
@@ -149,7 +149,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for the completion that somebody who types gets.
+    /// Requests the completion that a person who types would get.
     pub(super) fn complete(&mut self, question: &Question<'_>) -> anyhow::Result<Answer> {
         let uri = file_uri(question.path).0;
         let document = json!({

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::hole::Kind;
 use super::outcome::Outcome;
 
-/// What the outcomes of one group come to. Shares are of the holes, unless they say otherwise.
+/// The summary of the outcomes of one group. Shares are of all holes unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Summary {
     pub(super) group: String,
@@ -69,7 +69,7 @@ pub(super) fn summaries(outcomes: &[Outcome]) -> Vec<Summary> {
     groups.iter().map(|(name, outcomes)| Summary::of(name, outcomes)).collect()
 }
 
-/// What all the outcomes come to.
+/// The summary of all outcomes.
 pub(super) fn summary_of_all(outcomes: &[Outcome]) -> Summary {
     Summary::of("all", &outcomes.iter().collect::<Vec<_>>())
 }

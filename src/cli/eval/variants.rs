@@ -51,7 +51,7 @@ pub(super) enum PartName {
     Path,
 }
 
-/// One way to ask: what the server is started with.
+/// One variant: what the server is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Variant {
     pub(super) name: String,
@@ -59,13 +59,13 @@ pub(super) struct Variant {
     pub(super) variation: Variation,
 }
 
-/// Ways to ask, and which of them the others are compared with.
+/// Variants, and the one that the others are compared with.
 pub(super) struct Variants {
     pub(super) all: Vec<Variant>,
     pub(super) base: usize,
 }
 
-/// What became of the holes in one way.
+/// The outcomes of the holes with one variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Filled {
     pub(super) name: String,
@@ -74,7 +74,7 @@ pub(super) struct Filled {
     pub(super) holes: Vec<Outcome>,
 }
 
-/// What they come to, and how that differs from the base; the base itself differs in nothing.
+/// The summary, and how it differs from the base.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Row {
     name: String,
@@ -179,7 +179,7 @@ fn layout_in(settings: &Value) -> CompletionLayout {
     Settings::from_layers(&[(Source::Flags, settings.clone())]).0.completion.layout
 }
 
-/// The holes of several runs together, way by way.
+/// The holes of several runs combined, variant by variant.
 pub(super) fn together(runs: Vec<Vec<Filled>>) -> Vec<Filled> {
     let mut all: Vec<Filled> = Vec::new();
     for filled in runs.into_iter().flatten() {
@@ -191,7 +191,7 @@ pub(super) fn together(runs: Vec<Vec<Filled>>) -> Vec<Filled> {
     all
 }
 
-/// What each way comes to.
+/// The summary of each variant.
 pub(super) fn rows(filled: &[Filled]) -> Vec<Row> {
     let base = filled.iter().find(|filled| filled.is_base);
     let row = |filled: &Filled| Row {
@@ -230,7 +230,11 @@ pub(super) fn table(rows: &[Row]) -> String {
             summary.latency_ms_p95,
         ));
     }
-    lines.push("\nin brackets: where 95 of 100 draws of the difference lie; * where that leaves out zero".to_owned());
+    lines.push(
+        "\nin brackets: the interval that contains 95 of 100 draws of the difference; *: it does not contain \
+                zero"
+            .to_owned(),
+    );
     lines.join("\n")
 }
 

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::entry::{Entry, Hand};
 use super::screen::edit_of;
 use super::trace::Trace;
+use super::trace_entry::{Hand, TraceEntry};
 use crate::model::{
     KvCache, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors, Sequence, Tokenizer,
 };
@@ -31,12 +31,12 @@ const CERTAIN: f32 = 40.0;
 
 /// What the model writes at each place of a session where a completion is requested.
 pub(super) struct Given {
-    places: Vec<Place>,
+    places: Vec<CompletionPoint>,
     /// How many of them have been asked about.
     asked: AtomicUsize,
 }
 
-struct Place {
+struct CompletionPoint {
     /// The text before it and behind it, as the model writes it.
     text: Vec<u8>,
     /// Where the latter begins.
@@ -58,7 +58,7 @@ impl Given {
     fn continuation(&self, read: &[u8]) -> Option<&[u8]> {
         let asked = self.asked.load(Ordering::SeqCst);
         let near = asked.saturating_sub(PLACES_BEFORE)..(asked + PLACES_AHEAD).min(self.places.len());
-        let fits = |place: &'_ Place| {
+        let fits = |place: &'_ CompletionPoint| {
             let ends = place.at.saturating_sub(HEALED)..=place.text.len();
             ends.map(|end| (agreement(read, &place.text[..end]), end)).max_by_key(|(agreement, _)| *agreement)
         };
@@ -81,7 +81,7 @@ fn agreement(left: &[u8], right: &[u8]) -> usize {
 }
 
 /// The places where completions are asked for, in their order.
-fn places(entries: &[Entry]) -> Vec<Place> {
+fn places(entries: &[TraceEntry]) -> Vec<CompletionPoint> {
     let mut text = Rope::new();
     let mut places = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -101,22 +101,22 @@ fn places(entries: &[Entry]) -> Vec<Place> {
     places
 }
 
-fn edits_of(entry: &Entry, text: &Rope) -> Vec<Edit> {
+fn edits_of(entry: &TraceEntry, text: &Rope) -> Vec<Edit> {
     let changes = entry.message["params"]["contentChanges"].as_array().map(Vec::as_slice).unwrap_or_default();
     changes.iter().map(|change| edit_of(text, change, PositionEncoding::Utf8)).collect()
 }
 
-fn place(text: &Rope, cursor: usize, rest: &[Entry], number: usize) -> Place {
+fn place(text: &Rope, cursor: usize, rest: &[TraceEntry], number: usize) -> CompletionPoint {
     let written = taken_later(text, cursor, rest).unwrap_or_else(|| other_line(text, number));
     let start = floor_char_boundary(text, cursor.saturating_sub(RECOGNISED_BY));
     let mut around = text.byte_slice(start..cursor).to_string().into_bytes();
     let at = around.len();
     around.extend_from_slice(written.as_bytes());
-    Place { text: around, at }
+    CompletionPoint { text: around, at }
 }
 
 /// What is typed from `cursor` on until a completion is taken on the same line, with that; `None` where none is.
-fn taken_later(text: &Rope, cursor: usize, rest: &[Entry]) -> Option<String> {
+fn taken_later(text: &Rope, cursor: usize, rest: &[TraceEntry]) -> Option<String> {
     let mut text = text.clone();
     let mut typed = String::new();
     for entry in rest.iter().filter(|entry| entry.method() == "textDocument/didChange") {

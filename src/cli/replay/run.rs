@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::ReplayArgs;
 use super::client::{Answer, Client};
-use super::entry::{Entry, Hand};
 use super::given::{Given, give};
 use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
 use super::trace::Trace;
+use super::trace_entry::{Hand, TraceEntry};
 use crate::config::Source;
+use crate::config::machine::processor_time;
 use crate::engine::Generation;
 use crate::lsp::ACCEPTED_COMMAND;
 use crate::server::{ModelLoader, Observer, ServerOptions};
@@ -175,7 +176,7 @@ impl<'a> Run<'a> {
 
     /// With --wait nothing is cancelled, and a completion that was accepted in a recording is not one of those shown
     /// now.
-    fn is_left_out(&self, entry: &Entry) -> bool {
+    fn is_left_out(&self, entry: &TraceEntry) -> bool {
         (self.args.waits() && entry.method() == "$/cancelRequest")
             || entry.message["params"]["command"] == ACCEPTED_COMMAND
     }
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
     }
 
     /// Sends a message; how long its answer was waited for.
-    fn forward(&mut self, entry: &Entry) -> anyhow::Result<Duration> {
+    fn forward(&mut self, entry: &TraceEntry) -> anyhow::Result<Duration> {
         self.keep_asking()?;
         let now = Instant::now();
         match entry.method() {
@@ -228,7 +229,7 @@ impl<'a> Run<'a> {
     }
 
     /// The person types, or takes what is on screen.
-    fn edit(&mut self, entry: &Entry, now: Instant) -> anyhow::Result<()> {
+    fn edit(&mut self, entry: &TraceEntry, now: Instant) -> anyhow::Result<()> {
         let typed = self.screen.edit(&entry.message["params"]);
         self.newest = None;
         self.begin_key(now, true);
@@ -456,17 +457,4 @@ fn loader(given: Option<Arc<Given>>) -> ModelLoader {
             })
         })
     })
-}
-
-/// The processor time of this process so far.
-#[cfg(unix)]
-fn processor_time() -> Option<Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-}
-
-/// The standard library does not provide it.
-#[cfg(not(unix))]
-fn processor_time() -> Option<Duration> {
-    None
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::entry::{Entry, Hand};
+use super::trace_entry::{Hand, TraceEntry};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
 /// The first line.
@@ -53,7 +53,7 @@ pub(super) fn is_header(line: &str) -> bool {
 ///
 /// # Errors
 /// A line is not a step, a step cannot be done, or the text at the end does not have the checksum of the session.
-pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
+pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TraceEntry>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next().context("expected a session, found nothing")?;
     let header: Header = serde_json::from_str(first).context("line 1: expected the header of a session")?;
@@ -80,7 +80,7 @@ struct Typist {
     version: i32,
     ms: u64,
     last_id: i64,
-    entries: Vec<Entry>,
+    entries: Vec<TraceEntry>,
 }
 
 impl Typist {
@@ -106,13 +106,13 @@ impl Typist {
         typist
     }
 
-    fn send(&mut self, method: &str, params: Value, is_request: bool) -> &mut Entry {
+    fn send(&mut self, method: &str, params: Value, is_request: bool) -> &mut TraceEntry {
         let mut message = json!({"jsonrpc": "2.0", "method": method, "params": params});
         if is_request {
             self.last_id += 1;
             message["id"] = self.last_id.into();
         }
-        self.entries.push(Entry::new(self.ms, message));
+        self.entries.push(TraceEntry::new(self.ms, message));
         self.entries.last_mut().expect("just pushed")
     }
 
@@ -157,7 +157,7 @@ impl Typist {
         Ok(())
     }
 
-    fn replace(&mut self, range: std::ops::Range<usize>, new_text: &str) -> &mut Entry {
+    fn replace(&mut self, range: std::ops::Range<usize>, new_text: &str) -> &mut TraceEntry {
         let place = |offset| {
             let Position { line, character } = position_at(&self.text, offset, PositionEncoding::Utf8);
             json!({"line": line, "character": character})

@@ -9,15 +9,15 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::entry::Entry;
 use super::session;
+use super::trace_entry::TraceEntry;
 use crate::server::Observer;
 
 /// Everything that one client sent.
 pub(super) struct Trace {
     /// The file's, without its ending.
     pub(super) name: String,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<TraceEntry>,
 }
 
 /// Reads a trace, or those of a folder in the order of their names.
@@ -49,15 +49,15 @@ fn read_file(path: &Path) -> anyhow::Result<Trace> {
         false => (parse(&text), "recorded session"),
     };
     let entries = entries.with_context(|| format!("{} is not a {kind}", path.display()))?;
-    if !entries.iter().any(Entry::asks_for_completion) {
+    if !entries.iter().any(TraceEntry::asks_for_completion) {
         bail!("expected requests for completions in {}, found none", path.display());
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Trace { name, entries })
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
-    let mut entries: Vec<Entry> = Vec::new();
+fn parse(text: &str) -> anyhow::Result<Vec<TraceEntry>> {
+    let mut entries: Vec<TraceEntry> = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let entry = serde_json::from_str(line)
             .with_context(|| format!("line {}: expected {{\"ms\": .., \"message\": {{..}}}}", index + 1))?;
@@ -92,7 +92,7 @@ impl Observer for Recorder {
         if message.get("method").is_none() {
             return;
         }
-        let entry = Entry::new(self.started.elapsed().as_millis() as u64, message);
+        let entry = TraceEntry::new(self.started.elapsed().as_millis() as u64, message);
         let line = serde_json::to_string(&entry).unwrap_or_default();
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = writeln!(file, "{line}") {
@@ -115,7 +115,7 @@ mod tests {
             recorder.message(body.as_bytes());
         }
         let [trace] = &read(folder.path()).unwrap()[..] else { panic!("expected one trace") };
-        let methods: Vec<&str> = trace.entries.iter().map(Entry::method).collect();
+        let methods: Vec<&str> = trace.entries.iter().map(TraceEntry::method).collect();
         assert_eq!(
             (trace.name.as_str(), &methods[..]),
             ("session", &["initialize", "textDocument/inlineCompletion", "exit"][..])

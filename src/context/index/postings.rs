@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 #[derive(Debug, Default)]
 pub(in crate::context) struct Postings(HashMap<u32, Files>);
 
-/// Most words are in one file only.
+/// The common case: the word is in one file only.
 #[derive(Debug)]
 enum Files {
     One(u32),
@@ -16,7 +16,7 @@ enum Files {
 }
 
 impl Postings {
-    /// The file `file` has `words`, each once.
+    /// Adds the `words` of `file`, each once.
     pub(super) fn add(&mut self, file: u32, words: &[u32]) {
         for word in words {
             match self.0.entry(*word) {
@@ -26,7 +26,7 @@ impl Postings {
         }
     }
 
-    /// The file `file` had `words`, and has them no longer.
+    /// Removes the `words` of `file`.
     pub(super) fn remove(&mut self, file: u32, words: &[u32]) {
         for word in words {
             let Entry::Occupied(mut occupied) = self.0.entry(*word) else { continue };

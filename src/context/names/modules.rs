@@ -1,4 +1,4 @@
-//! Which file a module is, by the rules of its language, and what the files of a project say about names.
+//! Which file a module is, by the rules of its language, and which names the files of a project declare.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::context::{OpenFile, Snapshot};
 use crate::syntax::{Modules, Names, Origin};
 
-/// Folders above a file that are looked through for the root of its package.
+/// How many folders above a file are searched for the root of its package.
 const MOST_FOLDERS: usize = 12;
-/// Imports that name each other are followed so far.
+/// How many imports are followed from one to the next.
 const MOST_IMPORTS: usize = 8;
 /// How the files of a script's module may end, the likelier first.
 const SCRIPT_ENDINGS: [&str; 9] = [".ts", ".tsx", ".d.ts", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs"];
@@ -68,7 +68,7 @@ impl<'a> Files<'a> {
     }
 
     fn open(&self, path: &Path) -> Option<&OpenFile> {
-        self.snapshot.surroundings.open.iter().find(|open| place_of(open) == Some(path))
+        self.snapshot.surroundings.open.iter().find(|open| location_of(open) == Some(path))
     }
 
     /// Whether there is such a file, whatever it is.
@@ -109,7 +109,7 @@ impl<'a> Files<'a> {
             .open
             .iter()
             .filter(of_family)
-            .filter_map(|open| place_of(open).map(Path::to_path_buf))
+            .filter_map(|open| location_of(open).map(Path::to_path_buf))
     }
 
     /// The files that define something called `name`, where a language's files see each other's whole text.
@@ -118,7 +118,7 @@ impl<'a> Files<'a> {
         let indexed = surroundings.index.as_ref().map(|index| index.find(&[name], self.family())).unwrap_or_default();
         let closed = indexed.into_iter().filter(|found| !surroundings.has_open(&found.path));
         let has_name = |open: &&OpenFile| open.snapshot.text.to_string().contains(name);
-        let open = surroundings.open.iter().filter(has_name).filter_map(place_of).map(Path::to_path_buf);
+        let open = surroundings.open.iter().filter(has_name).filter_map(location_of).map(Path::to_path_buf);
         let mut paths: Vec<PathBuf> = closed.map(|found| found.path.to_path_buf()).chain(open).collect();
         paths.sort();
         paths.dedup();
@@ -132,7 +132,7 @@ impl<'a> Files<'a> {
             Modules::Rust => self.rust(from, &module.split("::").collect::<Vec<_>>(), 0).map(Module::File),
             Modules::Script => self.script(from, module).map(Module::File),
             Modules::Go => self.go(from, module).map(Module::Folder),
-            Modules::Java | Modules::Headers | Modules::Unknown => None,
+            Modules::Java | Modules::C | Modules::Cpp | Modules::Unknown => None,
         }
     }
 
@@ -270,7 +270,7 @@ fn imported<'a>(origin: &'a Origin, path: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The file behind an open document; where none is known, what is shown as its path.
-fn place_of(open: &OpenFile) -> Option<&Path> {
+fn location_of(open: &OpenFile) -> Option<&Path> {
     open.file.as_deref().or(open.snapshot.path.as_deref())
 }
 

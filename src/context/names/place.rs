@@ -1,18 +1,18 @@
-//! What stands before a name that is being written: judged by the text alone, in the words of its language.
+//! What precedes a name that is being written, judged by the text alone, in the syntax of its language.
 
 use std::ops::Range;
 
 use crate::syntax::Modules;
 use crate::text::{Rope, floor_char_boundary, line_content};
 
-/// How far before the cursor is looked, and behind it for where an import ends.
+/// How many bytes before the cursor are read, and after it, to find the end of an import.
 const BEFORE_BYTES: usize = 1024;
 const AFTER_BYTES: usize = 512;
 
 /// A place where a name is reached through something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamePlace {
-    /// What of the name is there already.
+    /// The part of the name that is already there.
     pub(super) begun: Range<usize>,
     pub(super) through: Through,
     /// Nothing else stands on the line: what comes may be assigned to.
@@ -30,7 +30,7 @@ pub(super) enum Through {
     Import(String),
 }
 
-/// What stands before the name at `offset` of `text`, whose files name each other as `modules` says.
+/// What precedes the name at `offset` of `text`, whose language imports modules as `modules` says.
 pub(super) fn name_place(text: &Rope, offset: usize, modules: Modules) -> Option<NamePlace> {
     let start = floor_char_boundary(text, offset.saturating_sub(BEFORE_BYTES));
     let end = floor_char_boundary(text, (offset + AFTER_BYTES).min(text.len_bytes()));
@@ -67,10 +67,10 @@ pub(super) fn is_in_name(character: char) -> bool {
 
 /// The names before the dots or colons that `stem` ends with.
 fn qualifier(stem: &str, modules: Modules) -> Option<Through> {
-    let is_path = stem.ends_with("::") && matches!(modules, Modules::Rust | Modules::Headers);
+    let is_path = stem.ends_with("::") && matches!(modules, Modules::Rust | Modules::C | Modules::Cpp);
     let receiver = match modules {
         _ if is_path => stem.strip_suffix("::")?,
-        Modules::Headers => stem.strip_suffix("->").or_else(|| stem.strip_suffix('.'))?,
+        Modules::C | Modules::Cpp => stem.strip_suffix("->").or_else(|| stem.strip_suffix('.'))?,
         Modules::Script => stem.strip_suffix("?.").or_else(|| stem.strip_suffix('.'))?,
         _ => stem.strip_suffix('.')?,
     };

@@ -1,4 +1,5 @@
-//! What languages give every value, type and module, and what their most used types and traits give who builds upon them.
+//! The members of every value, type and module in a language, and those that its most used types and traits give to
+//! types that extend them.
 
 use crate::syntax::{Modules, Reach};
 

@@ -118,7 +118,8 @@ fn members_of_the_type_around_are_known_with_those_of_its_bases() {
 
     let header = "class Shape {\n public:\n  int area() const;\n\n private:\n  int sides_;\n};\n";
     let source = "#include \"shape.hpp\"\n\nint Shape::area() const {\n  return this->$0;\n}\n";
-    all.check("src/shape.cpp", source, &[("src/shape.hpp", header)], Some("area sides_"));
+    all.check("src/shape.cpp", source, &[("src/shape.hpp", header)], Some("area sides_ .."));
+    all.check("src/shape.cpp", &format!("{header}{source}"), &[], Some("area sides_"));
 }
 
 #[test]
@@ -239,6 +240,12 @@ fn variables_offer_the_members_of_the_type_that_is_said() {
         &[("app/Person.java", "package app;\nclass Person {\n    int age;\n}\n")],
         Some("age"),
     );
+    let rust = "struct B { y: u32 }\nstruct A { x: Box<B> }\nimpl A {\n    fn f(&self) -> u32 {\n        g(self.x.$0\n    }\n}\n";
+    all.check("src/lib.rs", rust, &[], Some("y"));
+    let script = "interface B { y: number }\nclass A {\n  x: B;\n  f(a: A) {\n    return a.x.$0\n  }\n}\n";
+    all.check("src/a.ts", script, &[], Some("y"));
+    // What is assigned to may be new.
+    all.check("app/main.py", &main("Shape.$0"), package, Some("area kind sides .."));
     let rust = "struct A { x: u32 }\nfn f(a: &A) -> u32 {\n    a.$0\n}\n";
     all.check("src/lib.rs", rust, &[], Some("x"));
 }

@@ -6,14 +6,14 @@ use super::modules::{Files, Module};
 use super::standard;
 use crate::syntax::{Member, Modules, Names, Origin, Part, Reach};
 
-/// Bases of bases, and modules that take over names of modules, are followed so far.
+/// How many bases of bases, and modules that re-export names of modules, are followed.
 const MOST_STEPS: usize = 8;
 
 /// Members that are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Members {
     pub(super) members: Vec<Member>,
-    /// There are no more.
+    /// There are no more members than these.
     pub(super) is_complete: bool,
 }
 
@@ -46,16 +46,14 @@ impl Files<'_> {
         let Some(names) = self.names(&place.path).filter(|_| seen.len() < MOST_STEPS * 2) else {
             return Members::default();
         };
-        let is_own = place.path == self.own_path;
-        let parts = names.parts_of(&place.name).map(|part| (place.path.clone(), part.clone(), is_own));
-        let mut parts: Vec<(PathBuf, Part, bool)> = parts.collect();
+        let parts = names.parts_of(&place.name).map(|part| (place.path.clone(), part.clone()));
+        let mut parts: Vec<(PathBuf, Part)> = parts.collect();
         match self.parts_elsewhere(place) {
             Some(more) => parts.extend(more),
             None => found.is_complete = false,
         }
-        for (path, part, is_own) in parts {
-            // In the document a part may be broken by what is being written.
-            found.is_complete &= !part.may_have_more && (is_own || !part.is_broken);
+        for (path, part) in parts {
+            found.is_complete &= !part.may_have_more && !part.is_broken;
             found.members.extend(part.members);
             for base in &part.bases {
                 found.add(self.members_of_base(&path, base, seen));
@@ -65,7 +63,7 @@ impl Files<'_> {
     }
 
     fn members_of_base(&self, path: &Path, base: &str, seen: &mut Vec<TypePlace>) -> Members {
-        let both = |name: &&str| Member { name: (*name).to_owned(), reach: Reach::Both };
+        let both = |name: &&str| Member { name: (*name).to_owned(), reach: Reach::Both, type_name: None };
         if let Some(place) = self.type_called(path, base) {
             let mut members = self.members_at(&place, seen);
             // An embedded field is called as its type is.
@@ -79,8 +77,24 @@ impl Files<'_> {
         }
     }
 
+    /// The type of the field `name` of the type at `place`, as its definition or that of a base says it.
+    pub(super) fn field_type(&self, place: &TypePlace, name: &str) -> Option<TypePlace> {
+        self.field_type_within(place, name, MOST_STEPS)
+    }
+
+    fn field_type_within(&self, place: &TypePlace, name: &str, steps: usize) -> Option<TypePlace> {
+        let (names, steps) = (self.names(&place.path)?, steps.checked_sub(1)?);
+        let fields = names.parts_of(&place.name).flat_map(|part| &part.members).filter(|member| member.name == name);
+        if let Some(type_name) = fields.filter_map(|field| field.type_name.as_deref()).next() {
+            return self.type_called(&place.path, type_name);
+        }
+        let bases = names.parts_of(&place.name).flat_map(|part| &part.bases);
+        let mut bases = bases.filter_map(|base| self.type_called(&place.path, base)).filter(|base| base != place);
+        bases.find_map(|base| self.field_type_within(&base, name, steps))
+    }
+
     /// What other files add to a type; `None` where not all of them are known.
-    fn parts_elsewhere(&self, place: &TypePlace) -> Option<Vec<(PathBuf, Part, bool)>> {
+    fn parts_elsewhere(&self, place: &TypePlace) -> Option<Vec<(PathBuf, Part)>> {
         let paths = match self.rules() {
             Modules::Rust => self.with_members_of(&place.name)?,
             Modules::Go => self.beside(&place.path)?,
@@ -94,15 +108,14 @@ impl Files<'_> {
             if self.rules() == Modules::Rust && names.parts_of(&place.name).any(|part| part.is_definition) {
                 continue;
             }
-            let is_own = path == self.own_path;
-            parts.extend(names.parts_of(&place.name).map(|part| (path.clone(), part.clone(), is_own)));
+            parts.extend(names.parts_of(&place.name).map(|part| (path.clone(), part.clone())));
         }
         Some(parts)
     }
 
     /// The type that the file at `path` calls `name`, which may be qualified.
     pub(super) fn type_called(&self, path: &Path, name: &str) -> Option<TypePlace> {
-        let separator = if matches!(self.rules(), Modules::Rust | Modules::Headers) { "::" } else { "." };
+        let separator = if matches!(self.rules(), Modules::Rust | Modules::C | Modules::Cpp) { "::" } else { "." };
         match name.rsplit_once(separator) {
             None => self.type_named(path, name, MOST_STEPS),
             Some((module, name)) => {
@@ -193,7 +206,7 @@ impl Files<'_> {
         let candidates = match self.rules() {
             Modules::Java => vec![path.with_file_name(format!("{name}.java"))],
             Modules::Go => self.beside(path)?,
-            Modules::Headers => self.defining(name),
+            Modules::C | Modules::Cpp => self.defining(name),
             _ => return None,
         };
         let defines = |names: &Names| names.parts_of(name).any(|part| part.is_definition);
@@ -211,7 +224,7 @@ impl Files<'_> {
 
     fn exports_within(&self, path: &Path, steps: usize) -> Members {
         let (Some(names), Some(steps)) = (self.names(path), steps.checked_sub(1)) else { return Members::default() };
-        let member = |name: &str| Member { name: name.to_owned(), reach: Reach::Both };
+        let member = |name: &str| Member { name: name.to_owned(), reach: Reach::Both, type_name: None };
         let own = names.bindings.iter().filter(|binding| binding.is_exported).map(|binding| member(&binding.name));
         let mut found = Members { members: own.collect(), is_complete: !names.may_have_more };
         found.members.extend(self.submodules(path).iter().map(|name| member(name)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::{FRAME_BYTES, Piece, Place, TEST_WORTH, is_test};
+use super::{FRAME_BYTES, Piece, Site, TEST_WORTH, is_test};
 use crate::context::cost::cost;
 use crate::context::surroundings::Excerpt;
 use crate::context::words::{word_hash, words};
@@ -14,26 +14,26 @@ use crate::syntax::Language;
 const LINES_BEFORE: usize = 20;
 const LINES_AFTER: usize = 8;
 const HALF_LINES: f32 = 10.0;
-/// Lines around the cursor that the prompt is taken to show.
+/// Lines around the cursor that the prompt is assumed to show.
 pub(super) const LINES_SHOWN: usize = 60;
 /// Lines of the code that is compared, and from one comparison to the next.
 const WINDOW_LINES: usize = 20;
 const STEP_LINES: usize = 5;
-/// Lines more that are shown below: what follows like code is what is to be written.
+/// How many more lines are shown below: what follows similar code is probably what will be written.
 const MORE_LINES: usize = 6;
 /// How far a window moves to begin with an item.
 const SNAP_LINES: usize = 6;
 /// The most files that are read, and of an open one the bytes.
 const MOST_FILES: usize = 6;
 const MOST_BYTES: usize = 256 << 10;
-/// How alike code must be, as a part of 1: less is chance.
+/// The least similarity, from 0 to 1: less is a coincidence.
 const LEAST_ALIKE: f32 = 0.08;
 /// What code in the same folder is worth beside other code.
 const SAME_FOLDER_WORTH: f32 = 1.2;
 /// Room below which nothing is shown.
 const LEAST_BYTES: usize = 160;
 
-/// A file that may have code that is alike.
+/// A file that may contain similar code.
 struct Candidate {
     path: PathBuf,
     language: &'static Language,
@@ -49,8 +49,8 @@ struct Window {
     score: f32,
 }
 
-/// The code most like that around `place`, within `budget`, but for what `shown` has of the same files.
-pub(super) fn alike(place: &Place<'_>, shown: &[Piece], budget: usize) -> Vec<Piece> {
+/// The code most similar to that around `place`, within `budget`, without what `shown` has of the same files.
+pub(super) fn alike(place: &Site<'_>, shown: &[Piece], budget: usize) -> Vec<Piece> {
     if budget < LEAST_BYTES {
         return Vec::new();
     }
@@ -80,14 +80,14 @@ pub(super) fn alike(place: &Place<'_>, shown: &[Piece], budget: usize) -> Vec<Pi
     pieces
 }
 
-/// Whether the prompt shows over half of the lines of `code` anyway.
+/// Whether the prompt already shows more than half of the lines of `code`.
 fn is_known(code: &str, own: &HashSet<String>) -> bool {
     let lines: Vec<&str> = code.lines().map(str::trim).filter(|line| line.len() > 3).collect();
     lines.iter().filter(|line| own.contains(**line)).count() * 2 > lines.len()
 }
 
 /// The words around the place and their weights: near ones count more.
-fn words_around(place: &Place<'_>) -> BTreeMap<u32, f32> {
+fn words_around(place: &Site<'_>) -> BTreeMap<u32, f32> {
     let text = place.parsed.text();
     let cursor_line = text.byte_to_line(place.offset);
     let lines = cursor_line.saturating_sub(LINES_BEFORE)..(cursor_line + LINES_AFTER + 1).min(text.len_lines());
@@ -103,7 +103,7 @@ fn words_around(place: &Place<'_>) -> BTreeMap<u32, f32> {
 }
 
 /// The files that share most of the words: those that are open, and those the index names.
-fn candidates(place: &Place<'_>, wanted: &BTreeMap<u32, f32>) -> Vec<Candidate> {
+fn candidates(place: &Site<'_>, wanted: &BTreeMap<u32, f32>) -> Vec<Candidate> {
     let mut found = Vec::new();
     for open in &place.surroundings.open {
         let Some(parsed) = &open.snapshot.parsed else { continue };
@@ -136,14 +136,14 @@ fn candidates(place: &Place<'_>, wanted: &BTreeMap<u32, f32>) -> Vec<Candidate> 
     found
 }
 
-fn worth(place: &Place<'_>, path: &Path) -> f32 {
+fn worth(place: &Site<'_>, path: &Path) -> f32 {
     let test = if is_test(path) && !place.is_test() { TEST_WORTH } else { 1.0 };
     let is_beside = place.path().is_some_and(|own| own.parent() == path.parent());
     if is_beside { test * SAME_FOLDER_WORTH } else { test }
 }
 
 /// The best window of each file.
-fn best_windows(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candidate]) -> Vec<Window> {
+fn best_windows(place: &Site<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candidate]) -> Vec<Window> {
     let lines_of = |file: &Candidate| file.text.lines().map(|line| words(line).map(word_hash).collect()).collect();
     let lines: Vec<Vec<HashSet<u32>>> = files.iter().map(lines_of).collect();
     let rarity = rarities(place, wanted, files, &lines);
@@ -174,9 +174,9 @@ fn best_windows(place: &Place<'_>, wanted: &BTreeMap<u32, f32>, files: &[Candida
     windows
 }
 
-/// How much each word says: by the index, or where there is none, by how it is written.
+/// The weight of each word: from the index, or without one, from its spelling.
 fn rarities(
-    place: &Place<'_>,
+    place: &Site<'_>,
     wanted: &BTreeMap<u32, f32>,
     files: &[Candidate],
     lines: &[Vec<HashSet<u32>>],
@@ -191,7 +191,7 @@ fn rarities(
     all.into_iter().zip(rarities).collect()
 }
 
-/// Short words are everywhere, keywords among them; what is put together from several was made up for something.
+/// Short words are common, as are keywords; names that are composed of several words are specific.
 fn rarity_by_form(word: &str) -> f32 {
     let is_joined = word.trim_matches('_').contains('_') || word.chars().skip(1).any(char::is_uppercase);
     if is_joined || word.len() > 8 { 1.0 } else { 0.2 }

@@ -6,12 +6,12 @@ use crate::context::definitions::{Qualifier, Use, qualifier_before};
 use crate::context::words::words;
 use crate::syntax::{Parsed, ReferenceKind};
 
-/// Names are looked for this far before and after the place.
+/// How far before and after the place names are looked for.
 const BEFORE_BYTES: usize = 3000;
 const AFTER_BYTES: usize = 800;
-/// A name so many lines away is wanted half as much.
+/// A name this many lines away counts half as much.
 const HALF_LINES: f32 = 8.0;
-/// What a name after the place, one of the signatures around it, and a type are worth.
+/// The weights of a name after the place, a name in the signatures around it, and a type.
 const AFTER_WORTH: f32 = 0.7;
 const AROUND_WEIGHT: f32 = 0.9;
 const TYPE_WORTH: f32 = 1.2;
@@ -23,7 +23,7 @@ const USES_BYTES: usize = 32 << 10;
 /// The most names.
 const MOST: usize = 48;
 
-/// A name that is wanted.
+/// A name whose definition would help.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wanted {
     pub(super) used: Use,

@@ -1,5 +1,5 @@
-//! One job from prompt to text, in steps small enough that another job can come between: a prefill chunk, or one token
-//! of every candidate.
+//! One job from prompt to text, in steps small enough that another job can run in between: a prefill chunk, or one
+//! token of every candidate.
 
 use std::time::{Duration, Instant};
 
@@ -28,19 +28,19 @@ struct Encoded {
     cache: KvCache,
 }
 
-/// A job under way.
+/// A running job.
 pub(super) struct Run {
-    /// The prompt that is asked; its cache is handed to the lanes once it is prefilled.
+    /// The prompt; once it is prefilled, its cache goes to the branches.
     prompt: Encoded,
     is_short: bool,
     /// One per candidate, once the prompt is prefilled.
-    lanes: Vec<Lane>,
+    branches: Vec<Branch>,
     submitted_at: Instant,
     first_token_at: Option<Instant>,
 }
 
 /// One candidate.
-struct Lane {
+struct Branch {
     form: PromptForm,
     cache: KvCache,
     sampler: Sampler,
@@ -50,11 +50,11 @@ struct Lane {
     is_corrected: Option<bool>,
     decoder: StreamDecoder,
     text: GrowingText,
-    /// Chosen, not yet forwarded.
+    /// Chosen, but not yet fed to the model.
     next_token: u32,
     max_new_tokens: usize,
     generated: usize,
-    /// Guesses at what comes next, where they cannot change the text: one greedy candidate.
+    /// Guesses the next tokens if that cannot change the text, which is so for one greedy candidate.
     drafter: Option<Drafter>,
     drafted: usize,
     accepted: usize,
@@ -63,10 +63,10 @@ struct Lane {
     finished: Option<StopReason>,
 }
 
-/// What every job's steps use in turn.
+/// Scratch memory that the steps of all jobs share.
 pub(super) struct Scratch {
     pub(super) logits: Logits,
-    /// How dear further rows are, by what passes took so far.
+    /// The cost of further rows, measured on the passes so far.
     pub(super) cost: BatchCost,
     pub(super) pace: Pace,
 }
@@ -108,13 +108,13 @@ impl Encoded {
         let mut healing = Healing::default();
         if params.heal {
             let (keep, pending) = Healing::at(&loaded.tokenizer, &tokens, encoded.prefill_start);
-            // At least one token has to be fed for the model to say anything.
+            // At least one token has to be fed to get logits.
             if keep > 0 {
                 tokens.truncate(keep);
                 healing = pending;
             }
         }
-        let mut cache = prefixes.longest_prefix(&tokens, factors).unwrap_or_else(|| loaded.model.new_cache(factors));
+        let mut cache = prefixes.longest_prefix(&tokens, loaded.model.new_cache(factors));
         let cached_tokens = cache.tokens().len();
         // The last token is computed again even when it is cached: its logits are what comes next.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
@@ -153,7 +153,7 @@ impl Run {
             prompt = if is_short { short } else { prompt };
         }
         prefixes.make_room(&prompt.cache, prompt.prompt_tokens + job.params.max_new_tokens);
-        Ok(Self { prompt, is_short, lanes: Vec::new(), submitted_at, first_token_at: None })
+        Ok(Self { prompt, is_short, branches: Vec::new(), submitted_at, first_token_at: None })
     }
 
     /// One prefill chunk, or one token (with right guesses: several) of every unfinished candidate.
@@ -172,7 +172,7 @@ impl Run {
             return Ok(Progress::More);
         }
         self.stream(job);
-        let unfinished = self.lanes.iter().any(|lane| lane.finished.is_none());
+        let unfinished = self.branches.iter().any(|branch| branch.finished.is_none());
         Ok(if unfinished { Progress::More } else { Progress::Done })
     }
 
@@ -180,7 +180,7 @@ impl Run {
         let (Scratch { logits, pace, .. }, params) = (scratch, &job.params);
         let Encoded { tokens, cache, form, .. } = &mut self.prompt;
         let done = cache.tokens().len();
-        // Somebody may come for whom nobody waits now.
+        // A completion may be requested in the meantime.
         let chunk = if job.priority == Priority::WarmUp { pace.chunk() } else { PREFILL_CHUNK };
         let end = (done + chunk).min(tokens.len());
         let last = end == tokens.len() && params.max_new_tokens > 0;
@@ -196,12 +196,12 @@ impl Run {
             self.first_token_at = Some(Instant::now());
             forbid(&mut logits.values, loaded.forbidden_ids(*form));
             for candidate in 0..params.candidates.max(1) {
-                let mut lane = Lane::new(self, candidate, params);
+                let mut branch = Branch::new(self, candidate, params);
                 if params.speculate && params.candidates <= 1 && !matches!(params.sampling, Sampling::Random { .. }) {
-                    lane.drafter = Some(Drafter::new(&self.prompt.tokens));
+                    branch.drafter = Some(Drafter::new(&self.prompt.tokens));
                 }
-                lane.choose(logits.row(0), loaded, Duration::ZERO)?;
-                self.lanes.push(lane);
+                branch.choose(logits.row(0), loaded, Duration::ZERO)?;
+                self.branches.push(branch);
             }
         }
         Ok(())
@@ -211,12 +211,13 @@ impl Run {
     fn decode_tokens(&mut self, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
         let Scratch { logits, cost, .. } = scratch;
         let elapsed = self.first_token_at.map_or(Duration::ZERO, |at| at.elapsed());
-        let mut lanes: Vec<&mut Lane> = self.lanes.iter_mut().filter(|lane| lane.finished.is_none()).collect();
-        let fed: Vec<Vec<u32>> = lanes.iter().map(|lane| lane.tokens_to_feed(cost)).collect();
-        let mut sequences: Vec<Sequence<'_>> = lanes
+        let mut branches: Vec<&mut Branch> =
+            self.branches.iter_mut().filter(|branch| branch.finished.is_none()).collect();
+        let fed: Vec<Vec<u32>> = branches.iter().map(|branch| branch.tokens_to_feed(cost)).collect();
+        let mut sequences: Vec<Sequence<'_>> = branches
             .iter_mut()
             .zip(&fed)
-            .map(|(lane, tokens)| Sequence { tokens, cache: &mut lane.cache, logits: LogitRows::All })
+            .map(|(branch, tokens)| Sequence { tokens, cache: &mut branch.cache, logits: LogitRows::All })
             .collect();
         let started = Instant::now();
         loaded.model.forward(&mut sequences, logits)?;
@@ -226,25 +227,25 @@ impl Run {
             forbid(row, loaded.forbidden_ids(self.prompt.form));
         }
         let mut first_row = 0;
-        for (lane, fed) in lanes.into_iter().zip(&fed) {
-            lane.take_verified(fed, first_row, logits, loaded, elapsed)?;
+        for (branch, fed) in branches.into_iter().zip(&fed) {
+            branch.take_verified(fed, first_row, logits, loaded, elapsed)?;
             first_row += fed.len();
         }
         Ok(())
     }
 
-    /// Tells the job's owner what the first candidate has written for certain.
+    /// Reports to the job's owner what is certain of the first candidate's text.
     fn stream(&mut self, job: &mut Job) {
-        if let (Some(lane), Some(on_text)) = (self.lanes.first_mut(), job.on_text.as_mut())
-            && let Some(piece) = lane.text.next_piece(lane.certainty, lane.form)
+        if let (Some(branch), Some(on_text)) = (self.branches.first_mut(), job.on_text.as_mut())
+            && let Some(piece) = branch.text.next_piece(branch.certainty, branch.form)
         {
             on_text(piece);
         }
     }
 
-    /// What the job came to.
+    /// The result of the job.
     pub(super) fn generation(&self, pace: &Pace) -> Generation {
-        let mut candidates: Vec<Candidate> = self.lanes.iter().map(Lane::candidate).collect();
+        let mut candidates: Vec<Candidate> = self.branches.iter().map(Branch::candidate).collect();
         // The first is the model's best guess step by step and stays first; the others follow by certainty.
         if let Some((_, drawn)) = candidates.split_first_mut() {
             drawn.sort_by(Candidate::by_certainty);
@@ -255,28 +256,30 @@ impl Run {
             is_short: self.is_short,
             prompt_tokens: self.prompt.prompt_tokens,
             cached_tokens: self.prompt.cached_tokens,
-            generated_tokens: self.lanes.iter().map(|lane| lane.generated).sum(),
-            drafted_tokens: self.lanes.iter().map(|lane| lane.drafted).sum(),
-            accepted_tokens: self.lanes.iter().map(|lane| lane.accepted).sum(),
-            is_corrected: self.lanes.first().and_then(|lane| lane.is_corrected),
+            generated_tokens: self.branches.iter().map(|branch| branch.generated).sum(),
+            drafted_tokens: self.branches.iter().map(|branch| branch.drafted).sum(),
+            accepted_tokens: self.branches.iter().map(|branch| branch.accepted).sum(),
+            is_corrected: self.branches.first().and_then(|branch| branch.is_corrected),
             time_to_first_token: self.first_token_at.unwrap_or(now).duration_since(self.submitted_at),
             total: now.duration_since(self.submitted_at),
+            processor: Duration::ZERO,
             reading_speed: pace.measured(),
         }
     }
 
-    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix.
-    pub(super) fn leave_caches(self, prefixes: &mut PrefixCache) {
-        if self.lanes.is_empty() {
-            prefixes.insert(self.prompt.cache);
+    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix. It `lasts` if such
+    /// prompts will come on other days, too.
+    pub(super) fn leave_caches(self, prefixes: &mut PrefixCache, lasts: bool) {
+        if self.branches.is_empty() {
+            prefixes.insert(self.prompt.cache, lasts);
         }
-        for lane in self.lanes {
-            prefixes.insert(lane.cache);
+        for branch in self.branches {
+            prefixes.insert(branch.cache, lasts);
         }
     }
 }
 
-impl Lane {
+impl Branch {
     fn new(run: &Run, candidate: usize, params: &GenerationParams) -> Self {
         Self {
             form: run.prompt.form,
@@ -334,10 +337,10 @@ impl Lane {
         Ok(())
     }
 
-    /// Chooses the next token from `logits` and takes in its text; finishes the lane where the rules say so.
+    /// Chooses the next token from `logits` and adds its text; finishes the branch if the rules say so.
     fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
         let choice = self.choice(logits, loaded)?;
-        // A token that only writes what the prompt said already was no choice.
+        // A token that only repeats what the prompt already contains was not chosen freely.
         if loaded.tokenizer.bytes(choice.token).len() >= self.healing.required().len() {
             self.certainty = Some(Certainty::grown(self.certainty, choice.logprob));
         }
@@ -386,7 +389,7 @@ impl Lane {
         ids
     }
 
-    /// Adds `token`'s text; says why the lane ends, if it does.
+    /// Adds `token`'s text; says why the branch ends, if it does.
     fn take_in(&mut self, token: u32, loaded: &LoadedModel, elapsed: Duration) -> Option<StopReason> {
         if loaded.stop_ids(self.form).contains(&token) {
             return self.finish(StopReason::EndOfTurn, elapsed);

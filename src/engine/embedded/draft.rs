@@ -32,7 +32,7 @@ impl Drafter {
         drafter
     }
 
-    /// Takes in the next token of the sequence.
+    /// Adds the next token of the sequence.
     pub(super) fn push(&mut self, token: u32) {
         if let Some(ngram) = self.history.last_chunk::<NGRAM>() {
             self.followed_by.insert(*ngram, self.history.len());
@@ -40,7 +40,7 @@ impl Drafter {
         self.history.push(token);
     }
 
-    /// What may come next: as many tokens as pay, at most `limit`.
+    /// The guess for what comes next: as many tokens as are worth it, at most `limit`.
     pub(super) fn draft(&self, cost: &BatchCost, limit: usize) -> Vec<u32> {
         let start = self.history.last_chunk::<NGRAM>().and_then(|ngram| self.followed_by.get(ngram));
         let Some(&start) = start else { return Vec::new() };
@@ -49,7 +49,7 @@ impl Drafter {
         self.history[start..start + len].to_vec()
     }
 
-    /// Learns how good the last guess was.
+    /// Records how good the last guess was.
     pub(super) fn record(&mut self, drafted: usize, accepted: usize) {
         if drafted > 0 {
             let rate = accepted as f32 / drafted as f32;

@@ -1,4 +1,4 @@
-//! From a model's name to a loader the engine's thread can call, to the memory it needs, and loading itself.
+//! The loader for the model with a given name, the memory that a model needs, and loading itself.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::{Machine, MemoryBudget, Needs, Role, Settings};
 use crate::hub::ModelRef;
 use crate::model::{self, LoadOptions, LoadedModel, ModelError};
 
-/// A loader of `reference`, which is looked up at each load: the person may have installed it meanwhile.
+/// A loader of `reference`, which is looked up at each load, because the person may have installed it in the meantime.
 pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
     Box::new(move |progress| {
         let path = reference.resolve().map_err(|error| ModelError::Missing(error.to_string()))?;
@@ -15,7 +15,7 @@ pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
     })
 }
 
-/// Loads the GGUF file at `path` and sees to it that the kernels suit the processor; `progress` is told the fraction done.
+/// Loads the GGUF file at `path` and tunes the kernels for this processor; `progress` is called with the fraction done.
 ///
 /// # Errors
 /// As [`model::load`].
@@ -25,7 +25,7 @@ pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -
     Ok(loaded)
 }
 
-/// What the model of `role` needs, if it is installed and may be loaded: for a server it may have to stand in.
+/// What the model of `role` needs, if it is installed and may be loaded, possibly as a fallback for a server.
 pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
     if !settings.backend(role).may_load_a_model() {
         return None;
@@ -37,7 +37,7 @@ pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
     needs_of(model, role, settings)
 }
 
-/// What the other role's model needs beside that of `role`; `None` where there is no other one, or it is not installed.
+/// What the other role's model needs; `None` if there is no other one, or it is not installed.
 pub fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
     match role {
         _ if settings.has_one_engine() => None,

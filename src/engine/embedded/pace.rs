@@ -1,29 +1,30 @@
-//! How fast a model reads: guessed from its size until it is measured. What follows from that where somebody waits, and where
-//! somebody may come while nobody does.
+//! How fast a model reads, estimated from its size until it is measured; and what follows for prompts that somebody
+//! waits for, and for those that nobody does.
 
 use std::time::Duration;
 
-/// Prompt tokens in one forward pass: the longest time the engine is deaf to a newer completion. With 64 the weights are
-/// read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
+/// Prompt tokens in one forward pass, during which the engine does not notice a newer completion. With 64 the weights
+/// are read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
 pub const PREFILL_CHUNK: usize = 64;
 
 /// As long as somebody waits for the first word at a place of which nothing has been read: this part of the time that the job
 /// may take.
 const PATIENCE: f64 = 2.0 / 3.0;
 
-/// Tokens that are read however long they take: without them the model knows nothing of the place.
+/// The number of tokens that are read however long it takes: without them, the model knows nothing about the place.
 const LEAST_TOKENS: usize = 64;
 
-/// A pass that nobody waits for takes no longer than about this: somebody who comes meanwhile waits for its end.
+/// A pass that nobody waits for takes about this long at most, because a request that arrives in the meantime has to
+/// wait for its end.
 const PASS_TIME: Duration = Duration::from_millis(250);
 
-/// Tokens in a pass below which the weights are read and unpacked for next to nothing.
+/// With fewer tokens in a pass, reading and unpacking the weights is hardly worth it.
 const LEAST_CHUNK: usize = 16;
 
-/// Bytes of weights, times tokens, that are gone through in a second, before anything is measured: two cores with AVX2.
+/// Bytes of weights, times tokens, that are processed per second, before anything is measured: two cores with AVX2.
 const GUESSED_BYTES: f64 = 60e9;
 
-/// Weight of the newest measurement among those before it.
+/// Weight of the newest measurement relative to the earlier ones.
 const NEWEST: f64 = 0.25;
 
 /// How fast a model reads.
@@ -33,7 +34,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A guess for a model whose weights have so many bytes.
+    /// An estimate for a model with this many bytes of weights.
     pub(super) fn guessed(weight_bytes: u64) -> Self {
         Self { tokens_per_second: GUESSED_BYTES / weight_bytes as f64, is_measured: false }
     }
@@ -54,7 +55,7 @@ impl Pace {
         self.is_measured.then_some(self.tokens_per_second as f32)
     }
 
-    /// Whether so many tokens are more than somebody should wait for who has so much time.
+    /// Whether reading this many tokens takes too much of the time that a request has.
     pub(super) fn is_too_much(&self, tokens: usize, time_budget: Option<Duration>) -> bool {
         let patience = time_budget.map_or(f64::INFINITY, |budget| budget.as_secs_f64() * PATIENCE);
         tokens > LEAST_TOKENS && tokens as f64 > self.tokens_per_second * patience

@@ -1,43 +1,81 @@
-//! Sequences kept for their beginnings: a new prompt starts from the longest cached prefix, whichever job left it.
+//! Sequences that are kept for their prefixes: a new prompt starts from the longest cached prefix, whichever job
+//! computed it.
 //!
 //! Sequences share the pages of common beginnings (`KvCache::fork`), so ten variants of one prompt cost one prompt and
-//! ten tails. Least recently used goes first when the byte budget is exceeded.
+//! ten tails. The least recently used one is dropped first when the byte budget is exceeded.
 //!
-//! The budget is one for all keys and values of the model, those of running jobs included, and it is compared with what
-//! their memory takes from the system: pages that are free but not given back count too.
+//! The budget is for all keys and values of the model, including those of running jobs, and it is compared with what
+//! their memory takes from the system: pages that are free but not returned count too.
+//!
+//! What completions have read is kept in files, too, where nobody waits ([`KeptPrefixes`]).
 
+use super::kept_prefixes::KeptPrefixes;
 use crate::kernels::attention::PAGE_LEN;
-use crate::model::{KvCache, RopeFactors};
+use crate::model::KvCache;
 
 /// The sequences, least recently used first.
 pub(super) struct PrefixCache {
-    sequences: Vec<KvCache>,
+    sequences: Vec<Cached>,
     budget_bytes: usize,
+    /// What is in files; `None` where nothing is.
+    kept: Option<KeptPrefixes>,
+    /// There may be something to write to them.
+    is_to_keep: bool,
+}
+
+/// A sequence in memory.
+struct Cached {
+    sequence: KvCache,
+    /// It is worth a file: a completion will begin like it, today or another day.
+    lasts: bool,
 }
 
 impl PrefixCache {
-    pub(super) fn new(budget_bytes: usize) -> Self {
-        Self { sequences: Vec::new(), budget_bytes }
+    pub(super) fn new(budget_bytes: usize, kept: Option<KeptPrefixes>) -> Self {
+        Self { sequences: Vec::new(), budget_bytes, kept, is_to_keep: false }
     }
 
-    /// A sequence that holds the longest cached prefix of `tokens` and nothing else; `None` when no sequence rotated
-    /// with the same factors begins like it.
-    pub(super) fn longest_prefix(&mut self, tokens: &[u32], factors: RopeFactors) -> Option<KvCache> {
+    /// A sequence that holds the longest prefix of `tokens` there is, in memory or in files, and nothing else; it is rotated with
+    /// the same factors as `empty`, and is that where nothing begins like `tokens`.
+    pub(super) fn longest_prefix(&mut self, tokens: &[u32], empty: KvCache) -> KvCache {
+        let mut prefix = self.longest_in_memory(tokens, &empty).unwrap_or(empty);
+        let in_files = self.kept.as_ref().map_or(0, |kept| kept.prefix_len(tokens, prefix.factors()));
+        if in_files > prefix.tokens().len() {
+            self.make_room(&prefix, in_files);
+            if let Some(kept) = &mut self.kept {
+                kept.extend(&mut prefix, tokens);
+            }
+        }
+        prefix
+    }
+
+    fn longest_in_memory(&mut self, tokens: &[u32], empty: &KvCache) -> Option<KvCache> {
         let (index, len) = self
             .sequences
             .iter()
             .enumerate()
-            .filter(|(_, sequence)| sequence.factors() == factors)
-            .map(|(index, sequence)| (index, sequence.common_prefix_len(tokens)))
+            .filter(|(_, cached)| cached.sequence.factors() == empty.factors())
+            .map(|(index, cached)| (index, cached.sequence.common_prefix_len(tokens)))
             .max_by_key(|&(_, len)| len)?;
         if len == 0 {
             return None;
         }
-        let sequence = self.sequences.remove(index);
-        let mut prefix = sequence.fork();
-        self.sequences.push(sequence);
+        let cached = self.sequences.remove(index);
+        let mut prefix = cached.sequence.fork();
+        self.sequences.push(cached);
         prefix.truncate(len);
         Some(prefix)
+    }
+
+    /// Whether there may be something to write to files.
+    pub(super) fn is_to_keep(&self) -> bool {
+        self.is_to_keep
+    }
+
+    /// Writes one page of what lasts to a file. Called again and again while nobody waits, until nothing is left to keep.
+    pub(super) fn keep_a_page(&mut self) {
+        let newest_first = self.sequences.iter().rev().filter(|cached| cached.lasts).map(|cached| &cached.sequence);
+        self.is_to_keep = self.kept.as_mut().is_some_and(|kept| kept.keep_a_page(newest_first));
     }
 
     /// Evicts until a job whose cache is `running` has room to grow to `positions`, or nothing is left to evict. (What
@@ -51,17 +89,18 @@ impl PrefixCache {
         }
     }
 
-    /// Keeps `sequence`, in place of those it contains, and evicts down to the budget.
-    pub(super) fn insert(&mut self, sequence: KvCache) {
+    /// Takes in `sequence`, in place of those it contains, and evicts down to the budget. What `lasts` is worth a file, too.
+    pub(super) fn insert(&mut self, sequence: KvCache, lasts: bool) {
         if sequence.tokens().is_empty() {
             return;
         }
-        self.sequences.retain(|kept| {
-            kept.factors() != sequence.factors() || kept.common_prefix_len(sequence.tokens()) < kept.tokens().len()
+        self.sequences.retain(|Cached { sequence: older, .. }| {
+            older.factors() != sequence.factors() || older.common_prefix_len(sequence.tokens()) < older.tokens().len()
         });
-        self.sequences.push(sequence);
+        self.is_to_keep |= lasts && self.kept.is_some();
+        self.sequences.push(Cached { sequence, lasts });
         while let [_, .., newest] = self.sequences.as_slice()
-            && held_bytes(&self.sequences, newest, 0) > self.budget_bytes
+            && held_bytes(&self.sequences, &newest.sequence, 0) > self.budget_bytes
         {
             self.sequences.remove(0);
         }
@@ -70,10 +109,10 @@ impl PrefixCache {
 
 /// Bytes that the keys and values of the model whose sequence is `running` would hold with `pages` pages more. On a device
 /// nobody knows what tensors share: those of each of `sequences` count in full.
-fn held_bytes(sequences: &[KvCache], running: &KvCache, pages: usize) -> usize {
+fn held_bytes(sequences: &[Cached], running: &KvCache, pages: usize) -> usize {
     match running.pool() {
         Some(pool) => pool.mapped_bytes_with(pages),
-        None => sequences.iter().map(KvCache::bytes).sum::<usize>() + pages * running.page_bytes(),
+        None => sequences.iter().map(|cached| cached.sequence.bytes()).sum::<usize>() + pages * running.page_bytes(),
     }
 }
 
@@ -81,7 +120,7 @@ fn held_bytes(sequences: &[KvCache], running: &KvCache, pages: usize) -> usize {
 mod tests {
     use super::*;
     use crate::kernels::attention::{KvShape, KvType};
-    use crate::model::KvStore;
+    use crate::model::{KvStore, RopeFactors};
 
     /// Sequences of a model with pages of 4 KiB, cut from slabs of 64 KiB.
     fn store() -> KvStore {
@@ -108,47 +147,46 @@ mod tests {
     #[test]
     fn the_budget_holds_for_what_runs_and_what_is_kept() {
         let (store, budget) = (store(), 512 << 10);
-        let mut prefixes = PrefixCache::new(budget);
+        let mut prefixes = PrefixCache::new(budget, None);
         for first in 0..50 {
             let empty = store.new_cache(RopeFactors::Short);
             prefixes.make_room(&empty, 1000);
             let sequence = computed(empty, &prompt(first));
             assert!(held(&sequence) <= budget, "{first}");
-            prefixes.insert(sequence);
+            prefixes.insert(sequence, true);
         }
         // 32 pages each: two slabs.
         assert_eq!(prefixes.sequences.len(), 4);
-        assert!(
-            prefixes.longest_prefix(&prompt(46), RopeFactors::Short).is_some_and(|kept| kept.tokens().len() == 1000)
-        );
-        assert!(prefixes.longest_prefix(&prompt(45), RopeFactors::Short).is_none());
+        let mut known =
+            |first| prefixes.longest_prefix(&prompt(first), store.new_cache(RopeFactors::Short)).tokens().len();
+        assert_eq!((known(46), known(45)), (1000, 0));
     }
 
     #[test]
     fn variants_of_one_prompt_cost_their_tails() {
         let store = store();
-        let mut prefixes = PrefixCache::new(512 << 10);
-        prefixes.insert(computed(store.new_cache(RopeFactors::Short), &prompt(0)));
+        let mut prefixes = PrefixCache::new(512 << 10, None);
+        prefixes.insert(computed(store.new_cache(RopeFactors::Short), &prompt(0)), true);
         for variant in 0..20 {
             let mut tokens = prompt(0);
             tokens.truncate(900);
             tokens.push(5000 + variant);
-            let prefix = prefixes.longest_prefix(&tokens, RopeFactors::Short).expect("the common beginning");
+            let prefix = prefixes.longest_prefix(&tokens, store.new_cache(RopeFactors::Short));
             assert_eq!(prefix.tokens().len(), 900);
             prefixes.make_room(&prefix, tokens.len());
-            prefixes.insert(computed(prefix, &tokens));
+            prefixes.insert(computed(prefix, &tokens), true);
         }
         assert_eq!(prefixes.sequences.len(), 21);
     }
 
     #[test]
     fn one_sequence_stays_however_small_the_budget() {
-        let mut prefixes = PrefixCache::new(1);
+        let mut prefixes = PrefixCache::new(1, None);
         let store = store();
         for first in 0..3 {
             let empty = store.new_cache(RopeFactors::Short);
             prefixes.make_room(&empty, 1000);
-            prefixes.insert(computed(empty, &prompt(first)));
+            prefixes.insert(computed(empty, &prompt(first)), true);
         }
         assert_eq!(prefixes.sequences.len(), 1);
     }

@@ -15,11 +15,11 @@ pub(super) struct Choice {
     pub(super) logprob: f32,
 }
 
-/// One candidate's chooser.
+/// Chooses the tokens of one candidate.
 pub(super) enum Sampler {
     Greedy,
     Random(Box<LogitsProcessor>),
-    /// What is left of a given text; after it, greedy.
+    /// The rest of a given text; after it, greedy.
     Given(std::vec::IntoIter<u32>),
 }
 
@@ -75,7 +75,7 @@ impl Sampler {
     }
 }
 
-/// Takes `ids` out of the choice.
+/// Excludes `ids` from the choice.
 pub(super) fn forbid(logits: &mut [f32], ids: &[u32]) {
     for &id in ids {
         if let Some(logit) = logits.get_mut(id as usize) {

@@ -1,4 +1,4 @@
-//! What was measured on this processor, kept in a file: the first model that is loaded measures, later ones read.
+//! Measurements of this processor, stored in a file: loading the first model measures, loading later ones reads them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::kernels::pool::ThreadPool;
 use crate::kernels::tuning::Tuning;
 use crate::model::LoadedModel;
 
-/// A measurement and for what it holds.
+/// A measurement, and what it is valid for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredTuning {
     processor: String,
@@ -24,7 +24,7 @@ pub struct StoredTuning {
     pub read_bandwidth: f64,
     /// Bytes of weights it was tried on.
     bytes: usize,
-    /// Other programs were at work meanwhile: it is measured again when the machine is quiet.
+    /// Other programs were busy at the same time: it is measured again when the machine is quiet.
     #[serde(default)]
     pub was_busy: bool,
     pub tuning: Tuning,
@@ -61,14 +61,14 @@ impl StoredTuning {
     }
 }
 
-/// Where it is kept: beside the models.
+/// Where it is stored: beside the models.
 pub fn file() -> Option<PathBuf> {
     Some(hub::models_folder()?.join("tuning.json"))
 }
 
-/// Has the kernels run as suits this processor: as `file` says, or else as measured now with the model and kept there. What
-/// was measured with a small model is measured again with a larger one, and what was measured on a busy machine on a quiet
-/// one.
+/// Tunes the kernels for this processor: as `file` says, or else as measured now with the model, which is then stored
+/// there. What was measured with a small model is measured again with a larger one, and what was measured on a busy
+/// machine on a quiet one.
 pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>) {
     let Some(file) = file else { return };
     let enough = TRIAL_BYTES.min(usize::try_from(loaded.weight_bytes).unwrap_or(usize::MAX)) / 10 * 9;

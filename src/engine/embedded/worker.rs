@@ -1,6 +1,7 @@
-//! The engine's thread: loads the model when it is needed, works on the job that goes first, step by step, and gives
-//! the memory back when nobody asks any more.
+//! The engine's thread: loads the model when it is needed, works on the most urgent job, step by step, and unloads the
+//! model when it is not used any more.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +9,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::decode::{Progress, Run, Scratch};
+use super::kept_prefixes::KeptPrefixes;
 use super::prefix_cache::PrefixCache;
+use super::spending::Spending;
 use super::{EngineOptions, Loader};
+use crate::config::machine::processor_time;
 use crate::engine::announcer::Announcer;
-use crate::engine::queue::{Entry, Queue};
+use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Priority, Submitted};
 use crate::model::LoadedModel;
 
-/// A model that failed to load is tried again after this long, since the person may have mended it meanwhile.
+/// A model that failed to load is tried again after this long, since the person may have fixed the problem in the
+/// meantime.
 const RETRY_LOAD_AFTER: Duration = Duration::from_secs(5);
 
-/// How long background work waits for the gate before it looks at its messages again.
+/// How long background work waits for the gate before it checks its messages again.
 const GATE_POLL: Duration = Duration::from_millis(20);
 
 /// Everything the thread owns.
@@ -30,7 +35,13 @@ pub(super) struct Worker {
     loaded: Option<Resident>,
     load_failure: Option<LoadFailure>,
     queue: Queue<Run>,
+    /// When there was work last.
+    worked_at: Instant,
     announcer: Announcer,
+    /// What was computed that nobody had asked for.
+    spending: Spending,
+    /// What completions have taken of the processors that no client has been told yet.
+    untold: HashMap<u64, Duration>,
     /// What is computed right now is background work.
     in_background: Arc<AtomicBool>,
     /// The engine is to end; set before [`Message::Stop`] is sent.
@@ -66,6 +77,9 @@ impl Worker {
             loaded: None,
             load_failure: None,
             queue: Queue::default(),
+            worked_at: Instant::now(),
+            spending: Spending::default(),
+            untold: HashMap::new(),
             in_background: Arc::default(),
             ended,
         }
@@ -73,7 +87,7 @@ impl Worker {
 
     pub(super) fn run(mut self) {
         if self.options.load_at_start {
-            // A failure has been reported as an event; jobs are told of it too.
+            // The failure has been reported as an event; jobs get it as well.
             let _ = self.ensure_loaded();
         }
         while self.receive() {
@@ -90,7 +104,7 @@ impl Worker {
         self.announce();
     }
 
-    /// Takes in what has come; waits when there is nothing to do. False when the engine is to end.
+    /// Processes the messages that have arrived; waits when there is nothing to do. False when the engine has to end.
     fn receive(&mut self) -> bool {
         if self.queue.is_empty() {
             match self.wait() {
@@ -110,19 +124,45 @@ impl Worker {
         }
     }
 
-    /// The next message; `None` after an idle unload.
+    /// The next message; `None` after something that was due because nobody asks.
     fn wait(&mut self) -> Option<Message> {
-        let limit = self.options.idle_unload.filter(|_| self.loaded.is_some());
-        let Some(limit) = limit else { return Some(self.receiver.recv().unwrap_or(Message::Stop)) };
-        match self.receiver.recv_timeout(limit) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Disconnected) => Some(Message::Stop),
-            Err(RecvTimeoutError::Timeout) => {
-                self.loaded = None;
-                (self.on_event)(EngineEvent::Unloaded);
-                None
-            }
+        let [unload_at, keep_at] = self.due_when_idle();
+        let Some(due) = unload_at.into_iter().chain(keep_at).min() else {
+            return Some(self.receiver.recv().unwrap_or(Message::Stop));
+        };
+        match self.receiver.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Disconnected) => return Some(Message::Stop),
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        if unload_at.is_some_and(|at| at <= Instant::now()) {
+            self.unload();
+        } else if self.options.gate.wait_open(GATE_POLL) {
+            self.keep_a_page();
+        }
+        None
+    }
+
+    /// When, if nobody asks, the model goes, and when what it has read is kept.
+    fn due_when_idle(&self) -> [Option<Instant>; 2] {
+        let unload = self.options.idle_unload.filter(|_| self.loaded.is_some());
+        let is_to_keep = self.loaded.as_ref().is_some_and(|resident| resident.prefixes.is_to_keep());
+        let keep = self.options.keep.as_ref().filter(|_| is_to_keep).map(|keep| keep.after);
+        [unload, keep].map(|after| after.and_then(|after| self.worked_at.checked_add(after)))
+    }
+
+    /// Writes one page of what the model has read to a file; false once all is kept.
+    fn keep_a_page(&mut self) -> bool {
+        let Some(resident) = &mut self.loaded else { return false };
+        resident.prefixes.keep_a_page();
+        resident.prefixes.is_to_keep()
+    }
+
+    /// Gives the model back. What it has read is kept before, unless the engine ends.
+    fn unload(&mut self) {
+        while !self.ended.load(Ordering::Relaxed) && self.keep_a_page() {}
+        self.loaded = None;
+        (self.on_event)(EngineEvent::Unloaded);
     }
 
     fn admit(&mut self, submitted: Box<Submitted>) {
@@ -131,24 +171,31 @@ impl Worker {
         }
     }
 
-    /// One step of the job that goes first.
+    /// One step of the most urgent job.
     fn work(&mut self) {
         let Some(mut entry) = self.queue.take_next() else { return };
+        self.worked_at = Instant::now();
         let background = entry.submitted.job.priority == Priority::Background;
         if background && !self.options.gate.wait_open(GATE_POLL) {
             self.queue.put_back(entry);
             return;
+        }
+        let is_unasked = entry.submitted.job.priority == Priority::WarmUp;
+        if is_unasked && !self.spending.allows(entry.submitted.job.params.effort, Instant::now()) {
+            return self.finish(entry, Err(EngineError::NotNow));
         }
         self.in_background.store(background, Ordering::Relaxed);
         let resident = match self.ensure_loaded() {
             Ok(resident) => resident,
             Err(error) => return self.finish(entry, Err(error)),
         };
-        match catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident))) {
+        let (began, before) = (Instant::now(), processor_time());
+        let stepped = catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident)));
+        self.count(&entry.submitted, began, before);
+        match stepped {
             Ok(Ok(Progress::More)) => self.queue.put_back(entry),
             Ok(Ok(Progress::Done)) => {
-                let pace = &resident.scratch.pace;
-                let generation = entry.work.as_ref().map(|run| run.generation(pace));
+                let generation = self.generation(&entry);
                 self.finish(entry, generation.ok_or_else(|| EngineError::Failed("the job never started".to_owned())));
             }
             Ok(Err(error)) => self.finish(entry, Err(error)),
@@ -156,16 +203,40 @@ impl Worker {
         }
     }
 
+    /// Counts what a step of `submitted` has cost, which began at `began`, when this process had had `before` of the processors.
+    fn count(&mut self, submitted: &Submitted, began: Instant, before: Option<Duration>) {
+        if submitted.job.priority == Priority::WarmUp {
+            self.spending.record(began, began.elapsed());
+        }
+        if submitted.job.priority != Priority::Background
+            && let Some((before, after)) = before.zip(processor_time())
+        {
+            *self.untold.entry(submitted.client).or_default() += after.saturating_sub(before);
+        }
+    }
+
+    /// What the job of `entry` came to, with what is to be told of its cost.
+    fn generation(&mut self, entry: &QueuedJob<Run>) -> Option<Generation> {
+        let pace = &self.loaded.as_ref()?.scratch.pace;
+        let mut generation = entry.work.as_ref()?.generation(pace);
+        if entry.submitted.job.priority != Priority::Background {
+            generation.processor = self.untold.remove(&entry.submitted.client).unwrap_or_default();
+        }
+        Some(generation)
+    }
+
     /// Answers the job and keeps its caches.
-    fn finish(&mut self, mut entry: Entry<Run>, outcome: Result<Generation, EngineError>) {
+    fn finish(&mut self, mut entry: QueuedJob<Run>, outcome: Result<Generation, EngineError>) {
         if let (Some(run), Some(resident)) = (entry.work.take(), self.loaded.as_mut()) {
-            run.leave_caches(&mut resident.prefixes);
+            // Nobody asks the same question on another day.
+            let lasts = entry.submitted.job.priority != Priority::Background;
+            run.leave_caches(&mut resident.prefixes, lasts);
         }
         (entry.submitted.job.on_done)(outcome);
     }
 
     /// After a panic nothing the job touched can be trusted: the model is loaded again, other jobs begin again.
-    fn recover(&mut self, mut entry: Entry<Run>, message: &str) {
+    fn recover(&mut self, mut entry: QueuedJob<Run>, message: &str) {
         tracing::error!(message, "a job panicked; the model will be loaded again");
         self.loaded = None;
         self.queue.restart_all();
@@ -177,9 +248,11 @@ impl Worker {
     fn ensure_loaded(&mut self) -> Result<&mut Resident, EngineError> {
         if self.loaded.is_none() {
             let model = self.load()?;
-            let prefixes = PrefixCache::new(self.options.kv_budget_bytes);
+            let kept = self.options.keep.as_ref().and_then(|keep| KeptPrefixes::open(keep, &model));
+            let prefixes = PrefixCache::new(self.options.kv_budget_bytes, kept);
             let scratch = Scratch::new(&model);
             self.loaded = Some(Resident { model, prefixes, scratch });
+            self.worked_at = Instant::now();
         }
         Ok(self.loaded.as_mut().expect("just loaded"))
     }
@@ -206,7 +279,7 @@ impl Worker {
         };
         let known = self.load_failure.as_ref().is_some_and(|failure| failure.message == message);
         self.load_failure = Some(LoadFailure { at: Instant::now(), message: message.clone() });
-        // Said once, not at every key.
+        // Reported once, not at every key.
         if !known {
             on_event(EngineEvent::Failed(message.clone()));
         }
@@ -229,8 +302,8 @@ impl Worker {
     }
 }
 
-/// Begins the job if it has not begun, else takes it one step further.
-fn step(entry: &mut Entry<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
+/// Starts the job, or takes it one step further.
+fn step(entry: &mut QueuedJob<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
     let Submitted { job, at, .. } = entry.submitted.as_mut();
     let Resident { model, prefixes, scratch } = resident;
     let run = match &mut entry.work {

@@ -73,17 +73,17 @@ pub(super) async fn generate(
     let mut others = JoinSet::new();
     for candidate in 1..params.candidates {
         let (connection, request, turn) = (Arc::clone(connection), ask(candidate), turn.clone());
-        let lane = Lane::new(&request, params);
-        others.spawn(async move { lane.read(&connection, request, patience, turn, None).await });
+        let branch = Branch::new(&request, params);
+        others.spawn(async move { branch.read(&connection, request, patience, turn, None).await });
     }
-    let lane = Lane::new(&request, params);
+    let branch = Branch::new(&request, params);
     let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
-    let mut lanes = vec![lane.read(connection, request, patience, turn, tell.as_mut()).await?];
+    let mut branches = vec![branch.read(connection, request, patience, turn, tell.as_mut()).await?];
     while let Some(joined) = others.join_next().await {
         // Alternatives that fail are fewer alternatives.
-        lanes.extend(joined.ok().and_then(Result::ok));
+        branches.extend(joined.ok().and_then(Result::ok));
     }
-    Ok(generation(lanes, question.submitted_at))
+    Ok(generation(branches, question.submitted_at))
 }
 
 /// Has the server read a prompt, if it keeps what it has read.
@@ -113,12 +113,12 @@ async fn read_ahead(
     Ok(Generation { prompt_tokens: usage.prompt, cached_tokens: usage.cached, ..generation })
 }
 
-fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
+fn generation(branches: Vec<Branch>, submitted_at: Instant) -> Generation {
     let now = Instant::now();
-    let usage = lanes.first().map(|lane| lane.usage).unwrap_or_default();
-    let first_token_at = lanes.first().and_then(|lane| lane.first_token_at).unwrap_or(now);
-    let generated_tokens = lanes.iter().map(Lane::generated_tokens).sum();
-    let mut candidates: Vec<Candidate> = lanes.into_iter().map(Lane::candidate).collect();
+    let usage = branches.first().map(|branch| branch.usage).unwrap_or_default();
+    let first_token_at = branches.first().and_then(|branch| branch.first_token_at).unwrap_or(now);
+    let generated_tokens = branches.iter().map(Branch::generated_tokens).sum();
+    let mut candidates: Vec<Candidate> = branches.into_iter().map(Branch::candidate).collect();
     // The first is the model's best guess step by step and stays first; the others follow by confidence.
     if let Some((_, drawn)) = candidates.split_first_mut() {
         drawn.sort_by(Candidate::by_certainty);
@@ -134,6 +134,7 @@ fn generation(lanes: Vec<Lane>, submitted_at: Instant) -> Generation {
         is_corrected: None,
         time_to_first_token: first_token_at.duration_since(submitted_at),
         total: now.duration_since(submitted_at),
+        processor: Duration::ZERO,
         reading_speed: None,
     }
 }
@@ -145,7 +146,7 @@ struct Telling<'a> {
 }
 
 /// One text while it streams in.
-struct Lane {
+struct Branch {
     owed: Owed,
     form: PromptForm,
     text: GrowingText,
@@ -166,7 +167,7 @@ struct Lane {
     is_missing: bool,
 }
 
-impl Lane {
+impl Branch {
     fn new(request: &Request, params: &GenerationParams) -> Self {
         Self {
             owed: request.owed.clone(),

@@ -17,7 +17,7 @@ use super::link::{Link, News};
 use super::stand_in::StandIn;
 use crate::config::RemoteServer;
 use crate::engine::announcer::Announcer;
-use crate::engine::queue::{Entry, Queue};
+use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, Gate, Generation, Message, OnEvent, Priority, Submitted};
 
 /// Works until the engine is to end.
@@ -156,7 +156,7 @@ impl Worker {
             Ok((id, answered)) => (id, Ok(answered)),
             Err(error) => (error.id(), Err(error)),
         };
-        let is_it = |entry: &Entry<AbortHandle>| entry.work.as_ref().is_some_and(|task| task.id() == id);
+        let is_it = |entry: &QueuedJob<AbortHandle>| entry.work.as_ref().is_some_and(|task| task.id() == id);
         // A superseded job has been answered.
         let Some(mut entry) = self.queue.take(is_it) else { return };
         let outcome = match answered {
@@ -194,6 +194,6 @@ async fn ask(link: &Link, turns: Turns, question: &mut Question) -> Result<Gener
     outcome
 }
 
-fn end(entry: Entry<AbortHandle>, outcome: Result<Generation, EngineError>) {
+fn end(entry: QueuedJob<AbortHandle>, outcome: Result<Generation, EngineError>) {
     (entry.submitted.job.on_done)(outcome);
 }

@@ -11,9 +11,9 @@ use interprocess::local_socket::Stream;
 use interprocess::local_socket::prelude::*;
 
 use super::messages::{self, Join, Reply, Request, SentJob};
-use super::{Place, Setup, Wishes, log, place};
+use super::{Endpoint, Setup, Wishes, endpoint, log};
 use crate::engine::announcer::Announcer;
-use crate::engine::queue::{Entry, Queue};
+use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted, TextPiece};
 
 /// How soon the process is told that nobody waits for a job any more.
@@ -83,7 +83,7 @@ struct Connection {
 
 /// Everything the thread owns.
 pub(super) struct Client {
-    place: Place,
+    endpoint: Endpoint,
     setup: Setup,
     wishes: Wishes,
     program: PathBuf,
@@ -104,7 +104,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(
-        place: Place,
+        endpoint: Endpoint,
         setup: Setup,
         wishes: Wishes,
         program: PathBuf,
@@ -119,7 +119,7 @@ impl Client {
             tracing::error!("cannot start a thread for the engine's jobs: {error}");
         }
         Self {
-            place,
+            endpoint,
             setup,
             wishes,
             program,
@@ -154,7 +154,7 @@ impl Client {
         if let Link::Joined(connection) = &self.link {
             // If it is gone, that is what was wanted.
             let _ = messages::write(&*connection.stream, &Request::Leave);
-            place::shut_down(&connection.stream);
+            endpoint::shut_down(&connection.stream);
         }
     }
 
@@ -214,10 +214,10 @@ impl Client {
     fn join(&mut self) {
         let Link::Joining { since, starting } = &mut self.link else { return };
         let since = *since;
-        match self.place.connect() {
+        match self.endpoint.connect() {
             Ok(stream) => self.connected(stream, since),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                let socket = self.place.socket();
+                let socket = self.endpoint.socket();
                 self.fail(format!(
                     "cannot join the engine process at {}: {error}; remove that file, or set `engine.shared` to false",
                     socket.display()
@@ -225,7 +225,7 @@ impl Client {
             }
             Err(_) if since.elapsed() > JOIN_LIMIT => self.fail(self.never_came()),
             Err(_) if starting.is_some() => {}
-            Err(_) => match self.place.try_to_start() {
+            Err(_) => match self.endpoint.try_to_start() {
                 Ok(None) => {}
                 Ok(Some(lock)) => {
                     *starting = Some(lock);
@@ -242,7 +242,7 @@ impl Client {
         format!(
             "expected an engine process at {} within {} s, found none (its log is {}); set `engine.shared` to false to \
              do without one",
-            self.place.socket().display(),
+            self.endpoint.socket().display(),
             JOIN_LIMIT.as_secs(),
             log::file(&self.setup.models_folder).display()
         )
@@ -253,7 +253,7 @@ impl Client {
         let setup = serde_json::to_string(&self.setup)?;
         let status = Command::new(&self.program)
             .args(["engine", "-v", "--detach", "--setup", &setup, "--kernels", &self.setup.kernels, "--folder"])
-            .arg(self.place.folder())
+            .arg(self.endpoint.folder())
             .env("PHI_LS_MODELS", &self.setup.models_folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -286,7 +286,7 @@ impl Client {
         let Link::Joined(connection) = &self.link else { return };
         if let Err(error) = messages::write(&*connection.stream, request) {
             tracing::debug!("cannot send to the engine process: {error}");
-            place::shut_down(&connection.stream);
+            endpoint::shut_down(&connection.stream);
         }
     }
 
@@ -318,7 +318,7 @@ impl Client {
     }
 
     /// Answers a job that will not be worked on any more.
-    fn give_up(&mut self, entry: Entry<Sent>, reason: EngineError) {
+    fn give_up(&mut self, entry: QueuedJob<Sent>, reason: EngineError) {
         if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
             self.send(&Request::Cancel(sent.id));
         }
@@ -409,7 +409,7 @@ impl Client {
 
     fn wait_before_trying(&mut self, wait: Duration, reason: String) {
         if let Link::Joined(connection) = &self.link {
-            place::shut_down(&connection.stream);
+            endpoint::shut_down(&connection.stream);
         }
         for entry in self.jobs.take_all() {
             (entry.submitted.job.on_done)(Err(EngineError::Unavailable(reason.clone())));
@@ -430,7 +430,7 @@ impl Client {
     }
 }
 
-fn has_id(entry: &Entry<Sent>, id: u64) -> bool {
+fn has_id(entry: &QueuedJob<Sent>, id: u64) -> bool {
     entry.work.as_ref().is_some_and(|sent| sent.id == id)
 }
 

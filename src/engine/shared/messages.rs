@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::engine::{Candidate, Certainty, StopReason};
     use crate::model::PromptForm;
+    use crate::text::KnownNames;
 
     fn generation(logprob: f32) -> Generation {
         let candidate = Candidate {
@@ -187,6 +188,7 @@ mod tests {
             is_corrected: Some(true),
             time_to_first_token: std::time::Duration::from_micros(6),
             total: std::time::Duration::MAX,
+            processor: std::time::Duration::from_millis(8),
             reading_speed: Some(7.5),
         }
     }
@@ -205,6 +207,25 @@ mod tests {
             assert_eq!(format!("{read:?}"), format!("{message:?}"));
         }
         assert!(read::<Reply>(&mut stream).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_job_comes_with_the_names_it_is_held_to() {
+        let names = KnownNames::new(["area", "größe"], "");
+        assert!(names.is_some());
+        let sent = SentJob {
+            id: 1,
+            priority: Priority::Interactive,
+            document: 2,
+            prompt: Prompt::default(),
+            short_prompt: None,
+            params: GenerationParams { names, ..GenerationParams::default() },
+            wants_text: false,
+        };
+        let mut stream = Vec::new();
+        write(&mut stream, &Request::Job(Box::new(sent.clone()))).unwrap();
+        let Some(Request::Job(read)) = read(&mut stream.as_slice()).unwrap() else { panic!("a job was sent") };
+        assert_eq!(read.params, sent.params);
     }
 
     #[test]

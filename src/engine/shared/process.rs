@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use interprocess::local_socket::{Listener, Stream, prelude::*};
 
 use super::messages::{self, Join, Reply, Report, Request, SentJob};
-use super::{Place, Setup, Sharing, Wishes, log, place};
+use super::{Endpoint, Setup, Sharing, Wishes, endpoint, log};
 use crate::config::Role;
 use crate::engine::{CancelFlag, EngineError, Job, TextListener};
 use clients::{Client, Outbox};
@@ -39,19 +39,19 @@ pub enum Ended {
     Left,
 }
 
-/// Is the engine process for `setup` at `place` until its clients have left, or until none has come within `patience`.
+/// Is the engine process for `setup` at `endpoint` until its clients have left, or until none has come within `patience`.
 ///
 /// # Errors
 /// The system refuses to listen there.
-pub fn run(place: &Place, setup: Setup, patience: Duration) -> std::io::Result<Ended> {
-    let Some(_own) = place.own(OWN_LIMIT)? else { return Ok(Ended::NotNeeded) };
-    let listener = place.listen()?;
-    tracing::info!(pid = std::process::id(), socket = %place.socket().display(), "the engine process is running");
+pub fn run(endpoint: &Endpoint, setup: Setup, patience: Duration) -> std::io::Result<Ended> {
+    let Some(_own) = endpoint.own(OWN_LIMIT)? else { return Ok(Ended::NotNeeded) };
+    let listener = endpoint.listen()?;
+    tracing::info!(pid = std::process::id(), socket = %endpoint.socket().display(), "the engine process is running");
     let process = Arc::new(Process::new(setup, patience));
     let accepting = Arc::clone(&process);
     std::thread::Builder::new().name("accept".to_owned()).spawn(move || accept(&accepting, &listener))?;
     process.wait_until_left();
-    place.hide();
+    endpoint.hide();
     tracing::info!(pid = std::process::id(), "the engine process is ending");
     Ok(Ended::Left)
 }
@@ -157,7 +157,7 @@ fn accept(process: &Arc<Process>, listener: &Listener) {
             }
         };
         log::bound(&process.log);
-        if let Err(error) = place::check_peer(&stream) {
+        if let Err(error) = endpoint::check_peer(&stream) {
             tracing::warn!("refused a client: {error}");
             continue;
         }
@@ -190,7 +190,7 @@ fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
         Ok(other) => tracing::warn!("refused a client: expected it to join, found {other:?}"),
         Err(error) => tracing::warn!("refused a client: {error}"),
     }
-    place::shut_down(stream);
+    endpoint::shut_down(stream);
 }
 
 /// One client that has joined. Dropping it is its leaving.
@@ -351,9 +351,9 @@ impl Drop for Member<'_> {
     }
 }
 
-/// What the process at `place` says of itself; `None` where there is none.
-pub fn ask(place: &Place) -> Option<Report> {
-    let stream = place.connect().ok()?;
+/// What the process at `endpoint` says of itself; `None` where there is none.
+pub fn ask(endpoint: &Endpoint) -> Option<Report> {
+    let stream = endpoint.connect().ok()?;
     // Where the system has no such limit, a process that hangs holds this up.
     let _ = stream.set_recv_timeout(Some(Duration::from_secs(2)));
     let (sender, receiver): (_, Receiver<Option<Report>>) = mpsc::channel();

@@ -17,8 +17,9 @@ use weights::Fitted;
 
 pub use thresholds::{Origin, Thresholds};
 
-/// What a likelihood is made of, in the order of [`Signals`]. What was tried besides and told nothing more: the kind of place, whether
-/// the text parses, whether it says a line again, and names that are nowhere in the file.
+/// The signals that a likelihood is computed from, in the order of [`Signals`]. What was tried besides and told nothing
+/// more: the kind of place, whether the text parses, whether it says a line again, and names that are nowhere in the
+/// file.
 pub const SIGNALS: [&str; 5] =
     ["mean of a token", "least of a token", "first token", "tokens, as a logarithm", "characters, as a logarithm"];
 
@@ -31,11 +32,11 @@ const LEAST_OF_TOKEN: f32 = -8.0;
 /// Whether to show what the model made of `plan`.
 pub(super) fn is_worth_showing(plan: &Plan, shaped: &Shaped, candidate: &Candidate) -> bool {
     let Some(least) = Thresholds::of(plan.model, plan.acceptance).at(plan.confidence) else { return true };
-    // A text whose writer says nothing of its certainty is shown.
+    // A text of unknown certainty is shown.
     signals(shaped, candidate).is_none_or(|signals| Fitted::of(plan.model).likelihood(&signals) >= least)
 }
 
-/// What speaks for and against what is `shaped` of the candidate; nothing where its writer did not say how sure it was.
+/// The signals for and against the `shaped` text of the candidate; `None` if its certainty is not known.
 pub(super) fn signals(shaped: &Shaped, candidate: &Candidate) -> Option<Signals> {
     let certainty = candidate.certainty?;
     let logprob = |logprob: f32| f64::from(logprob.max(LEAST_OF_TOKEN));

@@ -1,4 +1,4 @@
-//! The text around the cursor that the gate, the plan and shaping work on: a few lines, their brackets and indentation.
+//! The text around the cursor that planning and shaping work on: a few lines, their brackets and indentation.
 
 use std::borrow::Cow;
 use std::ops::Range;

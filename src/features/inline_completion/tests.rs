@@ -1,4 +1,4 @@
-//! Tests of shaping and the gate as data: a place, what the model wrote there, what is shown.
+//! Tests of shaping, and of where the model is not asked, as data: a place, what the model wrote there, what is shown.
 
 use expect_test::{Expect, expect};
 
@@ -511,8 +511,9 @@ fn typing_what_a_completion_says_keeps_it() {
 fn the_gate_obeys_the_settings() {
     let (snapshot, offset) = fixture("rust", "let a = $0");
     let place = Place::at(&snapshot, offset);
-    let verdict =
-        |enabled, excluded, trigger| gate::gate(&place, trigger, &CompletionOptions { enabled, excluded, ..options() });
+    let verdict = |enabled, excluded, trigger| {
+        skip::check(&place, trigger, &CompletionOptions { enabled, excluded, ..options() })
+    };
     assert_eq!(verdict(Enabled::On, false, Trigger::Automatic), Ok(()));
     assert_eq!(verdict(Enabled::Manual, false, Trigger::Automatic), Err(Skip::Disabled));
     assert_eq!(verdict(Enabled::Manual, false, Trigger::Invoked), Ok(()));
@@ -529,8 +530,8 @@ fn comments_and_strings_are_left_alone_where_the_settings_say_so() {
             let options = CompletionOptions { in_comments, in_strings, ..options() };
             let is_off = expected.is_err_and(|skip| if skip == Skip::InComment { !in_comments } else { !in_strings });
             let verdict = if is_off { expected } else { Ok(()) };
-            assert_eq!(gate::gate(&place, Trigger::Automatic, &options), verdict, "{language_id}: {marked}");
-            assert_eq!(gate::gate(&place, Trigger::Invoked, &options), Ok(()), "{language_id}: {marked}");
+            assert_eq!(skip::check(&place, Trigger::Automatic, &options), verdict, "{language_id}: {marked}");
+            assert_eq!(skip::check(&place, Trigger::Invoked, &options), Ok(()), "{language_id}: {marked}");
         }
     };
     check("rust", "// why $0\n", Err(Skip::InComment));

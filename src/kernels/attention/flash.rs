@@ -58,7 +58,7 @@ struct Item {
 }
 
 #[derive(Default)]
-struct Plan {
+struct Schedule {
     cuts: Vec<Cut>,
     items: usize,
     /// Where the runs of split sequences leave their results: per query `head_dim` outputs, a maximum, a sum.
@@ -83,14 +83,14 @@ pub(super) fn attend(
     out: &mut [f32],
 ) {
     thread_local! {
-        static PLAN: RefCell<Plan> = RefCell::default();
+        static PLAN: RefCell<Schedule> = RefCell::default();
         static TILE: RefCell<Tile> = RefCell::default();
     }
     let call = Call { shape, num_heads, query, sequences };
     PLAN.with_borrow_mut(|plan| {
         call.plan(pool.threads(), plan);
         let threads = pool.threads();
-        let Plan { cuts, items, partials, pending } = plan;
+        let Schedule { cuts, items, partials, pending } = plan;
         let (out, partials) = (DisjointSlice::new(out), DisjointSlice::new(partials));
         pool.run(*items, &|index| {
             let (cut, item) = call.item(cuts, index);
@@ -117,7 +117,7 @@ impl Call<'_> {
         self.num_heads / self.shape.num_kv_heads
     }
 
-    fn plan(&self, threads: usize, plan: &mut Plan) {
+    fn plan(&self, threads: usize, plan: &mut Schedule) {
         plan.cuts.clear();
         plan.pending.clear();
         let (mut items, mut first_row, mut partials) = (0, 0, 0);

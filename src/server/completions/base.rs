@@ -1,5 +1,6 @@
-//! The text something was made for, beside the document as it is now. Whether the two are still the same around a place
-//! is asked at every key, so it costs by what was edited since, not by the length of the document.
+//! The text that something was made for, compared with the document as it is now. Whether the two are still the same
+//! around a place is checked at every key, so its cost depends on what was edited since, not on the length of the
+//! document.
 
 use std::ops::Range;
 

@@ -9,12 +9,13 @@ use super::recall::Recall;
 use super::running::Running;
 use crate::context::Anchor;
 use crate::engine::CancelFlag;
+use crate::server::event::CompletionRequest;
 use crate::text::Rope;
 
 /// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
 const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
 
-/// How long a generation goes on that the typed text agrees with, until somebody asks again; clients wait up to 200 ms
+/// How long a generation continues that the typed text agrees with, until the next request; clients wait up to 200 ms
 /// after a key.
 const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 
@@ -22,24 +23,48 @@ const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 /// when it is told that there is more.
 const KEPT_WHILE_SHOWN: Duration = Duration::from_secs(2);
 
+/// Requests for one place that wait for another key.
+pub(super) struct Delayed {
+    pub requests: Vec<CompletionRequest>,
+    pub cursor: usize,
+    pub at: Instant,
+}
+
+/// A prefill nobody has asked for yet.
+pub(super) struct WarmUp {
+    pub cancel: CancelFlag,
+    /// The place that is read.
+    pub cursor: usize,
+    /// It reads the short form of the prompt.
+    pub is_short: bool,
+}
+
 /// The completions of one document.
 #[derive(Default)]
 pub(super) struct DocumentState {
     /// The person has turned them off.
     pub off: bool,
-    /// What the client was told last of why nothing is completed.
+    /// The last reason that the client got for having no completions.
     pub status: Option<String>,
-    /// The last reason the person was told when they asked for a completion by hand.
+    /// The last reason that the person got when they asked for a completion.
     pub told: Option<String>,
     /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
     pub anchor: Anchor,
     pub short_anchor: Anchor,
+    /// Where the cursor was last seen.
+    pub cursor: usize,
+    /// The version of the document whose window was kept last, and how often it had been placed.
+    pub kept_as: Option<(i32, usize)>,
     /// The last prompt was asked in its short form: the whole one is still to be read.
     pub is_cold: bool,
     pub recall: Recall,
     pub running: Option<Running>,
-    /// Cancels the prefill nobody has asked for yet.
-    pub warm_up: Option<CancelFlag>,
+    /// A request that the model is not asked yet: the person may type on.
+    pub delayed: Option<Delayed>,
+    /// The window of a place that was visited, if that is another one.
+    pub visited: Option<Anchor>,
+    /// The prefill nobody has asked for yet.
+    pub warm_up: Option<WarmUp>,
     /// When to begin one, and where.
     pub warm_up_at: Option<(Instant, usize)>,
     /// When to see, and for which cursor, whether the window still is where it should be.
@@ -107,11 +132,23 @@ impl DocumentState {
 
     /// The client has cancelled `request`, which the library has answered.
     pub(super) fn abandon(&mut self, request: u64) {
-        let Some(running) = &mut self.running else { return };
-        let waited = running.waiting.len();
-        running.waiting.retain(|waiting| waiting.number != request);
-        if waited > 0 && running.waiting.is_empty() {
-            running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
+        if let Some(running) = &mut self.running {
+            let waited = running.waiting.len();
+            running.waiting.retain(|waiting| waiting.number != request);
+            if waited > 0 && running.waiting.is_empty() {
+                running.kept_until = Some(Instant::now() + KEPT_AFTER_CANCEL);
+            }
+        }
+        if let Some(delayed) = &mut self.delayed {
+            delayed.requests.retain(|delayed| delayed.number != request);
+        }
+        self.delayed.take_if(|delayed| delayed.requests.is_empty());
+    }
+
+    /// Answers a request that the model has not been asked.
+    pub(super) fn dismiss_delayed(&mut self) {
+        if let Some(delayed) = self.delayed.take() {
+            delayed.requests.into_iter().for_each(|request| request.answer.nothing());
         }
     }
 
@@ -131,14 +168,15 @@ impl DocumentState {
         }
     }
 
-    /// Cancels whatever runs; who waits is answered with an empty list.
+    /// Cancels the running generation; a waiting request is answered with an empty list.
     pub(super) fn cancel_jobs(&mut self) {
         self.warm_up_at = None;
         self.settle_at = None;
         if let Some(warm_up) = self.warm_up.take() {
-            warm_up.cancel();
+            warm_up.cancel.cancel();
         }
         self.cancel_next();
+        self.dismiss_delayed();
         if let Some(running) = self.running.take() {
             self.give_up(running);
         }
@@ -150,6 +188,7 @@ impl DocumentState {
         let waits = |running: &&Running| !running.waiting.is_empty() && running.growth.item().is_some();
         let answer = self.running.as_ref().filter(waits).and_then(|running| running.due);
         let [warm_up, settle] = [self.warm_up_at, self.settle_at].map(|due| due.map(|(at, _)| at));
-        kept.into_iter().chain(answer).chain(warm_up).chain(settle).min()
+        let delayed = self.delayed.as_ref().map(|delayed| delayed.at);
+        kept.into_iter().chain(answer).chain(warm_up).chain(settle).chain(delayed).min()
     }
 }

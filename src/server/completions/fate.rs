@@ -1,5 +1,6 @@
 //! What became of the completions that were shown, for the statistics.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,11 +9,17 @@ use crate::features::inline_completion::InlineItem;
 use crate::statistics::{self, Acceptance, Latest, What};
 use crate::text::Rope;
 
-/// When it is looked whether what was accepted is still there, in seconds.
+/// After how many seconds to check whether accepted text is still there.
 const LOOKED_AT_AFTER: [u64; 2] = [30, 300];
 
-/// Accepted texts that are followed at once.
+/// How many accepted texts are observed at the same time.
 const MAX_FOLLOWED: usize = 100;
+
+/// What completions cost is written so often.
+const COUNTED_AFTER: Duration = Duration::from_secs(60);
+
+/// Whoever leaves longer gaps between two keys does something else meanwhile.
+const LONGEST_GAP: Duration = Duration::from_secs(5);
 
 /// A completion on somebody's screen.
 #[derive(Debug, Clone)]
@@ -43,7 +50,18 @@ pub(super) struct Fates {
     /// The completion whose part was last told, its text, and how much of that.
     told_part: Option<(u64, String, usize)>,
     followed: Vec<Accepted>,
+    /// What has not been written yet of what completions cost, by language.
+    work: HashMap<String, Work>,
+    work_due_at: Option<Instant>,
+    typed_at: Option<Instant>,
     tells: Tells,
+}
+
+/// What completions have cost.
+#[derive(Default)]
+struct Work {
+    processor: Duration,
+    typing: Duration,
 }
 
 /// What the client tells by itself and need not be guessed; known once it has told something.
@@ -78,6 +96,9 @@ impl Fates {
             seen_part: None,
             told_part: None,
             followed: Vec::new(),
+            work: HashMap::new(),
+            work_due_at: None,
+            typed_at: None,
             tells: Tells::default(),
         }
     }
@@ -87,7 +108,8 @@ impl Fates {
         let is_same = (self.enabled, self.model.as_str()) == (enabled, model);
         (self.enabled, self.model) = (enabled, model.to_owned());
         if !enabled {
-            (self.on_screen, self.offered, self.followed) = (None, None, Vec::new());
+            (self.on_screen, self.offered, self.followed, self.work_due_at) = (None, None, Vec::new(), None);
+            self.work.clear();
         }
         if !is_same {
             self.latest = self.read_latest();
@@ -211,7 +233,39 @@ impl Fates {
         }
     }
 
-    /// The document of this number is closed: nobody can tell any more what is kept in it.
+    /// The person has typed in `language` at `now`.
+    pub(super) fn typed(&mut self, language: &str, now: Instant) {
+        let gap = self.typed_at.replace(now).map(|before| now.duration_since(before));
+        if let Some(gap) = gap.filter(|gap| *gap <= LONGEST_GAP) {
+            self.count(language, Work { typing: gap, ..Work::default() });
+        }
+    }
+
+    /// A model has taken so much of the processors for completions in `language`.
+    pub(super) fn worked(&mut self, language: &str, processor: Duration) {
+        self.count(language, Work { processor, ..Work::default() });
+    }
+
+    fn count(&mut self, language: &str, more: Work) {
+        if self.file.is_none() || !self.enabled {
+            return;
+        }
+        let work = self.work.entry(language.to_owned()).or_default();
+        work.processor += more.processor;
+        work.typing += more.typing;
+        self.work_due_at = self.work_due_at.or(Some(Instant::now() + COUNTED_AFTER));
+    }
+
+    /// Writes what completions have cost since the last time.
+    pub(super) fn write_work(&mut self) {
+        self.work_due_at = None;
+        let whole_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        for (language, Work { processor, typing }) in std::mem::take(&mut self.work) {
+            self.record(&language, What::Worked { processor_ms: whole_ms(processor), typing_ms: whole_ms(typing) });
+        }
+    }
+
+    /// The document with this number is closed: what is kept in it is no longer known.
     pub(super) fn closed(&mut self, document: u64) {
         if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
             self.resolve(What::Ignored);
@@ -221,11 +275,14 @@ impl Fates {
 
     /// When [`Fates::handle_due`] has something to do next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.followed.iter().map(Accepted::due_at).min()
+        self.followed.iter().map(Accepted::due_at).chain(self.work_due_at).min()
     }
 
     /// Looks what is left of texts accepted some time ago.
     pub(super) fn handle_due(&mut self, now: Instant) {
+        if self.work_due_at.is_some_and(|at| at <= now) {
+            self.write_work();
+        }
         let mut records = Vec::new();
         for accepted in self.followed.iter_mut().filter(|accepted| accepted.due_at() <= now) {
             let left: usize = accepted.pieces.iter().map(Range::len).sum();
@@ -238,7 +295,7 @@ impl Fates {
         records.iter().for_each(|(language, what)| self.record(language, *what));
     }
 
-    /// What was on the screen is gone; if nothing of it was accepted, because of `what`.
+    /// What was on the screen is gone; if none of it was accepted, the reason is `what`.
     fn resolve(&mut self, what: What) {
         let Some(shown) = self.on_screen.take() else { return };
         if !std::mem::take(&mut self.is_partly_accepted) {
@@ -379,6 +436,26 @@ mod tests {
     }
 
     #[test]
+    fn what_completions_cost_is_counted_once_a_minute() {
+        let seen = told(|fates| {
+            let began = Instant::now();
+            for seconds in [0, 1, 2, 60, 61] {
+                fates.typed("rust", began + Duration::from_secs(seconds));
+            }
+            fates.worked("rust", Duration::from_millis(700));
+            fates.worked("rust", Duration::from_millis(50));
+            let due = fates.next_deadline().unwrap();
+            fates.handle_due(due);
+            assert_eq!(fates.next_deadline(), None);
+            // Nothing is lost at the end.
+            fates.worked("rust", Duration::from_millis(5));
+            fates.write_work();
+        });
+        let worked = |processor_ms, typing_ms| What::Worked { processor_ms, typing_ms };
+        assert_eq!(seen, [worked(750, 3000), worked(5, 0)]);
+    }
+
+    #[test]
     fn what_became_of_earlier_completions_is_known_from_the_start_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("statistics.jsonl");
@@ -402,6 +479,8 @@ mod tests {
     fn where_it_is_off_nothing_is_kept() {
         let seen = told(|fates| {
             fates.configure(false, "m");
+            fates.worked("rust", Duration::from_millis(700));
+            fates.write_work();
             fates.answered(shown(1));
             fates.dismissed(1);
         });

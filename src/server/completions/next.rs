@@ -1,4 +1,4 @@
-//! The next completion, prepared while one is on screen as if that were accepted: a person who accepts several in a row
+//! The next completion, computed while one is shown, as if that were accepted: a person who accepts several in a row
 //! does not wait.
 
 use super::base::Base;
@@ -8,29 +8,54 @@ use crate::engine::CancelFlag;
 use crate::features::inline_completion::{InlineItem, Plan};
 use crate::text::{Edit, apply_edit, line_content};
 
-/// After so many completions in a row that were shown and not accepted, no next one is prepared until one is accepted: it would
-/// keep the processors busy for nobody.
+/// After this many completions in a row that were shown and not accepted, no next one is prepared until one is
+/// accepted: it would keep the processors busy for nothing.
 const MOST_IN_VAIN: usize = 3;
+
+/// Who has used none of so many in a row waits for a pause before the next is asked for.
+const UNUSED: usize = 5;
+
+/// Who has typed so much of a completion as it says has used it.
+const TYPED_ALONG: usize = 3;
 
 /// The completions shown since one was accepted.
 #[derive(Default)]
 pub(super) struct ShownInVain {
     last: u64,
     count: usize,
+    /// Those of them that were no help at all, since one was used in any way.
+    ignored: usize,
+    /// Keys that said what a completion says, since the last one came.
+    typed_along: usize,
 }
 
 impl ShownInVain {
-    /// Completion `id` is on screen (again, as a person types along); true if it is worth while to prepare what follows it.
+    /// Completion `id` is on screen (again, as a person types along); true if it is worth preparing what follows it.
     pub(super) fn shown(&mut self, id: u64) -> bool {
         if id != self.last {
             self.count += 1;
+            self.ignored += 1;
+            self.typed_along = 0;
         }
         self.last = id;
         self.count <= MOST_IN_VAIN
     }
 
+    /// The person has typed what a completion says.
+    pub(super) fn typed_along(&mut self) {
+        self.typed_along += 1;
+        if self.typed_along >= TYPED_ALONG {
+            self.ignored = 0;
+        }
+    }
+
+    /// Whether the person has used something lately.
+    pub(super) fn is_used(&self) -> bool {
+        self.ignored < UNUSED
+    }
+
     pub(super) fn accepted(&mut self) {
-        self.count = 0;
+        (self.count, self.ignored) = (0, 0);
     }
 }
 
@@ -100,5 +125,21 @@ mod tests {
         assert_eq!(worth, [true, true, true, true, true, true, false, false]);
         shown.accepted();
         assert_eq!([6, 7, 8, 9].map(|id| shown.shown(id)), [true, true, true, false]);
+    }
+
+    #[test]
+    fn who_types_what_a_completion_says_has_used_it() {
+        let mut shown = ShownInVain::default();
+        let mut is_used_after = |id: u64, typed_along: usize| {
+            shown.shown(id);
+            (0..typed_along).for_each(|_| shown.typed_along());
+            shown.is_used()
+        };
+        assert_eq!([1, 2, 3, 4].map(|id| is_used_after(id, 2)), [true; 4]);
+        assert!(!is_used_after(5, 2), "two keys may be chance");
+        assert!(is_used_after(6, 3));
+        assert_eq!([7, 8, 9, 10, 11].map(|id| is_used_after(id, 0)), [true, true, true, true, false]);
+        shown.accepted();
+        assert!(shown.is_used());
     }
 }

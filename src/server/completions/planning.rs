@@ -1,9 +1,9 @@
 //! Plans for a document: the settings as options, the short form of a prompt, and the prefill of what is likely to be asked.
 
-use super::document_state::DocumentState;
+use super::document_state::{DocumentState, WarmUp};
 use crate::config::{Backend, CompletionSettings};
 use crate::context::{Anchor, Reading, Snapshot};
-use crate::engine::{CancelFlag, Job, Priority};
+use crate::engine::{CancelFlag, GenerationParams, Job, Priority};
 use crate::features::inline_completion::{self, CompletionOptions, InlineRequest, Plan, Skip, Trigger, Variation};
 use crate::model::Prompt;
 use crate::server::documents::Document;
@@ -46,47 +46,105 @@ pub(super) fn short_prompt(
     is_local.then(short).flatten()
 }
 
-/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing. `session` is
-/// told of its end.
-pub(super) fn warm_up(
+/// What prefills nobody has asked for are planned with.
+pub(super) struct Means<'a> {
+    pub options: &'a dyn Fn() -> CompletionOptions,
+    /// Tokens of a short prompt.
+    pub short_tokens: usize,
+    pub settings: &'a CompletionSettings,
+    /// Told of their end.
+    pub session: &'a SessionSender,
+}
+
+/// Chooses the window for a request at `cursor`: that of a place that was visited, if it serves there and the document's own does
+/// not.
+pub(super) fn choose_window(
     document: &Document,
     state: &mut DocumentState,
     cursor: usize,
     options: &CompletionOptions,
-    session: SessionSender,
+) {
+    let limits = options.limits();
+    let serves = |anchor: &Anchor| anchor.serves(&document.snapshot, cursor, limits);
+    if let Some(visited) = state.visited.take_if(|visited| !serves(&state.anchor) && serves(visited)) {
+        state.anchor = visited;
+    }
+}
+
+/// The job that prefills what a request at `cursor` would ask, where nobody has written yet: its short form first, if that
+/// `is_first` and the model is so slow that there is one. Nothing where the document's window serves and has been read. That window
+/// stays where it is, for somebody who only looks and comes back.
+pub(super) fn visit(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    is_first: bool,
+    means: &Means<'_>,
 ) -> Option<Job> {
-    let request = InlineRequest { offset: cursor, trigger: Trigger::Automatic, selected: None };
-    let mut plan = plan(document, &mut state.anchor, request, options).ok()?;
-    plan.params.max_new_tokens = 0;
-    let (number, cancel) = (document.number, CancelFlag::default());
-    state.warm_up = Some(cancel.clone());
-    Some(Job {
+    let options = (means.options)();
+    let serves = state.anchor.serves(&document.snapshot, cursor, options.limits());
+    if serves && !state.is_cold {
+        return None;
+    }
+    // Somebody who looks around moves no window.
+    let visited = state.visited.take().unwrap_or_default();
+    let own = (!serves && state.anchor.is_placed()).then(|| std::mem::replace(&mut state.anchor, visited));
+    state.is_cold |= own.is_none();
+    // Where nothing would be offered yet, something may be after the next key.
+    let plan = planned(document, state, cursor, Trigger::Invoked, &options);
+    if let Some(own) = own {
+        state.visited = Some(std::mem::replace(&mut state.anchor, own));
+    }
+    let mut plan = plan?;
+    let (backend, anchor) = (&means.settings.backend, &mut state.short_anchor);
+    let short = is_first.then(|| short_prompt(backend, anchor, &plan, means.short_tokens, &options)).flatten();
+    let is_short = short.is_some();
+    plan.prompt = short.unwrap_or(plan.prompt);
+    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short }, means))
+}
+
+/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing.
+pub(super) fn warm_up(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
+    let plan = planned(document, state, cursor, Trigger::Automatic, &(means.options)())?;
+    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short: false }, means))
+}
+
+fn planned(
+    document: &Document,
+    state: &mut DocumentState,
+    offset: usize,
+    trigger: Trigger,
+    options: &CompletionOptions,
+) -> Option<Plan> {
+    let request = InlineRequest { offset, trigger, selected: None };
+    plan(document, &mut state.anchor, request, options).ok()
+}
+
+/// The job that reads the prompt of `plan`, as `warm_up`.
+fn prefill(document: &Document, state: &mut DocumentState, plan: Plan, warm_up: WarmUp, means: &Means<'_>) -> Job {
+    let (number, cancel, session) = (document.number, warm_up.cancel.clone(), means.session.clone());
+    state.warm_up = Some(warm_up);
+    Job {
         priority: Priority::WarmUp,
         document: number,
         prompt: plan.prompt,
         short_prompt: None,
-        params: plan.params,
+        params: GenerationParams { max_new_tokens: 0, effort: means.settings.effort, ..plan.params },
         cancel,
         on_text: None,
         on_done: Box::new(move |outcome| {
             session.send(Event::Completion { document: number, event: CompletionEvent::WarmedUp(outcome) });
         }),
-    })
+    }
 }
 
 /// The job that reads the window at `cursor` if it has to be placed again.
-pub(super) fn settle(
-    document: &Document,
-    state: &mut DocumentState,
-    cursor: usize,
-    options: &CompletionOptions,
-    session: SessionSender,
-) -> Option<Job> {
+pub(super) fn settle(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
     state.anchor.settle(&document.snapshot, cursor);
     if state.anchor.is_placed() {
         return None;
     }
-    warm_up(document, state, cursor, options, session)
+    warm_up(document, state, cursor, means)
 }
 
 /// What to ask for at `offset` of `snapshot`, which a document would be if a completion were accepted.

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::context::Reading;
 use crate::engine::Generation;
 use crate::model::{Prompt, PromptForm};
@@ -11,7 +13,7 @@ use crate::model::{Prompt, PromptForm};
 /// Shorter prompts are mostly instructions; shorter parts are read in a time that says nothing.
 const LEAST_TOKENS: usize = 200;
 const LEAST_FRESH_TOKENS: usize = 64;
-/// Whoever counts otherwise counts something else.
+/// A count outside of this range is a count of something else.
 const PLAUSIBLE_BYTES: std::ops::RangeInclusive<f64> = 1.5..=6.0;
 /// What a new measurement counts beside the old ones. Of speeds, slow ones count as little as that at once: a job may have
 /// waited for others.
@@ -22,7 +24,7 @@ const SLOWER_SHARE: f64 = 0.1;
 const LEAST_SHORT_TOKENS: usize = 64;
 
 /// How long a prompt is that a model reads in about a second, by what engines say of its speed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct ShortLength {
     tokens: usize,
 }
@@ -34,7 +36,7 @@ impl Default for ShortLength {
 }
 
 impl ShortLength {
-    /// Takes note of how fast the model was. The length stays while it is about right: with another one, windows move.
+    /// Records how fast the model was. The length stays while it is about right, because a new one moves the windows.
     fn learn(&mut self, generation: &Generation) {
         let Some(speed) = generation.reading_speed else { return };
         let wanted = (speed as usize).max(LEAST_SHORT_TOKENS);
@@ -45,7 +47,7 @@ impl ShortLength {
 }
 
 /// What has been measured.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Readings {
     short: ShortLength,
     bytes_per_token: HashMap<String, f64>,

@@ -48,7 +48,7 @@ pub(super) enum Recalled {
         id: u64,
         items: Vec<InlineItem>,
     },
-    /// The model has nothing to say here, or the person took something else instead.
+    /// The model has no completion here, or the person accepted something else instead.
     Nothing,
     Unknown,
 }
@@ -56,17 +56,19 @@ pub(super) enum Recalled {
 /// The completions of one document, newest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recall {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Remembered>,
     /// The completion on the person's screen.
     on_screen: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct Remembered {
     completion: Completion,
     shown: bool,
     /// The person saw it and accepted something else in its place.
     rejected: bool,
+    /// The person sent it away with the cursor there.
+    dismissed_at: Option<usize>,
 }
 
 impl Recall {
@@ -76,7 +78,7 @@ impl Recall {
             known.completion.items = completion.items;
             return;
         }
-        self.entries.push_front(Entry { completion, shown: false, rejected: false });
+        self.entries.push_front(Remembered { completion, shown: false, rejected: false, dismissed_at: None });
         self.entries.truncate(REMEMBERED);
     }
 
@@ -107,20 +109,30 @@ impl Recall {
         }
     }
 
+    /// The person has sent away what is on the screen, with the cursor at `cursor`: until something is typed there, it is not
+    /// shown again.
+    pub(super) fn dismiss(&mut self, cursor: usize) {
+        let on_screen = self.on_screen.take();
+        for entry in self.entries.iter_mut().filter(|entry| Some(entry.completion.id) == on_screen) {
+            entry.dismissed_at = Some(cursor);
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// What to answer at `cursor` in `text`. What is found counts as shown.
     pub(super) fn recall(&mut self, text: &Rope, cursor: usize, trigger: Trigger) -> Recalled {
-        for Entry { completion, shown, rejected } in &mut self.entries {
-            // Asked by hand, a person wants more than what came by itself, or wants it after all.
-            if trigger == Trigger::Invoked && (completion.trigger != trigger || *rejected) {
+        for Remembered { completion, shown, rejected, dismissed_at } in &mut self.entries {
+            let is_unwanted = *rejected || *dismissed_at == Some(cursor);
+            // A person who asks for a completion wants more than was shown by itself, or wants it after all.
+            if trigger == Trigger::Invoked && (completion.trigger != trigger || is_unwanted) {
                 continue;
             }
             let items = completion.rest(text, cursor);
             if !items.is_empty() {
-                if *rejected {
+                if is_unwanted {
                     return Recalled::Nothing;
                 }
                 *shown = true;
@@ -159,7 +171,7 @@ impl Recall {
 }
 
 impl Completion {
-    /// Whether the model had nothing to say at exactly this place.
+    /// Whether the model had no completion at exactly this place.
     fn says_nothing_at(&mut self, text: &Rope, cursor: usize) -> bool {
         let place = cursor..cursor;
         self.items.is_empty() && self.offset == cursor && self.base.is_same_but(&place, text, &place)
@@ -404,6 +416,17 @@ mod tests {
         edit(&mut recall, "x = |\ny = \n", "x = foo(1)|\ny = \n");
         edit(&mut recall, "x = foo(1)|\ny = \n", "x = |\ny = \n");
         assert_eq!(accepted(&mut recall, "x = |\ny = \n"), "x = foo(1)\ny = \n");
+    }
+
+    #[test]
+    fn what_was_sent_away_comes_back_when_something_is_typed_there() {
+        let mut recall = shown("x = |", "foo(1)", 0);
+        recall.dismiss(4);
+        assert_eq!(accepted(&mut recall, "x = |"), "Nothing");
+        let (text, cursor) = place("x = |");
+        assert_eq!(recall.recall(&text, cursor, Trigger::Invoked), Recalled::Unknown);
+        edit(&mut recall, "x = |", "x = f|");
+        assert_eq!(accepted(&mut recall, "x = f|"), "x = foo(1)");
     }
 
     #[test]

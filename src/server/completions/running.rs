@@ -10,7 +10,7 @@ use crate::features::inline_completion::{Growth, InlineItem, Plan, Trigger};
 use crate::server::event::CompletionRequest;
 use crate::text::Rope;
 
-/// A generation under way.
+/// A running generation.
 pub(super) struct Running {
     /// Names the completion, too.
     pub job: u64,
@@ -38,21 +38,15 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Ends it; who waits is answered with an empty list.
+    /// Ends it; a waiting request is answered with an empty list.
     pub(super) fn give_up(mut self) {
         self.dismiss();
         self.cancel.cancel();
     }
 
-    /// Answers who waits with an empty list; the generation goes on.
+    /// Answers the waiting request with an empty list; the generation continues.
     pub(super) fn dismiss(&mut self) {
         self.waiting.drain(..).for_each(|request| request.answer.nothing());
-    }
-
-    /// Answers who waits for what `newer` asks for, too, with an empty list.
-    pub(super) fn dismiss_for(&mut self, newer: &CompletionRequest) {
-        let is_older = |request: &mut CompletionRequest| request.answer.is_popup() == newer.answer.is_popup();
-        self.waiting.extract_if(.., is_older).for_each(|request| request.answer.nothing());
     }
 
     /// Lets `request`, asked at `cursor`, wait until the completion is there, for `time` at most if there is something by then.
@@ -92,7 +86,7 @@ impl Running {
 
     /// Whether it writes what `request` asks for, if it is at the right place.
     pub(super) fn serves(&self, request: &CompletionRequest) -> bool {
-        // Alternatives and what the suggest widget has selected are wishes of their own.
+        // Alternatives, and a selection in the suggest widget, are different requests.
         request.selected.is_none() && (request.trigger == Trigger::Automatic || self.trigger == request.trigger)
     }
 }

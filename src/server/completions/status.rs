@@ -12,7 +12,8 @@ use crate::server::documents::Document;
 use crate::server::outgoing::ClientSender;
 
 impl DocumentState {
-    /// Finds out why nothing is completed in `document`; what to tell a client that shows it, if that is news.
+    /// Finds out why there are no completions in `document`. Returns what to tell a client that shows it, if that is
+    /// new.
     pub(super) fn new_status(
         &mut self,
         document: &Document,
@@ -23,12 +24,12 @@ impl DocumentState {
             return None;
         }
         self.status.clone_from(&reason);
-        // Another reason is news, and so is an old one that is back.
+        // A different reason is new, and so is an old one that has returned.
         self.told = None;
         Some(DocumentStatusParams { uri: document.uri.clone(), reason })
     }
 
-    /// Tells a person who has asked for a completion by hand why there is none, once for each reason in a row.
+    /// Tells a person who asked for a completion why there is none, once for each reason in a row.
     pub(super) fn tell_skip(&mut self, skip: Skip, to_client: &ClientSender) {
         let reason = self.status.clone().unwrap_or_else(|| format!("not completed: {skip}"));
         if self.told.as_ref() != Some(&reason) {

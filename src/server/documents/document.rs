@@ -10,7 +10,7 @@ use crate::context::Snapshot;
 use crate::lsp::from_proto;
 use crate::syntax::{MAX_PARSE_BYTES, Parsed, language_for};
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope, apply_edit, clamped_range, with_line_feeds};
-use crate::workspace::{Place, Refusal};
+use crate::workspace::{FileLocation, Refusal};
 
 /// How long nobody may have typed before a document whose parse took too long is parsed again, and how long at most it is
 /// left alone when that keeps taking too long.
@@ -28,7 +28,7 @@ pub(in crate::server) struct Document {
     /// The file behind it, `None` for a text that is no file.
     pub file: Option<PathBuf>,
     /// Where that file is.
-    pub place: Option<Place>,
+    pub place: Option<FileLocation>,
     /// Why it must not enter a prompt, if it must not.
     pub refusal: Option<Refusal>,
     parse_later: ParseLater,

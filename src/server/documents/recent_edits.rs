@@ -72,7 +72,7 @@ impl RecentEdits {
     }
 
     /// Those that are over, the newest last.
-    pub(super) fn all(&self) -> impl Iterator<Item = &RecentEdit> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &RecentEdit> {
         self.left.iter()
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::config::{Backend, KvCacheType, Role, Settings};
 use crate::engine::embedded::load::kv_budget_bytes;
+use crate::engine::embedded::{KeepOptions, kept_prefixes};
 use crate::engine::shared::{Setup, Sharing};
 use crate::engine::{self, Engine, EngineError, EngineEvent, Gate, Job, StartOptions};
 use crate::server::event::{Event, SessionSender};
@@ -16,6 +17,9 @@ use crate::server::outgoing::{ClientSender, Outgoing};
 
 /// The unit of time in settings.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// What is kept between sessions is written when nobody has asked for ten seconds.
+pub(in crate::server) const KEPT_IN_A_MINUTE: u32 = 6;
 
 /// What the engines of a session have in common.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub(in crate::server) struct Common {
     pub minute: Duration,
     /// The program that becomes the engine process for all windows.
     pub engine_program: Option<PathBuf>,
+    /// The folder for what is kept from one session to the next.
+    pub kept: Option<PathBuf>,
 }
 
 /// What an engine is created from; when any of it changes, another one is created.
@@ -43,6 +49,8 @@ struct EngineConfig {
     threads: usize,
     memory_budget_mib: u64,
     kv_cache_type: KvCacheType,
+    /// What completions have read is kept in files.
+    keep: Option<KeepOptions>,
     /// Which engine process it is in.
     setup: Option<Setup>,
 }
@@ -64,6 +72,11 @@ impl EngineConfig {
             threads: settings.threads,
             memory_budget_mib: settings.memory_budget_mib,
             kv_cache_type: settings.kv_cache_type,
+            keep: common.kept.as_ref().filter(|_| role == Role::Completion).map(|folder| KeepOptions {
+                folder: folder.join(kept_prefixes::FOLDER),
+                limit_bytes: completion.kept_prefixes_mib << 20,
+                after: common.minute / KEPT_IN_A_MINUTE,
+            }),
             setup: engine::setup_of(settings, common.engine_program.as_deref()),
         }
     }
@@ -166,6 +179,7 @@ impl RoleEngine {
             load_at_start: self.config.load_at_start,
             idle_unload: self.config.idle_unload.map(|idle| idle.mul_f64(minutes)),
             kv_budget_bytes: kv_budget_bytes(self.role, &self.settings),
+            keep: self.config.keep.clone(),
             minute: self.common.minute,
             gate: self.common.gate.clone(),
             program: self.common.engine_program.clone(),

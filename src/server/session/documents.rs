@@ -25,8 +25,18 @@ impl Session {
         }
         self.add_workspace_around(&uri);
         self.look_at(&uri);
+        self.expect_completions(&uri);
         self.load_if_wanted();
         self.index_workspaces();
+    }
+
+    /// Prepares for completions in the document `uri`, which has just been opened.
+    fn expect_completions(&mut self, uri: &lsp::Uri) {
+        let workspaces = &self.workspaces;
+        if let Some(document) = self.documents.get(uri) {
+            let edited = self.documents.last_edit_of(document);
+            self.completions.opened(document, edited, |file| workspaces.refusal(file).is_none());
+        }
     }
 
     pub(super) fn change(&mut self, params: lsp::DidChangeTextDocumentParams) {
@@ -48,6 +58,9 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, uri: &lsp::Uri) {
+        if let Some(document) = self.documents.get(uri) {
+            self.completions.keep_window(document);
+        }
         match self.documents.close(uri) {
             Some(closed) => self.gone(closed),
             None => tracing::debug!(uri = uri.0, "close of a document that is not open"),
@@ -86,7 +99,7 @@ impl Session {
         };
         // Until now, prompts about other documents could have code of this one.
         let was_lent = document.place.is_some() && document.refusal.is_none();
-        document.place = document.file.as_ref().map(|file| self.workspaces.place_of(file));
+        document.place = document.file.as_ref().map(|file| self.workspaces.location_of(file));
         document.snapshot.path = document.place.as_ref().map(|place| place.shown.clone());
         if document.refusal != refusal {
             tracing::debug!(uri = uri.0, refusal = refusal.as_ref().map(ToString::to_string), "may it be read?");

@@ -219,7 +219,7 @@ pub static LANGUAGES: &[Language] = &[
         block_comments: &["/*"],
         has_overloads: true,
         tests: C_TESTS,
-        modules: Modules::Headers,
+        modules: Modules::C,
         grammar: Some(&grammar::C),
         ..code("c", &[], &["c", "h"], "//")
     },
@@ -228,7 +228,7 @@ pub static LANGUAGES: &[Language] = &[
         family: "c",
         has_overloads: true,
         tests: CPP_TESTS,
-        modules: Modules::Headers,
+        modules: Modules::Cpp,
         grammar: Some(&grammar::CPP),
         ..code("cpp", &["c++"], &["cpp", "cc", "cxx", "hpp", "hh", "hxx", "ipp"], "//")
     },

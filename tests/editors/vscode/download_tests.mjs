@@ -45,7 +45,7 @@ export async function before() {
 
 export const tests = {
   async "where there is no server, one is offered, and one that is not the release's is refused"() {
-    await told(/found no program phi-ls on the PATH/);
+    await told(/expected the program phi-ls on the PATH/);
     const whole = served.get(`/${NAME}.tar.gz`);
     served.set(`/${NAME}.tar.gz`, whole.subarray(0, whole.length - 1));
     await page.click('.notifications-toasts .monaco-button:has-text("Download")');

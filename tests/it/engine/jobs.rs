@@ -21,7 +21,13 @@ struct Fixture {
 }
 
 fn options() -> EngineOptions {
-    EngineOptions { load_at_start: false, idle_unload: None, kv_budget_bytes: 1 << 20, gate: Gate::default() }
+    EngineOptions {
+        load_at_start: false,
+        idle_unload: None,
+        kv_budget_bytes: 1 << 20,
+        keep: None,
+        gate: Gate::default(),
+    }
 }
 
 /// An engine whose model goes on with what `answer` says after the last `>`.

@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 /// What a server holds beside weights and budget: docs/src/models.md, "Memory".
 const WORKING_BYTES: u64 = 150 * MIB;
 
-/// A server that completes once in each file it is shown.
+/// A server that completes once in each file it is shown, with the model in its own process.
 struct Soak {
     server: Server,
     next_id: i64,
@@ -88,7 +88,7 @@ fn resident_memory_stays_within_the_budget_while_files_come_and_go() {
         // An eighth of the budget goes to keys and values: 8 MiB, a few of these files.
         let settings = json!({
             "completion": {"contextTokens": 128, "maxTokens": 4, "prepareNext": false},
-            "assistant.model": model, "memoryBudgetMiB": 64, "kvCacheType": kv_type,
+            "assistant.model": model, "memoryBudgetMiB": 64, "kvCacheType": kv_type, "engine.shared": false,
         });
         let mut soak = Soak::start(&model, &settings);
         let mut resident = Vec::new();
@@ -98,6 +98,8 @@ fn resident_memory_stays_within_the_budget_while_files_come_and_go() {
         }
         let most = resident.iter().max().expect("files");
         println!("MiB after each file ({kv_type}): {resident:?}");
+        let weights = std::fs::metadata(&model).expect("a file").len() / MIB;
+        assert!(resident[0] == 0 || resident[0] > weights / 2, "the model is in another process: {resident:?}");
         assert!(*most <= resident[0] + 8 + 8, "MiB after each file ({kv_type}): {resident:?}");
         assert_eq!(soak.server.end(), Some(0));
     }
@@ -121,6 +123,7 @@ fn soak_with_a_thousand_real_files() {
     for kv_type in ["f16", "q8_0"] {
         let settings = json!({
             "completion": {"maxTokens": 8, "prepareNext": false}, "assistant.model": model, "kvCacheType": kv_type,
+            "engine.shared": false,
         });
         let mut soak = Soak::start(&model, &settings);
         let bound = std::fs::metadata(&model).expect("a file").len() + 1024 * MIB + WORKING_BYTES;

@@ -37,8 +37,13 @@ fn engine((model, kv_type): &(TinyModel, KvType)) -> Engine {
         std::fs::write(&path, &bytes).expect("writing a micro model");
         model::load(&path, &LoadOptions { pool: Arc::new(ThreadPool::new(1)), kv_type }, progress)
     };
-    let options =
-        EngineOptions { load_at_start: false, idle_unload: None, kv_budget_bytes: 64 << 20, gate: Gate::default() };
+    let options = EngineOptions {
+        load_at_start: false,
+        idle_unload: None,
+        kv_budget_bytes: 64 << 20,
+        keep: None,
+        gate: Gate::default(),
+    };
     embedded::start(Box::new(loader), options, Box::new(|_| {})).expect("an engine")
 }
 

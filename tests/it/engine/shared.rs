@@ -9,14 +9,17 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use phi_ls::config::{KvCacheType, Role};
-use phi_ls::engine::shared::{self, ModelState, Place, Report, Setup, Sharing, Wishes, process};
+use phi_ls::engine::embedded::KeepOptions;
+use phi_ls::engine::shared::{self, Endpoint, ModelState, Report, Setup, Sharing, Wishes, process};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
 };
+use phi_ls::kernels::attention::PAGE_LEN;
 use phi_ls::model::Prompt;
 use serde_json::{Value, json};
 
 use crate::cli::stdio::Server;
+use crate::engine::kept::page_files;
 use crate::support::tiny_gguf::TinyModel;
 
 /// Longer than anything takes that is not broken.
@@ -57,12 +60,12 @@ impl Machine {
         }
     }
 
-    fn place(&self, setup: &Setup) -> Place {
-        Place::in_folder(self.path("run"), setup).unwrap()
+    fn endpoint(&self, setup: &Setup) -> Endpoint {
+        Endpoint::in_folder(self.path("run"), setup).unwrap()
     }
 
     fn report(&self) -> Option<Report> {
-        process::ask(&self.place(&self.setup()))
+        process::ask(&self.endpoint(&self.setup()))
     }
 
     /// The lines of the processes' log that hold `text`.
@@ -79,7 +82,8 @@ impl Machine {
         let (sender, events) = mpsc::channel();
         // A test that is over hears nothing.
         let on_event = Box::new(move |event| drop(sender.send(event)));
-        let engine = shared::start(self.place(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
+        let engine =
+            shared::start(self.endpoint(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
         Client { engine, events }
     }
 }
@@ -102,6 +106,7 @@ fn wishes() -> Wishes {
         load_at_start: false,
         idle_unload: None,
         kv_budget_bytes: 16 << 20,
+        keep: None,
         fits_beside_the_other: true,
         linger: Duration::ZERO,
     }
@@ -267,6 +272,23 @@ fn a_client_that_comes_later_finds_the_model_and_the_prefix_in_memory() {
 }
 
 #[test]
+fn a_process_goes_on_with_what_the_one_before_has_read() {
+    let machine = Machine::new();
+    let folder = machine.path("prefixes");
+    let keep = KeepOptions { folder: folder.clone(), limit_bytes: 64 << 20, after: Duration::ZERO };
+    let wishes = || Wishes { keep: Some(keep.clone()), ..wishes() };
+    let work = || Work { prompt: "return the name ".repeat(40), ..Work::default() };
+    let first = machine.client(wishes());
+    let generation = first.submit(work()).outcome().unwrap();
+    until("what was read is kept", || page_files(&folder).len() * PAGE_LEN >= generation.prompt_tokens);
+    let pid = first.pid();
+    drop(first);
+    until("the process leaves", || !is_alive(pid));
+    let again = machine.client(wishes()).submit(work()).outcome().unwrap();
+    assert_eq!(again.cached_tokens, generation.prompt_tokens);
+}
+
+#[test]
 fn the_process_stays_while_a_client_is_there_and_leaves_after_the_last() {
     let machine = Machine::new();
     let (first, second) = (machine.client(wishes()), machine.client(wishes()));
@@ -278,7 +300,7 @@ fn the_process_stays_while_a_client_is_there_and_leaves_after_the_last() {
     assert!(is_alive(pid));
     drop(second);
     until("the process leaves", || !is_alive(pid));
-    assert!(!machine.place(&machine.setup()).socket().exists());
+    assert!(!machine.endpoint(&machine.setup()).socket().exists());
     // And comes again for who wants it.
     machine.client(wishes()).run().unwrap();
     assert_eq!(machine.logged("the engine process is running"), 2);
@@ -396,7 +418,7 @@ fn garbage_and_silence_hold_nobody_up() {
     let machine = Machine::new();
     let client = machine.client(wishes());
     client.run().unwrap();
-    let socket = machine.place(&machine.setup()).socket();
+    let socket = machine.endpoint(&machine.setup()).socket();
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[255; 4096], b"\x02\0\0\0{}", b"\x07\0\0\0\"Leave\"", b"\x09"] {
         let mut stream = UnixStream::connect(&socket).unwrap();
         stream.write_all(garbage).unwrap();
@@ -602,6 +624,7 @@ fn overhead_of_the_socket() {
             load_at_start: true,
             idle_unload: None,
             kv_budget_bytes: 16 << 20,
+            keep: None,
             gate: Default::default(),
         };
         let (_, events) = mpsc::channel();
@@ -633,7 +656,7 @@ struct Raw {
 
 impl Raw {
     fn join(machine: &Machine) -> Self {
-        let stream = UnixStream::connect(machine.place(&machine.setup()).socket()).unwrap();
+        let stream = UnixStream::connect(machine.endpoint(&machine.setup()).socket()).unwrap();
         let mut raw = Self { stream };
         raw.message(&json!({"Join": {"setup": machine.setup(), "pid": 1, "wishes": wishes()}}));
         raw

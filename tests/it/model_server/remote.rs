@@ -726,6 +726,7 @@ fn the_embedded_model_stands_in_until_the_server_is_back() {
             load_at_start: false,
             idle_unload: None,
             kv_budget_bytes: 1 << 20,
+            keep: None,
             gate: Gate::default(),
         };
         embedded::start(loader, options, on_event)

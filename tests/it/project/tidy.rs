@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer; a module imports from lower rows, or from its own row along `SAME_ROW`.
 const LAYERS: &[&[&str]] = &[
     &["text", "config", "kernels"],
-    &["syntax", "workspace", "model", "hub", "statistics"],
+    &["syntax", "workspace", "model", "hub", "statistics", "private"],
     &["context", "prompt", "engine"],
     &["features", "lsp"],
     &["server"],

@@ -33,6 +33,8 @@ fn every_key_is_read() {
                 "confidence": "high",
                 "timeBudgetMs": 900,
                 "prepareNext": false,
+                "effort": "eco",
+                "keptPrefixesMiB": 7,
                 "statistics": false,
                 "idleUnloadMinutes": 30,
             },

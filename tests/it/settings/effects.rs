@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::stdio::Server;
 use crate::download::pull::{phi_ls, run};
+use crate::engine::kept::{long_text, tokens_read};
 use crate::engine::shared::{is_alive, kill, until};
 use crate::questions::actions::{TEXT, capabilities, choose};
 use crate::support::model_server::{ModelServer, begin, event, probed, writing};
@@ -62,6 +63,21 @@ fn observed(settings: &Value, answer: &'static str, text: &str) -> Observed {
     server.initialize(json!({"capabilities": capabilities()}));
     server.open(URI, "python", text);
     Observed { server, seen }
+}
+
+/// A model server that writes `from(there)` and says that each token had this logarithm of a probability.
+fn as_sure_as(logprob: f64) -> ModelServer {
+    ModelServer::start(move |asked, stream| {
+        if !probed(asked, stream, "vllm") {
+            begin(stream);
+            for text in [" from(", "there)"] {
+                let logprobs = json!({"content": [{"token": text, "logprob": logprob}]});
+                let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
+                event(stream, &json!({"choices": [choice]}));
+            }
+            let _ = std::io::Write::write_all(stream, b"data: [DONE]\n\n");
+        }
+    })
 }
 
 /// What is offered at the end of the `line` of `text`.
@@ -207,17 +223,7 @@ const SETTINGS: &[(&str, fn())] = &[
         assert_eq!((offered(true), offered(false)), (vec!["it".to_owned()], vec![]));
     }),
     ("completion.confidence", || {
-        let model_server = ModelServer::start(|asked, stream| {
-            if !probed(asked, stream, "vllm") {
-                begin(stream);
-                for text in [" from(", "there)"] {
-                    let logprobs = json!({"content": [{"token": text, "logprob": -3.0}]});
-                    let choice = json!({"delta": {"content": text}, "logprobs": logprobs, "finish_reason": null});
-                    event(stream, &json!({"choices": [choice]}));
-                }
-                let _ = std::io::Write::write_all(stream, b"data: [DONE]\n\n");
-            }
-        });
+        let model_server = as_sure_as(-3.0);
         let backend = json!({"kind": "openai", "baseUrl": model_server.url});
         let offered = |confidence: &str| {
             let settings = json!({"completion.backend": backend, "completion.confidence": confidence});
@@ -244,6 +250,22 @@ const SETTINGS: &[(&str, fn())] = &[
         observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
         observed.server.finish();
     }),
+    ("completion.effort", || {
+        let prepared = |effort: &str| {
+            let settings = json!({"completion.effort": effort, "completion.prepareNext": true});
+            let mut observed = observed(&settings, "first(1)", "x = \n");
+            assert_eq!(observed.server.complete(0, 4), ["first(1)"]);
+            let times = if effort == "eco" { 1 } else { 2 };
+            for _ in 0..times {
+                observed.server.notification("phi-ls/status", |status| status["state"] == "busy");
+                observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
+            }
+            observed.server.finish();
+            observed.seen.lock().unwrap().read.iter().filter(|read| read.contains("x = first(1)\n")).count()
+        };
+        assert_eq!(prepared("eco"), 0);
+        assert!(prepared("eager") > 0);
+    }),
     ("completion.popup", || {
         let items = |is_on: bool| {
             let mut observed = observed(&json!({"completion.popup": is_on}), "foo(1)", "x = \n");
@@ -256,6 +278,8 @@ const SETTINGS: &[(&str, fn())] = &[
     ("completion.statistics", || {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("statistics.jsonl");
+        let is_shown = |record: &statistics::Record| matches!(record.what, What::Shown { .. });
+        let shown = || statistics::read(&file).unwrap().iter().filter(|record| is_shown(record)).count();
         let counted = |on: bool| {
             let options = TestOptions {
                 settings: vec![(Source::Flags, json!({"completion.statistics": on}))],
@@ -268,17 +292,44 @@ const SETTINGS: &[(&str, fn())] = &[
             assert_eq!(server.complete(0, 4), ["foo(1)"]);
             // It is counted once the answer has been sent.
             if on {
-                until("it is counted", || statistics::read(&file).unwrap().len() == 1);
+                until("it is counted", || shown() == 1);
             }
             server.finish();
-            statistics::read(&file).unwrap().len()
+            shown()
         };
         assert_eq!((counted(false), counted(true)), (0, 1));
+        // A model that nothing was fitted for has to be surer where what it writes is sent away.
+        let model_server = as_sure_as(-1.0);
+        let offered = |on: bool| {
+            let backend = json!({"kind": "openai", "baseUrl": model_server.url});
+            let settings = json!({"completion.backend": backend, "completion.statistics": on});
+            let settings = vec![(Source::Flags, settings)];
+            let options = TestOptions::scripted(|_| String::new());
+            let mut server = TestServer::start(TestOptions { settings, statistics: Some(file.clone()), ..options });
+            server.initialize(json!({"capabilities": capabilities()}));
+            server.open(URI, "python", "x = \n");
+            let offered = server.complete(0, 4);
+            server.finish();
+            offered
+        };
+        assert_eq!(offered(true), ["from(there)"]);
+        for _ in 0..60 {
+            statistics::append(&file, "python", &model_server.url, What::Dismissed).unwrap();
+        }
+        assert_eq!((offered(true), offered(false)), (vec![], vec!["from(there)".to_owned()]));
     }),
     ("completion.idleUnloadMinutes", || {
         let mut observed = observed(&json!({"completion.idleUnloadMinutes": 1}), "foo(1)", "x = \n");
         observed.server.notification("phi-ls/status", |status| status["message"] == "unloaded until needed");
         observed.server.finish();
+    }),
+    ("completion.keptPrefixesMiB", || {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let read = |mib: u64| tokens_read(folder.path(), mib, &long_text());
+        let cold = read(64);
+        assert!(read(64) * 10 < cold);
+        assert!(read(0) * 2 > cold);
+        assert!(read(64) * 2 > cold, "what there was has been deleted");
     }),
     ("assistant.model", || {
         let mut observed = observed(&json!({"assistant.model": "another"}), "It multiplies.", TEXT);
@@ -557,7 +608,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let many: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
         assert!(thresholds(&many) > thresholds(&few) && thresholds(&few) > Some(0.0), "{few} {many}");
         assert_eq!(many["thresholds"]["starter"], few["thresholds"]["starter"]);
-        assert!(stats(&[]).contains("moved by what became of the latest 61"), "{}", stats(&[]));
+        assert!(stats(&[]).contains("adjusted to the latest 61"), "{}", stats(&[]));
         stats(&["--delete"]);
         assert!(!file.exists());
     }),

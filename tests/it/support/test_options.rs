@@ -26,6 +26,8 @@ pub(crate) struct TestOptions {
     pub(crate) minute: Duration,
     /// Where it is kept what becomes of completions.
     pub(crate) statistics: Option<PathBuf>,
+    /// Where it is kept what models have read.
+    pub(crate) kept: Option<PathBuf>,
     /// Bytes the pipes hold.
     pub(crate) pipe_bytes: usize,
 }
@@ -55,6 +57,7 @@ impl TestOptions {
             answers_requests: true,
             prepare_next: false,
             statistics: None,
+            kept: None,
             minute: Duration::from_secs(60),
             pipe_bytes: 1 << 20,
         }

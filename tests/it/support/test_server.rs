@@ -55,12 +55,18 @@ impl TestServer {
         let (output, input) = tokio::io::split(client);
         let mut settings = options.settings;
         // However slow the machine is: a completion is whole unless the test is about time.
-        let base = json!({"completion.prepareNext": options.prepare_next, "completion.timeBudgetMs": 600_000});
+        let base = json!({
+            "completion.prepareNext": options.prepare_next,
+            "completion.timeBudgetMs": 600_000,
+            // Whatever else the machine does meanwhile.
+            "completion.effort": "eager",
+        });
         settings.insert(0, (Source::File, base));
         let server_options = ServerOptions {
             settings,
             minute: options.minute,
             statistics: options.statistics,
+            kept: options.kept,
             ..ServerOptions::new(options.loader)
         };
         let running = runtime.spawn(server::run(server_input, server_output, server_options));

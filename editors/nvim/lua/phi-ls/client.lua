@@ -173,7 +173,7 @@ local function on_death(how)
   local count = note_death()
   resting = true
   if count > RESTARTS then
-    local message = 'the server ended %d times in %d minutes; see :PhiLs log, then use :PhiLs restart'
+    local message = 'the server ended %d times in %d minutes; see :PhiLs log, then :PhiLs restart'
     tell_once(message:format(count, RESTARTS_SECONDS / 60), vim.log.levels.ERROR)
     return set_status('error', 'the server ended with ' .. how)
   elseif count == 1 then

@@ -9,7 +9,7 @@ use interprocess::local_socket::Stream;
 use serde::Serialize;
 
 use super::super::messages::{self, ClientReport};
-use super::super::{Wishes, place};
+use super::super::{Wishes, endpoint};
 use crate::engine::CancelFlag;
 
 /// A client with this much unread output is given up, since it hangs.
@@ -56,7 +56,7 @@ impl Outbox {
         let unread = self.unread_bytes.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
         if unread > MOST_UNREAD_BYTES {
             // Its reader ends, and with it the client.
-            return place::shut_down(&self.stream);
+            return endpoint::shut_down(&self.stream);
         }
         // A client that is gone is told nothing.
         let _ = self.frames.send(frame);
@@ -67,7 +67,7 @@ fn write_all(queue: &Receiver<Vec<u8>>, mut stream: &Stream, unread_bytes: &Atom
     for frame in queue {
         if let Err(error) = std::io::Write::write_all(&mut stream, &frame) {
             tracing::debug!("a client stopped reading: {error}");
-            return place::shut_down(stream);
+            return endpoint::shut_down(stream);
         }
         unread_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
     }

@@ -115,6 +115,7 @@ pub(super) fn engine(process: &Arc<Process>, wishes: &Wishes, load_at_start: boo
         load_at_start,
         idle_unload,
         kv_budget_bytes: wishes.kv_budget_bytes,
+        keep: wishes.keep.clone(),
         gate: state.models.gate.clone(),
     };
     let loader = loader(name(role, &process.setup), &state.models.options);

@@ -6,14 +6,14 @@ use crate::config::Confidence;
 use crate::hub::Alias;
 use crate::statistics::Acceptance;
 
-/// Fewer completions say nothing.
+/// With fewer completions, nothing is adjusted.
 const FEWEST: usize = 40;
 /// The share of completions that is accepted where it is right how many are shown. With more, right ones are held back; with
 /// less, most of what is shown is in the way.
 const WANTED: f64 = 0.15;
 /// How many completions of which that share was accepted are counted besides: chance moves nothing far.
 const STEADY: f64 = 40.0;
-/// What is sent away was in the way, and counts as so many that were passed over.
+/// A dismissed completion was in the way, and counts as this many ignored ones.
 const DISMISSED: f64 = 2.0;
 /// How far a level moves at most, in units of the logistic function: from 0.5 down to 0.31 or up to 0.69.
 const FURTHEST: f64 = 0.8;

@@ -47,7 +47,7 @@ impl Fitted {
         self.model.is_some()
     }
 
-    /// How likely a text with these signals is the right one.
+    /// The probability that a text with these signals is the right one.
     pub(super) fn likelihood(&self, signals: &Signals) -> f64 {
         let sum = self.weights.iter().zip(signals).map(|(weight, signal)| weight * signal).sum::<f64>();
         1.0 / (1.0 + (-(self.bias + sum)).exp())

@@ -146,7 +146,7 @@ pub(in super::super) unsafe fn group<T: Unpack>(
         for (first, rows) in row_groups(m) {
             let input = Input::new(activations, superblock, first, rows);
             let ahead = weights.wrapping_add(tuning.fetch_ahead);
-            let place = Place { weights, ahead, expanded, scales: &scales, input: &input };
+            let place = TileInput { weights, ahead, expanded, scales: &scales, input: &input };
             let sums = &mut sums[first * ROWS..][..rows * ROWS];
             // SAFETY: a superblock of weights, and an input and sums of `rows` rows.
             unsafe {
@@ -162,7 +162,7 @@ pub(in super::super) unsafe fn group<T: Unpack>(
 }
 
 /// What a tile works on.
-struct Place<'a> {
+struct TileInput<'a> {
     weights: *const u8,
     /// The weights to fetch meanwhile.
     ahead: *const u8,
@@ -178,7 +178,7 @@ struct Place<'a> {
 /// # Safety
 /// The instruction sets of this module; a superblock of weights, an input of `A` rows, `A * 16` sums.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, sums: &mut [f32]) {
+unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &TileInput<'_>, sums: &mut [f32]) {
     for first in (0..4).step_by(G) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -196,8 +196,8 @@ unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, sum
 /// # Safety
 /// The instruction sets of this module; a superblock of weights and an input of `A` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn packed<T: Unpack, const A: usize, const G: usize>(place: &Place<'_>, first: usize) -> Sums<A, G> {
-    let Place { weights, ahead, scales, input, .. } = *place;
+unsafe fn packed<T: Unpack, const A: usize, const G: usize>(place: &TileInput<'_>, first: usize) -> Sums<A, G> {
+    let TileInput { weights, ahead, scales, input, .. } = *place;
     let mut totals = [[vdupq_n_s32(0); G]; A];
     let mut sums = totals;
     let share = T::BYTES * G / 4;

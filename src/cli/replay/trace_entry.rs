@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A message of the client, this long after the first one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::cli) struct Entry {
+pub(in crate::cli) struct TraceEntry {
     pub(super) ms: u64,
     pub(super) message: Value,
     #[serde(skip)]
@@ -25,7 +25,7 @@ pub(in crate::cli) enum Hand {
     Pasted,
 }
 
-impl Entry {
+impl TraceEntry {
     pub(super) fn new(ms: u64, message: Value) -> Self {
         Self { ms, message, hand: Hand::Typed }
     }

@@ -18,15 +18,15 @@ use super::Setup;
 /// Time between two looks at a lock.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The place of one process.
+/// Where one engine process is found: its folder, socket and locks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     folder: PathBuf,
     /// The setup's digest.
     name: String,
 }
 
-impl Place {
+impl Endpoint {
     /// Where the process with this setup is.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Place {
         &self.folder
     }
 
-    /// The places where there is or was a process.
+    /// The endpoints where there is or was a process.
     pub fn all() -> Vec<Self> {
         let folder = folder();
         if !folder.is_dir() || make_private(&folder).is_err() {
@@ -57,9 +57,9 @@ impl Place {
         }
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".lock").map(str::to_owned));
-        let mut places: Vec<_> = names.map(|name| Self { folder: folder.clone(), name }).collect();
-        places.sort_by(|a, b| a.name.cmp(&b.name));
-        places
+        let mut endpoints: Vec<_> = names.map(|name| Self { folder: folder.clone(), name }).collect();
+        endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+        endpoints
     }
 
     /// The socket, as a path or the name of a pipe.
@@ -85,7 +85,7 @@ impl Place {
         Ok(Arc::new(stream))
     }
 
-    /// Listens at the socket; to be called by whoever holds [`Place::own`].
+    /// Listens at the socket; to be called by whoever holds [`Endpoint::own`].
     pub(super) fn listen(&self) -> io::Result<Listener> {
         let socket = self.socket();
         // Left behind by a process that was killed: whoever holds the lock is alone.
@@ -106,7 +106,7 @@ impl Place {
         }
     }
 
-    /// The lock that the process of this place holds, for as long as the file is open. A process that is about to end
+    /// The lock that the process of this endpoint holds, for as long as the file is open. A process that is about to end
     /// is waited for, at most `limit`; `None` where one is there to stay.
     pub(super) fn own(&self, limit: Duration) -> io::Result<Option<File>> {
         let began = Instant::now();
@@ -263,8 +263,8 @@ mod tests {
 
     use super::*;
 
-    fn place(folder: &Path) -> Place {
-        Place { folder: folder.to_owned(), name: "0123456789abcdef".to_owned() }
+    fn endpoint(folder: &Path) -> Endpoint {
+        Endpoint { folder: folder.to_owned(), name: "0123456789abcdef".to_owned() }
     }
 
     #[test]
@@ -291,30 +291,30 @@ mod tests {
     #[test]
     fn one_process_owns_a_place_and_a_killed_ones_socket_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let place = place(folder.path());
-        let own = place.own(Duration::ZERO).unwrap().expect("the right to be there");
-        assert!(place.own(Duration::ZERO).unwrap().is_none());
+        let endpoint = endpoint(folder.path());
+        let own = endpoint.own(Duration::ZERO).unwrap().expect("the right to be there");
+        assert!(endpoint.own(Duration::ZERO).unwrap().is_none());
         // What is killed leaves its socket.
-        drop(place.listen().unwrap());
-        assert!(place.connect().is_err());
-        let listener = place.listen().unwrap();
-        assert_eq!(std::fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777, 0o600);
-        place.connect().unwrap();
+        drop(endpoint.listen().unwrap());
+        assert!(endpoint.connect().is_err());
+        let listener = endpoint.listen().unwrap();
+        assert_eq!(std::fs::metadata(endpoint.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+        endpoint.connect().unwrap();
         drop(own);
         // Where somebody listens, nobody waits.
         drop(listener);
-        assert!(place.own(Duration::ZERO).unwrap().is_some());
-        place.hide();
-        assert!(!place.socket().exists());
+        assert!(endpoint.own(Duration::ZERO).unwrap().is_some());
+        endpoint.hide();
+        assert!(!endpoint.socket().exists());
     }
 
     #[test]
     fn one_at_a_time_starts_a_process() {
         let folder = tempfile::tempdir().unwrap();
-        let place = place(folder.path());
-        let first = place.try_to_start().unwrap();
-        assert!(first.is_some() && place.try_to_start().unwrap().is_none());
+        let endpoint = endpoint(folder.path());
+        let first = endpoint.try_to_start().unwrap();
+        assert!(first.is_some() && endpoint.try_to_start().unwrap().is_none());
         drop(first);
-        assert!(place.try_to_start().unwrap().is_some());
+        assert!(endpoint.try_to_start().unwrap().is_some());
     }
 }

@@ -8,7 +8,7 @@ use super::{CompletionOptions, Skip, Trigger};
 
 /// Why a request is not worth asking the model, if it is not. A person who asks for a completion gets one, unless
 /// completions are turned off.
-pub(super) fn gate(place: &Place, trigger: Trigger, options: &CompletionOptions) -> Result<(), Skip> {
+pub(super) fn check(place: &Place, trigger: Trigger, options: &CompletionOptions) -> Result<(), Skip> {
     if options.excluded {
         return Err(Skip::Excluded);
     }
