@@ -35,6 +35,7 @@ fn every_key_is_read() {
                 "prepareNext": false,
                 "effort": "eco",
                 "keptPrefixesMiB": 7,
+                "popup": true,
                 "statistics": false,
                 "idleUnloadMinutes": 30,
             },
