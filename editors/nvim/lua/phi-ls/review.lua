@@ -113,7 +113,7 @@ end
 
 ---@param review phi-ls.Review
 local function wait_for_rest(review)
-  api.nvim_echo({ { ('phi-ls: %s: done; it will be shown in Normal mode'):format(review.title) } }, true, {})
+  require('phi-ls.client').tell(('phi-ls: %s: shown in Normal mode'):format(review.title), vim.log.levels.INFO)
   local waiting = true
   api.nvim_create_autocmd({ 'ModeChanged', 'CmdwinLeave' }, {
     group = api.nvim_create_augroup('phi-ls.review', {}),
