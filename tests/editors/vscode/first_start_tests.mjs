@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { panel } from "./assistant_tests.mjs";
-import { closeTab, ghost, page, picture, run, statusLabel, until, wholeGhost } from "./editor.mjs";
+import { closeTab, ghost, page, picture, run, statusLabel, until, useServer, wholeGhost } from "./editor.mjs";
 
 function step(name) {
   return page.locator(`.getting-started-step[data-step-id$="#${name}"]`);
@@ -36,6 +36,10 @@ async function closeAll() {
     await run("View: Revert and Close Editor");
     return false;
   });
+}
+
+export function before() {
+  return useServer(process.env.PHI_LS_BIN);
 }
 
 export const tests = {
