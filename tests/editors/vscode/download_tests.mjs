@@ -39,6 +39,8 @@ async function told(expected) {
 export async function before() {
   await serve();
   await clearNotices();
+  // The item in the status bar says what it is about while it has the focus, over the notices.
+  await page.keyboard.press("Control+1");
   writeFileSync(`${process.env.MACHINE_SETTINGS}.new`, "{}");
   renameSync(`${process.env.MACHINE_SETTINGS}.new`, process.env.MACHINE_SETTINGS);
 }

@@ -140,6 +140,12 @@ export async function clearNotices() {
   await until("there are no notices", async () => (await notices()).length === 0);
 }
 
+/** Clicks the item in the status bar; what it says to those who point at it must not lie over what follows. */
+export async function openStatusMenu() {
+  await page.click('.statusbar-item[id*="phi-ls"]');
+  await page.mouse.move(500, 200);
+}
+
 /** What the item in the status bar says to those who point at it. */
 export async function statusLabel() {
   return page.getAttribute('.statusbar-item[id*="phi-ls"] a', "aria-label", { timeout: 1000 });

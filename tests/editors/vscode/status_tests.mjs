@@ -1,6 +1,6 @@
 // The item in the status bar: what the server is doing, to those who see it and to those who hear it.
 
-import { open, page, picture, run, status, statusLabel, until, useServer } from "./editor.mjs";
+import { open, openStatusMenu, page, picture, run, status, statusLabel, until, useServer } from "./editor.mjs";
 
 /** What the server says, by the documents at which the scripted one says it, and what is shown. */
 const STATES = {
@@ -47,14 +47,14 @@ export const tests = {
   },
   async "its menu says what each choice would do now"() {
     const labels = () => page.$$eval(".quick-input-list .monaco-list-row .label-name", (all) => all.map((one) => one.textContent.trim()));
-    await page.click('.statusbar-item[id*="phi-ls"]');
+    await openStatusMenu();
     await until("the menu is there", async () => (await labels()).includes("Turn Completions Off for json"));
     await picture("menu.png");
     await page.keyboard.type("for json");
     await page.waitForSelector('.quick-input-list .monaco-list-row.focused:has-text("Off for json")');
     await page.keyboard.press("Enter");
     await until("it is off", async () => /^phi-ls off, completions are off for json/.test(await statusLabel()));
-    await page.click('.statusbar-item[id*="phi-ls"]');
+    await openStatusMenu();
     await until("the menu would turn them on", async () => (await labels()).includes("Turn Completions On for json"));
     await page.keyboard.type("for json");
     await page.waitForSelector('.quick-input-list .monaco-list-row.focused:has-text("On for json")');

@@ -1,7 +1,21 @@
 // Off is off: nothing is asked, and the server is told. The status item and, to those who ask by hand, a message say why.
 
 import assert from "node:assert/strict";
-import { clearNotices, ghost, notices, open, page, picture, run, saved, statusLabel, until, useServer, useSettings } from "./editor.mjs";
+import {
+  clearNotices,
+  ghost,
+  notices,
+  open,
+  openStatusMenu,
+  page,
+  picture,
+  run,
+  saved,
+  statusLabel,
+  until,
+  useServer,
+  useSettings,
+} from "./editor.mjs";
 import { Record } from "./record.mjs";
 
 const [FILE, REFUSED] = ["switches.py", "refused.py"];
@@ -106,10 +120,10 @@ export const tests = {
       ["for This Document", /completions are off for this document/],
       ["for python", /completions are off for python/],
     ]) {
-      await page.click('.statusbar-item[id*="phi-ls"]');
+      await openStatusMenu();
       await pick(choice);
       await isOff(reason);
-      await page.click('.statusbar-item[id*="phi-ls"]');
+      await openStatusMenu();
       await pick(choice);
       await isOn();
     }
