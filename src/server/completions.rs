@@ -294,21 +294,15 @@ impl Completions {
         }
         state.warm_up_at = None;
         // The older request is answered before the newer one can be.
-        if let Some(delayed) = &mut state.delayed {
-            request.dismiss_older(&mut delayed.requests);
-        }
-        if let Some(running) = &mut state.running {
-            request.dismiss_older(&mut running.waiting);
-        }
+        state.dismiss_older(&request);
         // What would follow the item that is selected in a popup comes after what the popup itself waits for.
-        let is_premature =
-            request.selected.is_some() && state.running.as_ref().is_some_and(|running| running.is_awaited(true));
+        let is_premature = request.selected.is_some() && state.is_awaited(true);
         if superseded || is_premature {
             return request.answer.nothing();
         }
         let cursor = from_proto::offset(text, request.position, self.client.encoding);
         state.cursor = cursor;
-        if state.delayed.as_ref().is_some_and(|delayed| delayed.requests.is_empty() || delayed.cursor != cursor) {
+        if state.delayed.as_ref().is_some_and(|delayed| !delayed.takes(&request, cursor)) {
             state.dismiss_delayed();
         }
         if self.settings.effort != Effort::Eco {

@@ -152,14 +152,6 @@ pub(super) struct CompletionRequest {
     pub answer: Answer,
 }
 
-impl CompletionRequest {
-    /// Answers those of `waiting` that ask for what this newer one asks for, too, with an empty list.
-    pub(super) fn dismiss_older(&self, waiting: &mut Vec<Self>) {
-        let is_older = |request: &mut Self| request.answer.is_popup() == self.answer.is_popup();
-        waiting.extract_if(.., is_older).for_each(|request| request.answer.nothing());
-    }
-}
-
 /// A request to run a command.
 #[derive(Debug)]
 pub(super) struct CommandRequest {

@@ -30,6 +30,15 @@ pub(super) struct Delayed {
     pub at: Instant,
 }
 
+impl Delayed {
+    /// Whether `request`, asked at `cursor`, asks for the same as these.
+    pub(super) fn takes(&self, request: &CompletionRequest, cursor: usize) -> bool {
+        // A selection in the popup is a different request.
+        let asks_alike = |other: &CompletionRequest| other.selected.is_none() && request.selected.is_none();
+        self.cursor == cursor && self.requests.iter().all(asks_alike)
+    }
+}
+
 /// A prefill nobody has asked for yet.
 pub(super) struct WarmUp {
     pub cancel: CancelFlag,
@@ -145,7 +154,25 @@ impl DocumentState {
         self.delayed.take_if(|delayed| delayed.requests.is_empty());
     }
 
-    /// Answers a request that the model has not been asked.
+    /// Answers those who wait for what `newer` asks for, too, with an empty list.
+    pub(super) fn dismiss_older(&mut self, newer: &CompletionRequest) {
+        let waiting = self.running.as_mut().map(|running| &mut running.waiting);
+        let delayed = self.delayed.as_mut().map(|delayed| &mut delayed.requests);
+        for requests in waiting.into_iter().chain(delayed) {
+            let is_older = |request: &mut CompletionRequest| request.answer.is_popup() == newer.answer.is_popup();
+            requests.extract_if(.., is_older).for_each(|request| request.answer.nothing());
+        }
+        self.delayed.take_if(|delayed| delayed.requests.is_empty());
+    }
+
+    /// Whether somebody waits in a popup, or for ghost text.
+    pub(super) fn is_awaited(&self, in_popup: bool) -> bool {
+        let delayed = self.delayed.iter().flat_map(|delayed| &delayed.requests);
+        self.running.as_ref().is_some_and(|running| running.is_awaited(in_popup))
+            || delayed.into_iter().any(|request| request.answer.is_popup() == in_popup)
+    }
+
+    /// Answers the requests that wait for another key with an empty list.
     pub(super) fn dismiss_delayed(&mut self) {
         if let Some(delayed) = self.delayed.take() {
             delayed.requests.into_iter().for_each(|request| request.answer.nothing());
