@@ -32,9 +32,9 @@ use compare::{Difference, compare};
 use hole::{Hole, Kind};
 use outcome::Outcome;
 use project::Project;
-use session::{Question, Session};
+use session::{Question, Session, Variant};
 use summary::{Summary, summaries};
-use variants::{Filled, LayoutName, PartName, Variant, Variants};
+use variants::{Filled, LayoutName, PartName, Variants};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArgs {

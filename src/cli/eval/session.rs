@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::variants::Variant;
 use crate::cli::replay::client::Client;
 use crate::config::Source;
 use crate::engine::Generation;
-use crate::features::inline_completion::Signals;
+use crate::features::inline_completion::{Signals, Variation};
 use crate::lsp::to_proto::file_uri;
 use crate::server::{Observer, ServerOptions};
 use crate::syntax::Language;
@@ -21,6 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Longer than indexing a handwritten project takes.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// One variant: what the server is started with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Variant {
+    pub(super) name: String,
+    pub(super) settings: Value,
+    pub(super) variation: Variation,
+}
+
+impl Variant {
+    /// As completions are asked for with `settings`.
+    pub(super) fn plain(name: &str, settings: &Value) -> Self {
+        Self { name: name.to_owned(), settings: settings.clone(), variation: Variation::default() }
+    }
+}
 
 /// What to ask: a document, and where its hole begins, which is the end of its line.
 pub(super) struct Question<'a> {

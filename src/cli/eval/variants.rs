@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::compare::{Difference, compare_all};
 use super::outcome::Outcome;
+use super::session::Variant;
 use super::summary::{Summary, summary_of_all};
 use crate::config::{CompletionLayout, Settings, Source};
 use crate::context::Part;
@@ -51,14 +52,6 @@ pub(super) enum PartName {
     Path,
 }
 
-/// One variant: what the server is started with.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Variant {
-    pub(super) name: String,
-    pub(super) settings: Value,
-    pub(super) variation: Variation,
-}
-
 /// Variants, and the one that the others are compared with.
 pub(super) struct Variants {
     pub(super) all: Vec<Variant>,
@@ -80,13 +73,6 @@ pub(super) struct Row {
     name: String,
     summary: Summary,
     compared: Vec<Difference>,
-}
-
-impl Variant {
-    /// As completions are asked for with `settings`.
-    pub(super) fn plain(name: &str, settings: &Value) -> Self {
-        Self { name: name.to_owned(), settings: settings.clone(), variation: Variation::default() }
-    }
 }
 
 impl Variants {
