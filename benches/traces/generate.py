@@ -330,7 +330,6 @@ def write(old: str, new: str, seed: int) -> list[dict]:
     return writer.steps
 
 
-
 def run(*command: str, folder: Path):
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
