@@ -4,6 +4,7 @@ pub(crate) mod allocations;
 pub(crate) mod documents;
 pub(crate) mod model_server;
 pub(crate) mod scripted_model;
+pub(crate) mod stop_point;
 pub(crate) mod test_options;
 pub(crate) mod test_server;
 pub(crate) mod tiny_gguf;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::support::scripted_model::OR;
-use crate::support::test_options::{TestOptions, braked, rest_of};
+use crate::support::test_options::{TestOptions, braked, preparing_next, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 #[test]
@@ -184,17 +184,8 @@ fn a_fault_in_one_request_is_told_once_and_the_server_lives() {
 
 #[test]
 fn the_next_completion_is_written_before_one_is_accepted() {
-    let (written_sender, written) = std::sync::mpsc::channel();
-    let written_sender = std::sync::Mutex::new(written_sender);
-    let script = move |read: &str| {
-        let line = read.rsplit('\n').next().unwrap_or_default();
-        if line == "second(2)" {
-            // This fails if the test is over.
-            let _ = written_sender.lock().unwrap().send(());
-        }
-        rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
-    };
-    let mut server = TestServer::initialized(TestOptions { prepare_next: true, ..TestOptions::scripted(script) });
+    let (options, written) = preparing_next();
+    let mut server = TestServer::initialized(options);
     server.open(URI, "python", "x = \n");
     assert_eq!(server.complete(0, 4), ["first(1)"]);
     // It was not requested.
@@ -207,17 +198,8 @@ fn the_next_completion_is_written_before_one_is_accepted() {
 
 #[test]
 fn after_three_that_nobody_accepts_the_next_is_not_written_until_one_is() {
-    let (written_sender, written) = std::sync::mpsc::channel();
-    let written_sender = std::sync::Mutex::new(written_sender);
-    let script = move |read: &str| {
-        let line = read.rsplit('\n').next().unwrap_or_default();
-        if line == "second(2)" {
-            // This fails if the test is over.
-            let _ = written_sender.lock().unwrap().send(());
-        }
-        rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
-    };
-    let mut server = TestServer::initialized(TestOptions { prepare_next: true, ..TestOptions::scripted(script) });
+    let (options, written) = preparing_next();
+    let mut server = TestServer::initialized(options);
     server.open(URI, "python", &"x = \n\n\n\n".repeat(8));
     for line in 0..3 {
         assert_eq!(server.complete(4 * line, 4), ["first(1)"]);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::questions::actions::{TEXT, actions, applied, capabilities, choose, same_model};
-use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::test_options::{TestOptions, preparing_next, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 const SOURCE: &str = include_str!("../../../src/engine/queue.rs");
@@ -85,17 +85,8 @@ fn accepting_typing_along_and_undo_need_no_model_in_a_file_of_windows() {
 
 #[test]
 fn the_next_completion_is_prepared_in_a_file_of_windows() {
-    let (written_sender, written) = std::sync::mpsc::channel();
-    let written_sender = Mutex::new(written_sender);
-    let script = move |read: &str| {
-        let line = read.rsplit('\n').next().unwrap_or_default();
-        if line == "second(2)" {
-            // This fails if the test is over.
-            let _ = written_sender.lock().unwrap().send(());
-        }
-        rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
-    };
-    let mut server = TestServer::initialized(TestOptions { prepare_next: true, ..TestOptions::scripted(script) });
+    let (options, written) = preparing_next();
+    let mut server = TestServer::initialized(options);
     server.open(URI, "python", "x = \r\n");
     assert_eq!(server.complete(0, 4), ["first(1)"]);
     written.recv().unwrap();

@@ -2,15 +2,15 @@
 //! unloaded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use phi_ls::config::Source;
 use serde_json::{Value, json};
 
 use crate::questions::actions::{ANSWER, capabilities, choose, same_model, started};
-use crate::support::scripted_model::{Counters, scripted};
-use crate::support::test_options::{TestOptions, rest_of};
+use crate::support::stop_point::{Hold, stop_point};
+use crate::support::test_options::{Loads, TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 
 const OTHER: &str = "file:///home/user/project/main.rs";
@@ -55,54 +55,30 @@ fn nothing_is_prefilled_where_completions_are_off_or_come_by_hand() {
     }
 }
 
-/// Reports when the model that it belongs to is dropped.
-struct GivenBack(Mutex<mpsc::Sender<()>>);
-
-impl Drop for GivenBack {
-    fn drop(&mut self) {
-        let _ = self.0.lock().unwrap().send(());
-    }
-}
-
 /// A model that stops at every token until `go_on` is dropped.
 struct Held {
     options: TestOptions,
     begun: mpsc::Receiver<()>,
     go_on: mpsc::Sender<()>,
-    given_back: mpsc::Receiver<()>,
     tokens: Arc<AtomicUsize>,
-    loads: Arc<AtomicUsize>,
+    loads: Loads,
 }
 
 fn held(answer: &'static str) -> Held {
-    let ((begun_sender, begun), (go_on, wait)) = (mpsc::channel(), mpsc::channel::<()>());
-    let (back, given_back) = mpsc::channel();
-    let wait = Arc::new(Mutex::new(wait));
-    let (begun_sender, back) = (Mutex::new(begun_sender), Mutex::new(back));
-    let (tokens, loads) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (counted, loaded) = (Arc::clone(&tokens), Arc::clone(&loads));
-    let options = TestOptions::loading(move || {
-        loaded.fetch_add(1, Ordering::SeqCst);
-        let guard = GivenBack(Mutex::new(back.lock().unwrap().clone()));
-        let begun = Mutex::new(begun_sender.lock().unwrap().clone());
-        let (wait, counted) = (Arc::clone(&wait), Arc::clone(&counted));
-        let script = move |read: &str| {
-            let _belongs_to_the_model = &guard;
-            counted.fetch_add(1, Ordering::SeqCst);
-            // This fails if the test is over.
-            let _ = begun.lock().unwrap().send(());
-            let _ = wait.lock().unwrap().recv();
-            rest_of(answer, read)
-        };
-        Ok(scripted(Arc::new(script), Counters::default()))
+    let ((point, Hold { begun, go_on }), tokens) = (stop_point(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&tokens);
+    let (options, loads) = TestOptions::recording_loads(move |read| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        point.stop();
+        rest_of(answer, read)
     });
-    Held { options, begun, go_on, given_back, tokens, loads }
+    Held { options, begun, go_on, tokens, loads }
 }
 
 #[test]
 fn turning_off_ends_what_runs_and_gives_the_memory_back() {
     for off in [json!({"completion": {"enabled": false}}), json!({"completion": {"languages": {"python": false}}})] {
-        let Held { options, begun, go_on, given_back, tokens, loads } = held("foo(1)");
+        let Held { options, begun, go_on, tokens, loads } = held("foo(1)");
         let mut server = TestServer::initialized(options);
         server.open(URI, "python", "x = \n");
         let id = server.request_completion(0, 4);
@@ -113,15 +89,15 @@ fn turning_off_ends_what_runs_and_gives_the_memory_back() {
         assert_eq!(status["state"], "ready");
         // It is in the pass of its first token, and ends after it.
         drop(go_on);
-        given_back.recv_timeout(Duration::from_secs(60)).expect("the memory is given back");
+        loads.wait_until_given_back();
         assert_eq!(tokens.load(Ordering::SeqCst), 1, "{off}");
         assert_eq!(server.complete(0, 4), [""; 0]);
         server.edit(2, (0, 4), (0, 4), "1");
         server.answer_of_nothing();
-        assert_eq!(loads.load(Ordering::SeqCst), 1, "nothing loads it while completions are off");
+        assert_eq!(loads.count(), 1, "nothing loads it while completions are off");
         server.notify("workspace/didChangeConfiguration", json!({"settings": {}}));
         assert_eq!(server.complete(0, 5), ["foo(1)"]);
-        assert_eq!(loads.load(Ordering::SeqCst), 2);
+        assert_eq!(loads.count(), 2);
         server.finish();
     }
 }
@@ -134,7 +110,7 @@ fn unloaded(server: &mut TestServer) {
 
 #[test]
 fn an_idle_completion_model_is_given_back_and_loaded_again_when_it_is_needed() {
-    let Held { mut options, go_on, given_back, loads, .. } = held("foo(1)");
+    let Held { mut options, go_on, loads, .. } = held("foo(1)");
     drop(go_on);
     options.settings = vec![(Source::Flags, json!({"completion.idleUnloadMinutes": 1}))];
     options.minute = Duration::from_millis(1);
@@ -142,20 +118,20 @@ fn an_idle_completion_model_is_given_back_and_loaded_again_when_it_is_needed() {
     server.open(URI, "python", "x = \ny = \n");
     unloaded(&mut server);
     for (line, times) in [(0, 2), (1, 3)] {
-        given_back.recv_timeout(Duration::from_secs(60)).expect("the memory is given back");
-        assert_eq!(loads.load(Ordering::SeqCst), times - 1, "it stays away until it is needed");
+        loads.wait_until_given_back();
+        assert_eq!(loads.count(), times - 1, "it stays away until it is needed");
         assert_eq!(server.complete(line, 4), ["foo(1)"]);
         server.notification("phi-ls/status", |status| status["state"] == "loading");
         server.notification("phi-ls/status", |status| status["message"] == "scripted is ready");
         unloaded(&mut server);
-        assert_eq!(loads.load(Ordering::SeqCst), times);
+        assert_eq!(loads.count(), times);
     }
     server.finish();
 }
 
 #[test]
 fn with_completions_off_their_model_goes_after_the_answer_it_gave() {
-    let Held { mut options, go_on, given_back, .. } = held(ANSWER);
+    let Held { mut options, go_on, loads, .. } = held(ANSWER);
     drop(go_on);
     let settings = json!({"completion.enabled": false, "assistant.idleUnloadMinutes": 1});
     options.settings = vec![same_model(), (Source::File, settings)];
@@ -163,7 +139,7 @@ fn with_completions_off_their_model_goes_after_the_answer_it_gave() {
     let mut server = started(options, &capabilities());
     let id = choose(&mut server, "Explain this function");
     assert_eq!(server.result(id)["reason"], Value::Null);
-    given_back.recv_timeout(Duration::from_secs(60)).expect("the memory is given back");
+    loads.wait_until_given_back();
     unloaded(&mut server);
     server.finish();
 }

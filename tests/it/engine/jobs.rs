@@ -14,6 +14,7 @@ use phi_ls::model::{FimParts, LoadedModel, ModelError, Prompt, PromptForm, Role,
 use phi_ls::text::KnownNames;
 
 use crate::support::scripted_model::{Counters, Script, scripted, scripted_fim};
+use crate::support::stop_point::{Hold, stop_point};
 
 struct Fixture {
     engine: Engine,
@@ -281,28 +282,25 @@ fn a_warm_up_writes_nothing_and_leaves_the_prompt_cached() {
     assert_eq!(run(&fixture.engine, plain(&prompt), params(2)).unwrap().cached_tokens, 90);
 }
 
-/// A model that blocks in its first pass until it is let on, so that jobs can queue up.
-fn blocked() -> (Fixture, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let (started_sender, started) = mpsc::channel();
-    let (go_on, gate) = mpsc::channel::<()>();
-    let (gate, first) = (Mutex::new(gate), AtomicBool::new(true));
+/// A model that stops in its first pass until it is let on, so that jobs can queue up.
+fn blocked() -> (Fixture, Hold) {
+    let ((point, hold), first) = (stop_point(), AtomicBool::new(true));
     let fixture = fixture(move |text| {
         if first.swap(false, Ordering::SeqCst) {
-            started_sender.send(()).unwrap();
-            gate.lock().unwrap().recv().unwrap();
+            point.stop();
         }
         rest_of("!", text)
     });
-    (fixture, started, go_on)
+    (fixture, hold)
 }
 
 #[test]
 fn a_newer_completion_supersedes_and_a_cancelled_one_ends() {
-    let (fixture, started, go_on) = blocked();
+    let (fixture, Hold { begun, go_on }) = blocked();
     let submit =
         |cancel: &CancelFlag| submit(&fixture.engine, Priority::Interactive, plain("abc"), params(500), cancel.clone());
     let running = submit(&CancelFlag::default());
-    started.recv().unwrap();
+    begun.recv().unwrap();
     let superseded = submit(&CancelFlag::default());
     let cancel = CancelFlag::default();
     let cancelled = submit(&cancel);
@@ -355,9 +353,9 @@ fn a_prompt_longer_than_the_model_reads_is_refused_with_both_numbers() {
 
 #[test]
 fn dropping_the_last_handle_answers_what_is_left() {
-    let (fixture, started, go_on) = blocked();
+    let (fixture, Hold { begun, go_on }) = blocked();
     let running = submit(&fixture.engine, Priority::Interactive, plain("abc"), params(500), CancelFlag::default());
-    started.recv().unwrap();
+    begun.recv().unwrap();
     let (waiter, waited) = mpsc::channel();
     std::thread::spawn(move || {
         drop(fixture);
@@ -376,12 +374,9 @@ struct Held {
 }
 
 fn held(gate: &Gate) -> Held {
-    let ((begun_sender, begun), (go_on, wait)) = (mpsc::channel(), mpsc::channel::<()>());
-    let (begun_sender, wait) = (Mutex::new(begun_sender), Mutex::new(wait));
+    let (point, Hold { begun, go_on }) = stop_point();
     let script: Script = Arc::new(move |_| {
-        // This fails if the test is over.
-        let _ = begun_sender.lock().unwrap().send(());
-        let _ = wait.lock().unwrap().recv();
+        point.stop();
         "!".to_owned()
     });
     let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(scripted(Arc::clone(&script), Counters::default())));

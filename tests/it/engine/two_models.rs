@@ -1,6 +1,5 @@
 //! Completions and answers from two models on one machine: which goes first, and which model is unloaded.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use phi_ls::engine::embedded::Loader;
 use serde_json::{Value, json};
 
 use crate::questions::actions::{ANSWER, capabilities, choose, started};
-use crate::support::scripted_model::{Counters, scripted};
+use crate::support::stop_point::{Hold, stop_point};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::texts;
 
@@ -38,13 +37,10 @@ struct Held {
 
 /// A model that writes `answer`. Each token is logged as what `name` returns for the text so far.
 fn held(answer: &'static str, log: &Log, name: fn(&str) -> &'static str) -> Held {
-    let ((begun_sender, begun), (go_on, gate)) = (mpsc::channel(), mpsc::channel::<()>());
-    let (gate, begun_sender, log) = (Mutex::new(gate), Mutex::new(begun_sender), Arc::clone(log));
+    let ((point, Hold { begun, go_on }), log) = (stop_point(), Arc::clone(log));
     let options = TestOptions::scripted(move |read| {
         log.lock().unwrap().push(name(read));
-        // This fails if the test is over.
-        let _ = begun_sender.lock().unwrap().send(());
-        let _ = gate.lock().unwrap().recv();
+        point.stop();
         rest_of(answer, read)
     });
     Held { options, begun, go_on }
@@ -95,29 +91,9 @@ fn after_an_answer_was_cancelled_completions_run_and_it_does_not() {
     server.finish();
 }
 
-/// Reports when the model that it belongs to is dropped.
-struct GivenBack(Mutex<mpsc::Sender<()>>);
-
-impl Drop for GivenBack {
-    fn drop(&mut self) {
-        let _ = self.0.lock().unwrap().send(());
-    }
-}
-
 #[test]
 fn an_idle_model_is_given_back_and_loaded_again_for_the_next_question() {
-    let (sender, given_back) = mpsc::channel();
-    let (sender, loads) = (Mutex::new(sender), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&loads);
-    let answers = TestOptions::loading(move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        let guard = GivenBack(Mutex::new(sender.lock().unwrap().clone()));
-        let script = move |read: &str| {
-            let _belongs_to_the_model = &guard;
-            rest_of(ANSWER, read)
-        };
-        Ok(scripted(Arc::new(script), Counters::default()))
-    });
+    let (answers, loads) = TestOptions::recording_loads(|read| rest_of(ANSWER, read));
     let completions = TestOptions::scripted(|read| rest_of(COMPLETION, read));
     let mut options = two_models(completions, answers);
     options.settings.push((Source::File, json!({"assistant.idleUnloadMinutes": 1})));
@@ -126,8 +102,8 @@ fn an_idle_model_is_given_back_and_loaded_again_for_the_next_question() {
     for times in 1..=2 {
         let id = choose(&mut server, "Explain this function");
         assert_eq!(server.result(id)["reason"], Value::Null);
-        assert_eq!(loads.load(Ordering::SeqCst), times);
-        given_back.recv_timeout(Duration::from_secs(60)).expect("the memory is given back");
+        assert_eq!(loads.count(), times);
+        loads.wait_until_given_back();
     }
     assert_eq!(server.complete(7, 4), [COMPLETION]);
     server.finish();

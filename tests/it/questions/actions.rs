@@ -7,6 +7,7 @@ use phi_ls::engine::embedded::Loader;
 use phi_ls::model::ModelError;
 use serde_json::{Value, json};
 
+use crate::support::stop_point::{Hold, stop_point};
 use crate::support::test_options::{TestOptions, braked, rest_of};
 use crate::support::test_server::{TestServer, URI, texts};
 
@@ -401,14 +402,11 @@ fn a_cancelled_question_is_answered_at_once_and_the_model_stops() {
 
 #[test]
 fn a_completion_is_answered_while_an_answer_is_written() {
-    let (begun_sender, begun) = std::sync::mpsc::channel();
-    let (go_on, gate) = std::sync::mpsc::channel::<()>();
-    let (gate, begun_sender) = (std::sync::Mutex::new(gate), std::sync::Mutex::new(begun_sender));
+    let (point, Hold { begun, go_on }) = stop_point();
     // The model stops at every token of an explanation, but not of a completion.
     let script = move |read: &str| {
         if read.contains("Explain what this code does") {
-            let _ = begun_sender.lock().unwrap().send(());
-            let _ = gate.lock().unwrap().recv();
+            point.stop();
             return rest_of(ANSWER, read);
         }
         rest_of("area(1, 2)", read)
