@@ -340,6 +340,12 @@ fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     usize::try_from(budget.kv_bytes(needs, None)).unwrap_or(usize::MAX)
 }
 
+/// The smallest value that at least `percent` per cent of the values do not exceed.
+fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
 /// Milliseconds rounded to a tenth, as in the output of `--json`.
 fn millis(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e4).round() / 10.0

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hole::Kind;
 use super::outcome::Outcome;
+use crate::cli::percentile;
 
 /// The summary of one group of outcomes. Shares are shares of all holes unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +41,8 @@ impl Summary {
             precision: share(&shown, |outcome| outcome.exact),
             parses: share(&shown, |outcome| outcome.parses),
             prompt_tokens: mean(prompts.into_iter()),
-            latency_ms_p50: percentile(&latencies, 50),
-            latency_ms_p95: percentile(&latencies, 95),
+            latency_ms_p50: percentile(&latencies, 50).unwrap_or_default(),
+            latency_ms_p95: percentile(&latencies, 95).unwrap_or_default(),
         }
     }
 }
@@ -77,12 +78,6 @@ pub(super) fn summary_of_all(outcomes: &[Outcome]) -> Summary {
 pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len();
     if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }
-}
-
-/// The smallest value that at least `percent` per cent of the values do not exceed; 0 if there are none.
-pub(super) fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 /// The summaries as a table for a terminal.

