@@ -93,7 +93,7 @@ fn sample(args: &BenchArgs, loaded: &mut LoadedModel) -> anyhow::Result<Sample> 
     let mut caches: Vec<KvCache> = (0..args.batch).map(|_| cache.fork()).collect();
     let started = Instant::now();
     for index in 0..args.decode {
-        let next: Vec<u32> = (0..args.batch).map(|lane| token(args.prompt + index + lane)).collect();
+        let next: Vec<u32> = (0..args.batch).map(|sequence| token(args.prompt + index + sequence)).collect();
         let mut sequences: Vec<Sequence<'_>> = caches
             .iter_mut()
             .zip(&next)

@@ -19,7 +19,7 @@ impl Announcer {
     }
 
     /// Announces what has changed since the last call.
-    pub(super) fn announce<Work>(&mut self, queue: &Queue<Work>, tell: &dyn Fn(EngineEvent)) {
+    pub(super) fn announce<Work>(&mut self, queue: &Queue<Work>, report: &dyn Fn(EngineEvent)) {
         let interactive = queue.has_interactive();
         match &self.gate {
             Some(gate) if interactive && !self.holds_gate => gate.close(),
@@ -29,7 +29,7 @@ impl Announcer {
         self.holds_gate = interactive;
         let busy = !queue.is_empty();
         if busy != self.busy {
-            tell(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
+            report(if busy { EngineEvent::Busy } else { EngineEvent::Idle });
         }
         self.busy = busy;
     }

@@ -9,8 +9,8 @@ pub mod load;
 mod pace;
 mod prefix_cache;
 mod sampler;
-mod spending;
 pub mod tuning;
+mod unrequested_work;
 mod worker;
 
 use std::time::Duration;

@@ -11,12 +11,12 @@ use crate::model::PromptForm;
 pub(crate) struct GrowingText {
     stop: StopChecker,
     /// Bytes that have been reported to the job's owner.
-    told: usize,
+    reported: usize,
 }
 
 impl GrowingText {
     pub(super) fn new(rules: &StopRules) -> Self {
-        Self { stop: StopChecker::new(rules), told: 0 }
+        Self { stop: StopChecker::new(rules), reported: 0 }
     }
 
     /// Adds what the model wrote, `elapsed` after its first token. Returns why the text ends there, if it does.
@@ -49,11 +49,11 @@ impl GrowingText {
     /// how sure the model is so far, and with the form of the prompt.
     pub(super) fn next_piece(&mut self, certainty: Option<Certainty>, form: PromptForm) -> Option<TextPiece> {
         let certain = self.stop.releasable();
-        if certain <= self.told {
+        if certain <= self.reported {
             return None;
         }
-        let text = self.stop.text()[self.told..certain].to_owned();
-        self.told = certain;
+        let text = self.stop.text()[self.reported..certain].to_owned();
+        self.reported = certain;
         Some(TextPiece { text, certainty, form })
     }
 }

@@ -12,10 +12,10 @@ mod fault;
 mod generate;
 mod key;
 mod link;
-mod owed;
 mod probe;
 mod reply;
 mod request;
+mod required_start;
 mod stand_in;
 mod worker;
 

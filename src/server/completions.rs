@@ -47,7 +47,7 @@ use document_state::{Delayed, DocumentState};
 use fate::{Fates, Shown};
 use kept_windows::KeptWindows;
 use next::{Next, ShownInVain};
-use planning::Means;
+use planning::PrefillInputs;
 use power::Power;
 use readings::Readings;
 use recall::{Completion, Recalled, likely_cursors};
@@ -414,7 +414,7 @@ impl Completions {
             trigger: request.trigger,
             growth: Growth::default(),
             is_shown: false,
-            is_told: false,
+            is_notified: false,
             cursor,
             due: Some(request.asked_at + self.settings.time_budget),
             waiting: requests,
@@ -489,9 +489,9 @@ impl Completions {
     fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
-            let (is_told, cursor) = (running.is_told || running.is_awaited(false), running.cursor);
+            let (is_notified, cursor) = (running.is_notified || running.is_awaited(false), running.cursor);
             state.recall.remember(running.completion(running.growth.item().into_iter().cloned().collect()));
-            if self.client.completion_grew && !is_told {
+            if self.client.completion_grew && !is_notified {
                 state.keep_until_asked();
                 self.tell_more(document, cursor);
             }
@@ -601,7 +601,7 @@ impl Completions {
         engine: &mut CompletionEngine,
     ) {
         // A client that was notified asks again, and continues from there.
-        if !running.is_shown || running.is_told {
+        if !running.is_shown || running.is_notified {
             return;
         }
         if self.client.completion_grew && running.growth.item().into_iter().ne(items) {
@@ -663,17 +663,17 @@ impl Completions {
     }
 
     /// Notes that the client has reported `item` as shown.
-    pub(super) fn told_shown(&mut self, item: &Item) {
+    pub(super) fn reported_shown(&mut self, item: &Item) {
         if let Some((id, _)) = item.completion() {
-            self.fates.told_shown(id);
+            self.fates.reported_shown(id);
         }
     }
 
     /// Notes that the client has reported that `length` UTF-16 units of the text of `item` were accepted.
-    pub(super) fn told_part(&mut self, item: &Item, length: usize) {
+    pub(super) fn reported_part(&mut self, item: &Item, length: usize) {
         if let Some((id, _)) = item.completion() {
             self.shown_in_vain.accepted();
-            self.fates.told_part(id, &item.insert_text, length);
+            self.fates.reported_part(id, &item.insert_text, length);
         }
     }
 
@@ -812,7 +812,7 @@ impl Completions {
             let reading = self.readings.of(&document.snapshot.language_id);
             let options =
                 || planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation);
-            let means = Means {
+            let inputs = PrefillInputs {
                 options: &options,
                 short_tokens: self.readings.short_tokens(),
                 settings: &self.settings,
@@ -822,14 +822,14 @@ impl Completions {
             if let Some((_, cursor)) = state.settle_at.take_if(|(at, _)| *at <= now)
                 && is_idle
                 && reading.reads_within(self.settings.context_tokens, SETTLE_SECONDS)
-                && let Some(job) = planning::settle(document, state, cursor, &means)
+                && let Some(job) = planning::settle(document, state, cursor, &inputs)
             {
                 engine.submit(job);
             }
             if let Some((_, cursor)) = state.warm_up_at.take_if(|(at, _)| *at <= now)
                 && state.running.is_none()
                 && (state.is_cold || !state.recall.knows(&document.snapshot.text, cursor))
-                && let Some(job) = planning::warm_up(document, state, cursor, &means)
+                && let Some(job) = planning::warm_up(document, state, cursor, &inputs)
             {
                 engine.submit(job);
             }
@@ -852,13 +852,13 @@ impl Completions {
             return;
         }
         let reading = self.readings.of(&document.snapshot.language_id);
-        let means = Means {
+        let inputs = PrefillInputs {
             options: &|| planning::options(document, &self.settings, reading, self.fates.acceptance(), self.variation),
             short_tokens: self.readings.short_tokens(),
             settings: &self.settings,
             session: &self.session,
         };
-        if let Some(job) = planning::visit(document, state, cursor, visit.is_first, &means) {
+        if let Some(job) = planning::visit(document, state, cursor, visit.is_first, &inputs) {
             engine.submit(job);
         }
     }

@@ -58,7 +58,7 @@ pub(super) struct Questions {
     conversations: Conversations,
     display: Display,
     /// The last reported reason why the completion model answers.
-    fallback_told: Option<String>,
+    reported_fallback: Option<String>,
 }
 
 impl Questions {
@@ -71,7 +71,7 @@ impl Questions {
             reading: HashMap::new(),
             conversations: Conversations::default(),
             display: Display::new(session, to_client),
-            fallback_told: None,
+            reported_fallback: None,
         }
     }
 
@@ -221,8 +221,8 @@ impl Questions {
 
     /// Reports that the completion model answers, once per reason.
     fn tell_fallback(&mut self, reason: &str) {
-        if self.fallback_told.as_deref() != Some(reason) {
-            self.fallback_told = Some(reason.to_owned());
+        if self.reported_fallback.as_deref() != Some(reason) {
+            self.reported_fallback = Some(reason.to_owned());
             self.display.inform(&format!("{reason}; until then, the completion model answers"));
         }
     }

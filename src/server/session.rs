@@ -57,7 +57,7 @@ pub(super) struct Session {
     completions: Completions,
     questions: Questions,
     /// Whether the person has been told about an internal error.
-    failure_told: bool,
+    has_reported_failure: bool,
 }
 
 impl Session {
@@ -97,7 +97,7 @@ impl Session {
             completions,
             questions: Questions::new(sender.clone(), to_client.clone()),
             to_client,
-            failure_told: false,
+            has_reported_failure: false,
         };
         std::thread::Builder::new().name("session".to_owned()).spawn(move || session.run())?;
         Ok(sender)
@@ -152,8 +152,8 @@ impl Session {
             Event::Configuration(value) => self.configure(value),
             Event::SetCompletions(params) => self.set_completions(&params),
             Event::Dismissed(params) => self.dismissed(&params),
-            Event::Shown(params) => self.completions.told_shown(&params.item),
-            Event::PartlyAccepted(params) => self.completions.told_part(&params.item, params.accepted_length),
+            Event::Shown(params) => self.completions.reported_shown(&params.item),
+            Event::PartlyAccepted(params) => self.completions.reported_part(&params.item, params.accepted_length),
             Event::Complete(request) => self.complete(*request),
             Event::Completion { document, event } => {
                 let document = self.documents.numbered(document);
@@ -346,7 +346,7 @@ impl Session {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
         tracing::error!("a bug in phi-ls: {text}");
-        if !std::mem::replace(&mut self.failure_told, true) {
+        if !std::mem::replace(&mut self.has_reported_failure, true) {
             let message = format!("an internal error occurred and the request was dropped; please report it: {text}");
             self.to_client.message(lsp::MessageType::Error, &message);
         }

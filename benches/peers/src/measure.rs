@@ -61,8 +61,8 @@ pub fn measure<P: Peer>(
         numbers.insert("decode at 128".into(), decode(&mut peer, 1, DECODED)?);
         peer.feed(128, &tokens(128, 384))?;
         numbers.insert("decode at 512".into(), decode(&mut peer, 1, DECODED)?);
-        for lanes in [2, 4, 8] {
-            numbers.insert(format!("decode at 512, {lanes} rows"), decode(&mut peer, lanes, BATCH_PASSES)?);
+        for rows in [2, 4, 8] {
+            numbers.insert(format!("decode at 512, {rows} rows"), decode(&mut peer, rows, BATCH_PASSES)?);
         }
         peer.feed(512, &tokens(512, 1536))?;
         numbers.insert("decode at 2048".into(), decode(&mut peer, 1, DECODED)?);
@@ -91,14 +91,14 @@ fn tokens(from: usize, len: usize) -> Vec<u32> {
     (from..from + len).map(|index| ((index * 7919 + 13) % 30_000) as u32).collect()
 }
 
-/// Tokens per second over `passes` passes of `lanes` rows.
-fn decode(peer: &mut impl Peer, lanes: usize, passes: usize) -> anyhow::Result<f64> {
-    peer.fork(lanes)?;
+/// Tokens per second over `passes` passes of `rows` rows.
+fn decode(peer: &mut impl Peer, rows: usize, passes: usize) -> anyhow::Result<f64> {
+    peer.fork(rows)?;
     let started = Instant::now();
     for pass in 0..passes {
-        peer.decode(&tokens(4000 + pass * lanes, lanes))?;
+        peer.decode(&tokens(4000 + pass * rows, rows))?;
     }
-    Ok((lanes * passes) as f64 / started.elapsed().as_secs_f64())
+    Ok((rows * passes) as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Time to the first token of prompts that have more or less in common with earlier ones.

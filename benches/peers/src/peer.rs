@@ -9,8 +9,8 @@ pub trait Peer {
     /// one.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()>;
 
-    /// Forks `lanes` sequences from sequence 0.
-    fn fork(&mut self, lanes: usize) -> anyhow::Result<()>;
+    /// Forks `count` sequences from sequence 0.
+    fn fork(&mut self, count: usize) -> anyhow::Result<()>;
 
     /// One pass that adds one token to each of the forked sequences and computes their logits.
     fn decode(&mut self, tokens: &[u32]) -> anyhow::Result<()>;

@@ -22,7 +22,7 @@ pub struct PhiLs {
     /// `None` once the engine has it.
     loaded: Option<LoadedModel>,
     cache: KvCache,
-    lanes: Vec<KvCache>,
+    forks: Vec<KvCache>,
     logits: Logits,
     prompts: Option<Prompts>,
 }
@@ -32,7 +32,7 @@ impl PhiLs {
         let options = LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: KvType::F16 };
         let loaded = model::load(path, &options, &mut |_| {})?;
         let cache = loaded.model.new_cache(RopeFactors::Short);
-        Ok(Self { loaded: Some(loaded), cache, lanes: Vec::new(), logits: Logits::default(), prompts: None })
+        Ok(Self { loaded: Some(loaded), cache, forks: Vec::new(), logits: Logits::default(), prompts: None })
     }
 }
 
@@ -44,7 +44,7 @@ impl Peer for PhiLs {
     /// Reads in chunks, as the engine does, which checks for cancellation and more urgent work in between.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()> {
         let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;
-        self.lanes.clear();
+        self.forks.clear();
         self.cache.truncate(keep);
         let chunks = tokens.chunks(PREFILL_CHUNK);
         let last = chunks.len().saturating_sub(1);
@@ -55,15 +55,15 @@ impl Peer for PhiLs {
         Ok(())
     }
 
-    fn fork(&mut self, lanes: usize) -> anyhow::Result<()> {
-        self.lanes = (0..lanes).map(|_| self.cache.fork()).collect();
+    fn fork(&mut self, count: usize) -> anyhow::Result<()> {
+        self.forks = (0..count).map(|_| self.cache.fork()).collect();
         Ok(())
     }
 
     fn decode(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
         let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;
-        let lanes = self.lanes.iter_mut().zip(tokens);
-        let mut sequences: Vec<Sequence<'_>> = lanes
+        let forks = self.forks.iter_mut().zip(tokens);
+        let mut sequences: Vec<Sequence<'_>> = forks
             .map(|(cache, token)| Sequence { tokens: std::slice::from_ref(token), cache, logits: LogitRows::Last })
             .collect();
         Ok(loaded.model.forward(&mut sequences, &mut self.logits)?)

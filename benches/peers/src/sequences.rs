@@ -7,7 +7,7 @@ use crate::peer::Peer;
 /// Positions in the KV cache, enough for all measurements.
 pub const CONTEXT: u32 = 2560;
 
-/// Sequences: the prompts that are kept, and the lanes of a batch.
+/// Sequences: the prompts that are kept, and the sequences of a batch.
 pub const MAX_SEQUENCES: u32 = 16;
 
 /// An engine of this kind with [`CONTEXT`] positions and [`MAX_SEQUENCES`] sequences.
@@ -35,14 +35,15 @@ pub struct Sequenced<E> {
     engine: E,
     /// Length of sequence 0.
     len: usize,
-    lanes: usize,
+    /// Length of each forked sequence.
+    forks_len: usize,
     /// Prompts of [`Peer::first_token`] that are kept, each in the sequence of its index.
     prompts: Vec<Vec<u32>>,
 }
 
 impl<E: Sequences> Sequenced<E> {
     pub fn new(engine: E) -> Self {
-        Self { engine, len: 0, lanes: 0, prompts: Vec::new() }
+        Self { engine, len: 0, forks_len: 0, prompts: Vec::new() }
     }
 
     /// Makes sequence `to` go on from the first `len` positions of `from`.
@@ -74,17 +75,18 @@ impl<E: Sequences> Peer for Sequenced<E> {
         self.read(0, keep, tokens)
     }
 
-    fn fork(&mut self, lanes: usize) -> anyhow::Result<()> {
-        for lane in 0..lanes {
-            self.copy(0, 1 + lane, self.len);
+    fn fork(&mut self, count: usize) -> anyhow::Result<()> {
+        for fork in 0..count {
+            self.copy(0, 1 + fork, self.len);
         }
-        self.lanes = self.len;
+        self.forks_len = self.len;
         Ok(())
     }
 
     fn decode(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
-        let entries: Vec<_> = tokens.iter().enumerate().map(|(lane, &token)| (1 + lane, self.lanes, token)).collect();
-        self.lanes += 1;
+        let entries: Vec<_> =
+            tokens.iter().enumerate().map(|(fork, &token)| (1 + fork, self.forks_len, token)).collect();
+        self.forks_len += 1;
         self.engine.pass(&entries, 0)
     }
 

@@ -89,7 +89,7 @@ impl Project {
 }
 
 impl SourceFile {
-    /// Reads a file; `None` if people have hardly written it by hand.
+    /// Reads a file; `None` for files that are rarely written by hand.
     fn read(path: PathBuf, root: &Path) -> Option<Self> {
         let language = language_for("", Some(&path)).filter(|language| language.has_grammar())?;
         if path.metadata().ok()?.len() > LARGEST_FILE {

@@ -68,39 +68,39 @@ pub(super) struct Session {
 
 /// What the server reports apart from its answers.
 #[derive(Default)]
-struct Told {
+struct Reports {
     generation: Option<Generation>,
     signals: Option<Signals>,
     /// How many times a workspace was indexed.
     indexed: usize,
 }
 
-impl Told {
+impl Reports {
     /// Forgets what was reported about earlier completions.
     fn forget(&mut self) {
         (self.generation, self.signals) = (None, None);
     }
 }
 
-struct Listener(Mutex<Told>);
+struct Listener(Mutex<Reports>);
 
 impl Listener {
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Listener {
     fn completion(&self, generation: &Generation) {
-        self.told().generation = Some(generation.clone());
+        self.reports().generation = Some(generation.clone());
     }
 
     fn judged(&self, signals: &Signals) {
-        self.told().signals = Some(*signals);
+        self.reports().signals = Some(*signals);
     }
 
     fn indexed(&self) {
-        self.told().indexed += 1;
+        self.reports().indexed += 1;
     }
 }
 
@@ -121,7 +121,7 @@ impl Session {
             "textDocument": {"inlineCompletion": {}},
         });
         session.ask("initialize", json!({"processId": null, "capabilities": capabilities, "workspaceFolders": []}))?;
-        session.tell("initialized", json!({}))?;
+        session.notify("initialized", json!({}))?;
         Ok(session)
     }
 
@@ -133,9 +133,9 @@ impl Session {
         }
         let folder = |uri: &str| json!({"uri": uri, "name": "project"});
         let removed: Vec<Value> = self.project.iter().map(|uri| folder(uri)).collect();
-        self.indexed_before = Some(self.listener.told().indexed);
+        self.indexed_before = Some(self.listener.reports().indexed);
         let event = json!({"added": [folder(&uri)], "removed": removed});
-        self.tell("workspace/didChangeWorkspaceFolders", json!({"event": event}))?;
+        self.notify("workspace/didChangeWorkspaceFolders", json!({"event": event}))?;
         self.project = Some(uri);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Session {
         let params = json!({"textDocument": {"uri": uri}, "range": range, "context": context});
         self.ask("textDocument/codeAction", params)?;
         let until = Instant::now() + INDEX_PATIENCE;
-        while self.listener.told().indexed == before {
+        while self.listener.reports().indexed == before {
             if Instant::now() > until {
                 eprintln!(
                     "phi-ls: the project is not indexed after {} s; continuing without its index",
@@ -169,13 +169,13 @@ impl Session {
         let document = json!({
             "uri": uri, "languageId": question.language.id, "version": 1, "text": question.text,
         });
-        self.tell("textDocument/didOpen", json!({"textDocument": document}))?;
+        self.notify("textDocument/didOpen", json!({"textDocument": document}))?;
         if !self.is_ready {
             self.client.wait_until_ready(PATIENCE)?;
             self.is_ready = true;
         }
         self.wait_for_index(&uri)?;
-        self.listener.told().forget();
+        self.listener.reports().forget();
         let before = &question.text[..question.offset];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let position = json!({"line": before.matches('\n').count(), "character": question.offset - line_start});
@@ -185,13 +185,13 @@ impl Session {
         let (at, result) = self.ask("textDocument/inlineCompletion", params)?;
         let items = result.get("items").unwrap_or(&result);
         let shown = items[0]["insertText"].as_str().map(str::to_owned);
-        self.tell("textDocument/didClose", json!({"textDocument": {"uri": uri}}))?;
-        let mut told = self.listener.told();
-        let (generation, signals) = (told.generation.take(), told.signals.take());
+        self.notify("textDocument/didClose", json!({"textDocument": {"uri": uri}}))?;
+        let mut reports = self.listener.reports();
+        let (generation, signals) = (reports.generation.take(), reports.signals.take());
         Ok(Answer { shown, took: at.saturating_duration_since(asked), generation, signals })
     }
 
-    fn tell(&mut self, method: &str, params: Value) -> anyhow::Result<()> {
+    fn notify(&mut self, method: &str, params: Value) -> anyhow::Result<()> {
         self.client.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
     }
 

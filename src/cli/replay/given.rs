@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::screen::edit_of;
 use super::trace::Trace;
-use super::trace_entry::{Hand, TraceEntry};
+use super::trace_entry::{EditKind, TraceEntry};
 use crate::model::{
     KvCache, LanguageModel, LoadedModel, LogitRows, Logits, ModelConfig, ModelError, RopeFactors, Sequence, Tokenizer,
 };
@@ -128,7 +128,7 @@ fn taken_later(text: &Rope, cursor: usize, rest: &[TraceEntry]) -> Option<String
         }
         apply_edit(&mut text, edit);
         typed.push_str(&edit.new_text);
-        if entry.hand == Hand::Taken {
+        if entry.edit_kind == EditKind::Accepted {
             return Some(typed);
         }
     }

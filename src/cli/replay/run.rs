@@ -15,7 +15,7 @@ use super::given::{Given, give};
 use super::measures::{Key, Origin, Played, Requests, Work};
 use super::screen::{Change, Screen};
 use super::trace::Trace;
-use super::trace_entry::{Hand, TraceEntry};
+use super::trace_entry::{EditKind, TraceEntry};
 use crate::config::Source;
 use crate::config::machine::processor_time;
 use crate::engine::Generation;
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
         self.begin_key(now, true);
         let key = self.keys.last_mut().expect("just begun");
         // Pasted text is not compared with what was on the screen.
-        if entry.hand != Hand::Pasted {
+        if entry.edit_kind != EditKind::Pasted {
             key.typed = typed.characters;
             key.on_screen = typed.on_screen;
             key.accepted = typed.accepted;

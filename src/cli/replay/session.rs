@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::trace_entry::{Hand, TraceEntry};
+use super::trace_entry::{EditKind, TraceEntry};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
 /// The first line of a session.
@@ -126,10 +126,10 @@ impl Typist {
                 }
             }
             Action::Accept(text) => {
-                self.replace(self.cursor..self.cursor, &text).hand = Hand::Taken;
+                self.replace(self.cursor..self.cursor, &text).edit_kind = EditKind::Accepted;
                 self.ask();
             }
-            Action::Paste(text) => self.replace(self.cursor..self.cursor, &text).hand = Hand::Pasted,
+            Action::Paste(text) => self.replace(self.cursor..self.cursor, &text).edit_kind = EditKind::Pasted,
             Action::Remove(count) => {
                 let start = self.text.byte_to_char(self.cursor);
                 let end = start + count;
@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(seen, [&opened[..], &typed, &rest].concat());
         let position = &entries[5].message["params"]["position"];
         assert_eq!(*position, json!({"line": 1, "character": 3}), "in bytes");
-        let hands = [4, 10, 13].map(|index| entries[index].hand);
-        assert_eq!(hands, [Hand::Typed, Hand::Taken, Hand::Pasted]);
+        let kinds = [4, 10, 13].map(|index| entries[index].edit_kind);
+        assert_eq!(kinds, [EditKind::Typed, EditKind::Accepted, EditKind::Pasted]);
     }
 
     /// Checks that those in `benches/traces` are valid, small, of many languages, and say whose code they contain.

@@ -11,23 +11,23 @@ pub(in crate::cli) struct TraceEntry {
     pub(super) ms: u64,
     pub(super) message: Value,
     #[serde(skip)]
-    pub(super) hand: Hand,
+    pub(super) edit_kind: EditKind,
 }
 
 /// How the text of an edit was entered. Only typing sessions say so; in a recording, all text counts as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::cli) enum Hand {
+pub(in crate::cli) enum EditKind {
     #[default]
     Typed,
     /// Accepted from a completion.
-    Taken,
+    Accepted,
     /// Pasted from elsewhere.
     Pasted,
 }
 
 impl TraceEntry {
     pub(super) fn new(ms: u64, message: Value) -> Self {
-        Self { ms, message, hand: Hand::Typed }
+        Self { ms, message, edit_kind: EditKind::Typed }
     }
 
     pub(super) fn method(&self) -> &str {

@@ -133,7 +133,7 @@ fn a_walk_can_be_ended() {
 }
 
 #[test]
-fn a_file_that_has_changed_shows_nothing_until_it_is_read_anew() {
+fn a_file_that_has_changed_shows_nothing_until_it_is_read_again() {
     let workspace = Workspace::new(&[("a.py", F)]);
     let index = workspace.index(&[], Bounds::default());
     let check = |text: Option<&str>| assert_eq!(definitions(&index), [("a.py".into(), text.map(str::to_owned))]);

@@ -61,7 +61,7 @@ impl Drafter {
 
 /// What a pass over several rows costs compared with a pass over one, as measured on this machine.
 pub(super) struct BatchCost {
-    /// Seconds by number of rows; 0 where nothing was measured.
+    /// Seconds by number of rows; 0 if nothing was measured.
     seconds: [f32; MAX_DRAFT + 2],
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::decode::{Progress, Run, Scratch};
 use super::kept_prefixes::KeptPrefixes;
 use super::prefix_cache::PrefixCache;
-use super::spending::Spending;
+use super::unrequested_work::UnrequestedWork;
 use super::{EngineOptions, Loader};
 use crate::config::machine::processor_time;
 use crate::engine::announcer::Announcer;
@@ -31,16 +31,16 @@ pub(super) struct Worker {
     options: EngineOptions,
     on_event: OnEvent,
     receiver: Receiver<Message>,
-    loaded: Option<Resident>,
+    loaded: Option<ModelWithCaches>,
     load_failure: Option<LoadFailure>,
     queue: Queue<Run>,
     /// When there was work for the last time.
     worked_at: Instant,
     announcer: Announcer,
     /// Work that nobody had asked for.
-    spending: Spending,
+    unrequested: UnrequestedWork,
     /// The processor time of completions that has not been reported yet, by client.
-    untold: HashMap<u64, Duration>,
+    unreported: HashMap<u64, Duration>,
     /// Whether the current step is background work.
     in_background: Arc<AtomicBool>,
     /// Whether the engine has to end; set before [`Message::Stop`] is sent.
@@ -48,7 +48,7 @@ pub(super) struct Worker {
 }
 
 /// The model in memory and what belongs to it.
-struct Resident {
+struct ModelWithCaches {
     model: LoadedModel,
     prefixes: PrefixCache,
     scratch: Scratch,
@@ -77,8 +77,8 @@ impl Worker {
             load_failure: None,
             queue: Queue::default(),
             worked_at: Instant::now(),
-            spending: Spending::default(),
-            untold: HashMap::new(),
+            unrequested: UnrequestedWork::default(),
+            unreported: HashMap::new(),
             in_background: Arc::default(),
             ended,
         }
@@ -146,16 +146,16 @@ impl Worker {
     /// When the model is unloaded, and when what it has read is kept, if no job arrives.
     fn due_when_idle(&self) -> [Option<Instant>; 2] {
         let unload = self.options.idle_unload.filter(|_| self.loaded.is_some());
-        let is_to_keep = self.loaded.as_ref().is_some_and(|resident| resident.prefixes.is_to_keep());
+        let is_to_keep = self.loaded.as_ref().is_some_and(|loaded| loaded.prefixes.is_to_keep());
         let keep = self.options.keep.as_ref().filter(|_| is_to_keep).map(|keep| keep.after);
         [unload, keep].map(|after| after.and_then(|after| self.worked_at.checked_add(after)))
     }
 
     /// Writes one page of what the model has read to a file. Returns false once everything is kept.
     fn keep_a_page(&mut self) -> bool {
-        let Some(resident) = &mut self.loaded else { return false };
-        resident.prefixes.keep_a_page();
-        resident.prefixes.is_to_keep()
+        let Some(loaded) = &mut self.loaded else { return false };
+        loaded.prefixes.keep_a_page();
+        loaded.prefixes.is_to_keep()
     }
 
     /// Unloads the model. What it has read is kept first, unless the engine ends.
@@ -181,16 +181,16 @@ impl Worker {
             return;
         }
         let is_unasked = entry.submitted.job.priority == Priority::WarmUp;
-        if is_unasked && !self.spending.allows(entry.submitted.job.params.effort, Instant::now()) {
+        if is_unasked && !self.unrequested.allows(entry.submitted.job.params.effort, Instant::now()) {
             return self.finish(entry, Err(EngineError::NotNow));
         }
         self.in_background.store(background, Ordering::Relaxed);
-        let resident = match self.ensure_loaded() {
-            Ok(resident) => resident,
+        let loaded = match self.ensure_loaded() {
+            Ok(loaded) => loaded,
             Err(error) => return self.finish(entry, Err(error)),
         };
         let (began, before) = (Instant::now(), processor_time());
-        let stepped = catch_unwind(AssertUnwindSafe(|| step(&mut entry, resident)));
+        let stepped = catch_unwind(AssertUnwindSafe(|| step(&mut entry, loaded)));
         self.count(&entry.submitted, began, before);
         match stepped {
             Ok(Ok(Progress::More)) => self.queue.put_back(entry),
@@ -207,12 +207,12 @@ impl Worker {
     /// processor time.
     fn count(&mut self, submitted: &Submitted, began: Instant, before: Option<Duration>) {
         if submitted.job.priority == Priority::WarmUp {
-            self.spending.record(began, began.elapsed());
+            self.unrequested.record(began, began.elapsed());
         }
         if submitted.job.priority != Priority::Background
             && let Some((before, after)) = before.zip(processor_time())
         {
-            *self.untold.entry(submitted.client).or_default() += after.saturating_sub(before);
+            *self.unreported.entry(submitted.client).or_default() += after.saturating_sub(before);
         }
     }
 
@@ -221,17 +221,17 @@ impl Worker {
         let pace = &self.loaded.as_ref()?.scratch.pace;
         let mut generation = entry.work.as_ref()?.generation(pace);
         if entry.submitted.job.priority != Priority::Background {
-            generation.processor = self.untold.remove(&entry.submitted.client).unwrap_or_default();
+            generation.processor = self.unreported.remove(&entry.submitted.client).unwrap_or_default();
         }
         Some(generation)
     }
 
     /// Answers the job and keeps its caches.
     fn finish(&mut self, mut entry: QueuedJob<Run>, outcome: Result<Generation, EngineError>) {
-        if let (Some(run), Some(resident)) = (entry.work.take(), self.loaded.as_mut()) {
+        if let (Some(run), Some(loaded)) = (entry.work.take(), self.loaded.as_mut()) {
             // Prompts of questions do not come again on another day.
             let lasts = entry.submitted.job.priority != Priority::Background;
-            run.leave_caches(&mut resident.prefixes, lasts);
+            run.leave_caches(&mut loaded.prefixes, lasts);
         }
         (entry.submitted.job.on_done)(outcome);
     }
@@ -246,13 +246,13 @@ impl Worker {
         self.finish(entry, Err(EngineError::Failed(message.to_owned())));
     }
 
-    fn ensure_loaded(&mut self) -> Result<&mut Resident, EngineError> {
+    fn ensure_loaded(&mut self) -> Result<&mut ModelWithCaches, EngineError> {
         if self.loaded.is_none() {
             let model = self.load()?;
             let kept = self.options.keep.as_ref().and_then(|keep| KeptPrefixes::open(keep, &model));
             let prefixes = PrefixCache::new(self.options.kv_budget_bytes, kept);
             let scratch = Scratch::new(&model);
-            self.loaded = Some(Resident { model, prefixes, scratch });
+            self.loaded = Some(ModelWithCaches { model, prefixes, scratch });
             self.worked_at = Instant::now();
         }
         Ok(self.loaded.as_mut().expect("just loaded"))
@@ -304,9 +304,9 @@ impl Worker {
 }
 
 /// Starts the job, or does its next step.
-fn step(entry: &mut QueuedJob<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
+fn step(entry: &mut QueuedJob<Run>, loaded: &mut ModelWithCaches) -> Result<Progress, EngineError> {
     let Submitted { job, at, .. } = entry.submitted.as_mut();
-    let Resident { model, prefixes, scratch } = resident;
+    let ModelWithCaches { model, prefixes, scratch } = loaded;
     let run = match &mut entry.work {
         Some(run) => run,
         None => entry.work.insert(Run::start(job, *at, model, prefixes, &scratch.pace)?),

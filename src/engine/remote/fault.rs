@@ -7,14 +7,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     sentence: String,
-    pub(super) reach: Reach,
+    pub(super) affected: Affected,
     /// How long the server has asked to be left alone.
     pub(super) retry_after: Option<Duration>,
 }
 
 /// What a failure affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum Affected {
     /// All requests: the next one would fail as well, so the server is left alone for a while.
     Server,
     /// This request only.
@@ -24,12 +24,12 @@ pub(super) enum Reach {
 impl Fault {
     /// The fault of a `server` that cannot be used now.
     pub(super) fn server(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
-        Self { sentence: format!("the model server at {server} {what}"), reach: Reach::Server, retry_after: None }
+        Self { sentence: format!("the model server at {server} {what}"), affected: Affected::Server, retry_after: None }
     }
 
     /// The fault of a `server` that does not answer this request.
     pub(super) fn request(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
-        Self { reach: Reach::Request, ..Self::server(server, what) }
+        Self { affected: Affected::Request, ..Self::server(server, what) }
     }
 
     /// Adds how long the server wants to be left alone.
@@ -39,7 +39,7 @@ impl Fault {
 
     /// A fault of the settings or of this machine.
     pub(super) fn here(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), reach: Reach::Server, retry_after: None }
+        Self { sentence: sentence.into(), affected: Affected::Server, retry_after: None }
     }
 }
 

@@ -10,9 +10,9 @@ use super::client::Client;
 use super::events::Event;
 use super::fault::Fault;
 use super::link::Connection;
-use super::owed::{Missing, Owed};
 use super::reply::{Finish, Piece, Usage};
 use super::request::{Request, read_only, request};
+use super::required_start::{Mismatch, RequiredStart};
 use crate::engine::growing_text::GrowingText;
 use crate::engine::{Candidate, Certainty, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
 use crate::model::{Prompt, PromptForm};
@@ -24,14 +24,14 @@ const SPARE_EVENTS: usize = 1000;
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// A job as it is asked of a server.
-pub(super) struct Question {
+pub(super) struct RemoteJob {
     pub(super) prompt: Prompt,
     pub(super) params: GenerationParams,
     pub(super) priority: Priority,
     pub(super) submitted_at: Instant,
     pub(super) on_text: Option<TextListener>,
     /// Whether text has been reported to its owner.
-    pub(super) has_told: bool,
+    pub(super) has_reported: bool,
 }
 
 /// Sends the job's requests and waits until all of its texts are written. `turn` is held until the server is done with
@@ -41,10 +41,10 @@ pub(super) struct Question {
 /// If the server gives no answer, or breaks it off.
 pub(super) async fn generate(
     connection: &Arc<Connection>,
-    question: &mut Question,
+    job: &mut RemoteJob,
     turn: Turn,
 ) -> Result<Generation, Fault> {
-    let Question { prompt, params, priority, submitted_at, .. } = &*question;
+    let RemoteJob { prompt, params, priority, submitted_at, .. } = &*job;
     let Connection { client, abilities } = &**connection;
     if let Sampling::Given(_) = params.sampling {
         return Err(Fault::request(
@@ -78,13 +78,14 @@ pub(super) async fn generate(
         others.spawn(async move { branch.read(&connection, request, patience, turn, None).await });
     }
     let branch = Branch::new(&request, params);
-    let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
-    let mut branches = vec![branch.read(connection, request, patience, turn, tell.as_mut()).await?];
+    let mut reporter =
+        job.on_text.as_mut().map(|on_text| TextReporter { on_text, has_reported: &mut job.has_reported });
+    let mut branches = vec![branch.read(connection, request, patience, turn, reporter.as_mut()).await?];
     while let Some(joined) = others.join_next().await {
         // An alternative that fails is left out.
         branches.extend(joined.ok().and_then(Result::ok));
     }
-    Ok(generation(branches, question.submitted_at))
+    Ok(generation(branches, job.submitted_at))
 }
 
 /// Makes the server read a prompt, if it keeps what it has read.
@@ -141,14 +142,14 @@ fn generation(branches: Vec<Branch>, submitted_at: Instant) -> Generation {
 }
 
 /// Reports text to the owner of a job.
-struct Telling<'a> {
+struct TextReporter<'a> {
     on_text: &'a mut TextListener,
-    has_told: &'a mut bool,
+    has_reported: &'a mut bool,
 }
 
 /// One text while it streams in.
 struct Branch {
-    owed: Owed,
+    required_start: RequiredStart,
     form: PromptForm,
     text: GrowingText,
     max_new_tokens: usize,
@@ -165,13 +166,13 @@ struct Branch {
     /// Why the server has ended the text, if it has.
     said_finish: Option<Finish>,
     ended: Option<StopReason>,
-    is_missing: bool,
+    is_mismatch: bool,
 }
 
 impl Branch {
     fn new(request: &Request, params: &GenerationParams) -> Self {
         Self {
-            owed: request.owed.clone(),
+            required_start: request.required_start.clone(),
             form: request.form,
             text: GrowingText::new(&params.stop.of_form(request.form)),
             max_new_tokens: params.max_new_tokens,
@@ -184,7 +185,7 @@ impl Branch {
             first_token_at: None,
             said_finish: None,
             ended: None,
-            is_missing: false,
+            is_mismatch: false,
         }
     }
 
@@ -195,7 +196,7 @@ impl Branch {
         request: Request,
         patience: Duration,
         turn: Turn,
-        mut tell: Option<&mut Telling<'_>>,
+        mut reporter: Option<&mut TextReporter<'_>>,
     ) -> Result<Self, Fault> {
         let client = &connection.client;
         let asked_at = Instant::now();
@@ -219,10 +220,10 @@ impl Branch {
                     return Err(client.broke_off(format!("expected its end, found none after {characters} characters")));
                 }
             }
-            if let Some(Telling { on_text, has_told }) = tell.as_deref_mut() {
+            if let Some(TextReporter { on_text, has_reported }) = reporter.as_deref_mut() {
                 let certainty = self.certainty;
                 if let Some(piece) = self.text.next_piece(certainty, self.form) {
-                    **has_told = true;
+                    **has_reported = true;
                     on_text(piece);
                 }
             }
@@ -254,9 +255,9 @@ impl Branch {
         let logprobs = std::mem::take(&mut self.held_back);
         let tokens = logprobs.len().max(1);
         self.tokens += tokens;
-        match self.owed.take(&piece.text) {
-            Err(Missing) => {
-                self.is_missing = true;
+        match self.required_start.take(&piece.text) {
+            Err(Mismatch) => {
+                self.is_mismatch = true;
                 self.end(StopReason::EndOfTurn);
             }
             Ok(text) if text.is_empty() => {}
@@ -292,7 +293,7 @@ impl Branch {
     }
 
     fn candidate(self) -> Candidate {
-        let is_answer = self.owed.is_paid() && !self.is_missing;
+        let is_answer = self.required_start.is_written() && !self.is_mismatch;
         if !is_answer {
             tracing::debug!("the answer does not begin with the expected text and is dropped");
         }

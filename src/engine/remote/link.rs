@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Patience;
 use super::client::Client;
-use super::fault::{Fault, Reach};
+use super::fault::{Affected, Fault};
 use super::probe::{Abilities, probe};
 use crate::config::RemoteServer;
 use crate::engine::{EngineEvent, OnEvent};
@@ -21,14 +21,14 @@ const LONGEST_WISH: Duration = Duration::from_secs(3600);
 
 /// Sends events to the engine's owner; clones send to the same owner.
 #[derive(Clone)]
-pub(super) struct News(Arc<Mutex<OnEvent>>);
+pub(super) struct EventSender(Arc<Mutex<OnEvent>>);
 
-impl News {
+impl EventSender {
     pub(super) fn new(on_event: OnEvent) -> Self {
         Self(Arc::new(Mutex::new(on_event)))
     }
 
-    pub(super) fn tell(&self, event: EngineEvent) {
+    pub(super) fn send(&self, event: EngineEvent) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)(event);
     }
 }
@@ -43,7 +43,7 @@ pub(super) struct Connection {
 pub(super) struct Link {
     server: RemoteServer,
     patience: Patience,
-    news: News,
+    events: EventSender,
     state: Mutex<State>,
     /// Held while finding out what the server can do.
     connecting: tokio::sync::Mutex<()>,
@@ -59,16 +59,16 @@ struct State {
     /// The last failure, and until when the server is left alone.
     fault: Option<(Fault, Instant)>,
     /// The last failure that was reported since the last answer.
-    told: Option<String>,
+    reported: Option<String>,
     has_been_up: bool,
 }
 
 impl Link {
-    pub(super) fn new(server: RemoteServer, patience: Patience, news: News) -> Self {
+    pub(super) fn new(server: RemoteServer, patience: Patience, events: EventSender) -> Self {
         Self {
             server,
             patience,
-            news,
+            events,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             is_down: Arc::default(),
@@ -136,7 +136,7 @@ impl Link {
     pub(super) fn succeeded(&self, connection: &Connection) {
         let was_down = {
             let mut state = self.state();
-            let was_down = state.told.take().is_some();
+            let was_down = state.reported.take().is_some();
             state.failures = 0;
             state.fault = None;
             was_down
@@ -151,7 +151,7 @@ impl Link {
     pub(super) fn failed(&self, fault: &Fault) {
         let is_new = {
             let mut state = self.state();
-            if fault.reach == Reach::Server {
+            if fault.affected == Affected::Server {
                 // The server may be another one when it comes back.
                 state.connection = None;
                 let doubled = self.patience.retry.saturating_mul(1 << state.failures.min(16)).min(LONGEST_PAUSE);
@@ -162,15 +162,15 @@ impl Link {
             }
             // Messages that differ only in numbers, such as seconds, are the same failure.
             let without_numbers: String = fault.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
-            state.told.replace(without_numbers.clone()) != Some(without_numbers)
+            state.reported.replace(without_numbers.clone()) != Some(without_numbers)
         };
         if is_new {
-            self.news.tell(EngineEvent::Failed(fault.to_string()));
+            self.events.send(EngineEvent::Failed(fault.to_string()));
         }
     }
 
     fn tell_ready(&self, connection: &Connection) {
         let model = format!("{} at {}", connection.abilities.name(), self.server.host());
-        self.news.tell(EngineEvent::Ready { model });
+        self.events.send(EngineEvent::Ready { model });
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::fault::{Fault, Reach};
+use super::fault::{Affected, Fault};
 use crate::config::{Protocol, RemoteServer};
 use crate::model::FimText;
 
@@ -130,7 +130,7 @@ pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abil
     let (models, software) = match client.get(MODELS).await {
         Ok(listed) => listed_models(client, &listed)?,
         // Not every server lists its models.
-        Err(fault) if fault.reach == Reach::Request => (Vec::new(), Software::Other),
+        Err(fault) if fault.affected == Affected::Request => (Vec::new(), Software::Other),
         Err(fault) => return Err(fault),
     };
     let model = model(server, models, software)?;
@@ -184,14 +184,14 @@ async fn way(client: &Client, model: &str, software: Software) -> Result<Way, Fa
         "continue_final_message": true, "add_generation_prompt": true,
     });
     let is_refused = match client.ask(CHAT, &contradiction, client.patience.interactive).await {
-        Err(fault) if fault.reach == Reach::Request => true,
+        Err(fault) if fault.affected == Affected::Request => true,
         Err(fault) => return Err(fault),
         Ok(_) => false,
     };
     // A server may also refuse arguments that it does not know, so what it writes decides.
     let beginning = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, twel";
     let goes_on = match client.ask(CHAT, &continued(model, beginning, 2), client.patience.interactive).await {
-        Err(fault) if fault.reach == Reach::Request => return Ok(Way::Chat),
+        Err(fault) if fault.affected == Affected::Request => return Ok(Way::Chat),
         Err(fault) => return Err(fault),
         Ok(answer) => {
             let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
@@ -233,7 +233,7 @@ async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, F
         let (tokens, count) = format.tokens();
         let body = json!({"model": model, "prompt": tokens, "max_tokens": 1, "temperature": 0});
         let answer = match client.ask(TEXT, &body, client.patience.interactive).await {
-            Err(fault) if fault.reach == Reach::Request => return Ok(None),
+            Err(fault) if fault.affected == Affected::Request => return Ok(None),
             Err(fault) => return Err(fault),
             Ok(answer) => answer,
         };
@@ -249,7 +249,7 @@ async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, F
 async fn takes_suffix(client: &Client, model: &str) -> Result<bool, Fault> {
     let body = json!({"model": model, "prompt": "a = ", "suffix": "\n", "max_tokens": 1, "temperature": 0});
     match client.ask(TEXT, &body, client.patience.interactive).await {
-        Err(fault) if fault.reach == Reach::Request => Ok(false),
+        Err(fault) if fault.affected == Affected::Request => Ok(false),
         Err(fault) => Err(fault),
         Ok(_) => Ok(true),
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::owed::{Owed, cut};
 use super::probe::{Abilities, CHAT, Middle, Software, TEXT, Way};
+use super::required_start::{RequiredStart, cut};
 use crate::engine::{GenerationParams, Sampling};
 use crate::model::{FimParts, Prompt, PromptForm, Role, commented_prefix};
 
@@ -15,7 +15,7 @@ const MAX_STOPS: usize = 4;
 pub(super) struct Request {
     pub(super) path: &'static str,
     pub(super) body: Value,
-    pub(super) owed: Owed,
+    pub(super) required_start: RequiredStart,
     pub(super) form: PromptForm,
 }
 
@@ -27,9 +27,9 @@ pub(super) fn request(
     candidate: usize,
     with_logprobs: bool,
 ) -> Request {
-    let Beginning { path, mut body, owed, stops, form } = beginning(abilities, prompt, params);
+    let Beginning { path, mut body, required_start, stops, form } = beginning(abilities, prompt, params);
     body["model"] = abilities.model.as_str().into();
-    body["max_tokens"] = (params.max_new_tokens + owed.len()).into();
+    body["max_tokens"] = (params.max_new_tokens + required_start.len()).into();
     body["stream"] = true.into();
     body["stream_options"] = json!({"include_usage": true});
     sample(&mut body, &params.sampling, candidate, params.candidates);
@@ -51,7 +51,7 @@ pub(super) fn request(
         Software::Vllm | Software::SgLang => body["stream_options"]["continuous_usage_stats"] = true.into(),
         Software::LmDeploy | Software::Ollama | Software::Other => {}
     }
-    Request { path, body, owed, form }
+    Request { path, body, required_start, form }
 }
 
 /// The request that makes the server read a prompt and write nothing, or as little as possible.
@@ -64,11 +64,11 @@ pub(super) fn read_only(abilities: &Abilities, prompt: &Prompt, params: &Generat
     request
 }
 
-/// The part of a request that says what to go on with.
+/// The part of a request that contains the text to continue.
 struct Beginning {
     path: &'static str,
     body: Value,
-    owed: Owed,
+    required_start: RequiredStart,
     /// The stop strings for the server.
     stops: Vec<String>,
     form: PromptForm,
@@ -84,14 +84,15 @@ fn beginning(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) 
     if prompt.turns.is_empty() {
         // Servers keep line breaks in text that is not in a chat.
         let kept = cut(&prompt.prefill, params.heal, true);
-        let (body, owed) = (json!({"prompt": &prompt.prefill[..kept]}), Owed::exactly(&prompt.prefill[kept..]));
-        return Beginning { path: TEXT, body, owed, stops, form: PromptForm::Chat };
+        let (body, required_start) =
+            (json!({"prompt": &prompt.prefill[..kept]}), RequiredStart::exactly(&prompt.prefill[kept..]));
+        return Beginning { path: TEXT, body, required_start, stops, form: PromptForm::Chat };
     }
-    let (body, owed) = conversation(abilities, prompt, params.heal);
+    let (body, required_start) = conversation(abilities, prompt, params.heal);
     // The required start may contain a stop string.
-    let may_stop = abilities.way != Way::Chat || owed.is_paid();
+    let may_stop = abilities.way != Way::Chat || required_start.is_written();
     let stops = if may_stop { stops } else { Vec::new() };
-    Beginning { path: CHAT, body, owed, stops, form: PromptForm::Chat }
+    Beginning { path: CHAT, body, required_start, stops, form: PromptForm::Chat }
 }
 
 /// The code around the cursor; `None` if it cannot be expressed in this way.
@@ -114,30 +115,36 @@ fn middle_of(parts: &FimParts, middle: &Middle, software: Software, heal: bool) 
     let last = text.len() - last;
     let kept = last + cut(&text[last..], heal, true);
     body["prompt"] = text[..kept].into();
-    Some(Beginning { path: TEXT, body, owed: Owed::exactly(&text[kept..]), stops, form: PromptForm::Fim })
+    Some(Beginning {
+        path: TEXT,
+        body,
+        required_start: RequiredStart::exactly(&text[kept..]),
+        stops,
+        form: PromptForm::Fim,
+    })
 }
 
 /// A chat, and the required start of its answer.
-fn conversation(abilities: &Abilities, prompt: &Prompt, heal: bool) -> (Value, Owed) {
+fn conversation(abilities: &Abilities, prompt: &Prompt, heal: bool) -> (Value, RequiredStart) {
     let prefill = prompt.prefill.as_str();
     let message = |role: Role, text: &str| json!({"role": name(role), "content": text});
     let mut messages: Vec<Value> = prompt.turns.iter().map(|turn| message(turn.role, &turn.text)).collect();
     let mut body = json!({});
-    let owed = match cut(prefill, heal, abilities.keeps_line_breaks) {
-        _ if abilities.way == Way::Chat => Owed::from_the_start(prefill),
-        0 => Owed::exactly(prefill),
+    let required_start = match cut(prefill, heal, abilities.keeps_line_breaks) {
+        _ if abilities.way == Way::Chat => RequiredStart::from_the_start(prefill),
+        0 => RequiredStart::exactly(prefill),
         kept => {
             messages.push(message(Role::Assistant, &prefill[..kept]));
             body["continue_final_message"] = true.into();
             body["add_generation_prompt"] = false.into();
-            Owed::exactly(&prefill[kept..])
+            RequiredStart::exactly(&prefill[kept..])
         }
     };
     body["messages"] = messages.into();
     if abilities.software.takes_template_arguments() {
         body["chat_template_kwargs"] = json!({"enable_thinking": false});
     }
-    (body, owed)
+    (body, required_start)
 }
 
 fn name(role: Role) -> &'static str {
@@ -203,7 +210,7 @@ mod tests {
     fn a_prompt_is_continued_where_it_was_cut() {
         let request = request(&abilities(Software::Vllm, Way::Continue), &prompt("```py\nx = fo"), &params(), 0, true);
         assert_eq!(request.path, CHAT);
-        assert_eq!(request.owed, Owed::exactly(" fo"));
+        assert_eq!(request.required_start, RequiredStart::exactly(" fo"));
         let body = request.body;
         assert_eq!(body["messages"][1], json!({"role": "assistant", "content": "```py\nx ="}));
         assert_eq!((&body["continue_final_message"], &body["add_generation_prompt"]), (&json!(true), &json!(false)));
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn a_chat_begins_again_and_its_fence_does_not_end_it() {
         let request = request(&abilities(Software::Other, Way::Chat), &prompt("```py\nx = fo"), &params(), 0, false);
-        assert_eq!(request.owed, Owed::from_the_start("```py\nx = fo"));
+        assert_eq!(request.required_start, RequiredStart::from_the_start("```py\nx = fo"));
         assert_eq!(request.body["messages"].as_array().unwrap().len(), 1);
         for absent in ["stop", "continue_final_message", "logprobs", "cache_prompt", "chat_template_kwargs"] {
             assert!(request.body.get(absent).is_none(), "{absent}");
@@ -239,7 +246,10 @@ mod tests {
     fn a_model_made_for_it_is_asked_for_the_middle() {
         let abilities = Abilities { middle: Some(tokens_of("qwen")), ..abilities(Software::Vllm, Way::Continue) };
         let asked = request(&abilities, &around_the_cursor(), &params(), 0, true);
-        assert_eq!((asked.path, asked.form, asked.owed), (TEXT, PromptForm::Fim, Owed::exactly(".pa")));
+        assert_eq!(
+            (asked.path, asked.form, asked.required_start),
+            (TEXT, PromptForm::Fim, RequiredStart::exactly(".pa"))
+        );
         assert_eq!(
             asked.body["prompt"],
             "<|repo_name|>project\n<|file_sep|>a.py\n<|fim_prefix|>import os\n<|fim_suffix|>\nprint(x)\n<|fim_middle|>x = os"
@@ -256,8 +266,8 @@ mod tests {
         let abilities = Abilities { middle: Some(Middle::Suffix), ..abilities(Software::Ollama, Way::Continue) };
         let asked = request(&abilities, &around_the_cursor(), &params(), 0, false);
         assert_eq!(
-            (&asked.body["prompt"], &asked.body["suffix"], asked.owed),
-            (&json!("# a.py\nimport os\nx = os"), &json!("\nprint(x)\n"), Owed::exactly(".pa"))
+            (&asked.body["prompt"], &asked.body["suffix"], asked.required_start),
+            (&json!("# a.py\nimport os\nx = os"), &json!("\nprint(x)\n"), RequiredStart::exactly(".pa"))
         );
         // A question does not fill in a middle.
         assert_eq!(request(&abilities, &prompt("x"), &params(), 0, false).path, CHAT);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::link::News;
+use super::link::EventSender;
 use crate::engine::{Engine, EngineError, EngineEvent, Job, OnEvent};
 
 /// Starts the engine of that model.
@@ -29,12 +29,12 @@ impl StandIn {
     }
 
     /// Submits `job`. Events of the engine are passed on only while `is_down`.
-    pub(super) fn submit(&mut self, job: Job, news: &News, is_down: &Arc<AtomicBool>) {
+    pub(super) fn submit(&mut self, job: Job, events: &EventSender, is_down: &Arc<AtomicBool>) {
         if let Some(start) = self.waiting.take() {
-            let (news, is_down) = (news.clone(), Arc::clone(is_down));
+            let (events, is_down) = (events.clone(), Arc::clone(is_down));
             let on_event = move |event: EngineEvent| {
                 if is_down.load(Ordering::Relaxed) {
-                    news.tell(event);
+                    events.send(event);
                 }
             };
             match start(Box::new(on_event)) {

@@ -13,8 +13,8 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::Patience;
 use super::fault::Fault;
-use super::generate::{Question, generate};
-use super::link::{Link, News};
+use super::generate::{RemoteJob, generate};
+use super::link::{EventSender, Link};
 use super::stand_in::StandIn;
 use crate::config::RemoteServer;
 use crate::engine::announcer::Announcer;
@@ -41,7 +41,7 @@ pub(super) fn run(runtime: Runtime, worker: Worker, receiver: Receiver<Message>)
 /// Everything the thread owns.
 pub(super) struct Worker {
     link: Arc<Link>,
-    news: News,
+    events: EventSender,
     queue: Queue<AbortHandle>,
     tasks: JoinSet<Answered>,
     turns: Turns,
@@ -58,7 +58,7 @@ struct Turns {
 
 /// The result of a task.
 struct Answered {
-    question: Question,
+    job: RemoteJob,
     outcome: Result<Generation, Failure>,
 }
 
@@ -75,10 +75,10 @@ impl Worker {
         stand_in: Option<StandIn>,
         on_event: OnEvent,
     ) -> Self {
-        let news = News::new(on_event);
+        let events = EventSender::new(on_event);
         Self {
-            link: Arc::new(Link::new(server, patience, news.clone())),
-            news,
+            link: Arc::new(Link::new(server, patience, events.clone())),
+            events,
             queue: Queue::default(),
             tasks: JoinSet::new(),
             turns: Turns { question: Arc::new(Semaphore::new(1)), completion: Arc::new(Semaphore::new(1)) },
@@ -116,30 +116,30 @@ impl Worker {
     }
 
     fn announce(&mut self) {
-        let news = &self.news;
-        self.announcer.announce(&self.queue, &|event| news.tell(event));
+        let events = &self.events;
+        self.announcer.announce(&self.queue, &|event| events.send(event));
     }
 
     /// Starts a task for the job, and gives up the jobs that it supersedes.
     fn begin(&mut self, mut submitted: Box<Submitted>) {
-        let question = Question {
+        let job = RemoteJob {
             prompt: submitted.job.prompt.clone(),
             params: submitted.job.params.clone(),
             priority: submitted.job.priority,
             submitted_at: submitted.at,
             on_text: submitted.job.on_text.take(),
-            has_told: false,
+            has_reported: false,
         };
         let cancel = submitted.job.cancel.clone();
         let link = Arc::clone(&self.link);
         let turns = self.turns.clone();
         let task = async move {
-            let mut question = question;
+            let mut job = job;
             let outcome = tokio::select! {
                 () = cancel.cancelled() => Err(Failure::Cancelled),
-                outcome = ask(&link, turns, &mut question) => outcome.map_err(Failure::Fault),
+                outcome = ask(&link, turns, &mut job) => outcome.map_err(Failure::Fault),
             };
-            Answered { question, outcome }
+            Answered { job, outcome }
         };
         for entry in self.queue.admit(submitted) {
             if let Some(task) = &entry.work {
@@ -164,11 +164,11 @@ impl Worker {
             Err(error) => Err(EngineError::Failed(error.to_string())),
             Ok(Answered { outcome: Ok(generation), .. }) => Ok(generation),
             Ok(Answered { outcome: Err(Failure::Cancelled), .. }) => Err(EngineError::Cancelled),
-            Ok(Answered { question, outcome: Err(Failure::Fault(fault)) }) => match &mut self.stand_in {
+            Ok(Answered { job, outcome: Err(Failure::Fault(fault)) }) => match &mut self.stand_in {
                 // An owner that has seen the beginning of one answer cannot be given another.
-                Some(stand_in) if !question.has_told => {
-                    entry.submitted.job.on_text = question.on_text;
-                    return stand_in.submit(entry.submitted.job, &self.news, &self.link.is_down());
+                Some(stand_in) if !job.has_reported => {
+                    entry.submitted.job.on_text = job.on_text;
+                    return stand_in.submit(entry.submitted.job, &self.events, &self.link.is_down());
                 }
                 _ => Err(EngineError::Unavailable(fault.to_string())),
             },
@@ -178,8 +178,8 @@ impl Worker {
 }
 
 /// Asks the server once it is the job's turn.
-async fn ask(link: &Link, turns: Turns, question: &mut Question) -> Result<Generation, Fault> {
-    let is_question = question.priority == Priority::Background;
+async fn ask(link: &Link, turns: Turns, job: &mut RemoteJob) -> Result<Generation, Fault> {
+    let is_question = job.priority == Priority::Background;
     // The semaphores are never closed, so this does not fail.
     let _turn = if is_question { turns.question.acquire_owned().await.ok() } else { None };
     let connection = link.connection().await?;
@@ -187,7 +187,7 @@ async fn ask(link: &Link, turns: Turns, question: &mut Question) -> Result<Gener
         true => turns.completion.acquire_owned().await.ok().map(Arc::new),
         false => None,
     };
-    let outcome = generate(&connection, question, turn).await;
+    let outcome = generate(&connection, job, turn).await;
     match &outcome {
         Ok(_) => link.succeeded(&connection),
         Err(fault) => link.failed(fault),

@@ -41,7 +41,7 @@ struct Sent {
     /// Whether the process has it.
     is_there: bool,
     /// Whether some of its text has been reported.
-    told: bool,
+    reported: bool,
     /// Whether a process has died while it had the job.
     again: bool,
 }
@@ -97,7 +97,7 @@ pub(super) struct Client {
     /// How many processes have died since one has done a job.
     deaths: u32,
     /// The last reported reason why there is no process.
-    told: Option<String>,
+    reported: Option<String>,
     /// Closes this process's gate while a completion is pending.
     announcer: Announcer,
 }
@@ -130,7 +130,7 @@ impl Client {
             jobs: Queue::default(),
             last_number: 0,
             deaths: 0,
-            told: None,
+            reported: None,
             announcer: Announcer::new(Some(gate)),
         }
     }
@@ -299,7 +299,7 @@ impl Client {
         for entry in self.jobs.iter_mut() {
             let sent = entry.work.get_or_insert_with(|| {
                 self.last_number += 1;
-                Sent { id: self.last_number, is_there: false, told: false, again: false }
+                Sent { id: self.last_number, is_there: false, reported: false, again: false }
             });
             if !std::mem::replace(&mut sent.is_there, true) {
                 let job = &entry.submitted.job;
@@ -345,7 +345,7 @@ impl Client {
     fn take_text(&mut self, id: u64, piece: TextPiece) {
         let Some(entry) = self.jobs.iter_mut().find(|entry| has_id(entry, id)) else { return };
         if let Some(sent) = &mut entry.work {
-            sent.told = true;
+            sent.reported = true;
         }
         if let Some(on_text) = &mut entry.submitted.job.on_text {
             on_text(piece);
@@ -354,7 +354,7 @@ impl Client {
 
     fn take_outcome(&mut self, id: u64, outcome: Result<Generation, EngineError>) {
         self.deaths = 0;
-        self.told = None;
+        self.reported = None;
         if let Some(entry) = self.jobs.take(|entry| has_id(entry, id)) {
             (entry.submitted.job.on_done)(outcome);
         }
@@ -384,14 +384,15 @@ impl Client {
                 self.wait_before_trying(wait, reason.clone());
             }
         }
-        self.tell(reason, "the engine process has ended".to_owned());
+        self.report(reason, "the engine process has ended".to_owned());
     }
 
     /// Keeps the jobs of a dead process that can be sent to another one: each job once, and only if none of its text
     /// was reported.
     fn take_back_jobs(&mut self) {
-        while let Some(entry) =
-            self.jobs.take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.told || sent.again)))
+        while let Some(entry) = self
+            .jobs
+            .take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.reported || sent.again)))
         {
             let reason = "the engine process ended while it was answering; ask again";
             (entry.submitted.job.on_done)(Err(EngineError::Failed(reason.to_owned())));
@@ -405,7 +406,7 @@ impl Client {
     /// Gives up on the process for a while, for `reason`.
     fn fail(&mut self, reason: String) {
         self.wait_before_trying(RETRY_AFTER, reason.clone());
-        self.tell(reason.clone(), reason);
+        self.report(reason.clone(), reason);
     }
 
     fn wait_before_trying(&mut self, wait: Duration, reason: String) {
@@ -419,11 +420,11 @@ impl Client {
     }
 
     /// Reports `reason`, unless the last report was of the same `kind` and no job has been done since.
-    fn tell(&mut self, reason: String, kind: String) {
-        if self.told.as_ref() != Some(&kind) {
+    fn report(&mut self, reason: String, kind: String) {
+        if self.reported.as_ref() != Some(&kind) {
             (self.on_event)(EngineEvent::Failed(reason));
         }
-        self.told = Some(kind);
+        self.reported = Some(kind);
     }
 
     fn announce(&mut self) {

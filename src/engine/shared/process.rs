@@ -103,11 +103,11 @@ impl Process {
         state.is_over = true;
     }
 
-    /// Tells every client who shares the process.
+    /// Reports to every client who shares the process.
     fn tell_sharing(&self) {
         let state = self.state();
         let sharing = state.sharing();
-        state.clients.iter().for_each(|client| client.outbox.tell(&Reply::Sharing(sharing.clone())));
+        state.clients.iter().for_each(|client| client.outbox.send(&Reply::Sharing(sharing.clone())));
     }
 
     fn report(&self) -> Report {
@@ -224,8 +224,8 @@ impl<'a> Member<'a> {
         state.last_number += 1;
         state.alone = None;
         let number = state.last_number;
-        outbox.tell(&Reply::Welcome { pid: std::process::id() });
-        state.models.events_so_far(wishes.role).into_iter().for_each(|event| outbox.tell(&Reply::Event(event)));
+        outbox.send(&Reply::Welcome { pid: std::process::id() });
+        state.models.events_so_far(wishes.role).into_iter().for_each(|event| outbox.send(&Reply::Event(event)));
         let (outbox_, jobs_) = (outbox.clone(), jobs.clone());
         state.clients.push(Client { number, pid, wishes: wishes.clone(), outbox: outbox_, jobs: jobs_ });
         drop(state);
@@ -277,7 +277,7 @@ impl<'a> Member<'a> {
 
     fn work_on(&self, job: SentJob) {
         let id = job.id;
-        let refuse = |reason: EngineError| self.outbox.tell(&Reply::Done { id, outcome: Err(reason) });
+        let refuse = |reason: EngineError| self.outbox.send(&Reply::Done { id, outcome: Err(reason) });
         if let Err(reason) = self.check(&job) {
             return refuse(EngineError::Failed(reason));
         }
@@ -313,7 +313,7 @@ impl<'a> Member<'a> {
         self.jobs.insert(id, cancel.clone());
         let (outbox, jobs) = (self.outbox.clone(), self.jobs.clone());
         let text_outbox = self.outbox.clone();
-        let on_text: TextListener = Box::new(move |piece| text_outbox.tell(&Reply::Text { id, piece }));
+        let on_text: TextListener = Box::new(move |piece| text_outbox.send(&Reply::Text { id, piece }));
         Job {
             priority,
             document,
@@ -325,7 +325,7 @@ impl<'a> Member<'a> {
             on_done: Box::new(move |outcome| {
                 drop(under_way);
                 jobs.remove(id);
-                outbox.tell(&Reply::Done { id, outcome });
+                outbox.send(&Reply::Done { id, outcome });
             }),
         }
     }

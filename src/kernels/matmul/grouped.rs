@@ -101,7 +101,7 @@ fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
     assert_eq!(len, expected, "the activations were not quantised for a matrix of {:?}", matrix.quant);
 }
 
-/// The kernel of one group, and that of several where there is one.
+/// The kernel of one group, and that of several groups, if there is one.
 #[cfg(target_arch = "x86_64")]
 fn kernels(quant: QuantType, level: Level) -> (GroupKernel, Option<WideKernel>) {
     match level {

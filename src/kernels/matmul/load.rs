@@ -80,7 +80,7 @@ impl Source<'_> {
 }
 
 impl PackedMatrix {
-    /// Reads and packs all `sources`; `progress` is told after every batch how many of their bytes are done.
+    /// Reads and packs all `sources`; `progress` is called after every batch with the number of bytes that are done.
     ///
     /// # Errors
     /// Returns the first error of reading.

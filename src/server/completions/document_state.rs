@@ -57,7 +57,7 @@ pub(super) struct DocumentState {
     /// The last reason for having no completions that was sent to the client.
     pub status: Option<String>,
     /// The last reason that was shown to the person after they asked for a completion.
-    pub told: Option<String>,
+    pub reported: Option<String>,
     /// Where the windows of prompts begin, so that one edit does not move them: for whole prompts, and for their short
     /// forms.
     pub anchor: Anchor,
@@ -127,7 +127,7 @@ impl DocumentState {
     /// Keeps the generation for as long as the client may take to ask, after a notification that it has grown.
     pub(super) fn keep_until_asked(&mut self) {
         if let Some(running) = &mut self.running {
-            running.is_told = true;
+            running.is_notified = true;
             running.kept_until = Some(Instant::now() + KEPT_WHILE_SHOWN);
         }
     }

@@ -48,13 +48,13 @@ pub(super) struct Fates {
     /// The completion of which a part was last observed to be accepted.
     seen_part: Option<u64>,
     /// The completion of which the client last reported an accepted part, its text, and the length of the part.
-    told_part: Option<(u64, String, usize)>,
+    reported_part: Option<(u64, String, usize)>,
     followed: Vec<Accepted>,
     /// The cost of completions that has not been written yet, by language.
     work: HashMap<String, Work>,
     work_due_at: Option<Instant>,
     typed_at: Option<Instant>,
-    tells: Tells,
+    client_reports: ClientReports,
 }
 
 /// The cost of completions.
@@ -66,7 +66,7 @@ struct Work {
 
 /// What the client reports by itself, so that it need not be guessed. It is known once it has reported something.
 #[derive(Default)]
-struct Tells {
+struct ClientReports {
     shown: bool,
     parts: bool,
 }
@@ -94,12 +94,12 @@ impl Fates {
             offered: None,
             is_partly_accepted: false,
             seen_part: None,
-            told_part: None,
+            reported_part: None,
             followed: Vec::new(),
             work: HashMap::new(),
             work_due_at: None,
             typed_at: None,
-            tells: Tells::default(),
+            client_reports: ClientReports::default(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Fates {
         if self.file.is_none() || !self.enabled {
             return;
         }
-        if self.tells.shown && self.on_screen.as_ref().is_none_or(|before| before.id != shown.id) {
+        if self.client_reports.shown && self.on_screen.as_ref().is_none_or(|before| before.id != shown.id) {
             self.offered = Some(shown);
         } else {
             self.shown(shown);
@@ -129,8 +129,8 @@ impl Fates {
     }
 
     /// Notes that the client has reported completion `id` as shown.
-    pub(super) fn told_shown(&mut self, id: u64) {
-        self.tells.shown = true;
+    pub(super) fn reported_shown(&mut self, id: u64) {
+        self.client_reports.shown = true;
         if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
             self.shown(shown);
         }
@@ -191,7 +191,7 @@ impl Fates {
     /// Notes that the text of `document` looks as if a word or a line of the completion on the screen was accepted.
     pub(super) fn saw_part(&mut self, document: u64, characters: usize) {
         let Some(shown) = self.on_screen.as_ref().filter(|shown| shown.document == document) else { return };
-        if !self.tells.parts {
+        if !self.client_reports.parts {
             self.seen_part = Some(shown.id);
             self.part_accepted(characters);
         }
@@ -199,14 +199,14 @@ impl Fates {
 
     /// Notes that the client has reported that `length` UTF-16 units of `text`, the text of completion `id`, have been
     /// accepted so far.
-    pub(super) fn told_part(&mut self, id: u64, text: &str, length: usize) {
-        let was_told = std::mem::replace(&mut self.tells.parts, true);
-        let before = match self.told_part.replace((id, text.to_owned(), length)) {
+    pub(super) fn reported_part(&mut self, id: u64, text: &str, length: usize) {
+        let was_reporting = std::mem::replace(&mut self.client_reports.parts, true);
+        let before = match self.reported_part.replace((id, text.to_owned(), length)) {
             Some((known, same, before)) if known == id && same == text => before,
             _ => 0,
         };
         // The client's first report of this may come after it was observed.
-        let is_counted = !was_told && self.seen_part == Some(id);
+        let is_counted = !was_reporting && self.seen_part == Some(id);
         if !is_counted && self.on_screen.as_ref().is_some_and(|shown| shown.id == id) {
             let characters = characters_of(text, length).saturating_sub(characters_of(text, before));
             self.part_accepted(characters);
@@ -362,7 +362,7 @@ mod tests {
         Shown { id, document: 1, language: "rust".to_owned(), latency: Duration::from_millis(5), items }
     }
 
-    fn told(act: impl FnOnce(&mut Fates)) -> Vec<What> {
+    fn recorded(act: impl FnOnce(&mut Fates)) -> Vec<What> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("statistics.jsonl");
         let mut fates = Fates::new(Some(file.clone()));
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_completion_is_shown_once_and_comes_to_one_end() {
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             fates.answered(shown(1));
             // Typing what the completion says.
             fates.answered(shown(1));
@@ -390,14 +390,14 @@ mod tests {
 
     #[test]
     fn what_a_client_shows_is_what_it_says_it_shows() {
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             fates.answered(shown(1));
-            fates.told_shown(1);
+            fates.reported_shown(1);
             // Never shown.
             fates.answered(shown(2));
             fates.answered(shown(3));
-            fates.told_shown(2);
-            fates.told_shown(3);
+            fates.reported_shown(2);
+            fates.reported_shown(3);
             fates.answered(shown(4));
             fates.accepted(4, 0, |_| None);
         });
@@ -407,15 +407,15 @@ mod tests {
 
     #[test]
     fn parts_that_a_client_tells_are_counted_once() {
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             fates.answered(shown(1));
             // Before it is known that the client reports parts.
             fates.saw_part(1, 2);
-            fates.told_part(1, "t\u{1F600}tal", 3);
+            fates.reported_part(1, "t\u{1F600}tal", 3);
             fates.saw_part(1, 1);
-            fates.told_part(1, "t\u{1F600}tal", 4);
-            fates.told_part(1, "tal", 2);
-            fates.told_part(7, "of another", 2);
+            fates.reported_part(1, "t\u{1F600}tal", 4);
+            fates.reported_part(1, "tal", 2);
+            fates.reported_part(7, "of another", 2);
         });
         let part = |characters| What::Accepted { characters, part: true };
         assert_eq!(seen, [SHOWN, part(2), part(1), part(2)]);
@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn what_was_accepted_is_looked_for_later() {
         let text = Rope::from_str("x = total;\n");
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             fates.answered(shown(1));
             fates.accepted(1, 0, |_| Some(&text));
             fates.edited(1, &(7..9), 0);
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn what_completions_cost_is_counted_once_a_minute() {
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             let began = Instant::now();
             for seconds in [0, 1, 2, 60, 61] {
                 fates.typed("rust", began + Duration::from_secs(seconds));
@@ -479,7 +479,7 @@ mod tests {
 
     #[test]
     fn where_it_is_off_nothing_is_kept() {
-        let seen = told(|fates| {
+        let seen = recorded(|fates| {
             fates.configure(false, "m");
             fates.worked("rust", Duration::from_millis(700));
             fates.write_work();

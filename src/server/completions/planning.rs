@@ -47,7 +47,7 @@ pub(super) fn short_prompt(
 }
 
 /// What is needed to plan prefills that nobody has asked for.
-pub(super) struct Means<'a> {
+pub(super) struct PrefillInputs<'a> {
     pub options: &'a dyn Fn() -> CompletionOptions,
     /// The number of tokens of a short prompt.
     pub short_tokens: usize,
@@ -78,9 +78,9 @@ pub(super) fn visit(
     state: &mut DocumentState,
     cursor: usize,
     is_first: bool,
-    means: &Means<'_>,
+    inputs: &PrefillInputs<'_>,
 ) -> Option<Job> {
-    let options = (means.options)();
+    let options = (inputs.options)();
     let serves = state.anchor.serves(&document.snapshot, cursor, options.limits());
     if serves && !state.is_cold {
         return None;
@@ -95,17 +95,22 @@ pub(super) fn visit(
         state.visited = Some(std::mem::replace(&mut state.anchor, own));
     }
     let mut plan = plan?;
-    let (backend, anchor) = (&means.settings.backend, &mut state.short_anchor);
-    let short = is_first.then(|| short_prompt(backend, anchor, &plan, means.short_tokens, &options)).flatten();
+    let (backend, anchor) = (&inputs.settings.backend, &mut state.short_anchor);
+    let short = is_first.then(|| short_prompt(backend, anchor, &plan, inputs.short_tokens, &options)).flatten();
     let is_short = short.is_some();
     plan.prompt = short.unwrap_or(plan.prompt);
-    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short }, means))
+    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short }, inputs))
 }
 
 /// The job that prefills the prompt of a request at `cursor`, unless such a request would not ask the model.
-pub(super) fn warm_up(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
-    let plan = planned(document, state, cursor, Trigger::Automatic, &(means.options)())?;
-    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short: false }, means))
+pub(super) fn warm_up(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    inputs: &PrefillInputs<'_>,
+) -> Option<Job> {
+    let plan = planned(document, state, cursor, Trigger::Automatic, &(inputs.options)())?;
+    Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short: false }, inputs))
 }
 
 fn planned(
@@ -120,15 +125,21 @@ fn planned(
 }
 
 /// The job that reads the prompt of `plan`, recorded as `warm_up`.
-fn prefill(document: &Document, state: &mut DocumentState, plan: Plan, warm_up: WarmUp, means: &Means<'_>) -> Job {
-    let (number, cancel, session) = (document.number, warm_up.cancel.clone(), means.session.clone());
+fn prefill(
+    document: &Document,
+    state: &mut DocumentState,
+    plan: Plan,
+    warm_up: WarmUp,
+    inputs: &PrefillInputs<'_>,
+) -> Job {
+    let (number, cancel, session) = (document.number, warm_up.cancel.clone(), inputs.session.clone());
     state.warm_up = Some(warm_up);
     Job {
         priority: Priority::WarmUp,
         document: number,
         prompt: plan.prompt,
         short_prompt: None,
-        params: GenerationParams { max_new_tokens: 0, effort: means.settings.effort, ..plan.params },
+        params: GenerationParams { max_new_tokens: 0, effort: inputs.settings.effort, ..plan.params },
         cancel,
         on_text: None,
         on_done: Box::new(move |outcome| {
@@ -138,12 +149,17 @@ fn prefill(document: &Document, state: &mut DocumentState, plan: Plan, warm_up: 
 }
 
 /// The job that reads the window at `cursor` if it has to be placed again.
-pub(super) fn settle(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
+pub(super) fn settle(
+    document: &Document,
+    state: &mut DocumentState,
+    cursor: usize,
+    inputs: &PrefillInputs<'_>,
+) -> Option<Job> {
     state.anchor.settle(&document.snapshot, cursor);
     if state.anchor.is_placed() {
         return None;
     }
-    warm_up(document, state, cursor, means)
+    warm_up(document, state, cursor, inputs)
 }
 
 /// What to ask at `offset` of `snapshot`, which is a document as if a completion were accepted.

@@ -26,7 +26,7 @@ pub(super) struct Running {
     /// Whether a part of it has been shown, and is among the completions that the document remembers.
     pub is_shown: bool,
     /// Whether the client has been notified that there is more, and has not asked since.
-    pub is_told: bool,
+    pub is_notified: bool,
     /// The last known offset of the cursor in the document as it is now.
     pub cursor: usize,
     /// The requests that wait for it, made at `cursor` of the document as it is now: at most one for ghost text and one
@@ -70,7 +70,7 @@ impl Running {
     pub(super) fn asked_at(&mut self, cursor: usize) {
         self.cursor = cursor;
         self.kept_until = None;
-        self.is_told = false;
+        self.is_notified = false;
     }
 
     /// The completion so far, with `items`.

@@ -24,16 +24,16 @@ impl DocumentState {
         }
         self.status.clone_from(&reason);
         // A different reason is new, and so is an old one that has returned.
-        self.told = None;
+        self.reported = None;
         Some(DocumentStatusParams { uri: document.uri.clone(), reason })
     }
 
     /// Tells a person who asked for a completion why there is none, once for each reason in a row.
     pub(super) fn tell_skip(&mut self, skip: Skip, to_client: &ClientSender) {
         let reason = self.status.clone().unwrap_or_else(|| format!("not completed: {skip}"));
-        if self.told.as_ref() != Some(&reason) {
+        if self.reported.as_ref() != Some(&reason) {
             to_client.message(MessageType::Info, &reason);
-            self.told = Some(reason);
+            self.reported = Some(reason);
         }
     }
 }

@@ -27,13 +27,13 @@ pub(in crate::server) struct CompletionEngine {
     is_away: bool,
     /// Why there is no model.
     failure: Option<String>,
-    told_fraction: f32,
+    reported_fraction: f32,
     /// How many tokens per second the model writes.
     speed: Option<f32>,
     /// The last message about the model being too large.
-    told_too_large: Option<String>,
+    reported_too_large: Option<String>,
     /// The last status that was sent to the client.
-    told: Option<StatusParams>,
+    reported: Option<StatusParams>,
 }
 
 impl CompletionEngine {
@@ -45,10 +45,10 @@ impl CompletionEngine {
             to_client,
             is_away: false,
             failure: None,
-            told_fraction: 0.0,
+            reported_fraction: 0.0,
             speed: None,
-            told_too_large: None,
-            told: None,
+            reported_too_large: None,
+            reported: None,
         }
     }
 
@@ -145,17 +145,17 @@ impl CompletionEngine {
     /// programs need.
     fn tell_too_large(&mut self) {
         let reason = completion_too_large(self.engine.settings());
-        if reason != self.told_too_large
+        if reason != self.reported_too_large
             && let Some(reason) = &reason
         {
             self.to_client.message(MessageType::Warning, reason);
         }
-        self.told_too_large = reason;
+        self.reported_too_large = reason;
     }
 
     fn loading(&mut self, fraction: f32, begins: bool) {
-        if begins || fraction >= self.told_fraction + FRACTION_STEP {
-            self.told_fraction = fraction;
+        if begins || fraction >= self.reported_fraction + FRACTION_STEP {
+            self.reported_fraction = fraction;
             self.tell(State::Loading, format!("loading {}", self.engine.model()), Some(fraction));
         }
     }
@@ -172,12 +172,12 @@ impl CompletionEngine {
         let tokens_per_second = self.speed.map(|speed| (speed * 10.0).round() / 10.0);
         let status = StatusParams { state, message, model, fraction, tokens_per_second, sharing };
         self.to_client.send(Outgoing::Status(status.clone()));
-        self.told = Some(status);
+        self.reported = Some(status);
     }
 
     /// Sends the status again after a change of who shares the engine.
     fn tell_again(&mut self) {
-        if let Some(StatusParams { state, message, fraction, .. }) = self.told.take() {
+        if let Some(StatusParams { state, message, fraction, .. }) = self.reported.take() {
             self.tell(state, message, fraction);
         }
     }

@@ -28,7 +28,7 @@ struct AnswerDocument {
     /// Markdown.
     text: String,
     /// When the client was last told that it can fetch more.
-    told: Instant,
+    reported: Instant,
     /// Whether the client could not open it.
     refused: bool,
 }
@@ -37,7 +37,7 @@ impl AnswerDocuments {
     /// Creates a document for the answer to `question` with this `title`, which so far is `body`.
     pub(super) fn open(&mut self, question: u64, title: &str, body: &str, now: Instant) -> lsp::Uri {
         let (uri, text) = (to_proto::answer_uri(question, title), whole_text(title, body));
-        self.kept.push_back(AnswerDocument { question, uri: uri.clone(), text, told: now, refused: false });
+        self.kept.push_back(AnswerDocument { question, uri: uri.clone(), text, reported: now, refused: false });
         if self.kept.len() > KEPT {
             self.kept.pop_front();
         }
@@ -90,9 +90,9 @@ impl AnswerDocument {
     /// Adds `delta`. Returns whether the client should fetch the document at `now`.
     fn grow(&mut self, delta: &str, now: Instant) -> bool {
         self.text.push_str(delta);
-        let due = !self.refused && now.duration_since(self.told) >= REFRESH_EVERY;
+        let due = !self.refused && now.duration_since(self.reported) >= REFRESH_EVERY;
         if due {
-            self.told = now;
+            self.reported = now;
         }
         due
     }
@@ -108,17 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_told_of_growth_a_few_times_a_second() {
+    fn a_client_is_notified_of_growth_a_few_times_a_second() {
         let start = Instant::now();
         let mut document = AnswerDocument {
             question: 1,
             uri: "phi-ls-answer:/1".into(),
             text: String::new(),
-            told: start,
+            reported: start,
             refused: false,
         };
-        let told: Vec<bool> = (1..=6).map(|step| document.grow("x", start + REFRESH_EVERY * step / 3)).collect();
-        assert_eq!(told, [false, false, true, false, false, true]);
+        let reported: Vec<bool> = (1..=6).map(|step| document.grow("x", start + REFRESH_EVERY * step / 3)).collect();
+        assert_eq!(reported, [false, false, true, false, false, true]);
         assert_eq!(document.text, "xxxxxx");
         document.refused = true;
         assert!(!document.grow("x", start + REFRESH_EVERY * 9));

@@ -20,13 +20,13 @@ pub(super) struct Configuration {
     initial: Value,
     /// The last `workspace/didChangeConfiguration`.
     changed: Value,
-    untold: Vec<Problem>,
-    told: Vec<Problem>,
+    unreported: Vec<Problem>,
+    reported: Vec<Problem>,
 }
 
 impl Configuration {
     pub(super) fn new(fixed: Vec<(Source, Value)>, problems: Vec<Problem>) -> Self {
-        Self { fixed, initial: Value::Null, changed: Value::Null, untold: problems, told: Vec::new() }
+        Self { fixed, initial: Value::Null, changed: Value::Null, unreported: problems, reported: Vec::new() }
     }
 
     pub(super) fn set_initial(&mut self, value: Value) {
@@ -46,8 +46,8 @@ impl Configuration {
     }
 
     fn note(&mut self, problem: Problem) {
-        if !self.told.contains(&problem) && !self.untold.contains(&problem) {
-            self.untold.push(problem);
+        if !self.reported.contains(&problem) && !self.unreported.contains(&problem) {
+            self.unreported.push(problem);
         }
     }
 }
@@ -109,11 +109,11 @@ impl Session {
 
     /// Tells the person once which settings are ignored.
     pub(super) fn tell_problems(&mut self) {
-        let problems = std::mem::take(&mut self.configuration.untold);
+        let problems = std::mem::take(&mut self.configuration.unreported);
         for problem in &problems {
             tracing::warn!("{problem}");
             self.to_client.message(MessageType::Warning, &problem.to_string());
         }
-        self.configuration.told.extend(problems);
+        self.configuration.reported.extend(problems);
     }
 }

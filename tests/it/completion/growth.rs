@@ -124,7 +124,7 @@ fn what_is_typed_or_accepted_midway_stays_and_the_rest_follows() {
 }
 
 #[test]
-fn a_key_that_disagrees_ends_it_and_the_next_one_begins_anew() {
+fn a_key_that_disagrees_ends_it_and_another_one_begins() {
     let (options, brake) = braked(ANSWER, 100);
     let mut server = growing(options, "x = \n");
     let first = server.request_completion(0, 4);

@@ -111,7 +111,7 @@ fn a_completion_in_whose_place_something_else_was_accepted_is_not_offered_again(
 }
 
 #[test]
-fn a_newer_request_is_answered_after_the_older_one_is_with_an_empty_list() {
+fn an_older_request_is_answered_with_an_empty_list_before_a_newer_one() {
     let (options, brake) = braked("foo(1)", 1);
     let mut server = TestServer::initialized(options);
     server.open(URI, "python", "x = \ny = \n");

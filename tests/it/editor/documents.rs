@@ -128,7 +128,7 @@ fn texts_that_are_no_files_or_of_no_known_language_are_completed() {
 }
 
 #[test]
-fn where_completions_are_off_nothing_is_computed() {
+fn completions_can_be_turned_off_and_on_in_one_document() {
     let mut server = counting();
     server.open(URI, "python", "a = ");
     let set = |server: &mut TestServer, enabled: bool| {
@@ -137,7 +137,7 @@ fn where_completions_are_off_nothing_is_computed() {
     set(&mut server, false);
     assert_eq!(server.complete(0, 4), [""; 0]);
     server.edit(2, (0, 4), (0, 4), "b");
-    // The completion of another document arrives after any that this one would have begun.
+    // Other documents are not affected.
     server.open("file:///home/user/project/other.py", "python", "ab = ");
     let other = completion_params("file:///home/user/project/other.py", 0, 5);
     assert_eq!(texts(&server.call("textDocument/inlineCompletion", other)), ["<5>"]);
@@ -154,7 +154,7 @@ fn where_completions_are_off_nothing_is_computed() {
 }
 
 #[test]
-fn a_document_of_twenty_megabytes_is_no_problem() {
+fn a_document_of_twenty_megabytes_is_completed() {
     let mut server = counting();
     server.open(URI, "python", &format!("{}\nlast = ", "x = 1 # filler\n".repeat((20 << 20) / 15)));
     let texts = server.complete(u32::MAX, 0);

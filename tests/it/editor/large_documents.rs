@@ -62,7 +62,7 @@ fn a_line_of_five_megabytes_is_completed() {
 }
 
 #[test]
-fn of_binary_data_nothing_is_asked() {
+fn the_model_is_not_asked_about_binary_data() {
     let mut server = TestServer::answering("foo(1)", "");
     for text in ["\u{7f}ELF\0\0\0 x = ", "\u{fffd}PNG\n\u{1a}\n\u{fffd}\u{fffd}\u{1}\u{2}= "] {
         let uri = format!("file:///home/user/project/{}.bin", text.len());

@@ -213,7 +213,7 @@ fn cells_are_completed_with_those_around_them() {
 }
 
 #[test]
-fn a_closed_notebook_is_forgotten() {
+fn cells_of_a_closed_notebook_have_no_completions() {
     let (mut server, _) = with_notebook();
     let closed = ["a", "note", "b", "c"].map(|cell| json!({"uri": uri(cell)}));
     server.notify(

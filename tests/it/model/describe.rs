@@ -30,7 +30,7 @@ fn check(writer: &GgufWriter, expected: &Expect) {
 }
 
 #[test]
-fn a_file_that_passes() {
+fn the_report_of_a_file_that_passes_every_check() {
     check(
         &TinyModel::phi3().quantized(QuantType::Q4K).writer(),
         &expect![[r#"

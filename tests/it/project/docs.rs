@@ -217,7 +217,7 @@ fn project() -> tempfile::TempDir {
 }
 
 #[test]
-fn commands_in_the_guide_work() {
+fn commands_in_the_documentation_are_valid_and_those_of_the_guide_work() {
     let home = project();
     let run_in_project = |arguments: &[String]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));

@@ -156,7 +156,7 @@ fn every_file_opens_with_what_it_holds() {
 }
 
 #[test]
-fn nothing_is_left_to_do_silently() {
+fn no_code_is_left_unfinished_or_in_debugging() {
     for source in sources() {
         for word in ["todo!(", "unimplemented!(", "dbg!("] {
             assert!(!source.code.contains(word), "{} has {word}", source.path);

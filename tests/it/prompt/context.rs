@@ -231,7 +231,7 @@ fn every_place_of_every_shape_of_text_has_a_context() {
 }
 
 #[test]
-fn twenty_megabytes_cost_a_window() {
+fn a_document_of_twenty_megabytes_gets_a_window() {
     let text = "some words on a line\n".repeat(1_000_000);
     let snapshot = snapshot("big.rs", &text);
     assert!(snapshot.parsed.is_none());

@@ -48,7 +48,7 @@ fn follow(server: &mut TestServer, answer: &Value, question: &str) -> Value {
 }
 
 /// Tokens of `end`'s prompt that were not in a cache.
-fn read_anew(end: &Value) -> u64 {
+fn uncached_tokens(end: &Value) -> u64 {
     let count = |name: &str| end["timings"][name].as_u64().expect("a count");
     count("promptTokens") - count("cachedTokens")
 }
@@ -66,8 +66,8 @@ fn a_question_goes_on_from_an_answer_and_can_be_followed_itself() {
     assert!(first["id"] != second["id"] && second["id"] != third["id"]);
     // The end of the answer, the tags around the question, and the question. The scripted model's tokens are bytes.
     let tags = "<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n";
-    assert!(read_anew(&second) < (tags.len() + "Why?".len()) as u64, "{second}");
-    assert!(read_anew(&third) < (tags.len() + "And then?".len()) as u64, "{third}");
+    assert!(uncached_tokens(&second) < (tags.len() + "Why?".len()) as u64, "{second}");
+    assert!(uncached_tokens(&third) < (tags.len() + "And then?".len()) as u64, "{third}");
     server.finish();
 }
 
@@ -79,7 +79,7 @@ fn an_edit_can_be_asked_about_although_it_has_changed_the_document() {
     server.edit(2, (4, 19), (4, 25), "height");
     let reason = follow(&mut server, &fix["id"], "Why?");
     assert_eq!(reason["text"], REASON);
-    assert!(read_anew(&reason) < 80, "{reason}");
+    assert!(uncached_tokens(&reason) < 80, "{reason}");
     server.finish();
 }
 
@@ -139,7 +139,7 @@ fn the_model_that_answered_goes_on() {
     let first = ask(&mut server, "Explain this function");
     let second = follow(&mut server, &first["id"], "Why?");
     assert_eq!(second["text"], "the assistant");
-    assert!(read_anew(&second) < 80, "{second}");
+    assert!(uncached_tokens(&second) < 80, "{second}");
     server.finish();
 }
 

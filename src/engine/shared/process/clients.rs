@@ -48,7 +48,7 @@ impl Outbox {
         Ok(outbox)
     }
 
-    pub(super) fn tell(&self, reply: &impl Serialize) {
+    pub(super) fn send(&self, reply: &impl Serialize) {
         let frame = match messages::frame(reply) {
             Ok(frame) => frame,
             Err(error) => return tracing::error!("cannot send to a client: {error}"),

@@ -152,7 +152,7 @@ fn receive(process: &Process, role: Role, event: EngineEvent) {
         held.state = new_state;
     }
     let clients = state.clients.iter().filter(|client| client.wishes.role == role);
-    clients.for_each(|client| client.outbox.tell(&Reply::Event(event.clone())));
+    clients.for_each(|client| client.outbox.send(&Reply::Event(event.clone())));
     drop(state);
     if is_news {
         tracing::info!(?role, ?event, "a model");
@@ -182,7 +182,7 @@ pub(super) fn make_room(process: &Process, wishes: &Wishes, insist: bool) -> Res
     let other = state.models.held.remove(at);
     let unloaded = Reply::Event(EngineEvent::Unloaded);
     let clients = state.clients.iter().filter(|client| client.wishes.role == other.role);
-    clients.for_each(|client| client.outbox.tell(&unloaded));
+    clients.for_each(|client| client.outbox.send(&unloaded));
     drop(state);
     // Waits for the engine's thread, which owns the memory.
     drop(other);

@@ -34,7 +34,7 @@ pub(super) trait Unpack: LegacyQuant {
     /// The scales of block `block` of 16 rows of a unit.
     ///
     /// # Safety
-    /// AVX2 and F16C; a unit of so many blocks.
+    /// AVX2 and F16C; a unit that has the block.
     unsafe fn scales(unit: *const u8, block: usize) -> [__m256; 2];
 }
 

@@ -27,7 +27,7 @@ pub(super) trait Unpack: LegacyQuant {
     /// The scales of block `block` of 16 rows of a unit.
     ///
     /// # Safety
-    /// The instruction sets of this module; a unit of so many blocks.
+    /// The instruction sets of this module; a unit that has the block.
     unsafe fn scales(unit: *const u8, block: usize) -> __m512;
 }
 

@@ -25,7 +25,7 @@ pub(in super::super) trait Unpack: LegacyQuant {
     /// The scales of block `block` of 16 rows of a unit.
     ///
     /// # Safety
-    /// NEON; a unit of so many blocks.
+    /// NEON; a unit that has the block.
     unsafe fn scales(unit: *const u8, block: usize) -> [float32x4_t; 4];
 }
 

@@ -53,7 +53,7 @@ pub(in super::super) trait Unpack: ScaleBytes {
 /// Vector `index` of 64 bytes from `at` on: its half `g`.
 #[target_feature(enable = "avx2")]
 unsafe fn half_vector(at: *const u8, index: usize, g: usize) -> __m256i {
-    // SAFETY: the caller passes so many vectors.
+    // SAFETY: the caller passes more than `index` vectors.
     unsafe { load(at.add(64 * index + 32 * g)) }
 }
 

@@ -59,7 +59,7 @@ fn pair(low: __m128i, high: __m128i) -> __m512i {
 /// Vector `index` of 64 bytes from `at` on.
 #[target_feature(enable = "avx512f")]
 unsafe fn vector(at: *const u8, index: usize) -> __m512i {
-    // SAFETY: the caller passes so many vectors.
+    // SAFETY: the caller passes more than `index` vectors.
     unsafe { load(at.add(64 * index)) }
 }
 

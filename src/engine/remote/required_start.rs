@@ -29,11 +29,11 @@ pub(super) fn cut(prefill: &str, heal: bool, keeps_line_breaks: bool) -> usize {
 }
 
 /// A code block has to open within so many bytes of an answer; the text before it is dropped.
-const LONGEST_TALK: usize = 2000;
+const LONGEST_PREAMBLE: usize = 2000;
 
 /// What an answer still has to write before the rest of it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owed {
+pub(super) struct RequiredStart {
     /// The fence of the code block that has to be opened first, and the text so far.
     fence: Option<(String, String)>,
     rest: String,
@@ -41,9 +41,9 @@ pub(super) struct Owed {
 
 /// The answer does not begin with the required text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Missing;
+pub(super) struct Mismatch;
 
-impl Owed {
+impl RequiredStart {
     /// Requires that the answer begins with `rest`.
     pub(super) fn exactly(rest: &str) -> Self {
         Self { fence: None, rest: rest.to_owned() }
@@ -64,7 +64,7 @@ impl Owed {
         self.rest.len() + self.fence.as_ref().map_or(0, |(fence, _)| fence.len())
     }
 
-    pub(super) fn is_paid(&self) -> bool {
+    pub(super) fn is_written(&self) -> bool {
         self.fence.is_none() && self.rest.is_empty()
     }
 
@@ -72,7 +72,7 @@ impl Owed {
     ///
     /// # Errors
     /// If the answer says something else.
-    pub(super) fn take(&mut self, text: &str) -> Result<String, Missing> {
+    pub(super) fn take(&mut self, text: &str) -> Result<String, Mismatch> {
         let Some((fence, said)) = &mut self.fence else { return self.take_rest(text) };
         said.push_str(text);
         let opened = said.match_indices(fence.as_str()).find(|(at, _)| *at == 0 || said[..*at].ends_with('\n'));
@@ -83,15 +83,15 @@ impl Owed {
                 self.fence = None;
                 self.take_rest(&code)
             }
-            None if said.len() > LONGEST_TALK => Err(Missing),
+            None if said.len() > LONGEST_PREAMBLE => Err(Mismatch),
             None => Ok(String::new()),
         }
     }
 
-    fn take_rest(&mut self, text: &str) -> Result<String, Missing> {
+    fn take_rest(&mut self, text: &str) -> Result<String, Mismatch> {
         let common = self.rest.len().min(text.len());
         if self.rest.as_bytes()[..common] != text.as_bytes()[..common] {
-            return Err(Missing);
+            return Err(Mismatch);
         }
         self.rest.drain(..common);
         Ok(text[common..].to_owned())
@@ -126,23 +126,23 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_counts_from_where_it_has_written_what_it_owes() {
-        let mut owed = Owed::exactly(" foo");
-        assert_eq!(owed.take(" f"), Ok(String::new()));
-        assert!(!owed.is_paid());
-        assert_eq!(owed.take("oobar"), Ok("bar".to_owned()));
-        assert_eq!(owed.take("()"), Ok("()".to_owned()));
-        assert_eq!(Owed::exactly(" foo").take(" fa"), Err(Missing));
+    fn an_answer_counts_after_the_required_start() {
+        let mut required_start = RequiredStart::exactly(" foo");
+        assert_eq!(required_start.take(" f"), Ok(String::new()));
+        assert!(!required_start.is_written());
+        assert_eq!(required_start.take("oobar"), Ok("bar".to_owned()));
+        assert_eq!(required_start.take("()"), Ok("()".to_owned()));
+        assert_eq!(RequiredStart::exactly(" foo").take(" fa"), Err(Mismatch));
     }
 
     #[test]
-    fn an_answer_from_the_beginning_may_talk_before_its_code_block() {
-        let mut owed = Owed::from_the_start("```python\nx = ");
+    fn text_before_the_code_block_does_not_count() {
+        let mut required_start = RequiredStart::from_the_start("```python\nx = ");
         let pieces = ["Sure:\n``", "`py", "\nx =", " 1"];
-        let texts: Vec<String> = pieces.iter().map(|piece| owed.take(piece).unwrap()).collect();
+        let texts: Vec<String> = pieces.iter().map(|piece| required_start.take(piece).unwrap()).collect();
         assert_eq!(texts.concat(), "1");
-        assert_eq!(Owed::from_the_start("```python\nx = ").take("```\ny"), Err(Missing));
-        let mut owed = Owed::from_the_start("```python\nx = ");
-        assert_eq!(owed.take(&"no code ".repeat(300)), Err(Missing));
+        assert_eq!(RequiredStart::from_the_start("```python\nx = ").take("```\ny"), Err(Mismatch));
+        let mut required_start = RequiredStart::from_the_start("```python\nx = ");
+        assert_eq!(required_start.take(&"no code ".repeat(300)), Err(Mismatch));
     }
 }

@@ -15,13 +15,13 @@ const ONE: f64 = 0.75;
 
 /// The recent work that nobody had asked for.
 #[derive(Default)]
-pub(super) struct Spending {
+pub(super) struct UnrequestedWork {
     /// When each pass began, and how long it took.
     passes: VecDeque<(Instant, Duration)>,
     others: OtherPrograms,
 }
 
-impl Spending {
+impl UnrequestedWork {
     /// Whether one more such pass may begin at `now`.
     pub(super) fn allows(&mut self, effort: Effort, now: Instant) -> bool {
         let Some(share) = effort.share() else { return true };
@@ -44,17 +44,20 @@ mod tests {
 
     #[test]
     fn a_part_of_every_minute_may_be_spent() {
-        let mut spending = Spending::default();
+        let mut unrequested = UnrequestedWork::default();
         // The first look at other programs tells nothing, and there is no second look for a while.
         let (began, second) = (Instant::now(), Duration::from_secs(1));
         let mut passes = 0;
-        while spending.allows(Effort::Balanced, began + second * passes) {
-            spending.record(began + second * passes, second);
+        while unrequested.allows(Effort::Balanced, began + second * passes) {
+            unrequested.record(began + second * passes, second);
             passes += 1;
         }
         assert_eq!(passes, 15);
-        assert!(!spending.allows(Effort::Balanced, began + second * 60));
-        assert!(spending.allows(Effort::Balanced, began + second * 61), "the first pass is a minute ago");
-        assert!(spending.allows(Effort::Eager, began + second * 15) && !Spending::default().allows(Effort::Eco, began));
+        assert!(!unrequested.allows(Effort::Balanced, began + second * 60));
+        assert!(unrequested.allows(Effort::Balanced, began + second * 61), "the first pass is a minute ago");
+        assert!(
+            unrequested.allows(Effort::Eager, began + second * 15)
+                && !UnrequestedWork::default().allows(Effort::Eco, began)
+        );
     }
 }
