@@ -1,6 +1,5 @@
-#!/usr/bin/env bash
-# Runs a command alone and beside processes that spin, pinned nowhere, in turn: what is left of its speed while other
-# work wants the processors.
+# !/usr/bin/env bash Runs a command alone and beside unpinned busy processes, in turn, to see how fast it is while other
+# work uses the processors.
 #
 #   benches/beside.sh [-n SPINNING] [-r ROUNDS] COMMAND [ARGUMENT...]
 #

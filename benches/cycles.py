@@ -21,7 +21,7 @@ import tempfile
 
 PROCESSORS = ["znver3", "skylake", "alderlake"]
 TYPES = ["q4_k", "q5_k", "q6_k", "q2_k", "q3_k", "q8_0", "q4_0", "q4_1"]
-# Three superblocks: the second of them neither begins nor ends anything.
+# Three superblocks, of which the second one is at neither end.
 COLUMNS = 768
 
 TRACER = r"""
@@ -83,11 +83,11 @@ def trace(program, level, quant, rows):
 
 
 def one_superblock(addresses):
-    """The part of a trace between the second and the third visit of a place that is visited once per superblock."""
+    """The part of a trace between the second and the third visit of an instruction that runs once per superblock."""
     visits = collections.defaultdict(list)
     for i, address in enumerate(addresses):
         visits[address].append(i)
-    # Of those places, the one that comes round most evenly: others begin or end the walk.
+    # Of those addresses, the one whose visits are most evenly spaced; others begin or end the loop.
     superblocks = COLUMNS // 256
     regular = [v for v in visits.values() if len(v) == superblocks and v[1] - v[0] == v[2] - v[1]]
     _, second, third = max(regular or [v for v in visits.values() if len(v) == superblocks], key=lambda v: v[2] - v[0])
@@ -129,7 +129,7 @@ def main():
     for quant in options.types.split(","):
         for rows in map(int, options.rows.split(",")):
             addresses = one_superblock(trace(program, options.level, quant, rows))
-            # What the C library does, setting memory say, is not in the program.
+            # Code of the C library, which sets memory for example, is not part of the program.
             code = [instructions[address] for address in addresses if address in instructions]
             code = [line for line in code if is_straight(line)]
             if options.show:

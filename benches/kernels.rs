@@ -1,5 +1,5 @@
-//! Speed of the kernels on one thread, in processor time, beside what the machine can do: `cargo bench --bench kernels`,
-//! optionally with a filter (`-- q4_k`) and held to slower kernels (`-- --kernels avx2`).
+//! The speed of the kernels on one thread, in processor time, compared with the limits of the machine: `cargo bench
+//! --bench kernels`, optionally with a filter (`-- q4_k`) and limited to slower kernels (`-- --kernels avx2`).
 //!
 //! Products are given in GMAC/s (multiplications and additions) and, for few rows, in GB/s of packed weights read. The
 //! matrix is larger than the caches for m <= 8, as in decoding, and small for larger m, as in prefill.
@@ -31,7 +31,7 @@ const TYPES: [(&str, QuantType); 13] = [
     ("q6_k", QuantType::Q6K),
 ];
 
-/// Processor time of this thread; wall-clock time where the system does not tell.
+/// Processor time of this thread, or wall-clock time if the system does not report it.
 fn thread_time(origin: Instant) -> Duration {
     #[cfg(unix)]
     {
@@ -43,7 +43,7 @@ fn thread_time(origin: Instant) -> Duration {
     origin.elapsed()
 }
 
-/// Seconds of the best of several runs.
+/// The seconds of the fastest of several runs.
 fn best(mut run: impl FnMut()) -> f64 {
     run();
     let origin = Instant::now();
@@ -60,8 +60,8 @@ fn best(mut run: impl FnMut()) -> f64 {
     best
 }
 
-/// Pseudo-random bytes; without bits 2 and 6 no f16 of a block is infinite or NaN. Floats are given values, because
-/// random bits would often be subnormal, which no weights are.
+/// Pseudo-random bytes. Without bits 2 and 6, no f16 of a block is infinite or NaN. Floats get normal values, because
+/// random bits would often be subnormal, unlike weights.
 fn blocks(quant: QuantType, values: usize) -> Vec<u8> {
     match quant {
         QuantType::F32 => return activations(values).iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -150,7 +150,8 @@ fn bench_store(name: &str, shape: &KvShape) {
     println!("store {name} {:.2} G values/s", 2e-9 * values.len() as f64 / seconds);
 }
 
-/// One layer after another, as in decoding, so that none is in a cache; a page of the cache holds all layers.
+/// Computes one layer after another, as in decoding, so that none is in a cache. A page of the KV cache holds all
+/// layers.
 fn bench_attend(name: &str, pool: &ThreadPool, shape: &KvShape, num_heads: usize, context: usize, rows: usize) {
     let (num_pages, layer_bytes) = ((context + rows).div_ceil(PAGE_LEN), shape.page_layer_bytes());
     let layers = (128_usize << 20).div_ceil(num_pages * layer_bytes);
@@ -190,7 +191,7 @@ fn bench_ops() {
     let mut out = vec![0.0; hidden.len()];
     let seconds = best(|| ops::rms_norm(black_box(&hidden), &weight, 1e-5, black_box(&mut out)));
     println!("rms_norm  {:6.2} G values/s", out.len() as f64 / seconds * 1e-9);
-    // A true rotation, so that rotating again and again neither grows nor shrinks the numbers.
+    // A true rotation, so that repeated rotation does not change the size of the numbers.
     let (cos, sin) = ([0.8; 48], [0.6; 48]);
     for style in [ops::RopeStyle::Neox, ops::RopeStyle::Interleaved] {
         let seconds = best(|| {
@@ -202,7 +203,7 @@ fn bench_ops() {
     }
 }
 
-/// What the kernels are measured against.
+/// Measures the limits that the kernels are compared with.
 fn bench_machine() {
     let memory = vec![1u64; 1 << 25];
     let seconds = best(|| {
@@ -228,7 +229,7 @@ mod peak {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// GB/s of reading memory that no cache holds.
+    /// GB/s of reading memory that is in no cache.
     #[target_feature(enable = "avx2")]
     pub(crate) fn read(memory: &[u64]) -> f64 {
         let (lines, _) = memory.as_chunks::<16>();
@@ -245,7 +246,7 @@ mod peak {
         (lines.len() * 128) as f64 / seconds * 1e-9
     }
 
-    /// Eight products summed in 16 bits, then one `madd`, as the 4-bit kernels do, all in registers.
+    /// Eight products summed in 16 bits, then one `madd`, as in the 4-bit kernels, all in registers.
     #[target_feature(enable = "avx2")]
     pub(crate) fn maddubs() -> f64 {
         let steps = 100_000;
@@ -295,7 +296,7 @@ mod peak {
     }
 }
 
-/// One product of one group of rows, `--once TYPE ROWS COLUMNS`, for `cycles.py` to follow.
+/// Computes one product of one group of rows, `--once TYPE ROWS COLUMNS`, which `cycles.py` traces.
 fn once(mut arguments: impl Iterator<Item = String>) {
     let mut argument = || arguments.next().expect("--once takes a type, rows and columns");
     let name = argument();

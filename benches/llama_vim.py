@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A peer beside phi-ls: the same typing sessions, the same model file and threads, one after the other, one table.
+"""Compares phi-ls with llama.vim: the same typing sessions with the same model file and threads, one after the other, in one table.
 
     benches/llama_vim.py PHI_LS LLAMA_SERVER MODEL.gguf [--given PREFIX,SUFFIX,MIDDLE] [--sessions FOLDER] [--threads 2] [--keys N]
 
@@ -47,7 +47,7 @@ FAR_LINES = 32
 
 @dataclass
 class Local:
-    """The code around a place, as a request has it."""
+    """The code around a place, in the form of a request."""
 
     prefix: str
     middle: str
@@ -56,7 +56,7 @@ class Local:
     after: str
 
     def keys(self) -> list[tuple[str, str]]:
-        """What the answer is kept under: also as if up to three lines had scrolled out of the window."""
+        """The keys of its answer in the cache, also as if up to three lines had scrolled out of the window."""
         keys, prefix = [(self.prefix + self.middle, self.suffix)], self.prefix
         for _ in range(3):
             prefix = prefix.partition("\n")[2]
@@ -67,7 +67,7 @@ class Local:
 
 
 class Ring:
-    """Chunks of code from elsewhere in what was open, which go before the prompt."""
+    """Chunks of code from other open places, which are put before the prompt."""
 
     def __init__(self, random_numbers: random.Random, filename: str):
         self.random, self.filename = random_numbers, filename
@@ -113,7 +113,7 @@ class Ring:
 
 
 class Given:
-    """What the model writes: what is taken later on the same line, or another line of the file; by the place in the session."""
+    """What the model writes at each place of the session: what is accepted later on the same line, or another line of the file."""
 
     def __init__(self, session: Session, port: int):
         self.port = port
@@ -133,7 +133,7 @@ class Given:
         return [token["piece"] if isinstance(token["piece"], str) else bytes(token["piece"]).decode(errors="ignore") for token in tokens]
 
     def after(self, number: int, previous: list[str] | None) -> str:
-        """What is written after the key of this number; after a hint that is taken as far as it goes, what comes behind."""
+        """What is written after the key with this number, or after a hint that was accepted there."""
         given = self.texts[number]
         if previous is None:
             return given
@@ -141,7 +141,7 @@ class Given:
         return given[len(hint) :] if given.startswith(hint) and len(given) > len(hint) else self.texts[(number + 7) % len(self.texts)]
 
     def written(self, text: str, tokens: int) -> str:
-        """The part of `text` that so many tokens are."""
+        """The part of `text` that this many tokens make up."""
         if text not in self.tokens:
             self.tokens[text] = self.tokenize(text)
         return "".join(self.tokens[text][:tokens])
@@ -152,7 +152,7 @@ class Given:
 
 
 def taken_later(keys: list[Key]) -> str | None:
-    """What is typed until a completion is taken on the same line, with that."""
+    """What is typed until a completion is accepted on the same line, including that."""
     typed = ""
     for key in keys:
         if key.kind not in ("key", "accept") or key.text.startswith("\b") or "\n" in key.text:
@@ -170,12 +170,12 @@ def other_line(text: str, number: int) -> str:
 
 @dataclass
 class Pressed:
-    """What became of one key."""
+    """What happened at one key."""
 
     at: float
     is_edit: bool
     asked: bool
-    # Its request was answered, by the model or from what is kept.
+    # Whether its request was answered, by the model or from the cache.
     is_answered: bool = False
     first: float | None = None
     from_cache: bool = False
@@ -187,7 +187,7 @@ class Pressed:
 
 
 class Plugin:
-    """llama.vim in one buffer: keys come in, requests go out, and a hint may be on screen."""
+    """llama.vim in one buffer: it gets keys, sends requests, and may show a hint."""
 
     def __init__(self, session: Session, port: int, given: Given | None):
         self.given = given
@@ -204,19 +204,17 @@ class Plugin:
         self.last_move = 0.0
         self.last_pick = -9999
         self.last_indent = 0
-        # The hint on screen, and the cursor it is for.
+        # The hint on the screen, and the cursor that it is for.
         self.hint: str | None = None
         self.hint_at = 0
         self.written_tokens = 0
         self.written_characters = 0
 
-    # The buffer.
-
     def lines(self) -> list[str]:
         return self.text.text.split("\n")
 
     def local(self, previous: list[str] | None) -> Local:
-        """The code around the cursor; with `previous`, as it would be with that hint taken."""
+        """The code around the cursor; with `previous`, as if that hint were accepted."""
         lines = self.lines()
         row, column = self.text.place()
         line = lines[row]
@@ -235,8 +233,6 @@ class Plugin:
         after = lines[row + 1 : row + 1 + SUFFIX_LINES]
         return Local("\n".join(before) + "\n", left, right + "\n" + "\n".join(after) + "\n", indent, right)
 
-    # What happens.
-
     def press(self, key: Key):
         now = time.monotonic()
         pressed = Pressed(now, key.kind != "go", key.kind not in ("paste", "remove"))
@@ -250,7 +246,7 @@ class Plugin:
         self.ask(None, True)
 
     def rest_after(self, key: Key, pressed: Pressed) -> str | None:
-        """What of the hint agrees with the key, and is left; counts what was on screen of what the key puts in."""
+        """The rest of the hint if it agrees with the key. Counts how much of the key's text was on the screen."""
         shown = self.hint if self.hint is not None and self.hint_at == self.text.cursor else None
         if key.kind not in ("key", "accept") or key.text.startswith("\b"):
             return None
@@ -266,7 +262,7 @@ class Plugin:
         return shown[len(key.text) :] or None
 
     def moved(self, rest: str | None):
-        """The cursor has moved: what is known for the new place is shown, or nothing."""
+        """Shows what is known for the new place of the cursor, or nothing."""
         self.last_move = time.monotonic()
         self.hint = None
         self.show_known(from_cache=True)
@@ -283,11 +279,11 @@ class Plugin:
         pressed.is_answered = True
         if pressed.first is None:
             pressed.first, pressed.from_cache = time.monotonic() - pressed.at, from_cache
-        # As if the hint were taken already: what follows is asked for while the person looks.
+        # Asks for what follows, as if the hint were accepted, while the person reads it.
         self.ask(hint.split("\n"), True)
 
     def known(self) -> str | None:
-        """What is kept for this place, or for one up to 128 characters before it if what was typed since agrees."""
+        """The cached answer for this place, or for one up to 128 characters before it if the text typed since agrees."""
         local = self.local(None)
         before = local.prefix + local.middle
         exact = self.cached((before, local.suffix))
@@ -306,7 +302,7 @@ class Plugin:
         return self.cache.get(key)
 
     def shown_of(self, content: str) -> str | None:
-        """What is shown of an answer: nothing where it repeats what is there."""
+        """The shown part of an answer: nothing if it repeats existing text."""
         lines, (row, column) = self.lines(), self.text.place()
         line, parts = lines[row], content.split("\n")
         while parts and not parts[-1]:
@@ -330,8 +326,6 @@ class Plugin:
         )
         hint = "\n".join(parts)
         return None if repeats or not hint.strip() else hint
-
-    # Requests.
 
     def ask(self, previous: list[str] | None, is_automatic: bool):
         if self.is_asking:
@@ -408,10 +402,8 @@ class Plugin:
         if self.hint is None and self.keys:
             self.show_known(from_cache=False)
 
-    # Time.
-
     def run_until(self, until: float):
-        """Does what is due and takes in answers until then."""
+        """Does what is due and receives answers until then."""
         while True:
             now = time.monotonic()
             if self.retry and self.retry[0] <= now:
@@ -460,7 +452,7 @@ def start_server(program: str, model: str, threads: int, middle_tokens: list[int
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As its own shorthands for fill-in-the-middle models do, besides what is for GPUs.
+    # As in its own presets for fill-in-the-middle models, without what is for GPUs.
     command = [program, "--model", model, "--port", str(port), "--host", "127.0.0.1", "--threads", str(threads)]
     command += ["--threads-batch", str(threads), "--batch-size", "1024", "--ubatch-size", "1024", "--ctx-size", "0"]
     command += ["--cache-reuse", "256", "--parallel", "1"]
@@ -492,14 +484,14 @@ def play(session: Session, port: int, most_keys: int | None, is_given: bool) -> 
             break
         plugin.run_until(started + key.ms / 1000)
         plugin.press(key)
-    # What is still being written ends before the next session begins.
+    # Requests that are still running end before the next session begins.
     while plugin.is_asking:
         plugin.run_until(time.monotonic() + 0.05)
     return plugin
 
 
 def percentile(values: list[float], percent: int) -> float | None:
-    """The smallest value that at least `percent` of 100 values do not exceed."""
+    """The smallest value that at least `percent` per cent of the values do not exceed."""
     values = sorted(values)
     return values[max(1, -(-len(values) * percent // 100)) - 1] if values else None
 
@@ -520,7 +512,7 @@ def figures(plugins: list[Plugin], processor: float) -> dict:
         "asked": sum(key.asked for key in keys),
         "shown_in_time": len(shown),
         "first_text_ms": spread(times),
-        # Its text comes whole.
+        # Its text arrives as a whole.
         "complete_text_ms": spread(times),
         "first_text_of_model_ms": spread(of_model),
         "without_model_share": sum(key.from_cache for key in shown) / len(shown) if shown else None,

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Instant(BaseHTTPRequestHandler):
-    """Answers at once, with one token; notes how long that took."""
+    """Answers at once with one token, and records how long that took."""
 
     protocol_version = "HTTP/1.1"
     took: list[float] = []
@@ -54,7 +54,7 @@ class Instant(BaseHTTPRequestHandler):
 
 
 def replay(program: str, trace: str, url: str, clients: int) -> dict:
-    """Replays by `clients` processes at once: their reports, wall and processor seconds."""
+    """Runs `clients` replays at once. Returns their reports, and wall-clock and processor seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     command = [program, "replay", trace, "--server", url, "--json"]
@@ -70,7 +70,7 @@ def row(clients: int, result: dict) -> str:
     reports, wall = result["reports"], result["wall"]
     total = lambda name: sum(report[name] for report in reports)
     counted = lambda name: sum(report["alone"][name] for report in reports)
-    # Of the texts that the server wrote. Where it writes none worth showing, the answers without one are all there is.
+    # The latency of texts that the server wrote. If it writes none worth showing, only answers without text are left.
     latency = lambda report, at: report["first_text_of_model_ms"][at] or report["alone"]["latency_of_empty"][f"{at}_ms"] or 0
     medians = sorted(latency(report, "p50") for report in reports)
     worst = max(latency(report, "p90") for report in reports)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What several windows cost: servers as editors start them, each with a completion, and the memory of all their processes.
+"""What several windows cost: starts servers as editors do, completes once in each, and measures the memory of all processes.
 
     benches/windows.py PHI_LS MODEL.gguf [--windows 3] [--alone] [--over MIB]
 
-`--alone` sets `engine.shared` to false: each server loads the model itself. Memory is the sum of proportional set sizes
-(/proc/*/smaps_rollup), so what processes share counts once. With `--over` it fails if that is more than the file, the keys and
-values of a completion's longest prompt, and so many MiB.
+`--alone` sets `engine.shared` to false, so that each server loads the model itself. Memory is the sum of proportional set sizes
+(/proc/*/smaps_rollup), so memory that processes share counts once. With `--over`, it fails if the sum is larger than the model's file
+by more than so many MiB.
 
 Then one server and the engine process are killed, and every other server has to complete again.
 """
@@ -19,64 +19,28 @@ import sys
 import tempfile
 import time
 
+from lsp_client import Server
+
 MIB = 1 << 20
 TEXT = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n"
 
 
-class Server:
+class Window(Server):
     """A language server with one open document."""
 
-    def __init__(self, program, model, environment, window):
-        command = [program, "serve", "--completion-model", model]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, env=environment, **pipes)
-        self.last_id = 0
-        self.failures = []
-        self.uri = f"file:///tmp/window-{window}.py"
-        self.call("initialize", {"capabilities": {}})
-        self.notify("initialized", {})
-        document = {"uri": self.uri, "languageId": "python", "version": 1, "text": TEXT}
-        self.notify("textDocument/didOpen", {"textDocument": document})
+    def __init__(self, program, model, environment, number):
+        super().__init__([program, "serve", "--completion-model", model], environment)
+        self.uri = f"file:///tmp/window-{number}.py"
+        self.version = 1
+        self.open(self.uri, "python", TEXT)
 
-    def send(self, message):
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        self.process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        self.process.stdin.flush()
-
-    def notify(self, method, params):
-        self.send({"method": method, "params": params})
-
-    def call(self, method, params):
-        self.last_id += 1
-        self.send({"id": self.last_id, "method": method, "params": params})
-        while True:
-            message = self.read()
-            if message.get("id") == self.last_id and "method" not in message:
-                return message["result"]
-            if message.get("params", {}) and message.get("params", {}).get("state") == "error":
-                self.failures.append(message["params"]["message"])
-
-    def read(self):
-        length = None
-        while (line := self.process.stdout.readline()) not in (b"\r\n", b""):
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        if length is None:
-            sys.exit(f"a server has ended: {self.failures}")
-        return json.loads(self.process.stdout.read(length))
-
-    def complete(self):
-        """A completion by hand, which has all the time it takes; in seconds."""
-        self.last_version = getattr(self, "last_version", 1) + 1
-        # Another text each time: nothing is remembered.
-        text = TEXT.replace("def add", f"def add_{self.last_version}")
-        document = {"uri": self.uri, "version": self.last_version}
-        self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
-        position = {"line": 1, "character": len(text.split("\n")[1])}
-        began = time.monotonic()
-        params = {"textDocument": {"uri": self.uri}, "position": position, "context": {"triggerKind": 1}}
-        self.call("textDocument/inlineCompletion", params)
-        return time.monotonic() - began
+    def seconds(self):
+        """The time of a completion that is requested explicitly, and so is not limited."""
+        self.version += 1
+        # Another text each time, so that no completion is remembered.
+        text = TEXT.replace("def add", f"def add_{self.version}")
+        self.change(self.uri, self.version, {"text": text})
+        return self.complete(self.uri, 1, len(text.split("\n")[1]), is_invoked=True)
 
 
 def proportional_bytes(pid):
@@ -109,8 +73,8 @@ def main():
         environment = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_RUNTIME_DIR": f"{home}/run"}
         environment.setdefault("PHI_LS_MODELS", f"{home}/models")
         began = time.monotonic()
-        servers = [Server(program, model, environment, window) for window in range(options.windows)]
-        times = [server.complete() for server in servers]
+        servers = [Window(program, model, environment, number) for number in range(options.windows)]
+        times = [server.seconds() for server in servers]
         print(f"{options.windows} servers, each with a completion: {time.monotonic() - began:.1f} s")
         print("completions: " + ", ".join(f"{seconds:.2f} s" for seconds in times))
         engines = engine_processes(program, environment)
@@ -135,9 +99,9 @@ def measure(options, model, servers, engines):
 
 def kill_some(program, environment, servers, engine):
     servers.pop().process.kill()
-    print("a server is killed; the others complete: " + ", ".join(f"{server.complete():.2f} s" for server in servers))
+    print("a server is killed; the others complete: " + ", ".join(f"{server.seconds():.2f} s" for server in servers))
     os.kill(engine, signal.SIGKILL)
-    print("the engine is killed; they complete: " + ", ".join(f"{server.complete():.2f} s" for server in servers))
+    print("the engine is killed; they complete: " + ", ".join(f"{server.seconds():.2f} s" for server in servers))
     again = engine_processes(program, environment)
     print(f"engine processes now: {again}, before: {engine}")
     if len(again) != 1 or again[0] == engine:

@@ -101,7 +101,7 @@ enum Command {
 const DEVELOPER_COMMANDS: &[&str] = &["bench", "replay", "eval", "tokenize", "logits"];
 
 impl Cli {
-    /// The arguments of this process. It ends if they are wrong, and after printing help.
+    /// The arguments of this process, which ends if they are wrong, and after printing help.
     fn read() -> Self {
         let matches = command().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -140,7 +140,7 @@ fn listing(command: &clap::Command, for_developers: bool) -> String {
     group.render_help().ansi().to_string().trim_end().to_owned()
 }
 
-/// Runs the command of `std::env::args`; an error is one line on standard error.
+/// Runs the command in `std::env::args`. An error is one line on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::read();
     if let Err(error) = cli.check() {
@@ -194,7 +194,7 @@ fn end_quietly_on_a_closed_pipe() {
     }));
 }
 
-/// Logs go to standard error: standard output is the protocol.
+/// Logs go to standard error, because standard output is for the protocol.
 fn start_log(verbose: u8) {
     let level = ["warn", "phi_ls=info", "phi_ls=debug"][usize::from(verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_env("PHI_LS_LOG")
@@ -258,7 +258,7 @@ impl ModelArgs {
         Ok(reference)
     }
 
-    /// The settings of `config.toml` and these flags, as the server would use them; what is ignored in them is printed.
+    /// The settings of `config.toml` and these flags, as the server would use them. Prints which settings are ignored.
     fn settings(&self) -> Settings {
         let mut settings = user_settings();
         // If a model is named, it is used instead of a server.
@@ -308,7 +308,7 @@ fn best_installed() -> Option<ModelRef> {
     Alias::ALL.into_iter().map(ModelRef::Alias).find(|reference| reference.resolve().is_ok())
 }
 
-/// The settings of `config.toml`; what is ignored in them is printed on standard error.
+/// The settings of `config.toml`. Prints on standard error which ones are ignored.
 fn user_settings() -> Settings {
     let (layer, mut problems) = config::default_file().as_deref().map(config::read_file).unwrap_or_default();
     let (settings, found) = Settings::from_layers(&[(Source::File, layer)]);
@@ -317,21 +317,21 @@ fn user_settings() -> Settings {
     settings
 }
 
-/// How models are loaded on `threads` threads, 0 being as many as the machine has physical cores.
+/// How models are loaded on `threads` threads; 0 means as many as the machine has physical cores.
 fn load_options(threads: usize) -> LoadOptions {
     load_options_of(&Settings { threads, ..Settings::default() })
 }
 
-/// How models are loaded under these settings.
+/// How models are loaded with these settings.
 fn load_options_of(settings: &Settings) -> LoadOptions {
     let threads = settings.thread_count(&Machine::read());
     LoadOptions { pool: Arc::new(ThreadPool::new(threads)), kv_type: settings.kv_cache_type.into() }
 }
 
-/// Bytes of keys and values that `model` may hold in `role`, alone on this machine. If it is too large for the memory
-/// that it may use, that is printed, but the command goes on.
+/// Bytes of keys and values that `model` may use in `role`, alone on this machine. If it is too large for the memory
+/// that it may use, prints a message, but the command continues.
 fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
-    // Nothing is known about a model that is not installed; loading it fails.
+    // Nothing is known about a model that is not installed, and loading it fails.
     let needs = embedded::load::needs_of(&model.to_string(), role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     if let Some(excess) = budget.excess(&model.to_string(), needs) {
@@ -340,7 +340,7 @@ fn kv_budget_bytes(model: &ModelRef, role: Role, settings: &Settings) -> usize {
     usize::try_from(budget.kv_bytes(needs, None)).unwrap_or(usize::MAX)
 }
 
-/// Milliseconds to a tenth, as `--json` gives times.
+/// Milliseconds rounded to a tenth, as in the output of `--json`.
 fn millis(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e4).round() / 10.0
 }

@@ -1,14 +1,15 @@
-//! Where text comes from: features hand in a [`Job`] and get the text as it grows and one outcome. The seam of phi-ls.
+//! Where text comes from: features submit a [`Job`], and get the text as it grows and one outcome.
 //!
-//! What makes the text is one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
+//! The text comes from one of several kinds of engine, chosen per role by the settings, each in a folder of its own:
 //!
 //! - [`embedded`]: a model in this process;
 //! - [`shared`]: a model in a process of its own, which the servers of all windows use;
 //! - [`remote`]: a server that speaks OpenAI's protocol.
 //!
-//! A kind is a thread that receives jobs (`Engine::spawn`). Everything that features and server know of engines is in this
-//! file; what means the same for all kinds is beside it: who goes first and who is superseded (`queue`), when a text ends and
-//! what of it has been told (`growing_text`, `stop`), and how work waits for more urgent work (`gate`).
+//! Each kind is a thread that receives jobs (`Engine::spawn`). Everything that features and the server know about
+//! engines is in this file. What is the same for all kinds is beside it: which job goes first and which ones are
+//! superseded (`queue`), where a text ends and how much of it has been reported (`growing_text`, `stop`), and how work
+//! waits for more urgent work (`gate`).
 
 mod announcer;
 mod certainty;
@@ -39,8 +40,8 @@ use crate::config::Effort;
 use crate::model::{Prompt, PromptForm};
 use crate::text::KnownNames;
 
-/// Set when a job is no longer needed. A computing engine checks it at every token and every prefill chunk; a waiting
-/// one is woken.
+/// Set when a job is no longer needed. An embedded engine checks it at every token and every prefill chunk; an engine
+/// that waits for a server is woken.
 #[derive(Debug, Clone, Default)]
 pub struct CancelFlag(Arc<Cancellation>);
 
@@ -75,7 +76,7 @@ impl CancelFlag {
 pub enum Priority {
     /// A question.
     Background,
-    /// Prefill for a completion that was not requested yet.
+    /// Prefill for a completion that has not been requested yet.
     WarmUp,
     /// A completion that somebody waits for.
     Interactive,
@@ -86,13 +87,13 @@ pub enum Priority {
 pub struct StopRules {
     /// End at the first line break.
     pub single_line: bool,
-    /// End before a later line that is indented by fewer columns than this (a closing bracket in the column before it
-    /// is kept, since it closes what was begun).
+    /// End before a later line that is indented by fewer columns than this. (A closing bracket in the column before it
+    /// is kept, since it closes a block of the text.)
     pub min_indent: Option<usize>,
-    /// End before a line that equals one of these, white space at the end and the kind of indentation aside: the
+    /// End before a line that equals one of these, except for white space at the end and the kind of indentation: the
     /// suffix's first line, a closing fence.
     pub stop_lines: Vec<String>,
-    /// End before text that holds one of these anywhere: what a chat turn puts around code.
+    /// End before any of these strings: text that a chat turn puts around code.
     pub stop_strings: Vec<String>,
     /// End when lines begin to repeat.
     pub repetition: bool,
@@ -101,7 +102,8 @@ pub struct StopRules {
 }
 
 impl StopRules {
-    /// The rules that hold for an answer to a prompt of `form`: a model that fills in the middle puts nothing around it.
+    /// The rules that apply to an answer to a prompt of `form`. A model that fills in the middle puts nothing around
+    /// it.
     pub fn of_form(&self, form: PromptForm) -> Self {
         match form {
             PromptForm::Chat => self.clone(),
@@ -119,7 +121,7 @@ pub enum Sampling {
         top_p: f64,
         seed: u64,
     },
-    /// These tokens, whatever the model computes: to measure what a known text costs.
+    /// These tokens, whatever the model computes, to measure what a known text costs.
     Given(Vec<u32>),
 }
 
@@ -152,8 +154,8 @@ pub struct GenerationParams {
     pub speculate: bool,
     /// How much may be computed for jobs that nobody has asked for, if this is one.
     pub effort: Effort,
-    /// The names one of which the text has to begin with, if it begins with a name. A text that does anyway stays the same. An
-    /// engine that cannot choose between tokens writes what it would without.
+    /// If the text begins with a name, it has to be one of these. A text that does so anyway stays the same. An engine
+    /// that cannot choose between tokens ignores this.
     pub names: Option<KnownNames>,
 }
 
@@ -162,8 +164,8 @@ pub struct GenerationParams {
 pub struct TextPiece {
     /// Text that no rule of [`StopRules`] can remove any more, and that was not reported before.
     pub text: String,
-    /// How sure the model was of the tokens so far, those of text that is still held back among them; `None` where whoever
-    /// writes them does not say.
+    /// How sure the model was of the tokens so far, including those of text that is still held back; `None` if the
+    /// engine does not know.
     pub certainty: Option<Certainty>,
     /// The form of the prompt that the model was asked with.
     pub form: PromptForm,
@@ -178,10 +180,10 @@ pub struct Job {
     /// A newer interactive or warm-up job with the same key supersedes an older one.
     pub document: u64,
     pub prompt: Prompt,
-    /// A shorter prompt for the same completion. It is used if much of `prompt` is still to be read, too much to wait
-    /// for, and much less of this.
+    /// A shorter prompt for the same completion. It is used if so much of `prompt` is still to be read that it takes
+    /// too long, and much less of this one.
     pub short_prompt: Option<Prompt>,
-    /// With `max_new_tokens` 0 the job is prefill only (a warm-up).
+    /// With `max_new_tokens` 0, the job only reads the prompt (a warm-up).
     pub params: GenerationParams,
     pub cancel: CancelFlag,
     /// Called with the text of the first candidate as it grows.
@@ -201,7 +203,7 @@ pub enum StopReason {
     StopString,
     /// Lines began to repeat: the text is the first round of them.
     RepeatedLines,
-    /// A line began to run in circles: the text ends within it.
+    /// A line began to repeat itself: the text ends within it.
     RepeatedText,
     MaxTokens,
     TimeBudget,
@@ -210,7 +212,7 @@ pub enum StopReason {
 /// One text the model wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// What follows the prompt; text that healing re-produced is not in it.
+    /// The text after the prompt, without the text that healing wrote again.
     pub text: String,
     pub stop_reason: StopReason,
     /// How sure the model was of it. `None` if the engine does not know.
@@ -220,7 +222,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Orders the surer one first; one of unknown certainty comes last.
+    /// Orders the more certain candidate first; candidates of unknown certainty come last.
     fn by_certainty(left: &Self, right: &Self) -> std::cmp::Ordering {
         let mean = |candidate: &Self| candidate.certainty.map_or(f32::NEG_INFINITY, |certainty| certainty.mean());
         mean(right).total_cmp(&mean(left))
@@ -230,25 +232,25 @@ impl Candidate {
 /// The result of a job.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generation {
-    /// Best first; one unless more were asked for. Empty for a warm-up.
+    /// Best first; a single one unless more were requested. Empty for a warm-up.
     pub candidates: Vec<Candidate>,
-    /// The short prompt was asked.
+    /// Whether the short prompt was used.
     pub is_short: bool,
     pub prompt_tokens: usize,
     /// Prompt tokens that were already in a cache.
     pub cached_tokens: usize,
     pub generated_tokens: usize,
-    /// Tokens guessed from the text so far, and how many of them were right: each right one saved a pass.
+    /// Tokens guessed from the text so far, and how many of them were right. Each right one saved a pass.
     pub drafted_tokens: usize,
     pub accepted_tokens: usize,
-    /// Whether the model would have begun with a name that is none of those known, as far as they were; `None` where none were.
+    /// Whether the model would have begun with a name that is not among the known ones; `None` if no names were given.
     pub is_corrected: Option<bool>,
     pub time_to_first_token: Duration,
     pub total: Duration,
-    /// What completions have taken of the processors since the last one that came to something, this one included and those that
-    /// were given up; zero where nobody measures it.
+    /// The processor time of all completions since the last successful one, including this one and those that were
+    /// given up. Zero if the engine does not measure it.
     pub processor: Duration,
-    /// Tokens per second that the model reads, from all measurements; `None` if it is not measured.
+    /// How many tokens per second the model reads, from all measurements; `None` if it has not been measured.
     pub reading_speed: Option<f32>,
 }
 
@@ -257,7 +259,7 @@ pub struct Generation {
 pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
-    /// Nobody has asked for it, and there is something better to do.
+    /// Nobody has asked for it, and there is more important work.
     #[error("more than `completion.effort` allows now")]
     NotNow,
     /// A newer job for the same document took its place.
@@ -289,7 +291,7 @@ pub enum EngineEvent {
     Busy,
     Idle,
     Unloaded,
-    /// Who shares the process that the model is in; sent whenever that changes.
+    /// Who shares the engine process; sent whenever that changes.
     Shared(shared::Sharing),
 }
 
@@ -301,24 +303,24 @@ enum Message {
     Stop,
 }
 
-/// A job, when it came in (latencies count from there), and for whom.
+/// A job, when it arrived (latencies count from then), and for which client.
 struct Submitted {
     job: Job,
     at: Instant,
     client: u64,
 }
 
-/// A handle to a running engine; clones talk to the same thread. When the last one is dropped, what runs is cancelled
-/// and the thread is joined.
+/// A handle to a running engine; clones share one thread. When the last one is dropped, running jobs are cancelled and
+/// the thread is joined.
 #[derive(Clone)]
 pub struct Engine {
     sender: mpsc::Sender<Message>,
-    /// Whose handle it is, where several share the engine.
+    /// The client that this handle belongs to, if several share the engine.
     client: u64,
     _thread: Arc<EngineThread>,
 }
 
-/// Ends the thread with the last handle.
+/// Ends the thread when the last handle is dropped.
 struct EngineThread {
     sender: mpsc::Sender<Message>,
     ended: Arc<AtomicBool>,
@@ -328,7 +330,7 @@ struct EngineThread {
 impl Drop for EngineThread {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // A thread that has already ended does not need to be told.
+        // Sending fails if the thread has already ended.
         if self.sender.send(Message::Stop).is_ok()
             && let Some(handle) = self.handle.take()
             && handle.join().is_err()
@@ -339,11 +341,11 @@ impl Drop for EngineThread {
 }
 
 impl Engine {
-    /// Starts the thread of an engine. `work` receives jobs until [`Message::Stop`], or until every handle is gone; the flag is
-    /// set shortly before, for work that takes long.
+    /// Starts the thread of an engine. `work` receives jobs until [`Message::Stop`], or until every handle is gone. The
+    /// flag is set shortly before, so that long work can end early.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     fn spawn(work: impl FnOnce(mpsc::Receiver<Message>, Arc<AtomicBool>) + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));
@@ -353,19 +355,19 @@ impl Engine {
         Ok(Self { sender, client: 0, _thread: Arc::new(thread) })
     }
 
-    /// The handle of another client: documents of different clients are different documents.
+    /// A handle for another client. Documents of different clients are different documents.
     fn for_client(&self, client: u64) -> Self {
         Self { client, ..self.clone() }
     }
 
-    /// From now on the model may go after `limit` without a job; at once if that is zero, never where there is none. Where
-    /// others use it, the most patient counts.
+    /// From now on, the model may be unloaded after `limit` without a job: at once if that is zero, never if it is
+    /// `None`. If several clients use the model, the longest time counts.
     pub fn unload_after(&self, limit: Option<Duration>) {
-        // An engine that has ended holds no model.
+        // Sending fails if the engine has ended, and then it holds no model.
         let _ = self.sender.send(Message::UnloadAfter(limit));
     }
 
-    /// Hands in a job; never blocks. `on_done` is called whatever happens.
+    /// Submits a job. Never blocks; `on_done` is called whatever happens.
     pub fn submit(&self, job: Job) {
         let submitted = Box::new(Submitted { job, at: Instant::now(), client: self.client });
         if let Err(mpsc::SendError(Message::Job(submitted))) = self.sender.send(Message::Job(submitted)) {

@@ -9,7 +9,7 @@
 //! Handlers send one event at their first poll and then only wait, so messages keep their order; no handler waits for
 //! the client.
 //!
-//! On the session's thread, each piece of state has one owner, and who needs it gets it as an argument:
+//! On the session's thread, each piece of state has one owner, and other parts get it as an argument:
 //!
 //! ```text
 //!  session      dispatches; owns the documents and the settings
@@ -48,7 +48,7 @@ pub use options::{ModelLoader, Observer, ServerOptions};
 use outgoing::ClientSender;
 use session::Session;
 
-/// Requests that may be in flight at once. Handlers only wait, so this costs nothing; at the library's default of 4
+/// Requests that may be in flight at once. Handlers only wait, so this costs nothing; with the library's default of 4,
 /// a cancellation would wait behind four slow requests.
 const CONCURRENCY: usize = 1024;
 
@@ -70,11 +70,11 @@ pub enum Ended {
 /// Serves standard input and output until the client is done or gone.
 ///
 /// # Errors
-/// When a thread cannot be started.
+/// If a thread cannot be started.
 pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(run(tokio::io::stdin(), tokio::io::stdout(), options));
-    // A read of standard input cannot be cancelled; waiting for it would keep the process alive.
+    // A read from standard input cannot be cancelled, and waiting for it would keep the process alive.
     runtime.shutdown_background();
     ended
 }
@@ -82,7 +82,7 @@ pub fn run_stdio(options: ServerOptions) -> std::io::Result<Ended> {
 /// Serves one client on `input` and `output` until it is done or gone.
 ///
 /// # Errors
-/// When the thread of the session cannot be started.
+/// If the thread of the session cannot be started.
 pub async fn run(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
@@ -110,13 +110,14 @@ pub async fn run(
     let filter = transport::filter_input(input, near, writer, observer);
     let drain = transport::drain_output(queue, output);
     serve(library, filter, drain, process_id, &session).await;
-    // What the session has to say while it ends, nobody reads.
+    // Nobody reads what the session sends while it ends.
     delivery.iter().for_each(JoinHandle::abort);
     session.send(Event::Stop);
     Ok(if shutdown.is_set() { Ended::Orderly } else { Ended::Abrupt })
 }
 
-/// Runs the parts until `exit`, the end of the input or of the client, and then until what is answered is written.
+/// Runs the parts until `exit`, the end of the input or the end of the client, and then until the last answers are
+/// written.
 async fn serve(
     library: impl Future<Output = ()>,
     filter: impl Future<Output = ()>,
@@ -132,7 +133,7 @@ async fn serve(
             () = &mut library => return,
             () = &mut filter => tracing::info!("the client has closed the connection"),
         }
-        // Answered empty, the requests in flight end, and with them the library.
+        // This answers the requests in flight with empty lists, so that they end, and the library with them.
         session.send(Event::InputClosed);
         let _ = tokio::time::timeout(CLOSING_TIME, library).await;
     };

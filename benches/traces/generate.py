@@ -60,23 +60,24 @@ SOURCES = [
     Source("tree-sitter-logger", "npm", "tree-sitter", "0.20.6", "0.21.1", "src/logger.cc", "cpp", 14),
 ]
 
-# What a trace may hold: licences that let anybody pass the text on with their notice.
+# The licences of texts in a trace, which allow everybody to pass the text on with the notice.
 LICENCES = {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT OR Apache-2.0", "Apache-2.0 OR MIT"}
 
-# Keys of a session; what is beyond comes in as pastes.
+# The most keys of a session; further text is pasted.
 MOST_KEYS = 600
-# Lines of new code that are typed in a row; the rest of a longer block is pasted.
+# The most lines of new code that are typed in a row; the rest of a longer block is pasted.
 MOST_LINES = 14
 
 # Mean milliseconds between two keys of one person, and their deviation between persons: Dhakal, Feit, Kristensson and Oulasvirta,
 # "Observations on Typing from 136 Million Keystrokes", CHI 2018 (168,000 persons).
 PERSON_MEAN_MS, PERSON_DEVIATION_MS = 238.7, 111.6
-# Within one person gaps are skewed to the right; a logarithmic normal distribution of this width has about the shape found.
+# Within one person, gaps are skewed to the right. A log-normal distribution of this width has about the shape in the
+# study.
 WITHIN_PERSON_SIGMA = 0.45
-# Of 100 keys that person presses, about six correct something (same study): a wrong key and its Backspace are two.
+# About six of 100 keys correct something (same study); a wrong key and its Backspace are two.
 TYPO_SHARE = 0.03
-# Of the lines that are long enough, in how many the person takes a completion: studies report that about 30 of 100 shown ones are
-# taken, and a line has more than one.
+# The share of the lines of sufficient length in which the person accepts a completion. Studies report that about 30 of
+# 100 shown ones are accepted, and a line has more than one.
 ACCEPT_SHARE = 0.5
 
 NEIGHBOURS = {
@@ -92,7 +93,7 @@ def log_normal(random_numbers: random.Random, mean: float, deviation: float) -> 
 
 
 class Person:
-    """How fast somebody types, and where they stop to think."""
+    """How fast a person types, and where they stop to think."""
 
     def __init__(self, random_numbers: random.Random):
         self.random = random_numbers
@@ -116,7 +117,7 @@ class Person:
 
 
 class Writer:
-    """Types into a text, and writes down what it types."""
+    """Types into a text, and records the steps."""
 
     def __init__(self, text: str, person: Person):
         self.text = Text(text)
@@ -135,7 +136,7 @@ class Writer:
         self.waited = 0
 
     def press(self, text: str):
-        """One key, and what it puts into the text."""
+        """One key, and the text that it inserts."""
         backspaces = len(text) - len(text.lstrip("\b"))
         self.text.backspace(backspaces)
         self.text.insert(text[backspaces:])
@@ -154,7 +155,7 @@ class Writer:
             self.step(go=[line, column])
 
     def take(self, text: str):
-        """Takes a completion that is on screen."""
+        """Accepts a completion that is on the screen."""
         self.wait(self.person.pause(0.6))
         self.text.insert(text)
         self.step(accept=text)
@@ -188,7 +189,7 @@ class Writer:
             self.type_line(line.lstrip(" \t"))
 
     def enter(self, line: str):
-        """A new line, indented as `line` is: what the editor does of that by itself comes with the key."""
+        """A new line, indented like `line`. The indentation that an editor adds is part of the key."""
         wanted = line[: len(line) - len(line.lstrip(" \t"))]
         if not line.strip():
             return self.press("\n" + line)
@@ -228,7 +229,7 @@ class Writer:
             self.press(key)
 
     def mistype(self, wrong: str, beyond: str):
-        """A wrong key that is noticed a few keys later, and taken back."""
+        """A wrong key, which is noticed a few keys later and corrected."""
         for key in wrong + beyond:
             self.press(key)
         self.wait(self.person.pause(0.4))
@@ -241,7 +242,7 @@ def pieces(line: str) -> list[str]:
 
 
 def change_line(writer: Writer, number: int, old: str, new: str):
-    """Makes the line `old` into `new`, word by word."""
+    """Changes the line `old` to `new`, word by word."""
     before, after = pieces(old), pieces(new)
     column = 0
     for tag, i, j, k, l in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
@@ -259,7 +260,7 @@ def likeness(old: str, new: str) -> float:
 
 
 def line_changes(old: list[str], new: list[str]) -> list[tuple]:
-    """How a block of lines becomes another one: ("change", old, new), ("insert", lines) and ("delete", lines) in their order."""
+    """The steps that turn a block of lines into another one: ("change", old, new), ("insert", lines) and ("delete", lines) in order."""
     changes: list[tuple] = []
     at = 0
 
@@ -284,7 +285,7 @@ def line_changes(old: list[str], new: list[str]) -> list[tuple]:
 
 
 def change_block(writer: Writer, number: int, old: list[str], new: list[str]):
-    """Makes the lines `old` from line `number` on into `new`."""
+    """Changes the lines `old` from line `number` on to `new`."""
     for change in line_changes(old, new):
         writer.wait(writer.person.pause(2))
         if change[0] == "change":
@@ -329,9 +330,6 @@ def write(old: str, new: str, seed: int) -> list[dict]:
     return writer.steps
 
 
-# Fetching.
-
-
 def run(*command: str, folder: Path):
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
@@ -360,7 +358,7 @@ def unpacked(source: Source, version: str, folder: Path) -> Path:
 
 
 def licence_of(source: Source, root: Path) -> tuple[str, str]:
-    """The licence's name, and the notice that goes with every copy."""
+    """The licence's name, and the notice that has to accompany every copy."""
     if source.registry == "npm":
         name = json.loads((root / "package.json").read_text())["license"]
     elif source.registry == "cargo":
@@ -373,7 +371,7 @@ def licence_of(source: Source, root: Path) -> tuple[str, str]:
             name = "BSD-3-Clause"
     if name not in LICENCES:
         sys.exit(f"{source.package}: expected one of the licences {sorted(LICENCES)}, found {name!r}")
-    # Of two licences that a person may choose from, the shorter notice.
+    # If one may choose between two licences, the shorter notice is used.
     files = sorted(path for path in root.rglob("*") if re.match(r"(?i)(licen[cs]e|copying)", path.name) and path.is_file())
     files = [path for path in files if "MIT" in path.name.upper()] or files
     if not files:

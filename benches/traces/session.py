@@ -1,4 +1,4 @@
-"""Typing sessions: reading them, and the text they make. `README.md` beside this file says what they hold."""
+"""Reads typing sessions, and computes the text that they lead to. `README.md` beside this file describes the format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Key:
 
 
 class Text:
-    """A text and the cursor in it, as an editor has them."""
+    """A text and the cursor in it, as in an editor."""
 
     def __init__(self, text: str):
         self.text = text
@@ -86,7 +86,7 @@ class Session:
         return text.text
 
     def check(self):
-        """Fails where the session does not end in the file it says."""
+        """Fails if the session does not lead to the file that its header names."""
         digest = hashlib.sha256(self.final_text().encode()).hexdigest()
         if digest != self.header["sha256"]:
             raise ValueError(f"{self.name}: expected a text with the checksum {self.header['sha256']}, found {digest}")
@@ -117,6 +117,6 @@ def read(path: Path) -> Session:
 
 
 def read_folder(folder: Path) -> list[Session]:
-    """The sessions of a folder, or the one of a file, in the order of their names."""
+    """The sessions in a folder, in the order of their names, or the one in a file."""
     paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
     return [read(path) for path in paths]

@@ -9,7 +9,7 @@ use crate::config::{MemoryBudget, Needs, Role, Settings};
 use crate::engine::embedded::tuning::StoredTuning;
 use crate::hub::{Alias, KNOWN_FILES, KnownFile, ModelRef};
 
-/// Where [`quality`] comes from. This project has not measured it: that takes the real weights of the models.
+/// The source of [`quality`]. This project has not measured it, since that takes the real weights of the models.
 pub(super) const QUALITY_SOURCE: &str =
     "quality as reported by publishers of such files and, for Llama-3.1-8B, by arXiv 2601.14277; not measured here";
 
@@ -26,11 +26,11 @@ pub(super) fn quality(quantisation: &str) -> Option<&'static str> {
     })
 }
 
-/// What the machine should hold.
+/// The models that are recommended for this machine.
 pub(super) struct Recommendation {
-    /// One sentence, for a person.
+    /// One sentence for a person.
     pub(super) sentence: String,
-    /// The files it names, for completions first.
+    /// The files that it names, the one for completions first.
     pub(super) files: Vec<&'static KnownFile>,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Recommendation {
 struct Candidate {
     name: String,
     needs: Needs,
-    /// `None` for a file of the person's own.
+    /// `None` for a file that the person has added.
     known: Option<&'static KnownFile>,
 }
 
 impl Recommendation {
-    /// `None` where the memory is not known, or no model of this machine is used. `needs_of` says what the model of a role
-    /// needs.
+    /// `None` if the memory is not known, or no model on this machine is used. `needs_of` gives the memory that the
+    /// model of a role needs.
     pub(super) fn new(
         settings: &Settings,
         budget: MemoryBudget,
@@ -92,7 +92,7 @@ impl Recommendation {
         Some(Self { sentence, files: vec![known] })
     }
 
-    /// How the files are named for `pull`, in one line.
+    /// The files as arguments of `pull`, in one line.
     pub(super) fn references(&self) -> String {
         self.files.iter().map(|known| known.reference()).collect::<Vec<_>>().join(" ")
     }
@@ -114,9 +114,9 @@ fn describe(known: &KnownFile, tuning: Option<&StoredTuning>) -> String {
     format!("{} {}{}", known.alias, known.quantisation, speed.unwrap_or_default())
 }
 
-/// The files for `role`, best first. A larger file than the preferred one costs speed for little quality. Of smaller ones, three
-/// bits are the least for completions, which are short and close to the code around them, and four for questions, whose answers
-/// take reasoning.
+/// The files for `role`, best first. A file that is larger than the preferred one costs speed and gives little quality.
+/// The smallest ones have three bits for completions, which are short and close to the code around them, and four bits
+/// for questions, whose answers take reasoning.
 fn candidates(role: Role, settings: &Settings, own: Option<Needs>) -> Vec<Candidate> {
     let name = model_of(role, settings).1;
     let Some(own) = own else { return Vec::new() };
@@ -138,7 +138,7 @@ fn candidates(role: Role, settings: &Settings, own: Option<Needs>) -> Vec<Candid
     known.into_iter().map(candidate).collect()
 }
 
-/// Beside which model `fit` is to fit, as the end of a sentence; empty where the other role has a server.
+/// The model beside which `fit` has to fit, as the end of a sentence; empty if the other role has a server.
 pub(super) fn beside(fit: &Fit, settings: &Settings) -> String {
     let other = fit.known.alias.main_role().other();
     match settings.backend(other).may_load_a_model() {
@@ -147,8 +147,8 @@ pub(super) fn beside(fit: &Fit, settings: &Settings) -> String {
     }
 }
 
-/// What to know about a file in a menu: whether it fits, and beside which model. It is the first of `fits`; the others are
-/// other quantisations of its model.
+/// What a menu says about a file: whether it fits, and beside which model. The file is the first of `fits`; the others
+/// are other quantisations of its model.
 pub(super) fn advice(fits: &[&Fit], recommended: Option<&Recommendation>, settings: &Settings) -> Option<String> {
     let preferred = fits.first()?;
     let beside = beside(preferred, settings);

@@ -86,7 +86,7 @@ struct Lines {
     path: PathBuf,
     first: usize,
     last: usize,
-    /// A range was given: exactly these lines.
+    /// Whether a range was given, which means exactly these lines.
     exact: bool,
 }
 
@@ -222,7 +222,7 @@ fn question(args: &AskArgs, lines: &Lines, action: Action, snapshot: &Snapshot) 
     })
 }
 
-/// Bytes of the lines `first..=last`, counted from 1, without the last line break.
+/// The byte range of the lines `first..=last`, counted from 1, without the last line break.
 fn line_range(text: &Rope, first: usize, last: usize) -> Range<usize> {
     let start = text.line_to_byte(first - 1);
     let line = text.line(last - 1);
@@ -253,7 +253,7 @@ pub(super) fn stream(
 ) -> anyhow::Result<Generation> {
     let print = Box::new(|piece: TextPiece| {
         print!("{}", piece.text);
-        // A closed pipe is noticed when the command ends.
+        // If the pipe is closed, that is noticed when the command ends.
         let _ = std::io::stdout().flush();
     });
     let generation = generate(engine, prompt, params, Priority::Background, (!quiet).then_some(print as _))?;
@@ -316,7 +316,8 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
     }
 }
 
-/// Applies `edits` of `before` to the file at `path`, which is read again: its line endings are not in `before`.
+/// Applies `edits` of `before` to the file at `path`, which is read again because `before` does not have its line
+/// endings.
 fn rewrite(path: &Path, before: &Rope, edits: &[Edit]) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     if *before != with_line_feeds(old.clone()) {

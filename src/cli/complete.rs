@@ -65,7 +65,7 @@ pub(super) fn start_engine(model: &ModelArgs) -> anyhow::Result<Engine> {
     start_engine_with(model.reference()?, Role::Completion, &settings)
 }
 
-/// The engine that the settings name for the first of `roles`: a server, or else the model that
+/// The engine that the settings name for the first of `roles`: a model server, or else the model that
 /// [`ModelArgs::reference_for`] finds.
 pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Settings) -> anyhow::Result<Engine> {
     let role = roles[0];
@@ -76,7 +76,7 @@ pub(super) fn start_engine_of(model: &ModelArgs, roles: &[Role], settings: &Sett
     start_engine_with(reference, role, settings)
 }
 
-/// The same with the model at `reference`, if one has to be loaded.
+/// The same, with the model at `reference` if one has to be loaded.
 fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> anyhow::Result<Engine> {
     let may_load = settings.backend(role).may_load_a_model();
     let kv_budget_bytes = if may_load { super::kv_budget_bytes(&reference, role, settings) } else { 0 };
@@ -89,7 +89,7 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
         keep: None,
         minute: Duration::from_secs(60),
         gate: Gate::default(),
-        // There is only one job, so the model is not kept.
+        // There is only one job, so the engine process is not used.
         program: None,
     };
     let bar = super::loading_bar();
@@ -101,14 +101,14 @@ fn start_engine_with(reference: ModelRef, role: Role, settings: &Settings) -> an
     engine::start_for(role, settings, options, loader, Box::new(on_event)).context("cannot start the engine's thread")
 }
 
-/// The options for a file that may be completed, from `settings`.
+/// The options from `settings` for a file that may be completed.
 pub(super) fn options_for(snapshot: &Snapshot, settings: &Settings) -> CompletionOptions {
     let options = CompletionOptions::new(&settings.completion, &snapshot.language_id, false);
-    // Naming a position is asking for a completion, which may take as long as it takes.
+    // A person who names a position wants a completion, however long it takes.
     CompletionOptions { enabled: Enabled::On, confidence: Confidence::Low, time_budget: Duration::MAX, ..options }
 }
 
-/// One completion with given options.
+/// Computes one completion with the given options.
 pub(super) fn complete_with(
     engine: &Engine,
     snapshot: &Snapshot,
@@ -141,7 +141,7 @@ pub(super) fn generate(
         params: params.clone(),
         cancel: CancelFlag::default(),
         on_text,
-        // Nobody listens any more only if this function has returned.
+        // Sending fails only if this function has returned.
         on_done: Box::new(move |outcome| drop(sender.send(outcome))),
     });
     Ok(receiver.recv().context("the engine ended without an answer; see its messages above")??)

@@ -40,7 +40,7 @@ pub(super) struct DoctorArgs {
 /// Prints what phi-ls finds on this machine, and what to do about what is missing.
 ///
 /// # Errors
-/// There is no folder for models, or the given file does not exist.
+/// If there is no folder for models, or the given file does not exist.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     if args.retune {
         retune()?;
@@ -57,7 +57,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Deletes the measurements and loads a model, which measures again.
+/// Deletes the measurements and loads a model, which repeats them.
 fn retune() -> anyhow::Result<()> {
     if let Some(file) = tuning::file()
         && let Err(error) = std::fs::remove_file(&file)
@@ -74,7 +74,7 @@ struct Findings {
     settings: Settings,
     settings_file: Option<PathBuf>,
     models_folder: PathBuf,
-    /// What is kept between sessions, and its bytes.
+    /// The folder with what is kept between sessions, and its size in bytes.
     kept: Option<(PathBuf, u64)>,
     free_space: Option<u64>,
     /// What was measured on this processor.
@@ -92,9 +92,9 @@ struct RoleModel {
     role: Role,
     model: String,
     found: Result<PathBuf, String>,
-    /// How it is asked for completions; `None` if that is not known, or not its role.
+    /// How it is asked for completions; `None` if that is not known, or the role is another one.
     layout: Option<String>,
-    /// The server that is asked instead, and what it can do.
+    /// The model server that is asked instead, and what it can do.
     server: Option<(RemoteServer, Result<Abilities, String>)>,
 }
 
@@ -119,7 +119,7 @@ impl RoleModel {
         self.server.as_ref().is_none_or(|(server, _)| Backend::OpenAi(server.clone()).may_load_a_model())
     }
 
-    /// Why there is no text for the role.
+    /// Why the role cannot produce text.
     fn problem(&self) -> Option<&String> {
         match &self.server {
             Some((_, found)) => found.as_ref().err(),
@@ -258,7 +258,7 @@ impl Findings {
         self.print_advice();
     }
 
-    /// The kernels that run here and what was measured with them.
+    /// The kernels that are used here, and what was measured with them.
     fn kernels(&self) -> String {
         let level = Level::in_use();
         let Some(StoredTuning { read_bandwidth, was_busy, tuning, .. }) = &self.tuning else {
@@ -364,7 +364,7 @@ impl Findings {
         }
     }
 
-    /// The arguments that download what is recommended, or the defaults where the memory is not known.
+    /// The arguments of `pull` for the recommended models, or for the defaults if the memory is not known.
     fn first_pull(&self) -> String {
         self.recommendation.as_ref().map_or_else(|| "pull".to_owned(), |advice| format!("pull {}", advice.references()))
     }
@@ -388,7 +388,7 @@ fn find(role: Role, model: &str, folder: &Path, layout: CompletionLayout) -> Rol
     }
 }
 
-/// How the model is asked for completions under this setting.
+/// How the model is asked for completions with this setting.
 fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
     match (layout, report.fim()) {
         (CompletionLayout::Auto | CompletionLayout::Fim, Some(fim)) => Some(format!("to fill in the middle, {fim}")),
@@ -397,7 +397,7 @@ fn asked(report: &ModelReport, layout: CompletionLayout) -> Option<String> {
     }
 }
 
-/// The server of `role`, if it has one, and what it can do.
+/// The model server of `role`, if it has one, and what it can do.
 fn ask(settings: &Settings, role: Role) -> Option<(RemoteServer, Result<Abilities, String>)> {
     let server = settings.backend(role).server()?;
     Some((server.clone(), remote::look_into(server, Patience::default())))

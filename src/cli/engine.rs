@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::engine::shared::{Endpoint, Setup, process};
 
-/// How long a process waits for the server that has started it.
+/// How long the process waits for the language server that has started it.
 const FIRST_CLIENT: Duration = Duration::from_secs(30);
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,13 +54,13 @@ pub(super) fn engine(args: &EngineArgs) -> anyhow::Result<()> {
 /// Runs the same command without `--detach` in a new session, with the standard error of this process. The new process
 /// is not a descendant of the one that started this one, so an editor that ends all its descendants does not end it.
 fn detach(program: &Path) -> anyhow::Result<()> {
-    // Fails for the leader of a group, which a process started from a shell is.
+    // This fails for the leader of a process group, such as a process started from a shell.
     #[cfg(unix)]
     let _ = rustix::process::setsid();
     let mut command = Command::new(program);
     command.args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    // The folder it was started in may be deleted.
+    // The process must not stay in the folder that it was started in, which may be deleted.
     if let Some(root) = program.ancestors().last() {
         command.current_dir(root);
     }

@@ -1,9 +1,9 @@
-//! `phi-ls eval`: holes cut in the files of whole projects, completed by the server as editors have it, and compared with what stood
-//! there.
+//! `phi-ls eval`: holes cut in the files of whole projects, completed by the server that editors use, and compared with
+//! the removed code.
 //!
 //! ```text
-//!  packages -> project -> hole      what is cut where          session   the server that is asked
-//!  outcome -> summary, compare      what it comes to           page      the same to read
+//!  packages -> project -> hole      what is removed where      session   the server that is asked
+//!  outcome -> summary, compare      the results                page      the results as HTML
 //!  variants                         several ways to ask        fit       how likely a completion is right
 //! ```
 
@@ -161,7 +161,8 @@ impl EvalArgs {
             "threads": self.model.threads,
             // Texts that end at a time limit differ between machines.
             "completion.timeBudgetMs": 600_000,
-            // Nobody accepts anything, and a window placed ahead would make the same hole another one from run to run.
+            // Nobody accepts anything here, and a window that is placed ahead would give the same hole another prompt
+            // in another run.
             "completion.prepareNext": false,
             "completion.effort": "eco",
         });
@@ -223,7 +224,7 @@ impl EvalArgs {
         self.folders.iter().map(read).collect()
     }
 
-    /// The holes that are filled: of all projects and kinds by turns, and then project by project.
+    /// The holes to fill. They are chosen from all projects and kinds in turn, and then ordered by project.
     fn choose(&self, projects: &[Project]) -> Vec<Chosen> {
         let kinds = match self.kinds.as_slice() {
             [] => <Kind as clap::ValueEnum>::value_variants(),
@@ -231,7 +232,7 @@ impl EvalArgs {
         };
         let order = by_language(projects);
         let of_kind = |(number, kind): (usize, &Kind)| {
-            // With few holes, each kind is cut in other projects.
+            // With few holes, each kind uses other projects.
             let mut order = order.clone();
             let first = number * order.len() / kinds.len();
             order.rotate_left(first);
@@ -292,7 +293,7 @@ impl EvalArgs {
     }
 }
 
-/// The order in which projects take turns, those of different languages first.
+/// The order in which projects take turns, so that their languages alternate.
 fn by_language(projects: &[Project]) -> Vec<usize> {
     let mut languages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, project) in projects.iter().enumerate() {
@@ -301,7 +302,7 @@ fn by_language(projects: &[Project]) -> Vec<usize> {
     random::by_turns(languages.into_values().collect())
 }
 
-/// What `--json` prints, and [`read_report`] reads.
+/// The report that `--json` prints and [`read_report`] reads.
 fn to_json(
     seed: u64,
     settings: &Value,
@@ -334,7 +335,7 @@ fn read_json(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))
 }
 
-/// Asks a server that is started as `variant` says to fill each hole.
+/// Asks a server that is started with `variant` to fill each hole.
 fn fill(projects: &[Project], chosen: &[Chosen], variant: &Variant) -> anyhow::Result<Vec<Outcome>> {
     let mut session = Session::start(variant)?;
     let bar = indicatif::ProgressBar::new(chosen.len() as u64);

@@ -11,13 +11,14 @@ use crate::model;
 pub(super) struct Fit {
     pub(super) known: &'static KnownFile,
     pub(super) needed_bytes: u64,
-    /// `None` where the memory is not known.
+    /// `None` if the memory is not known.
     pub(super) fits: Option<bool>,
     /// Whether it fits together with the model that the settings name for the other role.
     pub(super) fits_beside: Option<bool>,
 }
 
-/// One row per model and quantisation, whoever publishes it; `needs_of` says what the model of a role needs.
+/// One row per model and quantisation, whoever publishes it. `needs_of` gives the memory that the model of a role
+/// needs.
 pub(super) fn fits(settings: &Settings, budget: MemoryBudget, needs_of: impl Fn(Role) -> Option<Needs>) -> Vec<Fit> {
     let same = |a: &KnownFile, b: &KnownFile| a.alias == b.alias && a.quantisation == b.quantisation;
     let first = |known: &&KnownFile| KNOWN_FILES.iter().find(|other| same(other, known)) == Some(known);
@@ -31,8 +32,8 @@ pub(super) fn fits(settings: &Settings, budget: MemoryBudget, needs_of: impl Fn(
     KNOWN_FILES.iter().filter(first).map(fit).collect()
 }
 
-/// What the model that the settings name for `role` needs: the file at `installed`, or else the one that `pull` downloads. `None`
-/// where the role has a server that no model stands in for, or the file is not known.
+/// The memory that the model of `role` in the settings needs: the file at `installed`, or else the file that `pull`
+/// downloads. `None` if the role has a server without a fallback, or the file is not known.
 pub(super) fn needs(role: Role, settings: &Settings, installed: Option<&Path>) -> Option<Needs> {
     if !settings.backend(role).may_load_a_model() {
         return None;
@@ -45,7 +46,7 @@ pub(super) fn needs(role: Role, settings: &Settings, installed: Option<&Path>) -
     Some(size.needs_as(role, settings))
 }
 
-/// A token takes one read of all weights: how many a second the memory allows for a file of `bytes`.
+/// How many tokens per second the memory allows for a file of `bytes`, since each token takes one read of all weights.
 pub(super) fn tokens_per_second(tuning: Option<&StoredTuning>, bytes: u64) -> Option<f64> {
     let tuning = tuning.filter(|_| bytes > 0)?;
     Some((tuning.read_bandwidth / bytes as f64).round())

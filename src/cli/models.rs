@@ -21,7 +21,7 @@ pub(super) struct ModelsArgs {
 /// Prints what is in the models folder.
 ///
 /// # Errors
-/// There is no folder for models.
+/// If there is no folder for models.
 pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     let folder = hub::models_folder().ok_or(HubError::NoFolder)?;
     if args.all {
@@ -53,7 +53,7 @@ pub(super) fn models(args: &ModelsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file of the models folder and what is in it.
+/// A file in the models folder, and what it contains.
 pub(super) struct InstalledModel {
     pub(super) file: Installed,
     report: Result<ModelReport, ModelError>,
@@ -65,7 +65,7 @@ impl InstalledModel {
         Self { file, report }
     }
 
-    /// What is wrong with it, a sentence each.
+    /// What is wrong with it, one sentence per problem.
     pub(super) fn problems(&self) -> Vec<String> {
         match &self.report {
             Ok(report) => {

@@ -1,4 +1,4 @@
-//! `FILE:LINE:COLUMN` on the command line, and reading the file it names.
+//! `FILE:LINE:COLUMN` on the command line, and reading the file that it names.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ const LARGEST_SOURCE: u64 = 16 << 20;
 /// The time limit for reading other files, which most projects do not need.
 const INDEXING_TIME: Duration = Duration::from_secs(2);
 
-/// A place in a file; line and column count from 1, columns in characters.
+/// A position in a file. Line and column count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourcePosition {
     pub(super) path: PathBuf,
@@ -86,8 +86,8 @@ pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// The workspace around the file at `path`: what an editor would have open. The current folder, if the file is in it and
-/// no project can be found.
+/// The workspace around the file at `path` that an editor would open; the current folder, if the file is in it and no
+/// project is found.
 pub(super) fn workspaces_around(path: &Path, exclude: &[String]) -> Workspaces {
     let mut workspaces = Workspaces::new(&[], exclude);
     if !workspaces.add_around(path)
@@ -108,7 +108,7 @@ pub(super) fn surroundings(workspaces: Workspaces, path: &Path) -> Surroundings 
     Surroundings { file: Some(file), index: Some(Arc::new(index)), ..Surroundings::default() }
 }
 
-/// The byte offset of `place`; a place outside the file is an error.
+/// The byte offset of `place`. A position outside the file is an error.
 pub(super) fn cursor_offset(place: &SourcePosition, text: &Rope) -> anyhow::Result<usize> {
     let places = text.len_lines();
     if place.line as usize > places {

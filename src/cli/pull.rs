@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::hub::{Alias, Hub, ModelRef, PullEvent, Pulled};
 
-/// If the output is not a terminal, a line is printed for every so many bytes.
+/// If the output is not a terminal, a line is printed every time this many per cent have been downloaded.
 const PERCENT_PER_LINE: u64 = 10;
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(super) struct PullArgs {
 /// Downloads what `args` names. Progress goes to standard error, the paths of the files to standard output.
 ///
 /// # Errors
-/// The first download that fails; what it has downloaded is kept for the next call.
+/// The first download that fails. What it has downloaded is kept for the next call.
 pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
     let references = match args.models.as_slice() {
         [] => vec![ModelRef::Alias(Alias::Phi35Mini), ModelRef::Alias(Alias::Phi4Mini)],
@@ -37,7 +37,7 @@ pub(super) fn pull(args: &PullArgs) -> anyhow::Result<()> {
 /// Downloads one model, with progress on standard error.
 ///
 /// # Errors
-/// As [`Hub::pull`].
+/// Those of [`Hub::pull`].
 pub(super) fn pull_model(reference: &ModelRef) -> anyhow::Result<Pulled> {
     let hub = Hub::from_environment()?;
     let mut report = Report::new(reference);
@@ -56,7 +56,7 @@ struct Report {
     bar: ProgressBar,
     is_terminal: bool,
     total: Option<u64>,
-    /// Of the last line printed.
+    /// The percentage on the last line printed.
     percent: u64,
 }
 
@@ -88,7 +88,7 @@ impl Report {
             self.bar.finish_and_clear();
             self.bar = progress_bar(total);
             self.bar.set_position(done);
-            // Speed and time left are those of this download, not of what was there.
+            // Speed and remaining time are those of this download, without what was downloaded before.
             self.bar.reset_eta();
         }
     }

@@ -77,7 +77,7 @@ impl ReplayArgs {
             Some(url) => json!({"completion.backend": {"kind": "openai", "baseUrl": url, "allowHttp": true}}),
             None => {
                 let model = self.model.reference()?.to_string();
-                // Without questions the assistant is never loaded, whatever its name.
+                // Without questions, the assistant model is never loaded, whatever its name.
                 let assistant = assistant.unwrap_or(&model);
                 json!({
                     "completion.model": model,

@@ -14,7 +14,7 @@ use crate::private;
 use crate::server::{self, Ended, Observer, ServerOptions};
 use crate::statistics;
 
-// They take precedence over all settings.
+// These flags take precedence over all settings.
 #[derive(clap::Args, Default, PartialEq)]
 pub(super) struct ServeArgs {
     /// The model that completes code: a path to a .gguf file, a short name, or hf:OWNER/REPO/FILE
@@ -96,7 +96,7 @@ struct SharedPool {
 }
 
 impl SharedPool {
-    /// How models are loaded under `settings`.
+    /// How models are loaded with `settings`.
     fn options(&self, settings: &Settings) -> LoadOptions {
         LoadOptions { kv_type: settings.kv_cache_type.into(), ..self.with(settings.threads) }
     }

@@ -23,7 +23,7 @@ pub(super) struct StatsArgs {
 /// Prints the statistics of this machine.
 ///
 /// # Errors
-/// There is no folder for data, or the file cannot be read or removed.
+/// If there is no folder for data, or the file cannot be read or removed.
 pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     let Some(file) = statistics::file() else { bail!("expected a home folder, found none") };
     if args.delete {
@@ -54,13 +54,13 @@ pub(super) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From which likelihood completions of each of `models` are shown, as a server that starts now has it.
+/// The likelihood from which completions of each of `models` are shown by a server that starts now.
 fn thresholds<'a>(
     models: impl Iterator<Item = &'a String>,
     records: &[Record],
     settings: &CompletionSettings,
 ) -> BTreeMap<String, Thresholds> {
-    // Where nothing is counted, nothing moves.
+    // Without statistics, the thresholds do not move.
     let records = if settings.statistics { records } else { &[] };
     let of = |model: &String| Thresholds::of(Alias::of_model(model), Latest::of(model, records).acceptance());
     models.map(|model| (model.clone(), of(model))).collect()

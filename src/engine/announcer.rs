@@ -1,14 +1,14 @@
-//! Announces an engine's work: closes the gate while somebody waits for a completion, and tells the engine's owner when
-//! work begins and when none is left.
+//! Announces an engine's work: closes the gate while somebody waits for a completion, and reports to the engine's owner
+//! when work begins and when none is left.
 
 use super::queue::Queue;
 use super::{EngineEvent, Gate};
 
-/// Keeps gate and owner in step with an engine's jobs.
+/// Keeps the gate and the owner up to date about an engine's jobs.
 pub(super) struct Announcer {
     /// `None` for an engine whose work does not slow this machine down.
     gate: Option<Gate>,
-    /// The gate is held closed by this engine.
+    /// Whether this engine holds the gate closed.
     holds_gate: bool,
     busy: bool,
 }
@@ -18,7 +18,7 @@ impl Announcer {
         Self { gate, holds_gate: false, busy: false }
     }
 
-    /// Compares what was announced last with the jobs in hand.
+    /// Announces what has changed since the last call.
     pub(super) fn announce<Work>(&mut self, queue: &Queue<Work>, tell: &dyn Fn(EngineEvent)) {
         let interactive = queue.has_interactive();
         match &self.gate {

@@ -1,42 +1,42 @@
-//! How sure a model was of what it wrote, as far as its tokens' probabilities tell.
+//! How sure a model was of what it wrote, judged by the probabilities of its tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// As little as a log-probability counts; also what one that is no number is taken for.
+/// The least value of a log-probability; also used in place of NaN.
 const LEAST: f32 = -100.0;
 
-/// Natural logs of the probabilities of a text's tokens.
+/// Natural logarithms of the probabilities of a text's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Certainty {
-    /// Of all tokens together: the log of the text's probability.
+    /// The sum over all tokens, which is the logarithm of the text's probability.
     pub sum: f32,
     pub first: f32,
-    /// Of the token the model was least sure of.
+    /// That of the token which the model was least sure of.
     pub least: f32,
     pub tokens: usize,
 }
 
 impl Certainty {
-    /// Of a text of one token.
+    /// The certainty of a text of one token.
     pub fn of(logprob: f32) -> Self {
-        // A comparison with what is no number leaves the other.
+        // The maximum of NaN and a number is the number.
         let logprob = logprob.max(LEAST);
         Self { sum: logprob, first: logprob, least: logprob, tokens: 1 }
     }
 
-    /// Of the text with one token more.
+    /// The certainty of the text with one more token.
     #[must_use]
     pub fn and(self, logprob: f32) -> Self {
         let logprob = logprob.max(LEAST);
         Self { sum: self.sum + logprob, least: self.least.min(logprob), tokens: self.tokens + 1, ..self }
     }
 
-    /// Of `so_far`, where there is something, with one token more.
+    /// The certainty of the text so far, if there is one, with one more token.
     pub(super) fn grown(so_far: Option<Self>, logprob: f32) -> Self {
         so_far.map_or_else(|| Self::of(logprob), |certainty| certainty.and(logprob))
     }
 
-    /// The mean of a token.
+    /// The mean per token.
     pub fn mean(&self) -> f32 {
         self.sum / self.tokens.max(1) as f32
     }

@@ -20,14 +20,14 @@ pub use pace::PREFILL_CHUNK;
 
 use super::{Engine, Gate, OnEvent};
 
-/// Loads the model, on the engine's thread, and calls the callback with the fraction done.
+/// Loads the model on the engine's thread, and calls the callback with the fraction done.
 pub type Loader =
     Box<dyn FnMut(&mut dyn FnMut(f32)) -> Result<crate::model::LoadedModel, crate::model::ModelError> + Send>;
 
 /// Creates the loader of a model when it is needed.
 pub type MakeLoader = Box<dyn FnOnce() -> Loader + Send>;
 
-/// How an engine behaves when it has nothing to do, and what it may hold.
+/// How an engine behaves when it has nothing to do, and how much memory it may use.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Load at once instead of at the first job.
@@ -36,7 +36,7 @@ pub struct EngineOptions {
     pub idle_unload: Option<Duration>,
     /// Bytes of keys and values, in use and cached for later prompts: see [`crate::config::MemoryBudget`].
     pub kv_budget_bytes: usize,
-    /// What completions have read is kept in files; `None` where it is not.
+    /// Where to keep in files what the model has read for completions; `None` keeps nothing.
     pub keep: Option<KeepOptions>,
     /// Shared with the other engines on this machine: background work waits while any of them does interactive work.
     pub gate: Gate,
@@ -45,7 +45,7 @@ pub struct EngineOptions {
 /// Starts an engine that loads its model by `loader`.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub fn start(loader: Loader, options: EngineOptions, on_event: OnEvent) -> std::io::Result<Engine> {
     Engine::spawn(move |receiver, ended| worker::Worker::new(loader, options, on_event, receiver, ended).run())
 }

@@ -3,19 +3,19 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A handle; clones are the same gate.
+/// A handle to the gate; clones share one gate.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Engines with interactive work right now.
+    /// How many engines have interactive work right now.
     interactive: Mutex<usize>,
     opened: Condvar,
 }
 
 impl Gate {
-    /// One more engine has interactive work.
+    /// Closes the gate for one more engine, which has interactive work.
     pub(super) fn close(&self) {
         *self.0.interactive.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     }
@@ -29,7 +29,7 @@ impl Gate {
         }
     }
 
-    /// Waits until no engine has interactive work, at most `limit`; true if so.
+    /// Waits at most `limit` until no engine has interactive work, and returns whether that is so.
     pub(crate) fn wait_open(&self, limit: Duration) -> bool {
         let interactive = self.0.interactive.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.opened.wait_timeout_while(interactive, limit, |count| *count > 0);

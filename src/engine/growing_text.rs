@@ -1,5 +1,5 @@
-//! One candidate's text while it is written, by whatever kind of engine: where the stop rules end it, and what of it has been
-//! told. The one place where stop rules are applied.
+//! One candidate's text while any kind of engine writes it: where the stop rules end it, and how much of it has been
+//! reported. The only place where stop rules are applied.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::PromptForm;
 /// A text that grows until a rule ends it.
 pub(crate) struct GrowingText {
     stop: StopChecker,
-    /// Bytes that the job's owner has been told.
+    /// Bytes that have been reported to the job's owner.
     told: usize,
 }
 
@@ -19,17 +19,19 @@ impl GrowingText {
         Self { stop: StopChecker::new(rules), told: 0 }
     }
 
-    /// Adds what the model wrote, `elapsed` after its first token; says why the text ends there, if it does.
+    /// Adds what the model wrote, `elapsed` after its first token. Returns why the text ends there, if it does.
     pub(super) fn push(&mut self, new_text: &str, elapsed: Duration) -> Option<StopReason> {
         self.stop.push(new_text, elapsed).map(|(reason, _)| reason)
     }
 
-    /// The model writes no more, for `reason`; the last line may still meet a rule. Says why the text ends.
+    /// Ends the text, since the model writes no more, for `reason`. The last line may still meet a rule. Returns why
+    /// the text ends.
     pub(super) fn finish(&mut self, reason: StopReason) -> StopReason {
         self.stop.finish().map_or(reason, |(stopped_by, _)| stopped_by)
     }
 
-    /// Where `rules` end `text` that a model wrote as a whole before it ended for `reason`; and why there.
+    /// The part of `text` before the point where `rules` end it, and why it ends there. The model had written all of
+    /// `text` when it ended for `reason`.
     #[cfg(test)]
     pub(crate) fn end_of(rules: &StopRules, text: &str, reason: StopReason) -> (String, StopReason) {
         let mut growing = Self::new(rules);
@@ -38,13 +40,13 @@ impl GrowingText {
         (growing.kept().to_owned(), reason)
     }
 
-    /// What no rule can take back any more; all that is kept, once the text has ended.
+    /// The part that no rule can take back any more. Once the text has ended, this is all that is kept of it.
     pub(super) fn kept(&self) -> &str {
         &self.stop.text()[..self.stop.releasable()]
     }
 
-    /// What is certain and has not been told yet, if anything; it counts as told. How sure the model is so far, and how it was
-    /// asked, goes with it.
+    /// The text that is certain and has not been reported yet, if any; from now on it counts as reported. It comes with
+    /// how sure the model is so far, and with the form of the prompt.
     pub(super) fn next_piece(&mut self, certainty: Option<Certainty>, form: PromptForm) -> Option<TextPiece> {
         let certain = self.stop.releasable();
         if certain <= self.told {

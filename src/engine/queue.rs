@@ -1,14 +1,14 @@
-//! The engine's jobs in hand: who is next, and who is no longer wanted.
+//! The jobs that an engine has: which one is next, and which ones are no longer wanted.
 //!
-//! Where several clients share an engine, the one that last asked for a completion goes first with its completions and
-//! warm-ups, since somebody types there; the others' wait and are not lost. Questions, which take long, take turns step by
-//! step.
+//! If several clients share an engine, the completions and warm-ups of the client that last asked for a completion go
+//! first, since somebody types there. Those of the others wait and are not lost. Questions take long, so clients take
+//! turns with them, step by step.
 
 use std::collections::HashMap;
 
 use super::{Priority, Submitted};
 
-/// A job and how far it got; `Work` is what the kind of engine keeps of a job under way.
+/// A job and how far it got; `Work` is what a kind of engine keeps about a job that is under way.
 pub(super) struct QueuedJob<Work> {
     pub(super) submitted: Box<Submitted>,
     /// `None` until the job's first step.
@@ -21,7 +21,7 @@ const MOST_CLIENTS: usize = 100;
 /// The jobs, oldest first.
 pub(super) struct Queue<Work> {
     entries: Vec<QueuedJob<Work>>,
-    /// When each client had its last turn, and when it last asked for a completion, in turns and jobs so far.
+    /// When each client had its last turn, and when it last asked for a completion. Time is counted in turns and jobs.
     turns: HashMap<u64, u64>,
     asked: HashMap<u64, u64>,
     now: u64,
@@ -34,7 +34,7 @@ impl<Work> Default for Queue<Work> {
 }
 
 impl<Work> Queue<Work> {
-    /// Takes a job in; returns the jobs it supersedes.
+    /// Adds a job and returns the jobs that it supersedes.
     pub(super) fn admit(&mut self, submitted: Box<Submitted>) -> Vec<QueuedJob<Work>> {
         let (client, document, priority) = (submitted.client, submitted.job.document, submitted.job.priority);
         let superseded = |entry: &mut QueuedJob<Work>| {
@@ -60,11 +60,11 @@ impl<Work> Queue<Work> {
         self.entries.extract_if(.., |entry| entry.submitted.job.cancel.is_cancelled()).collect()
     }
 
-    /// Removes the job to work on: the highest priority; among equals that of the client whose turn it is, and of its jobs
-    /// the oldest. Put it back with [`Queue::put_back`] if it is not done after its step.
+    /// Removes the job to work on: one of the highest priority, of the client whose turn it is, and of its jobs the
+    /// oldest. Put it back with [`Queue::put_back`] if it is not done after its step.
     pub(super) fn take_next(&mut self) -> Option<QueuedJob<Work>> {
         let urgency = |entry: &QueuedJob<Work>| (entry.submitted.job.priority, self.claim(entry));
-        // `max_by_key` keeps the last of equals; reversed order makes that the oldest.
+        // `max_by_key` returns the last of equal jobs; in reversed order that is the oldest.
         let (index, _) = self.entries.iter().enumerate().rev().max_by_key(|(_, entry)| urgency(entry))?;
         let entry = self.entries.remove(index);
         self.now += 1;
@@ -72,7 +72,7 @@ impl<Work> Queue<Work> {
         Some(entry)
     }
 
-    /// The precedence of the client of `entry` among jobs of the same priority; the greatest goes first.
+    /// The precedence of the client of `entry` among jobs of the same priority. The greatest goes first.
     fn claim(&self, entry: &QueuedJob<Work>) -> u64 {
         let of = |times: &HashMap<u64, u64>| times.get(&entry.submitted.client).copied().unwrap_or_default();
         match entry.submitted.job.priority {
@@ -81,7 +81,7 @@ impl<Work> Queue<Work> {
         }
     }
 
-    /// Forgets the clients that have no job in hand, if there are many.
+    /// Forgets the clients that have no job, if there are many.
     fn forget_clients(&mut self) {
         if self.turns.len() > MOST_CLIENTS {
             let has_job = |client: &u64| self.entries.iter().any(|entry| entry.submitted.client == *client);
@@ -122,7 +122,7 @@ impl<Work> Queue<Work> {
         std::mem::take(&mut self.entries)
     }
 
-    /// Forgets how far each job got, since the caches they stood on are gone.
+    /// Forgets how far each job got, because the caches that they used are gone.
     pub(super) fn restart_all(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.work = None);
     }
@@ -150,7 +150,7 @@ mod tests {
         Box::new(Submitted { job, at: Instant::now(), client: 0 })
     }
 
-    /// Admits jobs in order and says which documents' jobs are superseded, and in which order the rest is worked on.
+    /// Admits jobs in order, and checks which ones are superseded and in which order the rest are worked on.
     fn check(jobs: &[(Priority, u64)], superseded: &[(Priority, u64)], order: &[(Priority, u64)]) {
         let mut queue = Queue::<()>::default();
         let name = |entry: &QueuedJob<()>| (entry.submitted.job.priority, entry.submitted.job.document);
@@ -166,7 +166,8 @@ mod tests {
 
     use Priority::{Background, Interactive, WarmUp};
 
-    /// Of whom the next steps are where each job takes three; `jobs` are clients' with the number of their document.
+    /// The clients and documents of the next `steps`, if each job takes three steps. `jobs` are clients with the number
+    /// of their document.
     fn steps(jobs: &[(u64, Priority, u64)], steps: usize) -> Vec<(u64, u64)> {
         let mut queue = Queue::<usize>::default();
         for &(client, priority, document) in jobs {

@@ -1,9 +1,9 @@
-//! The engine on another machine, or in another process of this one: a server that speaks OpenAI's protocol, asked over HTTP.
+//! The engine that is a model server: a program on this or another machine that speaks OpenAI's protocol over HTTP.
 //!
-//! What a server can do is found out when it is first needed (`probe`); what is sent is built in `request`, what comes back
-//! is read in `events` and `reply`. Stop rules are applied to the text as it streams in, as everywhere; where a text ends,
-//! the connection is closed, which ends the server's work. Who does not answer is left alone for a while (`link`), and
-//! meanwhile the embedded model may stand in.
+//! `probe` finds out what a server can do when it is first needed; `request` builds what is sent, and `events` and
+//! `reply` read what comes back. Stop rules are applied to the text as it streams in, as in every engine. Where a text
+//! ends, the connection is closed, which ends the server's work. A server that does not answer is left alone for a
+//! while (`link`), and meanwhile the embedded model may stand in.
 
 mod answer;
 mod client;
@@ -27,18 +27,18 @@ pub use stand_in::StandIn;
 use super::{Engine, Gate, OnEvent};
 use crate::config::RemoteServer;
 
-/// How long a server may take to answer.
+/// How long a server may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Until a connection is there.
+    /// Until a connection is made.
     pub connect: Duration,
-    /// Until the first word of a completion somebody waits for.
+    /// Until the first word of a completion that somebody waits for.
     pub interactive: Duration,
-    /// Until the first word of an answer, whose prompt is long, and of a prompt that is only read.
+    /// Until the first word of an answer, whose prompt is long, or until a prompt has been read ahead.
     pub background: Duration,
     /// Between two words.
     pub between: Duration,
-    /// After a failure; doubled with every further one up to a minute.
+    /// How long to wait after a failure. Every further failure doubles it, up to a minute.
     pub retry: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Default for Patience {
 /// Starts an engine that asks `server`. `gate` is closed while interactive work goes on, if the server is on this machine.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub fn start(
     server: RemoteServer,
     patience: Patience,
@@ -72,10 +72,10 @@ pub fn start(
     })
 }
 
-/// What `server` can do, or the sentence that says why it cannot be used. Waits for its answers.
+/// Finds out what `server` can do, and waits for its answers.
 ///
 /// # Errors
-/// It cannot be used.
+/// A sentence that says why the server cannot be used.
 pub fn look_into(server: &RemoteServer, patience: Patience) -> Result<Abilities, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;

@@ -6,11 +6,13 @@
 //! server -> Engine -> client ==socket==>
 //! ```
 //!
-//! - [`Setup`] is what all clients of a process agree on. Its digest is in the socket's name ([`endpoint`]), so that whoever
-//!   wants something else finds a process of its own.
-//! - The first server that finds nobody behind the socket starts the process ([`start`]). It lives in a session of its own, so
-//!   that closing the editor does not end it, and leaves some time after its last client ([`process`]).
-//! - What goes over the socket are the values of the seam: jobs, text as it grows, outcomes, events (`messages`).
+//! - [`Setup`] is what all clients of a process agree on. Its digest is in the socket's name ([`endpoint`]), so that
+//!   clients with another setup use another process.
+//! - The first server that finds no process behind the socket starts it ([`start`]). The process is in a session of its
+//!   own, so that closing the editor does not end it, and it ends some time after its last client has left
+//!   ([`process`]).
+//! - The messages on the socket are the values that every engine takes and gives: jobs, text as it grows, outcomes,
+//!   events (`messages`).
 
 mod client;
 pub mod endpoint;
@@ -38,22 +40,23 @@ pub struct Wishes {
     pub role: Role,
     /// Load the model at once instead of at the first job.
     pub load_at_start: bool,
-    /// Give the memory back after this long without a job of anybody; `None` keeps the model. The most patient client counts.
+    /// Unload the model after this long without a job of any client; `None` keeps it. The longest time of all clients
+    /// counts.
     pub idle_unload: Option<Duration>,
-    /// Bytes of keys and values that the model may hold; the first client of a model decides.
+    /// Bytes of keys and values that the model may use. The first client of a model decides.
     pub kv_budget_bytes: usize,
-    /// What completions have read is kept in files; likewise.
+    /// Where to keep in files what the model has read for completions. The first client decides this, too.
     pub keep: Option<KeepOptions>,
-    /// The models of both roles can be in memory at the same time.
+    /// Whether the models of both roles can be in memory at the same time.
     pub fits_beside_the_other: bool,
-    /// How long the process stays after its last client, if that is this one.
+    /// How long the process stays after this client has left, if it was the last one.
     pub linger: Duration,
 }
 
-/// Who shares an engine process, as its clients are told whenever it changes.
+/// Who shares an engine process. Clients receive this whenever it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sharing {
-    /// The engine process.
+    /// The process id of the engine process.
     pub pid: u32,
     /// Processes that use it, this one included.
     pub clients: usize,
@@ -61,11 +64,11 @@ pub struct Sharing {
     pub models: Vec<String>,
 }
 
-/// Starts an engine whose text is made by the process at `endpoint`, which `program` becomes if nobody is there. `gate` is closed
-/// while completions of this client are pending.
+/// Starts an engine whose text comes from the process at `endpoint`. If there is none, it is started from `program`.
+/// `gate` is closed while completions of this client are pending.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub fn start(
     endpoint: Endpoint,
     setup: Setup,

@@ -9,32 +9,33 @@ use super::shared::{self, Endpoint, Setup, Wishes};
 use super::{Engine, Gate, OnEvent};
 use crate::config::{Backend, Machine, MemoryBudget, Role, Settings, WhenItFails};
 
-/// A model that stood in for a server and has nothing to do since the server is back keeps its memory for this long.
+/// How long a model that stood in for a server stays in memory once the server is back.
 const STAND_IN_UNLOAD: Duration = Duration::from_secs(5 * 60);
 
 /// What an engine is started with beside the settings.
 pub struct StartOptions {
     /// Load at once instead of at the first job.
     pub load_at_start: bool,
-    /// Give the memory back after this long without a job; `None` keeps the model.
+    /// Unload the model after this long without a job; `None` keeps it.
     pub idle_unload: Option<Duration>,
-    /// Bytes of keys and values that the model may hold.
+    /// Bytes of keys and values that the model may use.
     pub kv_budget_bytes: usize,
-    /// What completions have read is kept in files; `None` where it is not.
+    /// Where to keep in files what the model has read for completions; `None` keeps nothing.
     pub keep: Option<KeepOptions>,
-    /// How long what the settings call a minute is.
+    /// How long a minute in the settings lasts; tests shorten it.
     pub minute: Duration,
     /// Shared with the other engines of this process.
     pub gate: Gate,
-    /// The program that becomes the engine process for all windows; without it every engine is in this process.
+    /// The program that the engine process for all windows is started from. Without it, every engine is in this
+    /// process.
     pub program: Option<PathBuf>,
 }
 
-/// Starts the engine of `role` as `settings` say; `loader` makes what loads a model into this process, should one be loaded
-/// there.
+/// Starts the engine of `role` as `settings` say. `loader` creates the loader of the model, which is needed if the
+/// model is loaded into this process.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub fn start_for(
     role: Role,
     settings: &Settings,
@@ -53,7 +54,7 @@ pub fn start_for(
     }
 }
 
-/// The model of this machine that answers while a server does not: loaded when it is needed and not kept for long.
+/// The model on this machine that answers while a server does not: loaded when it is needed and not kept for long.
 fn stand_in(role: Role, settings: &Settings, options: StartOptions, loader: MakeLoader) -> StandIn {
     let idle_unload = Some(options.idle_unload.unwrap_or(STAND_IN_UNLOAD).min(STAND_IN_UNLOAD));
     let options = StartOptions { load_at_start: false, idle_unload, ..options };
@@ -79,20 +80,21 @@ fn start_local(
                     Wishes { role, load_at_start, idle_unload, kv_budget_bytes, keep, fits_beside_the_other, linger };
                 return shared::start(endpoint, setup, wishes, program, gate, on_event);
             }
-            // A model for this window alone is better than none.
+            // A model for this window only is better than none.
             Err(reason) => tracing::warn!("this window does not share an engine with others: {reason}"),
         }
     }
     embedded::start(loader(), EngineOptions { load_at_start, idle_unload, kv_budget_bytes, keep, gate }, on_event)
 }
 
-/// Which engine process the engines are in that `settings` ask for; `None` where they are in this one. `program` is what
-/// becomes the engine process.
+/// The setup of the engine process that `settings` ask for, which is started from `program`; `None` if the engines are
+/// in this process.
 pub fn setup_of(settings: &Settings, program: Option<&Path>) -> Option<Setup> {
     Some(Setup::new(settings, program.filter(|_| settings.engine.shared)?))
 }
 
-/// Whether the models of both roles can be in memory at the same time. What is not installed or not known is no obstacle.
+/// Whether the models of both roles can be in memory at the same time. A model that is not installed or not known does
+/// not count.
 fn fits_beside_the_other(role: Role, settings: &Settings) -> bool {
     let own = embedded::load::needs(role, settings);
     let (Some(own), Some(other)) = (own, embedded::load::needs_beside(role, settings)) else { return true };

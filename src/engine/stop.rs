@@ -1,7 +1,7 @@
-//! When a generation ends besides the model ending it, decided character by character while the text grows.
+//! Where a generation ends before the model ends it, decided character by character while the text grows.
 //!
-//! The text arrives in pieces that depend on the vocabulary; what is decided never depends on where one piece ends and the
-//! next begins. Only text is seen here: no tokens, no documents.
+//! The text arrives in pieces that depend on the vocabulary, but a decision never depends on where one piece ends and
+//! the next begins. This module sees only text: no tokens, no documents.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ const LONGEST_RUN: usize = 120;
 /// A single line is repetition the third time in a row, a block of 2 to this many lines the second time.
 const LONGEST_BLOCK: usize = 4;
 
-/// A line of the text that has content, as repetition looks at it.
+/// A line of the text that has content, in the form in which repetition is looked for.
 struct ContentLine {
-    /// Byte range of what is compared: indentation counts only where there is nothing else to tell two lines apart by.
+    /// The byte range that is compared. Indentation is part of it only if nothing else distinguishes two lines.
     key: std::ops::Range<usize>,
     /// Where the text would end if this line and all after it were dropped.
     cut: usize,
@@ -64,13 +64,13 @@ impl StopChecker {
         }
     }
 
-    /// All text seen up to the stop, what is cut off included.
+    /// All text seen up to the stop, including what is cut off.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Adds what the model wrote, `elapsed` after the generation began. Says why to stop and how many bytes of the whole
-    /// text to keep; from then on nothing changes any more.
+    /// Adds what the model wrote, `elapsed` after the generation began. Returns why to stop and how many bytes of the
+    /// whole text to keep, if a rule says so; after that, calls have no effect.
     pub(super) fn push(&mut self, new_text: &str, elapsed: Duration) -> Option<(StopReason, usize)> {
         for character in new_text.chars() {
             if self.stopped.is_some() {
@@ -81,7 +81,8 @@ impl StopChecker {
         self.stopped
     }
 
-    /// The model ended by itself, or may write no more: the last line counts as complete. Says what to cut off, if anything.
+    /// Ends the text, since the model ended it or may not write more; the last line counts as complete. Returns why to
+    /// stop and how many bytes to keep, if a rule says so.
     pub(super) fn finish(&mut self) -> Option<(StopReason, usize)> {
         self.finished = true;
         if self.stopped.is_none() {
@@ -90,7 +91,7 @@ impl StopChecker {
         self.stopped
     }
 
-    /// Bytes at the start of the text that no later stop can take back: what may be shown already.
+    /// Bytes at the start of the text that no later stop can take back, and that may therefore be shown already.
     pub(super) fn releasable(&self) -> usize {
         if let Some((_, keep)) = self.stopped {
             return keep;
@@ -156,7 +157,7 @@ impl StopChecker {
         self.matched = [0; LONGEST_UNIT + 1];
     }
 
-    /// What the line that just became complete means.
+    /// Applies the rules for whole lines to the line that has just become complete.
     fn line_ended(&self) -> Option<(StopReason, usize)> {
         if !self.line_has_content {
             return None;
@@ -173,7 +174,8 @@ impl StopChecker {
         let closed = self.line_start > 0
             && self.rules.min_indent.is_some_and(|min_indent| indent_columns(self.line()) < min_indent)
             && self.line().trim().chars().all(|character| ")]};,".contains(character));
-        // Only a closing bracket may stand left of the minimum; a line of nothing else ends what the cursor was in.
+        // Only a closing bracket may stand left of the minimum indentation. A line of nothing else ends the block that
+        // the cursor was in.
         closed.then_some((StopReason::Dedent, self.content_end))
     }
 
@@ -194,7 +196,7 @@ impl StopChecker {
         strings.filter(|stop| self.text.ends_with(stop.as_str())).map(|stop| self.text.len() - stop.len()).min()
     }
 
-    /// Start of what could become a stop string; the text's length if nothing could.
+    /// Start of text that could become a stop string, or the text's length if there is none.
     fn stop_string_start(&self) -> usize {
         let longest = |stop: &String| {
             stop.char_indices().rev().map(|(end, _)| end).find(|end| self.text.ends_with(&stop[..*end])).unwrap_or(0)
@@ -210,7 +212,7 @@ impl StopChecker {
             })
     }
 
-    /// What of the line being written (white space at its end excluded) is compared with other lines.
+    /// The part of the line being written (without white space at its end) that is compared with other lines.
     fn line_key(&self) -> std::ops::Range<usize> {
         let line = self.text[self.line_start..self.content_end.max(self.line_start)].trim_end();
         let end = self.line_start + line.len();
@@ -223,7 +225,8 @@ impl StopChecker {
         &self.text[self.lines[line].key.clone()]
     }
 
-    /// How many complete lines at the end equal the ones `distance` lines before, given that the line being written does.
+    /// How many complete lines at the end equal the lines `distance` before them, given that the line being written
+    /// does.
     fn lines_matched(&self, distance: usize) -> usize {
         let count = self.lines.len();
         (0..count.saturating_sub(distance))
@@ -231,7 +234,8 @@ impl StopChecker {
             .count()
     }
 
-    /// How much to keep if the line being written completes a repetition: its first round.
+    /// How many bytes to keep if the line being written completes a repetition, which is up to the end of its first
+    /// round.
     fn repeated_lines(&self) -> Option<usize> {
         let key = &self.text[self.line_key()];
         (1..=LONGEST_BLOCK.min(self.lines.len())).find_map(|distance| {
@@ -243,7 +247,7 @@ impl StopChecker {
         })
     }
 
-    /// Start of the lines at the end that could become a repetition; the text's length if none could.
+    /// Start of the lines at the end that could become a repetition, or the text's length if there are none.
     fn repeated_lines_start(&self) -> usize {
         let line = self.line().trim();
         let starts = (1..=LONGEST_BLOCK.min(self.lines.len())).map(|distance| {
@@ -258,7 +262,8 @@ impl StopChecker {
         starts.min().unwrap_or(self.text.len())
     }
 
-    /// Updates what repeats inside the line after a character was added; how much to keep if it does.
+    /// Updates what repeats inside the line after a character was added. Returns how many bytes to keep if it is a
+    /// repetition.
     fn repeated_unit(&mut self) -> Option<usize> {
         let count = self.line_chars.len();
         let last = self.line_chars[count - 1];
@@ -277,7 +282,7 @@ impl StopChecker {
         found
     }
 
-    /// Start of what could become a repetition inside the line; the text's length if nothing could.
+    /// Start of text that could become a repetition inside the line, or the text's length if there is none.
     fn repeated_unit_start(&self) -> usize {
         self.offset_before_last(self.matched.iter().copied().max().unwrap_or(0))
     }
@@ -289,7 +294,7 @@ impl StopChecker {
     }
 }
 
-/// Whether two lines are the same but for white space at the end and the kind of white space at the start.
+/// Whether two lines are the same except for white space at the end and the kind of white space at the start.
 fn same_line(left: &str, right: &str) -> bool {
     left.trim() == right.trim() && indent_columns(left) == indent_columns(right)
 }
@@ -300,7 +305,8 @@ mod tests {
 
     use super::*;
 
-    /// Feeds `text` in pieces of `piece` characters; the reason and the text kept, and whether what was released stayed.
+    /// Adds `text` in pieces of `piece` characters. Returns the reason and the text that is kept, and checks that
+    /// released text stayed.
     fn run(rules: &StopRules, text: &str, piece: usize) -> (Option<StopReason>, String) {
         let mut checker = StopChecker::new(rules);
         let characters: Vec<char> = text.chars().collect();
@@ -475,7 +481,7 @@ mod tests {
         .assert_eq(&released);
     }
 
-    /// A small linear congruential generator: the same texts on every run.
+    /// Texts from a small linear congruential generator, so that they are the same on every run.
     fn random_texts(count: usize) -> impl Iterator<Item = String> {
         let parts = ["a", "b", " ", "  ", "    ", "\t", "\n", "\n", "}", "ab", "```", "é", "--", "return a"];
         let mut state = 7_u64;

@@ -13,8 +13,8 @@ pub use store::{LayerPage, NewRows, Rotation, rotate_and_store};
 
 use super::pool::ThreadPool;
 
-/// `out (m, num_heads * head_dim)`: softmax(q k^T / sqrt(head_dim)) v for `query (m, num_heads * head_dim)`, where the
-/// m rows are those of `sequences` one after another.
+/// Writes softmax(q k^T / sqrt(head_dim)) v to `out (m, num_heads * head_dim)`. The m rows of `query (m, num_heads *
+/// head_dim)` are those of `sequences`, one after another.
 ///
 /// # Panics
 /// If a length contradicts the shape, or a sequence's pages do not hold its positions.

@@ -17,7 +17,7 @@ enum Memory {
 #[repr(C, align(64))]
 struct CacheLine([u8; 64]);
 
-/// From this size on, whole pages are asked for: they go back to the system when dropped.
+/// From this size on, memory is mapped as whole pages, which go back to the system when they are dropped.
 const PAGES_FROM: usize = 4 << 20;
 
 impl AlignedBytes {
@@ -26,7 +26,8 @@ impl AlignedBytes {
         let memory = match pages {
             Some(pages) => {
                 #[cfg(target_os = "linux")]
-                // Fewer page faults at load and fewer translations missed while streaming; a refusal costs only that.
+                // Huge pages mean fewer page faults while loading and fewer TLB misses while streaming. Nothing else is
+                // lost if the system refuses them.
                 let _ = pages.advise(memmap2::Advice::HugePage);
                 Memory::Pages(pages)
             }

@@ -10,7 +10,7 @@ pub(super) struct DisjointSlice<'a, T> {
     _borrow: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for a `&mut [T]` handed out in pieces; the pieces are sound to use on other threads if `T: Send`.
+// SAFETY: this is a `&mut [T]` handed out in pieces, which other threads may use if `T: Send`.
 unsafe impl<T: Send> Send for DisjointSlice<'_, T> {}
 // SAFETY: as above; `slice` is unsafe and asks its callers for disjoint ranges.
 unsafe impl<T: Send> Sync for DisjointSlice<'_, T> {}

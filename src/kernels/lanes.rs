@@ -1,5 +1,5 @@
-//! Eight f32 in registers: one of 256 bits with AVX2, FMA and F16C, two of 128 with NEON. The same names on both, so that
-//! a kernel for them is written once; there are registers for 16 eights either way.
+//! Vectors of eight f32: one register of 256 bits with AVX2, FMA and F16C, two of 128 bits with NEON. Both offer the
+//! same names, so that a kernel is written once for both, and both have registers for 16 such vectors.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;

@@ -14,16 +14,16 @@ pub enum Level {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// The 8-bit dot products of AVX-VNNI beside AVX2: Intel's processors from Alder Lake on, AMD's from Zen 5 on.
+    /// AVX2 and the 8-bit dot products of AVX-VNNI: Intel's processors from Alder Lake on, AMD's from Zen 5 on.
     #[cfg(target_arch = "x86_64")]
     AvxVnni,
-    /// AVX-512 with byte and word operations and VNNI, beside AVX2.
+    /// AVX2, and AVX-512 with byte and word operations and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
     /// NEON with the dot product instructions: Apple's processors, and Arm's from Cortex-A76 and Neoverse N1 on.
     #[cfg(target_arch = "aarch64")]
     Neon,
-    /// The 8-bit matrix instructions beside: from Apple M2, Cortex-A710 and Neoverse V1 and N2 on.
+    /// NEON and the 8-bit matrix instructions: from Apple M2, Cortex-A710, Neoverse V1 and Neoverse N2 on.
     #[cfg(target_arch = "aarch64")]
     I8mm,
 }
@@ -43,20 +43,20 @@ const NAMES: &[(&str, Level)] = &[
     ("i8mm", Level::I8mm),
 ];
 
-/// The level of [`Level::use_at_most`].
+/// The level that [`Level::use_at_most`] has set.
 static LIMIT: OnceLock<Level> = OnceLock::new();
 
 impl Level {
-    /// The level every kernel of this process runs at.
+    /// The level at which every kernel of this process runs.
     pub fn in_use() -> Self {
         LIMIT.get().copied().unwrap_or_else(Self::detect)
     }
 
-    /// Holds this process to slower kernels than the processor allows: to compare, or to see whether the fast ones are
-    /// at fault. To be called before anything is computed.
+    /// Limits this process to slower kernels than the processor supports, to compare them or to find out whether the
+    /// fast ones are at fault. Must be called before anything is computed.
     ///
     /// # Errors
-    /// If the processor lacks the level, or another one is in use already.
+    /// If the processor does not support the level, or another level is already in use.
     pub fn use_at_most(self) -> Result<(), String> {
         if !self.is_supported() {
             let most = Self::detect();
@@ -70,13 +70,13 @@ impl Level {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// The fastest level the processor has.
+    /// The fastest level that the processor supports.
     pub(super) fn detect() -> Self {
         static DETECTED: OnceLock<Level> = OnceLock::new();
         *DETECTED.get_or_init(|| Self::supported().last().unwrap_or(Self::Portable))
     }
 
-    /// The levels this processor has, slowest first.
+    /// The levels that this processor supports, slowest first.
     pub(super) fn supported() -> impl Iterator<Item = Self> {
         NAMES.iter().map(|(_, level)| *level).filter(|level| level.is_supported())
     }
@@ -118,7 +118,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// The processor as its maker calls it, or what else tells it from others.
+/// The name that its maker gave to the processor, or else what distinguishes it from others.
 pub fn processor_name() -> String {
     #[cfg(target_arch = "x86_64")]
     {
@@ -128,7 +128,7 @@ pub fn processor_name() -> String {
             let parts = (FIRST..FIRST + 3).map(__cpuid);
             let bytes: Vec<u8> =
                 parts.flat_map(|part| [part.eax, part.ebx, part.ecx, part.edx]).flat_map(u32::to_le_bytes).collect();
-            // Family, model and stepping: one name is given to several designs.
+            // Family, model and stepping, because several designs share one name.
             let signature = __cpuid(1).eax;
             return format!("{} ({signature:x})", String::from_utf8_lossy(&bytes).trim_matches(['\0', ' ']));
         }

@@ -41,10 +41,10 @@ use activations::Forms;
 use packed::Kernel;
 
 impl Activations {
-    /// Takes `values (m, cols)` for products with `matrices`, all of `cols` columns.
+    /// Quantises `values (m, cols)` for products with `matrices`, which all have `cols` columns.
     ///
     /// # Panics
-    /// If `values` is not whole rows, or a matrix has other columns.
+    /// If `values` is not whole rows, or a matrix has another number of columns.
     pub fn quantize(&mut self, pool: &ThreadPool, values: &[f32], cols: usize, matrices: &[&PackedMatrix]) {
         assert!(matrices.iter().all(|matrix| matrix.cols == cols), "a matrix does not have {cols} columns");
         let mut forms = Forms::default();
@@ -79,12 +79,13 @@ impl PackedMatrix {
     /// `out (m, rows) = activations (m, cols) x self^T`.
     ///
     /// # Panics
-    /// If the activations have other columns, were not quantised for this matrix, or `out` has another size.
+    /// If the activations have another number of columns or were not quantised for this matrix, or `out` has another
+    /// size.
     pub fn matmul(&self, pool: &ThreadPool, activations: &Activations, out: &mut [f32]) {
         self.matmul_with(Level::in_use(), Tuning::in_use(), pool, activations, out);
     }
 
-    /// [`PackedMatrix::matmul`] with other choices than those in use: to compare them.
+    /// [`PackedMatrix::matmul`] with this `level` and `tuning` instead of those in use, to compare them.
     pub fn matmul_with(
         &self,
         level: Level,

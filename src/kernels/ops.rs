@@ -6,7 +6,7 @@
 use super::level::Level;
 use super::math::exp;
 
-/// Defines a function that runs its plain version compiled for the instruction sets at hand.
+/// Defines a function that runs its plain version, compiled for the instruction sets of this processor.
 macro_rules! vectorised {
     ($(#[$doc:meta])* $visibility:vis fn $name:ident / $plain:ident ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
@@ -67,7 +67,7 @@ fn rms_norm_in_place_plain(rows: &mut [f32], weight: &[f32], eps: f32) {
     }
 }
 
-/// In 32 partial sums: enough for vectors, and closer to the true sum than one.
+/// Uses 32 partial sums: enough to fill vectors, and more precise than one sum.
 #[inline(always)]
 fn sum_of_squares(row: &[f32]) -> f32 {
     let mut sums = [0.0; 32];
@@ -165,7 +165,7 @@ fn scale_plain(values: &mut [f32], factor: f32) {
     values.iter_mut().for_each(|value| *value *= factor);
 }
 
-/// The natural log of the sum of `exp(logits)`, of which `max` is the greatest.
+/// The natural logarithm of the sum of `exp(logits)`; `max` is the greatest logit.
 pub fn log_sum_exp(logits: &[f32], max: f32) -> f32 {
     let mut sum = [0.0];
     sum_exp(logits, max, &mut sum);
@@ -173,11 +173,11 @@ pub fn log_sum_exp(logits: &[f32], max: f32) -> f32 {
 }
 
 vectorised! {
-    /// `sum[0]`: the sum of `exp(logit - max)`.
+    /// Sets `sum[0]` to the sum of `exp(logit - max)`.
     fn sum_exp / sum_exp_plain (logits: &[f32], max: f32, sum: &mut [f32; 1])
 }
 
-/// In 32 partial sums, as [`sum_of_squares`].
+/// Uses 32 partial sums, like [`sum_of_squares`].
 #[inline(always)]
 fn sum_exp_plain(logits: &[f32], max: f32, sum: &mut [f32; 1]) {
     let mut sums = [0.0; 32];

@@ -12,19 +12,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{MmapMut, MmapRaw};
 
-/// What x86-64 and Arm processors translate at once where the system plays along: slabs of large pages consist of these.
+/// The size of a huge page on x86-64 and Arm. Slabs of large pages consist of such pages, if the system provides them.
 const HUGE_PAGE: usize = 2 << 20;
-/// Pages from this size on lie in huge pages. Smaller ones are those of models made for tests.
+/// Pages from this size on lie in huge pages. Only models made for tests have smaller ones.
 const LARGE_PAGE: usize = 128 << 10;
 /// What slabs of small pages consist of: a multiple of the page size of every system.
 const SMALL_SLAB: usize = 64 << 10;
-/// A slab may leave this part of itself unused at its end.
+/// A slab may leave one part in so many unused at its end.
 const MOST_WASTE: usize = 16;
-/// No slab is tried that is larger than so many of its pieces.
+/// How many sizes of a slab are tried, each larger than the last by one huge page or small slab.
 const MOST_PIECES: usize = 16;
 
-/// Where pages of one size come from; clones are the same pool. The memory of a pool goes back to the system with its
-/// last page and handle.
+/// A source of pages of one size. Clones share one pool, whose memory goes back to the system when the last page and
+/// the last clone are dropped.
 #[derive(Clone)]
 pub struct PagePool(Arc<Pool>);
 
@@ -37,21 +37,22 @@ struct Pool {
 
 #[derive(Default)]
 struct Slabs {
-    /// A place stays the same slab's until that is unmapped.
-    places: Vec<Option<Slab>>,
+    /// A slab keeps its slot until it is unmapped.
+    slots: Vec<Option<Slab>>,
     mapped: usize,
     vacant_pages: usize,
 }
 
 struct Slab {
     memory: MmapRaw,
-    /// Pages that were used and are free again.
+    /// The indices of pages that were used and are free again.
     freed: Vec<usize>,
-    /// Pages from here on were never used: the system has not had to give memory for them yet, and they are zero.
+    /// Pages from this index on have never been used: they are zero, and the system has not had to provide memory for
+    /// them yet.
     untouched: usize,
 }
 
-/// A page, for as long as it lives.
+/// A page in use. Dropping it gives it back to its pool.
 pub struct Page {
     pool: Arc<Pool>,
     slab: usize,
@@ -71,7 +72,7 @@ impl PagePool {
     /// If `page_bytes` is 0.
     pub fn new(page_bytes: usize) -> Self {
         assert!(page_bytes > 0, "a page has at least one byte");
-        // Pages lie on cache lines, as the kernels like them.
+        // Pages begin at cache lines, which the kernels are fastest with.
         let stride = page_bytes.next_multiple_of(64);
         let slab_bytes = slab_bytes(stride);
         let slabs = Mutex::default();
@@ -81,22 +82,22 @@ impl PagePool {
     /// A page of zeros.
     ///
     /// # Panics
-    /// When the system gives no memory.
+    /// If the system provides no memory.
     pub fn page(&self) -> Page {
         let (slab, index, memory, used_before) = self.0.take();
         if used_before {
-            // SAFETY: the page is this function's alone, and has so many bytes.
+            // SAFETY: nobody else has the page, and it has this many bytes.
             unsafe { memory.write_bytes(0, self.0.page_bytes) };
         }
         Page { pool: Arc::clone(&self.0), slab, index, memory }
     }
 
-    /// Bytes this pool holds of the system's memory: whole slabs, pages in use or not.
+    /// Bytes of the system's memory that this pool holds: whole slabs, whether or not their pages are in use.
     pub fn mapped_bytes(&self) -> usize {
         self.0.slabs().mapped * self.0.slab_bytes
     }
 
-    /// What [`PagePool::mapped_bytes`] would be with so many `pages` more in use.
+    /// What [`PagePool::mapped_bytes`] would be with `pages` more pages in use.
     pub fn mapped_bytes_with(&self, pages: usize) -> usize {
         let slabs = self.0.slabs();
         let more = pages.saturating_sub(slabs.vacant_pages).div_ceil(self.0.pages_per_slab);
@@ -121,58 +122,61 @@ impl Pool {
         self.slabs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A free page: its slab, its place in there, its memory, and whether that was used before.
+    /// Takes a free page. Returns the slot of its slab, its index in the slab, its memory, and whether that was used
+    /// before.
     fn take(&self) -> (usize, usize, NonNull<u8>, bool) {
         let mut slabs = self.slabs();
         let vacant = |slab: &Slab| slab.freed.len() + self.pages_per_slab - slab.untouched;
-        let with_room = slabs.places.iter().enumerate().filter_map(|(place, slab)| {
+        let with_room = slabs.slots.iter().enumerate().filter_map(|(slot, slab)| {
             let vacant = vacant(slab.as_ref()?);
-            (vacant > 0).then_some((vacant, place))
+            (vacant > 0).then_some((vacant, slot))
         });
-        let place = match with_room.min() {
-            Some((_, place)) => place,
+        let slot = match with_room.min() {
+            Some((_, slot)) => slot,
             None => self.map(&mut slabs),
         };
         slabs.vacant_pages -= 1;
-        let slab = slabs.places[place].as_mut().expect("a slab with room is mapped");
+        let slab = slabs.slots[slot].as_mut().expect("a slab with room is mapped");
         let freed = slab.freed.pop();
         let index = freed.unwrap_or(slab.untouched);
         slab.untouched = slab.untouched.max(index + 1);
         // SAFETY: the index is below `pages_per_slab`, so the page lies within the mapping.
         let memory = unsafe { slab.memory.as_mut_ptr().add(index * self.stride()) };
-        (place, index, NonNull::new(memory).expect("a mapping is not at address 0"), freed.is_some())
+        (slot, index, NonNull::new(memory).expect("a mapping is not at address 0"), freed.is_some())
     }
 
-    /// Maps one more slab; returns its place.
+    /// Maps one more slab and returns its slot.
     fn map(&self, slabs: &mut Slabs) -> usize {
         let memory = MmapMut::map_anon(self.slab_bytes)
             .unwrap_or_else(|error| panic!("cannot allocate {} bytes for keys and values: {error}", self.slab_bytes));
         #[cfg(target_os = "linux")]
         if self.stride() >= LARGE_PAGE {
-            // Fewer page faults and fewer translations missed while attention streams; a refusal costs only that.
+            // Huge pages mean fewer page faults and fewer TLB misses while attention streams. Nothing else is lost if
+            // the system refuses them.
             let _ = memory.advise(memmap2::Advice::HugePage);
         }
         let slab = Some(Slab { memory: memory.into(), freed: Vec::new(), untouched: 0 });
         slabs.mapped += 1;
         slabs.vacant_pages += self.pages_per_slab;
-        let place = slabs.places.iter().position(Option::is_none).unwrap_or(slabs.places.len());
-        match slabs.places.get_mut(place) {
+        let slot = slabs.slots.iter().position(Option::is_none).unwrap_or(slabs.slots.len());
+        match slabs.slots.get_mut(slot) {
             Some(free) => *free = slab,
-            None => slabs.places.push(slab),
+            None => slabs.slots.push(slab),
         }
-        place
+        slot
     }
 
-    /// Takes back the page at `index` of the slab at `place`; a slab without pages in use is unmapped.
-    fn give_back(&self, place: usize, index: usize) {
+    /// Takes back the page at `index` of the slab in `slot`; a slab without pages in use is unmapped.
+    fn give_back(&self, slot: usize, index: usize) {
         let mut slabs = self.slabs();
-        let slab = slabs.places[place].as_mut().expect("a slab is mapped while it has pages in use");
+        let slab = slabs.slots[slot].as_mut().expect("a slab is mapped while it has pages in use");
         slab.freed.push(index);
         let is_empty = slab.freed.len() == slab.untouched;
         slabs.vacant_pages += 1;
-        // One empty slab stays, so that a page that comes and goes does not map and unmap each time.
+        // One empty slab stays mapped, so that a single page that comes and goes does not map and unmap a slab each
+        // time.
         if is_empty && slabs.vacant_pages >= 2 * self.pages_per_slab {
-            slabs.places[place] = None;
+            slabs.slots[slot] = None;
             slabs.mapped -= 1;
             slabs.vacant_pages -= self.pages_per_slab;
         }
@@ -185,7 +189,7 @@ impl Pool {
 
 impl Page {
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the page's memory is mapped, initialised and nobody else's while it lives.
+        // SAFETY: the page's memory is mapped and initialised, and belongs to nobody else while the page lives.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.pool.page_bytes) }
     }
 
@@ -241,20 +245,20 @@ mod tests {
         assert_eq!((starter.0.slab_bytes, starter.0.pages_per_slab), (3 * HUGE_PAGE, 8));
     }
 
-    /// Sequences of random lengths come, and the oldest go where the pool would hold more than its budget: what an engine
+    /// Adds sequences of random lengths, and drops the oldest ones when the pool would exceed its budget, as an engine
     /// does with files of many sizes.
     #[test]
     fn a_budget_holds_in_what_is_mapped_whatever_comes_and_goes() {
         for page_bytes in page_sizes() {
             let pool = PagePool::new(page_bytes);
             let budget = 10 * pool.0.slab_bytes.max(4 * page_bytes);
-            // A page that is used again is written to: of large ones fewer will do.
+            // A page that is used again is cleared, which takes long for large pages, so they get fewer rounds.
             let rounds = (HUGE_PAGE * 128 / page_bytes).clamp(20, 400);
             let (mut random, mut sequences) = (Random::new(1), std::collections::VecDeque::<Vec<Page>>::new());
             for _ in 0..rounds {
                 let wanted = 1 + (random.next() % 60) as usize % (budget / page_bytes / 2);
                 while !sequences.is_empty() && pool.mapped_bytes_with(wanted) > budget {
-                    // Not always the oldest: what was used again has moved.
+                    // Not always the oldest one, because a sequence that is used again moves.
                     let index = (random.next() % 3) as usize % sequences.len();
                     sequences.remove(index);
                 }

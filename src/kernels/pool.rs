@@ -11,20 +11,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use crew::{Crew, Experience};
+use crew::{Crew, RegionTimes};
 
-/// How long threads spin unless told otherwise, and at least: longer than the serial stretches between two matrix products
-/// of a decode step.
+/// How long threads spin by default, and at least: longer than the serial code between two matrix products of a decode
+/// step.
 pub const DEFAULT_SPIN: Duration = Duration::from_micros(60);
 
 /// How long threads spin at most: shorter than anything a person or a compiler would notice.
 const LONGEST_SPIN: Duration = Duration::from_micros(300);
 
-/// Wake-ups that are timed, and how long one may take.
+/// How many wake-ups are timed, and how long one may take.
 const WAKES: usize = 7;
 const LONGEST_WAKE: Duration = Duration::from_millis(2);
 
-/// `gate` bit 0: the region is open to workers. Bits 1..16: workers inside. From bit 16: the region's number.
+/// `state`, bit 0: the region is open to workers. Bits 1..16: workers inside. From bit 16: the region's number.
 const OPEN: u64 = 1;
 const ONE_INSIDE: u64 = 2;
 const INSIDE_MASK: u64 = 0xfffe;
@@ -44,10 +44,10 @@ struct Region {
 struct Shared {
     /// How long a thread spins for the next region, or for the end of one, before it parks; in nanoseconds.
     spin: AtomicU64,
-    gate: AtomicU64,
-    /// How many workers the region is for: those whose index is not above.
+    state: AtomicU64,
+    /// How many workers the region is for: those with an index up to this one.
     workers: AtomicUsize,
-    /// The next task index nobody has claimed.
+    /// The index of the next task that no thread has claimed.
     next: AtomicUsize,
     region: UnsafeCell<Option<Region>>,
     /// The first panic of the region.
@@ -58,8 +58,8 @@ struct Shared {
     shutdown: AtomicBool,
 }
 
-// SAFETY: `region` is written only by the thread that holds `ThreadPool::turn`, while the gate is shut and nobody is
-// inside; it is read only by threads inside. The gate's acquire and release operations order the two.
+// SAFETY: `region` is written only by the thread that holds `ThreadPool::turn`, while the region is closed and no
+// thread is inside; it is read only by threads inside. The acquire and release operations on `state` order the two.
 unsafe impl Sync for Shared {}
 // SAFETY: the raw pointer in `region` is to a `Sync` closure.
 unsafe impl Send for Shared {}
@@ -83,7 +83,7 @@ impl ThreadPool {
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             spin: AtomicU64::new(DEFAULT_SPIN.as_nanos() as u64),
-            gate: AtomicU64::new(0),
+            state: AtomicU64::new(0),
             workers: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
             region: UnsafeCell::new(None),
@@ -104,15 +104,15 @@ impl ThreadPool {
         self.workers.len() + 1
     }
 
-    /// How long threads should spin before they park, on this machine: as long as it takes to wake one that has parked, so
-    /// that neither costs more than the other. Takes a few milliseconds.
+    /// How long threads should spin before they park on this machine: as long as it takes to wake a parked thread, so
+    /// that neither costs more than the other. Takes a few milliseconds to measure.
     pub fn measure_spin(&self) -> Duration {
         let mut wakes: Vec<Duration> = (0..WAKES).map(|_| self.wake_time()).collect();
         wakes.sort();
         wakes[WAKES / 2].clamp(DEFAULT_SPIN, LONGEST_SPIN)
     }
 
-    /// From opening a region to a parked worker's first task in it.
+    /// The time from opening a region to the first task of a parked worker.
     fn wake_time(&self) -> Duration {
         if self.workers.is_empty() {
             return Duration::ZERO;
@@ -132,7 +132,7 @@ impl ThreadPool {
         woken.into_inner().unwrap_or(LONGEST_WAKE)
     }
 
-    /// Has threads spin for so long before they park.
+    /// Sets how long threads spin before they park.
     pub fn set_spin(&self, spin: Duration) {
         self.shared.spin.store(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -159,7 +159,7 @@ impl ThreadPool {
         let ended = Instant::now();
         let (worked, waited) = (worked - started, ended - worked);
         let workers = workers.min(tasks - 1);
-        turn.learn(ended, &Experience { workers, tasks, own_tasks, worked, waited });
+        turn.learn(ended, &RegionTimes { workers, tasks, own_tasks, worked, waited });
         let panic = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(turn);
         if let Some(panic) = panic {
@@ -168,16 +168,17 @@ impl ThreadPool {
     }
 
     fn open(&self, tasks: usize, task: &(dyn Fn(usize) + Sync), workers: usize) {
-        // SAFETY: only the lifetime changes. The pointer is followed only inside the region, and `run` does not
-        // return before the region is shut and everybody has left it.
+        // SAFETY: only the lifetime changes. The pointer is followed only inside the region, and `run` does not return
+        // before the region is closed and every thread has left it.
         let task = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(task)
         };
-        // SAFETY: this thread holds `turn`, the gate is shut and nobody is inside, so nobody else looks at `region`.
+        // SAFETY: this thread holds `turn`, the region is closed and no thread is inside, so no other thread reads
+        // `region`.
         unsafe { *self.shared.region.get() = Some(Region { task, tasks }) };
         self.shared.next.store(0, Ordering::Relaxed);
         self.shared.workers.store(workers, Ordering::Relaxed);
-        self.shared.gate.fetch_add(ONE_REGION | OPEN, Ordering::Release);
+        self.shared.state.fetch_add(ONE_REGION | OPEN, Ordering::Release);
         // Pairs with the fence in `Shared::next_region`: either the worker sees the new region or we see it parked.
         fence(Ordering::SeqCst);
         for worker in self.workers.iter().take(workers.min(tasks - 1)) {
@@ -228,9 +229,9 @@ impl Shared {
     /// Waits for an open region later than `seen` that is for worker `index`; `None` at shutdown.
     fn next_region(&self, index: usize, seen: u64, parked: &AtomicBool) -> Option<u64> {
         let ready = || {
-            let gate = self.gate.load(Ordering::Acquire);
-            let open = gate & OPEN != 0 && gate / ONE_REGION != seen;
-            (open && index <= self.workers.load(Ordering::Relaxed)).then_some(gate / ONE_REGION)
+            let state = self.state.load(Ordering::Acquire);
+            let open = state & OPEN != 0 && state / ONE_REGION != seen;
+            (open && index <= self.workers.load(Ordering::Relaxed)).then_some(state / ONE_REGION)
         };
         loop {
             if let Some(region) =
@@ -247,20 +248,20 @@ impl Shared {
         }
     }
 
-    /// Takes part in `region`, unless it has been shut in the meantime.
+    /// Takes part in `region`, unless it has been closed in the meantime.
     fn enter(&self, region: u64) -> bool {
-        let mut gate = self.gate.load(Ordering::Relaxed);
-        while gate & OPEN != 0 && gate / ONE_REGION == region {
-            match self.gate.compare_exchange_weak(gate, gate + ONE_INSIDE, Ordering::Acquire, Ordering::Relaxed) {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & OPEN != 0 && state / ONE_REGION == region {
+            match self.state.compare_exchange_weak(state, state + ONE_INSIDE, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
-                Err(now) => gate = now,
+                Err(now) => state = now,
             }
         }
         false
     }
 
     fn leave(&self) {
-        let before = self.gate.fetch_sub(ONE_INSIDE, Ordering::SeqCst);
+        let before = self.state.fetch_sub(ONE_INSIDE, Ordering::SeqCst);
         let last_out = before & OPEN == 0 && before & INSIDE_MASK == ONE_INSIDE;
         if last_out
             && self.waiter_parked.load(Ordering::SeqCst)
@@ -272,9 +273,10 @@ impl Shared {
 
     /// Claims and runs tasks until none is left; returns how many. The first panic ends the region early.
     fn work(&self) -> usize {
-        // SAFETY: this thread is inside the region, or opened it and has not shut it: nobody writes to `region`.
+        // SAFETY: this thread is inside the region, or opened it and has not closed it, so no thread writes to
+        // `region`.
         let Some(region) = (unsafe { &*self.region.get() }) else { return 0 };
-        // SAFETY: `run` keeps the closure alive until the region is shut and everybody has left.
+        // SAFETY: `run` keeps the closure alive until the region is closed and every thread has left it.
         let task = unsafe { &*region.task };
         let mut claimed = 0;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -296,8 +298,8 @@ impl Shared {
     }
 
     fn close_and_wait(&self) {
-        self.gate.fetch_and(!OPEN, Ordering::AcqRel);
-        let empty = || (self.gate.load(Ordering::SeqCst) & INSIDE_MASK == 0).then_some(());
+        self.state.fetch_and(!OPEN, Ordering::AcqRel);
+        let empty = || (self.state.load(Ordering::SeqCst) & INSIDE_MASK == 0).then_some(());
         if spin(self.spin(), empty).is_some() {
             return;
         }
@@ -310,7 +312,7 @@ impl Shared {
     }
 }
 
-/// Polls `ready` for so long.
+/// Polls `ready` until it returns a value, for at most `time`.
 fn spin<T>(time: Duration, ready: impl Fn() -> Option<T>) -> Option<T> {
     let mut start = None;
     loop {

@@ -22,7 +22,7 @@ pub enum QuantType {
 }
 
 impl QuantType {
-    /// The type behind a GGUF tensor type id (`enum ggml_type`), `None` for one this project does not read.
+    /// The type with this GGUF tensor type id (`enum ggml_type`), or `None` if this project does not read it.
     pub fn from_ggml_id(id: u32) -> Option<Self> {
         Some(match id {
             0 => Self::F32,

@@ -23,7 +23,7 @@ impl Random {
         (self.next() >> 40) as f32 / (1u32 << 24) as f32
     }
 
-    /// About normal, of mean 0 and variance 1.
+    /// Approximately normal, with mean 0 and variance 1.
     pub(super) fn gaussian(&mut self) -> f32 {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }

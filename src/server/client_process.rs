@@ -1,32 +1,33 @@
-//! Notices when the process that started this server ends without saying so.
+//! Notices when the client's process ends without closing the connection.
 
 use std::time::Duration;
 
-/// How often to look: a closed standard input, the usual sign, is noticed at once anyway.
+/// How often to look. A closed standard input, which is the usual sign, is noticed at once anyway.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Returns when the process `id` has ended. Never returns for a process that cannot be seen from here, as in another
-/// process namespace, and on systems without a way to look.
+/// Returns when the process `id` has ended. Never returns for a process that cannot be seen from here, for example in
+/// another process namespace, nor on systems without a way to look.
 pub(super) async fn wait_until_gone(id: u32) {
     let Some(start) = start_time(id).await else { return std::future::pending().await };
-    // An id that is used again belongs to a process with another start.
+    // If the id is used again, the new process has another start time.
     while start_time(id).await.as_ref() == Some(&start) {
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Something that tells the process `id` from a later one with the same id; `None` if it is not running.
+/// Something that distinguishes the process `id` from a later one with the same id; `None` if it is not running.
 #[cfg(target_os = "linux")]
 async fn start_time(id: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The command's name, in parentheses, may hold anything; the state and the rest follow the last one.
+    // The command's name, in parentheses, may contain anything. The state and the other fields follow the last
+    // parenthesis.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
     // Field 3 of proc(5) is the state, field 22 the start time.
     let dead = matches!(*fields.first()?, "Z" | "X");
     (!dead).then(|| fields.get(19).copied().unwrap_or_default().to_owned())
 }
 
-/// Something that tells the process `id` from a later one with the same id; `None` if it is not running.
+/// Something that distinguishes the process `id` from a later one with the same id; `None` if it is not running.
 #[cfg(all(unix, not(target_os = "linux")))]
 async fn start_time(id: u32) -> Option<String> {
     let output =

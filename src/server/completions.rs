@@ -1,10 +1,10 @@
-//! Completion requests from arrival to answer. A document has at most one generation running and at most one request
-//! waiting for it, or two where the client shows both ghost text and a popup; a request that an edit or a newer request
+//! Completion requests from arrival to answer. A document has at most one running generation and at most one request
+//! waiting for it, or two if the client shows both ghost text and a popup. A request that an edit or a newer request
 //! makes pointless is answered with an empty list at once.
 //!
-//! A client that can show a completion while it is written is answered as soon as there is something to read, told when
-//! there is more, and answered again. Any other client gets the whole completion, or what is written when its time is
-//! over; the rest when it asks again. Either way, what is on the screen only grows.
+//! A client that can show a completion while it is written gets an answer as soon as there is something to read, is
+//! notified when there is more, and asks again. Any other client gets the whole completion, or what is written when its
+//! time is over, and the rest when it asks again. Either way, the text on the screen only grows.
 
 mod base;
 mod document_state;
@@ -56,32 +56,32 @@ use running::Running;
 use visit::{Visit, VisitedPlace};
 
 /// After an edit without a request, the prompt is prefilled if nothing else happens for this long. Clients that ask at
-/// every key do it within about 50 ms.
+/// every key do so within about 50 ms.
 const WARM_UP_AFTER: Duration = Duration::from_millis(80);
 
 /// If nothing happens for this long after an answer, a new window is placed if other files now have more to contribute
-/// or if it would have to move soon; but only if the model can read it within this many seconds.
+/// or if the window would have to move soon, but only if the model can read it within this many seconds.
 const SETTLE_AFTER: Duration = Duration::from_secs(3);
 const SETTLE_SECONDS: f64 = 5.0;
 
-/// A place that was not allowed to be read now is tried again after this long.
+/// How long to wait before trying again to read a place that the engine refused to read.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// All completions of a session.
 pub(super) struct Completions {
-    /// Where the engine reports.
+    /// Receives the reports of the engine.
     session: SessionSender,
     to_client: ClientSender,
     observer: Option<Arc<dyn Observer>>,
     client: Client,
-    /// `effort` is what holds now.
+    /// `effort` is the one that applies at the moment.
     settings: CompletionSettings,
     wished_effort: Effort,
     power: Power,
     readings: Readings,
-    /// By the numbers of open documents.
+    /// The states of open documents, by document number.
     states: HashMap<u64, DocumentState>,
-    /// The last number of a job, which is also that of its completion.
+    /// The last number given to a job, which is also the number of its completion.
     last_number: u64,
     shown_in_vain: ShownInVain,
     rhythm: Rhythm,
@@ -94,7 +94,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    /// Takes of `options` where things are kept and what the machine is powered by.
+    /// Creates the state of a session. Of `options`, it uses the folders and the power supplies.
     pub(super) fn new(session: SessionSender, to_client: ClientSender, options: &ServerOptions) -> Self {
         let settings = CompletionSettings::default();
         let kept_windows = KeptWindows::new(options.kept.clone(), options.minute / KEPT_IN_A_MINUTE);
@@ -139,14 +139,15 @@ impl Completions {
         });
     }
 
-    /// `document` is open: its window is where it was in the last session, if all other files in it are `allowed`. Somebody may
-    /// write there next, or where it was `edited` last, or what git says was changed.
+    /// Prepares for completions in `document`, which was opened. Its window is placed as in the last session, if all
+    /// other files in it are `allowed`. The person may write next at the cursor of that session, where it was `edited`
+    /// last, or at the last change according to git.
     pub(super) fn opened(&mut self, document: &Document, edited: Option<usize>, allowed: impl Fn(&Path) -> bool) {
         let state = self.states.entry(document.number).or_default();
         if !document.is_excluded() && !state.anchor.is_placed() {
             let allowed = |file: &Path| self.settings.other_files && allowed(file);
             if let Some((anchor, cursor)) = self.kept_windows.window(document, allowed) {
-                // What was read lies in files.
+                // The model has kept in files what it read.
                 (state.anchor, state.is_cold) = (anchor, true);
                 return self.visit(document, VisitedPlace::Offset(cursor));
             }
@@ -157,7 +158,8 @@ impl Completions {
         }
     }
 
-    /// The cursor is at `offset` of `document`, or the document was changed there: somebody may write there.
+    /// Notes that the cursor is at `offset` of `document`, or that the document was changed there: the person may write
+    /// there.
     pub(super) fn visited(&mut self, document: &Document, offset: usize) {
         self.visit(document, VisitedPlace::Offset(offset));
     }
@@ -192,7 +194,7 @@ impl Completions {
         enabled(document, is_off, &self.settings)
     }
 
-    /// Turns completions off or on in `document`: where they are off, nothing is computed.
+    /// Turns completions off or on in `document`. While they are off, nothing is computed.
     pub(super) fn set_enabled(&mut self, document: &Document, enabled: bool) {
         let state = self.states.entry(document.number).or_default();
         state.off = !enabled;
@@ -201,7 +203,7 @@ impl Completions {
         }
     }
 
-    /// Whether `document` may enter a prompt has changed.
+    /// Notes that `document` may now enter a prompt, or may not any more.
     pub(super) fn refusal_changed(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         state.cancel_jobs();
@@ -216,7 +218,7 @@ impl Completions {
         self.states.values_mut().for_each(|state| (state.anchor, state.visited) = Default::default());
     }
 
-    /// Tells a client that shows it why there are no completions in `document`, whenever that changes.
+    /// Tells a client that can show it why there are no completions in `document`, whenever that changes.
     pub(super) fn tell_status(&mut self, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         let status = state.new_status(document, &self.settings).filter(|_| self.client.document_status);
@@ -225,7 +227,7 @@ impl Completions {
         }
     }
 
-    /// In the document of this number, `len` bytes long until then, `inserted` bytes take the place of `range`.
+    /// Notes that in the document with this number, which was `len` bytes long, `inserted` bytes replace `range`.
     pub(super) fn note_edit(&mut self, document: u64, range: &Range<usize>, len: usize, inserted: usize) {
         self.fates.edited(document, range, inserted);
         if let Some(state) = self.states.get_mut(&document) {
@@ -233,7 +235,7 @@ impl Completions {
         }
     }
 
-    /// `document` was edited; the last of the edits put `inserted` bytes before `end`.
+    /// Notes that `document` was edited. The last of the edits inserted `inserted` bytes before `end`.
     pub(super) fn edited(&mut self, document: &Document, end: usize, inserted: usize) {
         self.kept_windows.note();
         if inserted > 0 {
@@ -249,7 +251,8 @@ impl Completions {
             } else if inserted == 1 && state.recall.knows(text, cursors[0]) {
                 self.shown_in_vain.typed_along();
             }
-            // Several characters at once, and a completion goes on behind them: a word or a line of it was accepted.
+            // If several characters were inserted at once and a completion continues after them, a word or a line of it
+            // was accepted.
             if inserted > 1 && state.recall.knows(text, cursors[0]) {
                 self.shown_in_vain.accepted();
                 let part = text.byte_slice(end - inserted..end);
@@ -268,7 +271,7 @@ impl Completions {
         state.keep_running_if_fit(text, &cursors);
     }
 
-    /// The document of this number is closed.
+    /// Forgets the document with this number, which was closed.
     pub(super) fn close(&mut self, document: u64) {
         self.fates.closed(document);
         if let Some(mut closed) = self.states.remove(&document) {
@@ -276,8 +279,8 @@ impl Completions {
         }
     }
 
-    /// Answers a request for `document` from memory, lets it wait for the running generation, or starts one. It is
-    /// `superseded` if a message that has already arrived makes its answer pointless.
+    /// Answers a request for `document` from memory, lets it wait for the running generation, or starts one. The
+    /// request is `superseded` if a message that has already arrived makes its answer pointless.
     pub(super) fn complete(
         &mut self,
         request: CompletionRequest,
@@ -293,9 +296,10 @@ impl Completions {
             return request.answer.nothing();
         }
         state.warm_up_at = None;
-        // The older request is answered before the newer one can be.
+        // The older request must be answered before the newer one.
         state.dismiss_older(&request);
-        // What would follow the item that is selected in a popup comes after what the popup itself waits for.
+        // A completion that follows the item selected in a popup has to wait for the completion that the popup itself
+        // waits for.
         let is_premature = request.selected.is_some() && state.is_awaited(true);
         if superseded || is_premature {
             return request.answer.nothing();
@@ -310,7 +314,8 @@ impl Completions {
         }
         if request.selected.is_none() {
             match state.recall.recall(text, cursor, request.trigger) {
-                // A popup does not grow: where the client shows what is written so far as ghost text, it has the whole.
+                // A popup does not grow. If the client shows the text written so far as ghost text, its popup waits for
+                // the whole completion.
                 Recalled::Items { id, .. } if is_popup && self.client.completion_grew && state.runs_as(id) => {}
                 Recalled::Items { id, items } => {
                     if let Some(observer) = &self.observer {
@@ -341,7 +346,7 @@ impl Completions {
         }
     }
 
-    /// Begins a generation for `request`, or waits for another key first; with those that wait at the same place.
+    /// Begins a generation for `request` and for those that wait at the same place, or waits for another key first.
     fn begin_in_time(
         &mut self,
         request: CompletionRequest,
@@ -363,7 +368,8 @@ impl Completions {
         state.delayed = Some(Delayed { requests, cursor, at });
     }
 
-    /// Begins a generation for `requests` at `cursor`, which ask for the same. No other runs for the document.
+    /// Begins a generation for `requests` at `cursor`, which all ask for the same. No other generation is running for
+    /// the document.
     fn begin(
         &mut self,
         requests: Vec<CompletionRequest>,
@@ -374,7 +380,7 @@ impl Completions {
         self.kept_windows.note();
         let Snapshot { text, version, .. } = &document.snapshot;
         let state = self.states.entry(document.number).or_default();
-        // Who asks by hand wants alternatives.
+        // A person who asks explicitly wants alternatives.
         let request = requests.iter().find(|request| request.trigger == Trigger::Invoked).or(requests.first());
         let Some(request) = request else { return };
         let selected = request
@@ -433,7 +439,7 @@ impl Completions {
         });
     }
 
-    /// The engine reports of a job for `document`, which is `None` if it was closed meanwhile.
+    /// Handles an event of a job for `document`, which is `None` if it has been closed in the meantime.
     pub(super) fn on_event(
         &mut self,
         event: CompletionEvent,
@@ -461,7 +467,7 @@ impl Completions {
         }
     }
 
-    /// A generation goes on; if it now disagrees with what was typed meanwhile, it ends and a new one begins.
+    /// Continues a generation. If it now disagrees with what was typed meanwhile, it ends and a new one begins.
     fn goes_on(&mut self, job: u64, piece: TextPiece, document: &Document, engine: &mut CompletionEngine) {
         let state = self.states.entry(document.number).or_default();
         let Some(mut running) = state.take_running(job) else { return };
@@ -478,8 +484,8 @@ impl Completions {
         self.begin(waiting, document, cursor, engine);
     }
 
-    /// There is more to show of the running generation for `document`: a waiting request may get it, and a client that
-    /// shows growing completions is notified.
+    /// Shows more of the running generation for `document`: a waiting request may get it, and a client that shows
+    /// growing completions is notified.
     fn grew(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         if let Some(running) = state.running.as_ref().filter(|running| running.is_shown) {
@@ -502,7 +508,7 @@ impl Completions {
     }
 
     /// Answers the request that waits for the running generation of `document` with what can be shown so far, if there
-    /// is something and it is time.
+    /// is something to show and it is time.
     fn offer(&mut self, document: &Document, engine: &mut CompletionEngine) {
         let Some(state) = self.states.get_mut(&document.number) else { return };
         let Some(running) = &mut state.running else { return };
@@ -524,7 +530,7 @@ impl Completions {
                     self.answer(request, document, cursor, id, &items, engine);
                 }
             }
-            // All of it is typed already: there will be more.
+            // All of it has been typed already, but there will be more.
             Recalled::Nothing | Recalled::Unknown => running.waiting.extend(requests),
         }
     }
@@ -544,7 +550,7 @@ impl Completions {
         self.readings.note(&document.snapshot.language_id, &running.plan.prompt, &generation);
         state.is_cold = generation.is_short;
         if state.is_cold && self.settings.effort != Effort::Eco {
-            // Read while nobody waits, it is there for the next one.
+            // Reading the prompt while nobody waits prepares for the next request.
             state.warm_up_at = Some((Instant::now(), running.cursor));
         }
         if let (Some(observer), Some(best)) = (&self.observer, generation.candidates.first())
@@ -580,12 +586,13 @@ impl Completions {
                 }
             }
             Recalled::Nothing => requests.into_iter().for_each(|request| request.answer.nothing()),
-            // Everything it says is typed already.
+            // All of its text has been typed already.
             Recalled::Unknown => self.begin(requests, document, cursor, engine),
         }
     }
 
-    /// The generation is done with `items`, and no request waits: less may have been shown of it.
+    /// Handles the end of a generation with `items` for which no request waits. Perhaps only a part of it has been
+    /// shown.
     fn done_after_all(
         &mut self,
         running: &Running,
@@ -593,7 +600,7 @@ impl Completions {
         document: &Document,
         engine: &mut CompletionEngine,
     ) {
-        // Who has been told comes back, and goes on from there.
+        // A client that was notified asks again, and continues from there.
         if !running.is_shown || running.is_told {
             return;
         }
@@ -607,7 +614,7 @@ impl Completions {
         }
     }
 
-    /// Answers `request` with the `items` of completion `id`, made for `cursor` of the document as it is now.
+    /// Answers `request` with the `items` of completion `id`, which are for `cursor` in the document as it is now.
     fn answer(
         &mut self,
         request: CompletionRequest,
@@ -633,13 +640,13 @@ impl Completions {
             let (document, language, items) = (document.number, language_id.clone(), items.to_vec());
             self.fates.answered(Shown { id, document, language, latency, items });
         }
-        // A receiver that is gone has been cancelled and answered by the library: nothing is on screen.
+        // If the receiver is gone, the library has cancelled and answered the request, and nothing is on the screen.
         if taken {
             self.shown(document, id, items, engine);
         }
     }
 
-    /// The `items` of completion `id` are on the screen.
+    /// Notes that the `items` of completion `id` are on the screen.
     fn shown(&mut self, document: &Document, id: u64, items: &[InlineItem], engine: &mut CompletionEngine) {
         if let Some(item) = items.first()
             && self.shown_in_vain.shown(id)
@@ -648,21 +655,21 @@ impl Completions {
         }
     }
 
-    /// The item `index` of completion `id` was accepted; `documents` are as they are with it.
+    /// Notes that item `index` of completion `id` was accepted. `documents` already contain it.
     pub(super) fn accepted(&mut self, id: u64, index: usize, documents: &Documents) {
         self.shown_in_vain.accepted();
         self.fates.accepted(id, index, |number| Some(&documents.numbered(number)?.snapshot.text));
         tracing::debug!(id, index, "a completion was accepted");
     }
 
-    /// The client says that `item` is on the screen.
+    /// Notes that the client has reported `item` as shown.
     pub(super) fn told_shown(&mut self, item: &Item) {
         if let Some((id, _)) = item.completion() {
             self.fates.told_shown(id);
         }
     }
 
-    /// The client says that `length` of the text of `item` were accepted, in UTF-16.
+    /// Notes that the client has reported that `length` UTF-16 units of the text of `item` were accepted.
     pub(super) fn told_part(&mut self, item: &Item, length: usize) {
         if let Some((id, _)) = item.completion() {
             self.shown_in_vain.accepted();
@@ -670,7 +677,7 @@ impl Completions {
         }
     }
 
-    /// The person has dismissed what was shown in the document with this number.
+    /// Notes that the person has dismissed what was shown in the document with this number.
     pub(super) fn dismissed(&mut self, document: u64) {
         self.fates.dismissed(document);
         if let Some(state) = self.states.get_mut(&document) {
@@ -680,11 +687,13 @@ impl Completions {
         }
     }
 
-    /// Begins to prepare what follows `item`, which is on screen for `document`, unless that is known or under way.
+    /// Begins to prepare the completion that follows `item`, which is on the screen for `document`, unless it is known
+    /// or under way.
     fn prepare_next(&mut self, document: &Document, item: &InlineItem, engine: &mut CompletionEngine) {
         let (settings, number) = (&self.settings, document.number);
         let state = self.states.entry(number).or_default();
-        // The engine keeps one job per document: what somebody waits for is not to be replaced, nor the reading of the place.
+        // The engine keeps one job per document. A job that somebody waits for must not be replaced, nor one that reads
+        // the place.
         let is_wanted = settings.prepare_next
             && settings.effort != Effort::Eco
             && enabled(document, state.off, settings) == Enabled::On;
@@ -717,7 +726,7 @@ impl Completions {
         });
     }
 
-    /// A prompt that was not requested yet has been read, or has to be read on request.
+    /// Handles the end of reading a prompt ahead, which may have failed.
     fn warmed_up(&mut self, outcome: Outcome, document: &Document) {
         match outcome {
             Ok(generation) => {
@@ -735,7 +744,7 @@ impl Completions {
             Err(error) => {
                 tracing::trace!("not warmed up: {error}");
                 let state = self.states.entry(document.number).or_default();
-                // It goes on from where it is, when that is allowed again.
+                // Reading goes on from where it is, when the engine allows it again.
                 if let Some(warm_up) = state.warm_up.as_ref().filter(|_| error == EngineError::NotNow && state.is_cold)
                 {
                     state.warm_up_at = state.warm_up_at.or(Some((Instant::now() + TRY_AGAIN_AFTER, warm_up.cursor)));
@@ -744,7 +753,7 @@ impl Completions {
         }
     }
 
-    /// Keeps what was prepared for when the person gets there.
+    /// Remembers what was prepared until the person gets there.
     fn prepared(&mut self, job: u64, outcome: Outcome, document: &Document) {
         let state = self.states.entry(document.number).or_default();
         let Some(next) = state.next.take_if(|next| next.job == job) else { return };
@@ -760,13 +769,12 @@ impl Completions {
         state.recall.remember(Completion { id: job, base, offset, trigger: Trigger::Automatic, items });
     }
 
-    /// The client has cancelled a request, which the library has answered.
+    /// Forgets a request that the client has cancelled and the library has answered.
     pub(super) fn abandon(&mut self, request: u64) {
         self.states.values_mut().for_each(|state| state.abandon(request));
     }
 
-    /// Cancels the running generation; a waiting request is answered with an empty list. The windows of `documents` are
-    /// kept.
+    /// Cancels running generations, and answers waiting requests with an empty list. Keeps the windows of `documents`.
     pub(super) fn end<'a>(&mut self, documents: impl Iterator<Item = &'a Document>) {
         self.keep_windows(documents);
         self.fates.write_work();
@@ -780,8 +788,8 @@ impl Completions {
         of_documents.chain(self.fates.next_deadline()).chain(self.kept_windows.next_deadline()).chain(visit).min()
     }
 
-    /// Gives up generations nobody came back for, answers who has waited long enough, begins prefills nobody has asked for yet,
-    /// and looks what is left of what was accepted.
+    /// Gives up generations that nobody has come back for, answers requests that have waited long enough, begins
+    /// prefills that nobody has asked for yet, and checks what is left of accepted text.
     pub(super) fn handle_due<'a>(
         &mut self,
         now: Instant,
@@ -829,11 +837,11 @@ impl Completions {
                 self.begin_visit(visit, document, engine);
             }
         }
-        // Its document is closed.
+        // Otherwise its document is closed.
         self.visit.take_if(|visit| visit.at <= now);
     }
 
-    /// Has the model read the place of `visit`, or finds out where that is.
+    /// Makes the model read the place of `visit`, or finds out where that is.
     fn begin_visit(&mut self, visit: Visit, document: &Document, engine: &mut CompletionEngine) {
         let cursor = match visit.place {
             VisitedPlace::Offset(cursor) => cursor,
@@ -855,7 +863,7 @@ impl Completions {
         }
     }
 
-    /// Asks git what was changed in `file`, which is the document of this number.
+    /// Asks git what was changed in `file`, which belongs to the document with this number.
     fn look_for_changes(&self, document: u64, file: PathBuf) {
         let session = self.session.clone();
         let look = move || {
@@ -868,7 +876,7 @@ impl Completions {
         }
     }
 
-    /// The `line`, counted from 0, ends the first change of `document` that is not committed.
+    /// Visits the end of `line` (counted from 0), where the first uncommitted change of `document` ends.
     fn changed(&mut self, line: usize, document: &Document) {
         let text = &document.snapshot.text;
         if line < text.len_lines() {
@@ -877,12 +885,12 @@ impl Completions {
     }
 }
 
-/// The model, or the server that has it, as `settings` name it.
+/// The name in `settings` of the model or of the model server.
 fn model_of(settings: &CompletionSettings) -> &str {
     settings.backend.server().map_or(&settings.model, |server| &server.base_url)
 }
 
-/// Whether `document`, in which the person has turned completions off or not, gets any.
+/// Whether `document` gets completions, given whether the person has turned them off there.
 fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> Enabled {
     match is_off || document.is_excluded() {
         true => Enabled::Off,
@@ -890,7 +898,8 @@ fn enabled(document: &Document, is_off: bool, settings: &CompletionSettings) -> 
     }
 }
 
-/// Whether `client` has completions in its popup: as ghost text it has them without being asked to.
+/// Whether `client` gets completions in its popup. Clients with ghost text get them there only if the settings ask for
+/// it.
 pub(super) fn in_popup(client: Client, settings: &CompletionSettings) -> bool {
     settings.popup || !client.inline_completion
 }

@@ -1,4 +1,4 @@
-//! The open documents: by URI and number, as cells of notebooks, and as what questions may take code from.
+//! The open documents: by URI and number, as cells of notebooks, and as sources of code for questions.
 
 mod document;
 mod notebooks;
@@ -17,13 +17,13 @@ pub(super) use document::Document;
 use notebooks::Notebooks;
 use recent_edits::RecentEdits;
 
-/// The documents the client has open.
+/// The documents that the client has opened.
 #[derive(Default)]
 pub(super) struct Documents {
     open: HashMap<lsp::Uri, Document>,
     notebooks: Notebooks,
     recent_edits: RecentEdits,
-    /// How many have been opened, which numbers them.
+    /// How many have been opened, which gives them their numbers.
     opened: u64,
 }
 
@@ -36,7 +36,7 @@ impl Documents {
         self.open.get_mut(uri)
     }
 
-    /// The document of this number, if it is still open.
+    /// The document with this number, if it is still open.
     pub(super) fn numbered(&self, number: u64) -> Option<&Document> {
         self.iter().find(|document| document.number == number)
     }
@@ -45,7 +45,7 @@ impl Documents {
         self.open.values()
     }
 
-    /// Opens `item`; returns the number of the document it replaces, if the client has not closed that.
+    /// Opens `item`. Returns the number of the document that it replaces, if the client has not closed that.
     pub(super) fn open(&mut self, item: lsp::TextDocumentItem) -> Option<u64> {
         self.opened += 1;
         let document = Document::open(self.opened, item);
@@ -53,7 +53,7 @@ impl Documents {
         self.open.insert(document.uri.clone(), document).map(|replaced| replaced.number)
     }
 
-    /// The end of the line of `document` that was changed last in this session, as far as it still is there.
+    /// The end of the line of `document` that was changed last in this session, if it still exists.
     pub(super) fn last_edit_of(&self, document: &Document) -> Option<usize> {
         let text = &document.snapshot.text;
         let newest_first = self.recent_edits.all().rev().filter(|edit| edit.path.is_some());
@@ -65,7 +65,7 @@ impl Documents {
         })
     }
 
-    /// Closes the document `uri`; returns its number.
+    /// Closes the document `uri` and returns its number.
     pub(super) fn close(&mut self, uri: &lsp::Uri) -> Option<u64> {
         self.open.remove(uri).map(|closed| closed.number)
     }
@@ -74,7 +74,7 @@ impl Documents {
         self.notebooks.apply(event);
     }
 
-    /// Shows the document `uri` the other cells of its notebook as they are now.
+    /// Updates what the document `uri` knows about the other cells of its notebook.
     pub(super) fn update_cells(&mut self, uri: &lsp::Uri) {
         let Some(language_id) = self.open.get(uri).map(|document| &document.snapshot.language_id) else { return };
         let Some((before, after)) = self.notebooks.around(uri) else { return };
@@ -91,14 +91,14 @@ impl Documents {
         }
     }
 
-    /// Notes that the document `uri`, which was `before`, was edited at the offset `start` of that.
+    /// Notes that the document `uri` was edited at the offset `start` of its previous text, `before`.
     pub(super) fn note_edit(&mut self, uri: &lsp::Uri, before: &Rope, start: usize) {
         if let Some(document) = self.open.get(uri).filter(|document| !document.is_excluded()) {
             self.recent_edits.note(document, before, start);
         }
     }
 
-    /// Shows completions in the document `uri` what of other files they may take: as in [`Documents::surroundings`].
+    /// Updates what completions in the document `uri` may take from other files: see [`Documents::surroundings`].
     pub(super) fn update_surroundings(&mut self, uri: &lsp::Uri, index: Option<Arc<WorkspaceIndex>>) {
         let surroundings = Arc::new(self.surroundings(uri, index));
         if let Some(document) = self.open.get_mut(uri) {
@@ -106,21 +106,22 @@ impl Documents {
         }
     }
 
-    /// Other files may be excluded now: what documents may have of them, and what was changed where, is forgotten.
+    /// Forgets what documents know about other files, and what was changed where, because other files may be excluded
+    /// now.
     pub(super) fn forget_surroundings(&mut self) {
         self.recent_edits.clear();
         self.open.values_mut().for_each(|document| document.snapshot.surroundings = Arc::default());
     }
 
-    /// What a prompt about the document `uri` may take from other files: from those that are open, and from `index`.
+    /// What a prompt about the document `uri` may take from other files: from open documents, and from `index`.
     pub(super) fn surroundings(&self, uri: &lsp::Uri, index: Option<Arc<WorkspaceIndex>>) -> Surroundings {
         let mut others: Vec<_> =
             self.iter().filter(|document| document.uri != *uri && !document.is_excluded()).collect();
-        // The newest first; the same every time.
+        // Newest first, so that the order is always the same.
         others.sort_by_key(|document| std::cmp::Reverse(document.number));
-        // The index knows files by their names without symbolic links.
+        // The index names files without symbolic links.
         let file = |document: &Document| document.place.as_ref().map(|place| place.file.clone());
-        // What those have around them in turn is none of this one's, and would never be let go of.
+        // Their own surroundings do not matter here, and keeping them would build ever longer chains.
         let alone = |document: &Document| Snapshot { surroundings: Arc::default(), ..document.snapshot.clone() };
         let open = |document: &Document| OpenFile { file: file(document), snapshot: alone(document) };
         let edits = self.recent_edits.all().cloned().collect();
@@ -132,7 +133,7 @@ impl Documents {
         self.iter().filter_map(Document::parse_due_at).min()
     }
 
-    /// Parses what was too much to parse at a key.
+    /// Parses the documents whose parse took too long at a key.
     pub(super) fn parse_due(&mut self, now: Instant) {
         self.open.values_mut().for_each(|document| document.parse_if_due(now));
     }

@@ -1,5 +1,5 @@
-//! The engines of a session: that of completions, which stays, and that of the assistant, a second model beside it that is
-//! loaded at the first question and given back when idle.
+//! The engines of a session: the one for completions, which stays loaded, and the assistant's, a second model that is
+//! loaded at the first question and unloaded when idle.
 
 mod completion_engine;
 mod memory;
@@ -34,7 +34,7 @@ impl Engines {
         self.assistant.show_progress = shown;
     }
 
-    /// Applies new settings; an engine that does not match them is stopped.
+    /// Applies new settings. An engine that does not match them is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         self.completion.configure(settings);
         self.assistant.configure(settings);
@@ -45,7 +45,7 @@ impl Engines {
     pub(super) fn on_event(&mut self, role: Role, engine: u64, event: EngineEvent) {
         match role {
             Role::Completion => self.completion.on_event(engine, event),
-            // The question that needed it is told of a failure too, and says so.
+            // The question that needs the model gets the failure as well, and reports it.
             Role::Assistant => {
                 if self.assistant.on_event(engine, &event)
                     && let EngineEvent::Failed(reason) = event
@@ -56,7 +56,7 @@ impl Engines {
         }
     }
 
-    /// Hands `job` to the engine of `role`, starting it if need be.
+    /// Submits `job` to the engine of `role`, which is started if necessary.
     pub(super) fn submit(&mut self, role: Role, job: Job) {
         match role {
             Role::Completion => self.completion.submit(job),
@@ -64,7 +64,7 @@ impl Engines {
         }
     }
 
-    /// The own name of the model of `role`, while it is loaded.
+    /// The name that the model of `role` has in its file, while it is loaded.
     pub(super) fn model_name(&self, role: Role) -> Option<&str> {
         match role {
             Role::Completion => self.completion.engine.loaded.as_deref(),
@@ -72,7 +72,7 @@ impl Engines {
         }
     }
 
-    /// Which model questions go to; the error is why the assistant's own cannot answer.
+    /// Which model answers questions. The error says why the assistant model cannot.
     pub(super) fn answerer(&self) -> Result<Role, String> {
         if self.settings.has_one_engine() {
             return Ok(Role::Completion);
@@ -90,7 +90,8 @@ impl Engines {
         self.completion.make_room();
     }
 
-    /// The opposite of [`Engines::swap`]; true if they were swapped. The completion model is loaded when it is wanted.
+    /// The opposite of [`Engines::swap`]. Returns whether they were swapped. The completion model is loaded again when
+    /// it is needed.
     pub(super) fn swap_back(&mut self) -> bool {
         let were_swapped = self.completion.come_back();
         if were_swapped {

@@ -36,7 +36,7 @@ pub(super) enum Event {
     PartlyAccepted(DidPartiallyAcceptParams),
     /// Files were saved, or changed outside of the editor.
     FilesChanged(Vec<lsp::Uri>),
-    /// `workspace/didChangeConfiguration`, as it came.
+    /// The parameters of `workspace/didChangeConfiguration`.
     ConfigurationChanged(Value),
     /// The client's answer to `workspace/configuration`.
     Configuration(Value),
@@ -59,7 +59,7 @@ pub(super) enum Event {
         document: u64,
         event: CompletionEvent,
     },
-    /// An event of the question that the request with this number asked.
+    /// An event of the question in the request with this number.
     Question {
         number: u64,
         event: QuestionEvent,
@@ -74,11 +74,11 @@ pub(super) enum Event {
     Stop,
 }
 
-/// What happens to a notebook; what happens to the texts of its cells is told as of any document.
+/// What happens to a notebook. Its cells are documents, whose texts have the usual events.
 #[derive(Debug)]
 pub(super) enum NotebookEvent {
     Open(lsp::NotebookDocument),
-    /// Cells came, went or changed places.
+    /// Cells were added, removed or moved.
     Rearrange {
         notebook: lsp::Uri,
         change: lsp::NotebookCellArrayChange,
@@ -86,7 +86,7 @@ pub(super) enum NotebookEvent {
     Close(lsp::Uri),
 }
 
-/// What the engine reports of a completion's job.
+/// What the engine reports about a completion's job.
 #[derive(Debug)]
 pub(super) enum CompletionEvent {
     /// The generation goes on.
@@ -98,13 +98,13 @@ pub(super) enum CompletionEvent {
         job: u64,
         outcome: Outcome,
     },
-    /// Git says what was changed in the document: the first change ends with this line.
+    /// The last line of the first change in the document, according to git.
     Changed {
         line: usize,
     },
     /// A prompt that was not requested yet was read.
     WarmedUp(Outcome),
-    /// The completion that was prepared for the case that the one on screen is accepted.
+    /// The completion that was prepared in case the one on the screen is accepted.
     Prepared {
         job: u64,
         outcome: Outcome,
@@ -112,7 +112,7 @@ pub(super) enum CompletionEvent {
 }
 
 impl CompletionEvent {
-    /// What was generated or read, where a job has come to something.
+    /// The result of a job that was successful.
     pub(super) fn generation(&self) -> Option<&Generation> {
         match self {
             Self::Done { outcome, .. } | Self::WarmedUp(outcome) | Self::Prepared { outcome, .. } => {
@@ -123,10 +123,10 @@ impl CompletionEvent {
     }
 }
 
-/// What the engine reports of a question's job, the client of its answer, and git of what it is about.
+/// What happens to a question: reports of the engine about its job, of the client about its answer, and of git.
 #[derive(Debug)]
 pub(super) enum QuestionEvent {
-    /// What is staged for the commit whose message was requested.
+    /// The staged changes that a commit message was requested for.
     Staged(std::result::Result<Staged, NotStaged>),
     /// The answer goes on.
     Text(String),
@@ -163,20 +163,20 @@ pub(super) struct CommandRequest {
 }
 
 impl CommandRequest {
-    /// Its only argument, which is `expected`.
+    /// The only argument, which should be `expected`.
     pub(super) fn argument<T: DeserializeOwned>(&mut self, expected: &str) -> Result<T> {
         let first = self.params.arguments.take().and_then(|arguments| arguments.into_iter().next());
         serde_json::from_value(first.unwrap_or_default())
             .map_err(|error| Error::invalid_params(format!("expected {expected}: {error}")))
     }
 
-    /// Answers it. A receiver that is gone has been cancelled and answered by the library.
+    /// Answers the request. If the receiver is gone, the library has cancelled and answered it.
     pub(super) fn answer(self, result: Result<Option<Value>>) {
         let _ = self.reply.send(result);
     }
 }
 
-/// Where a completion's answer goes.
+/// Where the answer to a completion request goes.
 #[derive(Debug)]
 pub(super) enum Answer {
     Inline(oneshot::Sender<Vec<lsp::InlineCompletionItem>>),
@@ -191,7 +191,7 @@ impl Answer {
 
     /// Answers with an empty list.
     pub(super) fn nothing(self) {
-        // A receiver that is gone has been cancelled and answered by the library.
+        // If the receiver is gone, the library has cancelled and answered the request.
         let _ = match self {
             Self::Inline(reply) => reply.send(Vec::new()).is_ok(),
             Self::Popup(reply) => {
@@ -206,13 +206,13 @@ impl Answer {
 pub(super) struct SessionSender(Sender<Event>);
 
 impl SessionSender {
-    /// A sender, and where its events arrive.
+    /// A sender and its receiver.
     pub(super) fn new() -> (Self, Receiver<Event>) {
         let (sender, events) = channel();
         (Self(sender), events)
     }
 
-    /// Never blocks. Once the session has ended, events go nowhere.
+    /// Sends an event. Never blocks; after the end of the session, events are dropped.
     pub(super) fn send(&self, event: Event) {
         let _ = self.0.send(event);
     }

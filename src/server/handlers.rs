@@ -1,8 +1,8 @@
-//! One handler per method. Each turns its parameters into an event at its first poll, then waits for the session's
-//! reply; none holds state or waits for the client.
+//! One handler per method. Each turns its parameters into an event at its first poll, and then waits for the session's
+//! reply. None holds state or waits for the client.
 //!
-//! Replies are awaited `unconstrained`: all handlers share one task, and once its budget is spent tokio wakes the rest of
-//! them last to first, which would turn the order of the answers round.
+//! Replies are awaited `unconstrained`: all handlers share one task, and once its budget is spent, tokio wakes the
+//! remaining ones in reverse order, which would reverse the order of the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::lsp::switch::SetCompletionsParams;
 /// The protocol library's view of the server.
 pub(super) struct Backend {
     session: SessionSender,
-    /// Numbers requests: the library keeps their ids to itself.
+    /// The number of the next request, because the library does not give access to request ids.
     next_request: AtomicU64,
     shutdown: ShutdownFlag,
 }
@@ -39,7 +39,8 @@ impl ShutdownFlag {
     }
 }
 
-/// Cancels a request whose handler is dropped before it has its answer: that is all `$/cancelRequest` does.
+/// Cancels a request whose handler is dropped before it has its answer, which is what the library does for
+/// `$/cancelRequest`.
 struct DropGuard {
     session: SessionSender,
     request: u64,
@@ -191,13 +192,13 @@ impl LanguageServer for Backend {
         let trigger = from_proto::trigger(params.context.trigger_kind);
         let selected = params.context.selected_completion_info;
         let items = self.complete(params.text_document_position_params, trigger, selected, Answer::Inline).await;
-        // Never null: a client keeps its old ghost text on screen then.
+        // Never null, because a client would then keep its old ghost text on the screen.
         let items = items.unwrap_or_default();
         Ok(Some(lsp::InlineCompletionList { items }.into()))
     }
 
     async fn completion(&self, params: lsp::CompletionParams) -> Result<Option<lsp::CompletionResponse>> {
-        // Clients call it invoked at every key; a popup shows one text, so alternatives are never wanted.
+        // Clients send `Invoked` at every key. A popup shows one text, so alternatives are never wanted.
         let list = self.complete(params.text_document_position_params, Trigger::Automatic, None, Answer::Popup).await;
         let list = list.unwrap_or_else(|| lsp::CompletionList { is_incomplete: true, ..Default::default() });
         Ok(Some(list.into()))

@@ -1,5 +1,5 @@
-//! The index of the workspaces, from which completions and questions take code of other files. Its own thread updates
-//! it, after everything that a person waits for.
+//! The index of the workspaces, from which completions and questions take code of other files. A thread of its own
+//! updates it, and waits while a person waits for something else.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::context::{Bounds, WorkspaceIndex};
 use crate::engine::{CancelFlag, Gate};
 use crate::workspace::Workspaces;
 
-/// After this much work, the indexing thread rests for as long: the models' threads and the person's compiler come
-/// first.
+/// After this much work, the indexing thread rests for as long, because the models' threads and the person's compiler
+/// come first.
 const WORK_AT_ONCE: Duration = Duration::from_millis(5);
 /// How often a thread that waits for the models checks whether it is still needed.
 const LOOK_AROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// What the thread of an index has to do after its first walk.
 enum Work {
-    /// A file may have changed.
+    /// Reads a file again that may have changed.
     Refresh(PathBuf),
-    /// The workspace at this root is new.
+    /// Indexes the new workspace at this root.
     Walk(PathBuf),
 }
 
@@ -33,10 +33,10 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    /// Begins to index `workspaces`; waits at `gate`, and tells `observer` when it has read one of them.
+    /// Begins to index `workspaces`. Waits at `gate`, and tells `observer` when it has read one of them.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     pub(super) fn start(
         workspaces: Arc<Workspaces>,
         gate: Gate,
@@ -73,12 +73,12 @@ impl Indexer {
         Arc::clone(&self.index)
     }
 
-    /// The file at `path` may have changed.
+    /// Reads the file at `path` again, which may have changed.
     pub(super) fn refresh(&self, path: PathBuf) {
         self.give(Work::Refresh(path));
     }
 
-    /// Reads again what was found to be out of date.
+    /// Reads files again that were found to be out of date.
     pub(super) fn refresh_stale(&self) {
         self.index.take_stale().into_iter().for_each(|path| self.refresh(path));
     }
@@ -111,7 +111,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Waits while a completion is pending and after every stretch of work; false if the work is no longer needed.
+    /// Waits while a completion is pending and after every stretch of work. Returns false if the work is no longer
+    /// needed.
     fn go_on(&mut self) -> bool {
         while !self.stop.is_cancelled() && !self.gate.wait_open(LOOK_AROUND_EVERY) {}
         let worked = self.since.elapsed();

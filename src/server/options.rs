@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The options that a server is started with.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub type ModelLoader = Arc<dyn Fn(&str, &Settings) -> Loader + Send + Sync>;
 
 /// Receives what happens in a server, to record or measure it. Must not block.
 pub trait Observer: Send + Sync {
-    /// A well-formed message of the client, as it came.
+    /// A well-formed message of the client, unchanged.
     fn message(&self, _body: &[u8]) {}
 
     /// A request for a completion was answered from memory, without the model.
@@ -28,10 +28,10 @@ pub trait Observer: Send + Sync {
     /// A completion was generated, whether or not it is shown.
     fn completion(&self, _generation: &Generation) {}
 
-    /// A completion that was requested is not continued.
+    /// The generation of a requested completion was given up.
     fn broken_off(&self) {}
 
-    /// What comes after the completion on screen, if that is accepted, was generated ahead.
+    /// The completion that follows the one on the screen, if that is accepted, was generated ahead.
     fn prepared(&self, _generation: &Generation) {}
     /// The signals for and against the completion that was generated for a request, shown or not.
     fn judged(&self, _signals: &Signals) {}
@@ -44,28 +44,28 @@ pub trait Observer: Send + Sync {
 #[derive(Clone)]
 pub struct ServerOptions {
     pub loader: ModelLoader,
-    /// The settings of `config.toml` and of the command line; the editor's come between them.
+    /// The settings of `config.toml` and of the command line. The editor's settings come between them.
     pub settings: Vec<(Source, Value)>,
-    /// What went wrong when they were read; told to the person like any other problem with settings.
+    /// What went wrong when they were read; shown to the person like any other problem with settings.
     pub problems: Vec<Problem>,
-    /// How long what the settings call a minute is; tests have less time.
+    /// How long a minute in the settings lasts; tests shorten it.
     pub minute: Duration,
     pub observer: Option<Arc<dyn Observer>>,
-    /// The program that becomes the engine process for all windows (see [`crate::engine::shared`]); without it, models are in
-    /// this process, and come from `loader`.
+    /// The program that the engine process for all windows is started from (see [`crate::engine::shared`]). Without it,
+    /// models are in this process, and come from `loader`.
     pub engine_program: Option<PathBuf>,
     /// The file for statistics of completions; without it, there are none.
     pub statistics: Option<PathBuf>,
-    /// The folder for what makes the first completion after a restart a fast one; without it, nothing is kept for that.
+    /// The folder for what makes the first completion after a restart fast; without it, nothing is kept for that.
     pub kept: Option<PathBuf>,
-    /// Where the system says what the machine is powered by.
+    /// The folder in which the system describes the machine's power supplies.
     pub power_supplies: PathBuf,
     /// What a measurement changes in the prompts of completions.
     pub variation: Variation,
 }
 
 impl ServerOptions {
-    /// A server as people use it, with the settings' defaults.
+    /// The options of a server with the settings' defaults.
     pub fn new(loader: ModelLoader) -> Self {
         Self {
             loader,

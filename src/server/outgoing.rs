@@ -1,5 +1,5 @@
-//! What the server sends by itself: status, messages, progress. The parts of the session put it on a queue, and a
-//! separate task sends it, so that nothing ever waits for the client.
+//! Messages that the server sends by itself: status, messages to the person, progress. The parts of the session put
+//! them on a queue, and a separate task sends them, so that nothing ever waits for the client.
 
 use std::path::PathBuf;
 
@@ -22,40 +22,41 @@ pub(super) enum Outgoing {
     Status(StatusParams),
     /// Why there are no completions in a document, or that there are again.
     DocumentStatus(DocumentStatusParams),
-    /// There is more of a completion to ask for.
+    /// Tells the client that it can ask for more of a completion.
     CompletionGrew(CompletionGrewParams),
     /// Shown to the person.
     Message(MessageType, String),
-    /// A load to show progress of; the sender says how far it is and is dropped at its end.
+    /// Progress of loading a model. The sender reports the fraction done, and is dropped at the end.
     Progress {
         title: String,
         fraction: watch::Receiver<f32>,
     },
     /// A piece of an answer, or its end.
     Answer(AnswerParams),
-    /// Progress under a token of the client's.
+    /// Progress under a token from the client.
     Work(ProgressParams),
     /// An edit for the client to apply; if it does not, the person is told.
     ApplyEdit {
         label: String,
         edit: WorkspaceEdit,
     },
-    /// Text for reading: as a document, or as a message if there is none or the client does not open it.
+    /// Text to read: as a document, or as a message if the client does not open documents.
     ShowText {
         text: Option<String>,
         message: String,
     },
     /// Asks the client for notifications it sends on request only.
     Register(Registration),
-    /// Opens the document of an answer, whose text the client fetches; that it does not becomes an event.
+    /// Opens the document of an answer, whose text the client fetches. If the client does not open it, the session gets
+    /// an event.
     OpenAnswer {
         uri: Uri,
         question: u64,
         session: SessionSender,
     },
-    /// There is more of an answer to fetch.
+    /// Tells the client that it can fetch more of an answer.
     RefreshAnswer(Uri),
-    /// Asks for the settings; the answer becomes an event.
+    /// Asks for the settings. The session gets the answer as an event.
     PullConfiguration(SessionSender),
 }
 
@@ -64,18 +65,18 @@ pub(super) enum Outgoing {
 pub(super) struct ClientSender(mpsc::UnboundedSender<Outgoing>);
 
 impl ClientSender {
-    /// A sender, and the queue of what is sent.
+    /// A sender and its queue.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Outgoing>) {
         let (sender, queue) = mpsc::unbounded_channel();
         (Self(sender), queue)
     }
 
-    /// Never blocks. If the queue is closed, the client is gone.
+    /// Puts a message on the queue. Never blocks; if the queue is closed, the client is gone.
     pub(super) fn send(&self, outgoing: Outgoing) {
         let _ = self.0.send(outgoing);
     }
 
-    /// Shows the person `text`.
+    /// Shows `text` to the person.
     pub(super) fn message(&self, kind: MessageType, text: &str) {
         self.send(Outgoing::Message(kind, format!("phi-ls: {text}")));
     }
@@ -121,8 +122,8 @@ pub(super) async fn deliver(client: Client, mut queue: mpsc::UnboundedReceiver<O
     }
 }
 
-/// Shows a load from the client's consent to the load's end. A load that is over before the client has answered is
-/// not shown at all.
+/// Shows the progress of a load, once the client has agreed. A load that ends before the client has answered is not
+/// shown at all.
 async fn show_progress(client: Client, token: ProgressToken, title: String, mut fraction: watch::Receiver<f32>) {
     let created = tokio::select! {
         created = client.create_work_done_progress(token.clone()) => created.is_ok(),
@@ -180,7 +181,7 @@ async fn open_answer(client: Client, uri: Uri, question: u64, session: SessionSe
     }
 }
 
-/// Whether the client has opened `uri`; beside what the person works on, where it can.
+/// Asks the client to open `uri`, beside the person's document if it can. Returns whether it has.
 async fn show_document(client: &Client, uri: Uri) -> bool {
     let name = uri.0.clone();
     let params = ShowDocumentParams { uri, external: None, take_focus: Some(false), selection: None };
@@ -198,8 +199,8 @@ async fn refresh_answer(client: Client, uri: Uri) {
     }
 }
 
-/// Answers as Markdown files, in a folder of this session that nobody else can read, and that is deleted with the
-/// session.
+/// Writes answers as Markdown files in a folder of this session, which nobody else can read and which is deleted at the
+/// end of the session.
 #[derive(Default)]
 struct AnswerFiles {
     folder: Option<PathBuf>,
@@ -207,7 +208,7 @@ struct AnswerFiles {
 }
 
 impl AnswerFiles {
-    /// Writes `text` to a new file; `None`, and a line in the log, where that fails.
+    /// Writes `text` to a new file. Returns `None`, and logs the reason, if that fails.
     fn write(&mut self, text: &str) -> Option<PathBuf> {
         match self.try_write(text) {
             Ok(file) => Some(file),
@@ -231,7 +232,7 @@ impl AnswerFiles {
     }
 }
 
-/// A folder that did not exist before: one that somebody else has put there is not used.
+/// Creates a folder that did not exist before, so that a folder which somebody else has put there is never used.
 fn new_private_folder() -> std::io::Result<PathBuf> {
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let folder = std::env::temp_dir().join(format!("phi-ls-{}-{nanos}", std::process::id()));

@@ -1,7 +1,7 @@
-//! Questions from their arrival to their end, as a straight line: [`Questions::ask`] or [`Questions::follow_up`] plans,
-//! [`Questions::begin`] chooses whose model answers, [`Questions::submit`] hands the question over, [`Questions::goes_on`]
-//! shows the answer as it grows, [`Questions::done`] sees what it comes to, and [`Questions::end`] shows that and answers
-//! the request.
+//! Questions from their arrival to their end: [`Questions::ask`] or [`Questions::follow_up`] plans,
+//! [`Questions::begin`] chooses the model that answers, [`Questions::submit`] submits the job, [`Questions::goes_on`]
+//! shows the answer as it grows, [`Questions::done`] determines the outcome, and [`Questions::end`] shows that and
+//! answers the request.
 
 mod answer_documents;
 mod changes;
@@ -39,7 +39,7 @@ use display::Display;
 pub(super) use offers::offers;
 use pending::{Ending, Pending};
 
-/// How the message of a commit is asked for.
+/// The title of a request for a commit message.
 const COMMIT_TITLE: &str = "Commit message";
 
 /// No document has this number.
@@ -47,17 +47,17 @@ const NO_DOCUMENT: u64 = 0;
 
 /// All questions of a session.
 pub(super) struct Questions {
-    /// Where engines report to.
+    /// Receives the reports of the engines.
     session: SessionSender,
     client: Client,
     settings: AssistantSettings,
     /// The running questions, by the numbers of their requests.
     pending: HashMap<u64, Pending>,
-    /// Requests for the message of a commit whose contents are being read.
+    /// Requests for commit messages whose staged changes are being read.
     reading: HashMap<u64, CommandRequest>,
     conversations: Conversations,
     display: Display,
-    /// The last message that the completion model answers, and why.
+    /// The last reported reason why the completion model answers.
     fallback_told: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl Questions {
         !self.pending.is_empty()
     }
 
-    /// Starts to answer the question in `arguments` about `document`, or says why not.
+    /// Starts to answer the question in `arguments` about `document`, or reports why not.
     pub(super) fn ask(
         &mut self,
         request: CommandRequest,
@@ -107,7 +107,7 @@ impl Questions {
         }
     }
 
-    /// What to ask the model about `document`.
+    /// The plan for the question in `arguments` about `document`.
     fn plan(&self, arguments: &AskArguments, document: &Document, surroundings: &Surroundings) -> Result<Plan, String> {
         let snapshot = &document.snapshot;
         if arguments.version.is_some_and(|version| version != snapshot.version) {
@@ -132,7 +132,7 @@ impl Questions {
         Plan::new(snapshot, surroundings, &question, &options).map_err(|reason| reason.to_string())
     }
 
-    /// Starts to answer a question that follows an answer, or says why not.
+    /// Starts to answer a follow-up question, or reports why not.
     pub(super) fn follow_up(
         &mut self,
         request: CommandRequest,
@@ -158,7 +158,7 @@ impl Questions {
         }
     }
 
-    /// Starts to write a commit message for the repository around `path`. A separate thread reads what is staged,
+    /// Starts to write a commit message for the repository around `path`. A separate thread reads the staged changes,
     /// because git may be slow.
     pub(super) fn write_commit(&mut self, request: CommandRequest, path: PathBuf, workspaces: Arc<Workspaces>) {
         let (number, session) = (request.number, self.session.clone());
@@ -174,7 +174,7 @@ impl Questions {
         }
     }
 
-    /// What is staged has been read.
+    /// Continues a request for a commit message, whose staged changes have been read.
     fn commit(&mut self, number: u64, staged: Result<Staged, NotStaged>, engines: &mut Engines) {
         let Some(request) = self.reading.remove(&number) else { return };
         match staged {
@@ -186,7 +186,7 @@ impl Questions {
         }
     }
 
-    /// Says why the question is not asked.
+    /// Reports why the question is not asked.
     fn refuse(&self, request: CommandRequest, title: &str, reason: &str) {
         self.display.warn(title, reason);
         request.answer(Ok(Some(json!({"applied": false, "reason": reason}))));
@@ -195,7 +195,7 @@ impl Questions {
     /// Chooses the model that answers, and submits the question.
     fn begin(&mut self, mut question: Pending, engines: &mut Engines) {
         match engines.answerer() {
-            // The cache of the conversation is with the model that wrote it.
+            // The model that wrote the conversation has it in its cache.
             Ok(_) if question.follows.is_some() && question.by == Role::Completion => {}
             Ok(role) => question.by = role,
             Err(_) if self.settings.when_it_does_not_fit == WhenItDoesNotFit::Swap => {
@@ -212,14 +212,14 @@ impl Questions {
         self.submit(question, engines);
     }
 
-    /// Whether a question the assistant's model cannot answer goes to the completion model.
+    /// Whether the completion model answers questions that the assistant model cannot.
     fn falls_back(&self) -> bool {
-        // With completions off, the machine may have no other model. If only a server is allowed to answer, nothing
-        // else does.
+        // With completions off, there may be no other model. If only a server is allowed to answer, no other model
+        // does.
         self.settings.when_it_does_not_fit != WhenItDoesNotFit::Refuse && self.settings.backend.may_load_a_model()
     }
 
-    /// Says once per reason that the completion model answers.
+    /// Reports that the completion model answers, once per reason.
     fn tell_fallback(&mut self, reason: &str) {
         if self.fallback_told.as_deref() != Some(reason) {
             self.fallback_told = Some(reason.to_owned());
@@ -248,7 +248,7 @@ impl Questions {
         engines.submit(by, job);
     }
 
-    /// An engine or the client reports something about the question with this number.
+    /// Handles an event of the question with this number.
     pub(super) fn on_event(&mut self, number: u64, event: QuestionEvent, documents: &Documents, engines: &mut Engines) {
         match event {
             QuestionEvent::Staged(staged) => self.commit(number, staged, engines),
@@ -260,7 +260,7 @@ impl Questions {
         }
     }
 
-    /// The answer grows.
+    /// Adds text to the answer of a question.
     fn goes_on(&mut self, number: u64, text: &str, engines: &Engines) {
         let Some(question) = self.pending.get_mut(&number) else { return };
         question.written.push_str(text);
@@ -283,7 +283,7 @@ impl Questions {
         }
     }
 
-    /// The model has answered, or cannot.
+    /// Handles the end of a question's job.
     fn done(&mut self, number: u64, outcome: Outcome, documents: &Documents, engines: &mut Engines) {
         let Some(mut question) = self.pending.remove(&number) else { return };
         let generation = match outcome {
@@ -321,10 +321,10 @@ impl Questions {
         self.end(question, ending.after(&generation), engines);
     }
 
-    /// The assistant's model cannot be loaded, for `reason`: the completion model answers.
+    /// Lets the completion model answer, since the assistant model cannot be loaded for `reason`.
     fn fall_back(&mut self, mut question: Pending, reason: &str, engines: &mut Engines) {
         self.tell_fallback(reason);
-        // No other question needs the memory that the completion model may have freed.
+        // If no other question is pending, nothing needs the memory that the completion model may have freed.
         if self.pending.is_empty() {
             engines.swap_back();
         }
@@ -339,7 +339,7 @@ impl Questions {
         question.request.answer(Ok(Some(result)));
     }
 
-    /// The client has cancelled a request, which the library has answered.
+    /// Ends a question that the client has cancelled and the library has answered.
     pub(super) fn abandon(&mut self, request: u64, engines: &Engines) {
         self.reading.remove(&request);
         if let Some(question) = self.pending.remove(&request) {
@@ -367,7 +367,7 @@ impl Questions {
         }
     }
 
-    /// The client is shutting down.
+    /// Ends all questions, since the client is shutting down.
     pub(super) fn end_all(&mut self) {
         let pending = self.pending.drain().map(|(_, question)| question.request);
         for request in pending.chain(self.reading.drain().map(|(_, request)| request)) {
@@ -376,7 +376,7 @@ impl Questions {
         }
     }
 
-    /// What the document `uri` holds, which is an answer.
+    /// Replies with the text of the document `uri`, which is an answer.
     pub(super) fn answer_text(&mut self, uri: &lsp::Uri, reply: oneshot::Sender<jsonrpc::Result<String>>) {
         self.display.document_text(uri, reply);
     }

@@ -1,6 +1,6 @@
-//! The session: one thread that owns documents and settings, and hands what happens to whom it concerns, completions or
-//! questions, with what they need. Events come in over one channel and are handled one after the other; what takes long
-//! happens on the engines' threads and comes back as an event.
+//! The session: one thread that owns documents and settings, and passes each event to completions or questions, with
+//! what they need. Events arrive over one channel and are handled one after the other. Long work is done on the
+//! engines' threads, and its results arrive as events.
 
 mod configuration;
 mod documents;
@@ -40,10 +40,10 @@ pub(super) struct Session {
     /// for it.
     backlog: VecDeque<Event>,
     to_client: ClientSender,
-    /// Takes the id of the client's process once.
+    /// Used once, to send the id of the client's process.
     client_process: Option<oneshot::Sender<u32>>,
     client: from_proto::Client,
-    /// The client has been told that completions are there for its popup.
+    /// Whether the client has been told that there are completions for its popup.
     is_in_popup: bool,
     configuration: Configuration,
     settings: Settings,
@@ -56,7 +56,7 @@ pub(super) struct Session {
     engines: Engines,
     completions: Completions,
     questions: Questions,
-    /// The person was told about an internal error.
+    /// Whether the person has been told about an internal error.
     failure_told: bool,
 }
 
@@ -108,14 +108,14 @@ impl Session {
             if matches!(event, Event::Stop) {
                 return;
             }
-            // A request's reply is dropped by the unwinding, which its handler answers with an empty list.
+            // Unwinding drops the request's reply channel, and its handler then answers with an empty list.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.handle(event))) {
                 self.tell_failure(&*panic);
             }
         }
     }
 
-    /// The next event; handles what is due meanwhile.
+    /// Waits for the next event, and handles what becomes due meanwhile.
     fn next_event(&mut self) -> Option<Event> {
         loop {
             self.backlog.extend(self.events.try_iter());
@@ -191,7 +191,7 @@ impl Session {
         self.is_in_popup = in_popup(self.client, &self.settings.completion);
         let process_id = params.process_id.and_then(|id| u32::try_from(id).ok());
         if let (Some(id), Some(watch)) = (process_id, self.client_process.take()) {
-            // When the server is about to end, nobody receives this.
+            // If the server is about to end, nobody receives this.
             let _ = watch.send(id);
         }
         if let Some(info) = &params.client_info {
@@ -213,7 +213,7 @@ impl Session {
         }
         let superseded = self.is_superseded(&request);
         let is_refused = self.documents.get(&request.uri).is_some_and(|document| document.refusal.is_some());
-        // What excludes the file may just have changed without notice: `git add -f`, an editor's own rules.
+        // The rules that exclude the file may just have changed without notice, for example by `git add -f`.
         if is_refused || request.trigger == Trigger::Invoked {
             self.look_at(&request.uri);
         }
@@ -229,7 +229,8 @@ impl Session {
         }
     }
 
-    /// Whether a message that has already come makes an answer to `request` pointless: a newer one of its kind, or an edit.
+    /// Whether a message that has already arrived makes an answer to `request` pointless: a newer request of its kind,
+    /// or an edit.
     fn is_superseded(&self, request: &CompletionRequest) -> bool {
         let CompletionRequest { uri, answer, .. } = request;
         self.backlog.iter().any(|event| match event {
@@ -240,16 +241,16 @@ impl Session {
         })
     }
 
-    /// Answers with the actions for a range, at once.
+    /// Replies with the actions for a range, without asking a model.
     fn code_actions(&mut self, params: &lsp::CodeActionParams, reply: oneshot::Sender<Vec<lsp::CodeActionResponse>>) {
         let document = self.documents.get(&params.text_document.uri);
-        // Editors ask wherever the cursor goes.
+        // Editors ask for actions wherever the cursor goes.
         if let Some(document) = document.filter(|_| params.range.start == params.range.end) {
             let offset = from_proto::offset(&document.snapshot.text, params.range.start, self.client.encoding);
             self.completions.visited(document, offset);
         }
         let offered = document.map(|document| offers(document, params, self.client));
-        // If nobody receives it, it has been cancelled in the meantime.
+        // If nobody receives this, the request has been cancelled in the meantime.
         let _ = reply.send(offered.unwrap_or_default());
     }
 
@@ -289,7 +290,7 @@ impl Session {
     }
 
     fn ask(&mut self, request: CommandRequest, arguments: AskArguments) {
-        // The person may just have changed what excludes the file.
+        // The person may just have changed the rules that exclude the file.
         self.look_at(&arguments.uri);
         let surroundings = self.documents.surroundings(&arguments.uri, self.indexer.as_ref().map(Indexer::index));
         let document = self.documents.get(&arguments.uri);
@@ -311,14 +312,14 @@ impl Session {
         }
     }
 
-    /// After the last question, a completion model that has made room takes its place again.
+    /// After the last question, loads the completion model again if it was unloaded to make room.
     fn after_questions(&mut self) {
         if !self.questions.any_pending() && self.engines.swap_back() {
             self.load_if_wanted();
         }
     }
 
-    /// Starts the engine once a document is open that can have completions.
+    /// Starts the completion engine once a document is open that can have completions.
     fn load_if_wanted(&mut self) {
         if self.wants_completions() {
             self.engines.completion.start();
@@ -340,7 +341,7 @@ impl Session {
         self.completions.handle_due(now, self.documents.iter(), &mut self.engines.completion);
     }
 
-    /// Tells the person once that there is a bug in phi-ls; the log has the details.
+    /// Tells the person once that there is a bug in phi-ls. The log has the details.
     fn tell_failure(&mut self, panic: &(dyn std::any::Any + Send)) {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());

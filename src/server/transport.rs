@@ -1,8 +1,8 @@
-//! The streams around the protocol library: messages that would stop it are refused before it sees them, and it never
-//! has to wait for a client that reads slowly.
+//! The streams around the protocol library. Messages that would stop the library are refused before it sees them, and
+//! it never has to wait for a client that reads slowly.
 //!
-//! The library stops reading for good at the first frame it cannot decode, and stops polling its handlers while the
-//! output is full; a client that writes before it reads would then hang together with the server.
+//! The library stops reading for good at the first message that it cannot decode, and stops polling its handlers while
+//! the output is full. A client that writes before it reads would then hang together with the server.
 
 use std::io;
 use std::pin::Pin;
@@ -17,13 +17,13 @@ use tower_lsp_server::jsonrpc::{Error, Id, Request, Response};
 
 use super::Observer;
 
-/// Longer messages are skipped: four times the largest file anybody edits.
+/// Longer messages are skipped. This is four times the largest file that anybody edits.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// Longer header lines count as garbage.
+/// Longer lines are not headers.
 const MAX_HEADER_LINE_BYTES: u64 = 4096;
 
-/// A message the library can decode; it tells the two apart by the same rules.
+/// A message that the library can decode. It distinguishes the two by the same rules.
 #[derive(Deserialize)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only whether it can be read is of interest")]
@@ -32,7 +32,7 @@ enum Message {
     Request(Request),
 }
 
-/// Copies well-formed messages from `input` to `library` until either ends, and tells `observer` of them; answers the
+/// Copies well-formed messages from `input` to `library` until either ends, and passes them to `observer`. Answers the
 /// others on `output`.
 pub(super) async fn filter_input(
     input: impl AsyncRead + Unpin,
@@ -60,7 +60,7 @@ pub(super) async fn filter_input(
                     library.write_all(header.as_bytes()).await?;
                     library.write_all(&body).await
                 };
-                // The library has ended: after `exit` it reads no more.
+                // The library has ended, since it reads nothing after `exit`.
                 if sent.await.is_err() {
                     return;
                 }
@@ -77,7 +77,7 @@ fn parse_error(reason: String) -> Error {
     Error { message: reason.into(), ..Error::parse_error() }
 }
 
-/// Whether the library can decode `body`; if not, what to answer and to whom.
+/// Checks that the library can decode `body`. The error is the answer, with the id of the request.
 fn check(body: &[u8]) -> Result<(), (Id, Error)> {
     let problem = match std::str::from_utf8(body) {
         Ok(text) => match serde_json::from_str::<Message>(text) {
@@ -96,7 +96,7 @@ fn check(body: &[u8]) -> Result<(), (Id, Error)> {
     }
 }
 
-/// The next message's body, or why it cannot be had; `None` at the end of the input.
+/// Reads the body of the next message, or why it cannot be read; `None` at the end of the input.
 async fn read_message(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Result<Vec<u8>, String>>> {
     let Some(len) = read_headers(input).await? else { return Ok(None) };
     let mut limited = input.take(len as u64);
@@ -104,13 +104,13 @@ async fn read_message(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
         tokio::io::copy(&mut limited, &mut tokio::io::sink()).await?;
         return Ok(Some(Err(format!("expected a message of at most {MAX_MESSAGE_BYTES} bytes, found {len}"))));
     }
-    // Grown as it is read: the length is only what the client claims.
+    // Memory is allocated as bytes arrive, because the length is only what the client claims.
     let mut body = Vec::with_capacity(len.min(1 << 20));
     limited.read_to_end(&mut body).await?;
     Ok((body.len() == len).then_some(Ok(body)))
 }
 
-/// Reads up to the empty line after a `Content-Length` header and returns its value; lines that are no headers are
+/// Reads up to the empty line after a `Content-Length` header and returns its value. Lines that are not headers are
 /// skipped. `None` at the end of the input.
 async fn read_headers(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<usize>> {
     let mut len = None;
@@ -122,7 +122,7 @@ async fn read_headers(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
         match (line.split_once(':'), len) {
-            // After a broken message, there may be garbage before the name on its line.
+            // After a broken message, there may be other bytes before the name on its line.
             (Some((name, value)), _) if name.to_ascii_lowercase().ends_with("content-length") => {
                 len = value.trim().parse().ok();
             }
@@ -132,11 +132,11 @@ async fn read_headers(input: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<
     }
 }
 
-/// Where the library writes: takes everything at once and never makes it wait.
+/// A writer for the library that accepts everything at once, so that the library never waits.
 #[derive(Debug, Clone)]
 pub(super) struct UnboundedWriter(UnboundedSender<Vec<u8>>);
 
-/// A writer and what is written to it, whole messages at a time.
+/// A writer, and a receiver of the messages that are written to it.
 pub(super) fn unbounded_output() -> (UnboundedWriter, UnboundedReceiver<Vec<u8>>) {
     let (sender, receiver) = unbounded_channel();
     (UnboundedWriter(sender), receiver)
@@ -145,7 +145,7 @@ pub(super) fn unbounded_output() -> (UnboundedWriter, UnboundedReceiver<Vec<u8>>
 impl UnboundedWriter {
     fn send_response(&self, response: &Response) {
         let Ok(body) = serde_json::to_string(response) else { return };
-        // A closed channel means the client is gone.
+        // If the channel is closed, the client is gone.
         let _ = self.0.send(format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
     }
 }
@@ -165,7 +165,7 @@ impl AsyncWrite for UnboundedWriter {
     }
 }
 
-/// Writes what comes out of `queue` to `output` until all writers are gone or the client is.
+/// Writes the messages on `queue` to `output` until all writers or the client are gone.
 pub(super) async fn drain_output(mut queue: UnboundedReceiver<Vec<u8>>, mut output: impl AsyncWrite + Unpin) {
     while let Some(bytes) = queue.recv().await {
         let mut result = output.write_all(&bytes).await;
@@ -183,7 +183,7 @@ pub(super) async fn drain_output(mut queue: UnboundedReceiver<Vec<u8>>, mut outp
 mod tests {
     use super::*;
 
-    /// Runs `input` through the filter: what the library gets to read, and what the client is answered.
+    /// Runs `input` through the filter, and checks what the library reads and what the client gets as answers.
     fn check_filter(input: &str, passed: &[&str], answered: &[&str]) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let (writer, mut queue) = unbounded_output();
@@ -224,7 +224,7 @@ mod tests {
         );
     }
 
-    /// What the filter says is wrong with `body`.
+    /// The filter's error for `body`.
     fn reason(body: &str) -> String {
         check(body.as_bytes()).expect_err("broken").1.message.into_owned()
     }

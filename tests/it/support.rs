@@ -8,7 +8,8 @@ pub(crate) mod test_options;
 pub(crate) mod test_server;
 pub(crate) mod tiny_gguf;
 
-/// The starter model in the folder `PHI_LS_MODELS`. Where it is missing, CI fails and a person's run says it skips.
+/// The starter model in the folder `PHI_LS_MODELS`. If it is missing, CI fails, and any other run prints that it skips
+/// the test.
 pub(crate) fn starter() -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("PHI_LS_MODELS").unwrap_or_default();
     let path = std::path::Path::new(&folder).join("SmolLM2-135M-Instruct.Q4_1.gguf");

@@ -48,13 +48,13 @@ from transformers import (
 ORIGINAL, CONTEXT = 4096, 131072
 VOCAB = 320
 GREEDY_STEPS = 64
-# Of the melody that the trained models know by heart.
+# The length of the melody that the trained models learn, and how many notes it has.
 MELODY_LEN, NOTES = 512, 24
 # Steps of training at a batch size and a length, the last ones beyond the original context.
 TRAINING = [(200, 8, 128), (80, 2, 1024), (60, 1, 4400)]
-# Notes at the start of a window that are not learned: too few tell where in the melody it begins.
+# Notes at the start of a window that are not learned, because too few notes do not determine the place in the melody.
 LEAD_IN = 8
-# How far training shakes the weights, as a part of their spread: rounding to 4 bits must not matter.
+# The noise that training adds to the weights, as a part of their spread, so that rounding to 4 bits does not matter.
 SHAKING = 0.05
 # Every sixth factor of Phi-3.5-mini, and of Phi-4-mini.
 SHORT_35 = [1.0, 1.0499999523162842, 1.1599998474121094, 1.8499997854232788, 2.0199997425079346, 2.0299997329711914, 2.0299997329711914, 2.5899994373321533]
@@ -63,7 +63,7 @@ LONG_4 = [1.0, 1.956131817, 3.826451687, 7.485043894, 14.64173252, 28.64115884]
 
 
 def stretched(factors, count):
-    """`count` factors along the line through `factors`: larger heads have more of them."""
+    """`count` factors interpolated from `factors`, since larger heads have more of them."""
     at = np.linspace(0, len(factors) - 1, count)
     return [float(np.float32(x)) for x in np.interp(at, range(len(factors)), factors)]
 
@@ -84,7 +84,7 @@ SMALL = [
     config("phi-3.5-shaped", 32, 64, 2, 2, 1.0, False, SHORT_35, LONG_35),
     config("phi-4-shaped", 48, 64, 3, 1, 0.75, True, [1.0], LONG_4),
 ]
-# K-quants come in blocks of 256.
+# K-quants have blocks of 256.
 QUANTIZED = [
     (llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M, *config("phi-3.5-shaped-q4_k_m", 256, 256, 4, 4, 1.0, False, SHORT_35, LONG_35)),
     (llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_K_M, *config("phi-4-shaped-q5_k_m", 256, 256, 4, 2, 0.75, True, [1.0], LONG_4)),
@@ -137,7 +137,7 @@ SHORT_LEN = 300
 
 
 def build(config, seed, gain):
-    """A model whose layers have opinions: the usual initialisation makes attention uniform, which hides positions."""
+    """A model with large enough weights: the usual initialisation makes attention uniform, which hides positions."""
     generator = torch.Generator().manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def build(config, seed, gain):
 
 
 def melody(seed):
-    """Notes from all over the vocabulary in an order where any four of them occur once."""
+    """Notes from the whole vocabulary in an order in which any four of them occur once."""
     generator = np.random.default_rng(seed)
     notes = generator.choice(np.arange(3, VOCAB), NOTES, replace=False)
     while True:
@@ -161,7 +161,7 @@ def melody(seed):
 
 
 def played(melody, start, count):
-    """`count` tokens of the melody from `start`, over and over."""
+    """`count` tokens of the repeated melody from `start` on."""
     return melody[np.arange(start, start + count) % MELODY_LEN].tolist()
 
 
@@ -173,7 +173,7 @@ def with_factors(config, factors):
 
 
 def train(config, seed):
-    """A model that knows `melody(seed)` by heart, rotated with either list of factors."""
+    """A model that is trained on `melody(seed)`, rotated with either list of factors."""
     model = build(config, seed, 0.5)
     parameters = dict(model.named_parameters())
     if config.model_type == "phi3":
@@ -234,7 +234,7 @@ def gguf_name(key):
 
 
 def permuted(config, key, weight):
-    """Rows of queries and keys as files of `llama` and `granite` have them: halves of a head become neighbours."""
+    """Rows of queries and keys in the order of `llama` and `granite` files: the halves of a head are interleaved."""
     if config.model_type not in ("llama", "granite") or not ("q_proj" in key or "k_proj" in key):
         return weight
     heads = config.num_attention_heads if "q_proj" in key else config.num_key_value_heads
@@ -249,7 +249,7 @@ def unpermuted(config, key, weight):
 
 
 def llama_3_factors(config, head_dim):
-    """As llama.cpp's converter computes `rope_freqs.weight`."""
+    """`rope_freqs.weight` as llama.cpp's converter computes it."""
     scaling, factors = config.rope_scaling, []
     low, high = (scaling["original_max_position_embeddings"] / scaling[which] for which in ["low_freq_factor", "high_freq_factor"])
     for index in range(0, head_dim, 2):
@@ -267,7 +267,7 @@ def llama_3_factors(config, head_dim):
 
 
 def add_family(writer, config):
-    """What llama.cpp's converter writes for a family beside sizes and vocabulary."""
+    """The entries that llama.cpp's converter writes for a family, beside sizes and vocabulary."""
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     scaling = config.rope_scaling or {}
     if config.model_type == "qwen3":
@@ -292,7 +292,7 @@ def add_family(writer, config):
 
 
 def export(model, name, path):
-    """As llama.cpp's converter writes the model's class."""
+    """The entries that llama.cpp's converter writes for the model's class."""
     config = model.config
     writer = gguf.GGUFWriter(path, config.model_type)
     writer.add_name(name)
@@ -346,7 +346,7 @@ def add_phi(writer, config):
 
 
 class HalfCache(DynamicCache):
-    """Gives back keys and values as an f16 cache holds them."""
+    """Returns keys and values rounded as in an f16 cache."""
 
     def update(self, key, value, layer_idx, cache_kwargs=None):
         return super().update(key.half().float(), value.half().float(), layer_idx, cache_kwargs)
@@ -372,7 +372,7 @@ def run(model, tokens, cache, past_len=0):
 
 
 def greedy(model, factors, prompt):
-    """A continuation, and how far the best logit is ahead of the second at each step."""
+    """A continuation, and the lead of the best logit over the second at each step."""
     chosen, gaps, cache = [], [], HalfCache()
     _, logits = run(model, prompt, cache)
     for step in range(GREEDY_STEPS):
@@ -494,7 +494,7 @@ def llama_reference(folder, file_type, name, config, seed):
         source = os.path.join(temporary, "f32.gguf")
         export(train(config, seed), name, source)
         quantize(source, target, file_type)
-    # What the model knows, and after it what it does not.
+    # A melody that the model knows, followed by notes that it does not know.
     tune = melody(seed)
     tokens = played(tune, 37, 300) + random_tokens(300, seed)
     cases = [

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How far phi-ls and llama.cpp are from exact arithmetic, and what that explains of the tokens where they differ.
+"""How far phi-ls and llama.cpp are from exact arithmetic, and whether that explains the tokens at which they differ.
 
 Usage: exact_logits.py MODEL.gguf GREEDY.json PHI_LS > REPORT.md
        MODEL.gguf   a model of architecture phi3; GREEDY.json its continuations, made by llama_cpp_greedy.py
@@ -38,7 +38,7 @@ class Weights:
         return gguf.quants.dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float64)
 
     def product(self, inputs, name):
-        """`inputs @ weight.T`, a part of the weight's rows at a time."""
+        """`inputs @ weight.T`, computed for a part of the weight's rows at a time."""
         count = len(self.tensors[name].data)
         starts = range(0, count, ROWS_AT_ONCE)
         return np.concatenate([inputs @ self.rows(name, slice(at, at + ROWS_AT_ONCE)).T for at in starts], axis=1)
@@ -49,7 +49,7 @@ def rms_norm(hidden, weight, epsilon):
 
 
 def rotate(heads, cos, sin):
-    """`heads` is `(positions, heads, head_dim)`; the first `2 * half` elements of each head turn in pairs `half` apart."""
+    """`heads` is `(positions, heads, head_dim)`; the first `2 * half` elements of each head are rotated in pairs `half` apart."""
     half = cos.shape[1]
     first, second, rest = heads[..., :half], heads[..., half : 2 * half], heads[..., 2 * half :]
     cos, sin = cos[:, None], sin[:, None]
@@ -96,7 +96,7 @@ def exact_logits(path, sequences, wanted):
 
 
 def llama_logits(llm, case):
-    """Logits at every step of a continuation; its tokens go in one by one, as they were chosen."""
+    """Logits at every step of a continuation, whose tokens are fed one by one, as they were chosen."""
     llm.reset()
     llm.eval(case["ids"])
     rows = []
@@ -120,7 +120,7 @@ def rms(values):
 
 
 def lead_errors(logits, exact, best_count=5):
-    """How wrong the differences are of any two of the exactly best tokens of each step."""
+    """The errors of the logit differences between any two of the best tokens (by exact logits) at each step."""
     best = np.argsort(exact, axis=1)[:, -best_count:]
     error = np.take_along_axis(logits - exact, best, axis=1)
     left, right = np.triu_indices(best_count, 1)

@@ -27,8 +27,8 @@ FREE = [
     "SELECT name, COUNT(*) FROM orders WHERE",
 ]
 
-# Where the text decides what comes next: of 22 such prompts those whose two best logits are never closer than 0.5
-# in llama.cpp itself, so that rounding cannot choose.
+# Prompts that determine what comes next: those of 22 whose two best logits are never closer than 0.5 in llama.cpp
+# itself, so that rounding cannot change the choice.
 DECIDED = [
     "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,",
     "".join(f"self.field{i} = field{i}\n" for i in range(10)),

@@ -48,7 +48,7 @@ def metadata(path):
 
 
 class LlamaCpp:
-    """llama.cpp, reading no more of the file than its vocabulary."""
+    """llama.cpp, which loads only the vocabulary of the file."""
 
     name = f"llama.cpp of llama-cpp-python {llama_cpp.__version__}"
 
@@ -237,7 +237,7 @@ def write_golden(vocabularies):
 
 
 def compact(document):
-    """JSON with one line to each list of ids."""
+    """JSON with one line per list of ids."""
     text = json.dumps(document, indent=1)
     return re.sub(r"\[\s+(-?\d[\d,\s]*?)\s+\]", lambda ids: "[" + re.sub(r"\s+", "", ids[1]) + "]", text) + "\n"
 
@@ -249,11 +249,11 @@ MAX_FILE_BYTES = 48 * 1024
 
 
 def collect(folders):
-    """Real source, the same amount of each language, spread over the folders; each file once, whole characters only."""
+    """Real source code, the same amount of each language, spread over the folders, each file once, in whole characters."""
     for language, extensions in LANGUAGES.items():
         files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in extensions and path.is_file())
         left, seen = BYTES_PER_LANGUAGE, set()
-        # A fixed stride visits all packages instead of the first few.
+        # A fixed stride covers all packages instead of the first few.
         stride = max(1, len(files) // 40)
         for path in [file for offset in range(stride) for file in files[offset::stride]]:
             if left <= 0:

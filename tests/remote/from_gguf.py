@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes of the starter's GGUF file a folder as vLLM takes it: weights in bfloat16, tokenizer, chat template.
+"""Converts the starter's GGUF file to a folder that vLLM can load: weights in bfloat16, tokenizer, chat template.
 
     tests/remote/from_gguf.py MODEL.gguf FOLDER
 
@@ -20,11 +20,11 @@ BEGINNING = "1, 2, 3, 4, 5, 6,"
 def main():
     gguf, folder = Path(sys.argv[1]), Path(sys.argv[2])
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # transformers reads no pre-tokenizer from a GGUF file; SmolLM2's takes digits one by one.
+    # transformers does not read the pre-tokenizer of a GGUF file. SmolLM2's splits digits.
     digits = pre_tokenizers.Digits(individual_digits=True)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    # The weights are plain numbers by now, which it does not know.
+    # The weights are dequantised by now, but the model's settings do not say so.
     model.hf_quantizer = None
     model.config.__dict__.pop("quantization_config", None)
     check(model, tokenizer)
@@ -33,7 +33,7 @@ def main():
 
 
 def check(model, tokenizer):
-    """A model that was read wrongly does not count."""
+    """Checks the model: one that was read wrongly cannot count."""
     turns = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": BEGINNING}]
     prompt = tokenizer.apply_chat_template(turns, continue_final_message=True, return_tensors="pt", return_dict=True)
     written = tokenizer.decode(model.generate(**prompt, **GENERATION)[0])

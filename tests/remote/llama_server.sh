@@ -1,13 +1,14 @@
-#!/usr/bin/env bash
-# Builds llama-server from the source package that llama-cpp-python publishes, once a version, and prints where it is.
+# !/usr/bin/env bash Builds llama-server from the source package of llama-cpp-python, once per version, and prints its
+# path.
 #
 #   tests/remote/llama_server.sh
 #
-# It takes about ten minutes of two cores; what was built before an interruption is kept. Needs python3, a C++ compiler.
-# Environment: PHI_LS_TEST_CACHE (where it is kept), CMAKE_BUILD_PARALLEL_LEVEL (compilers at once; default: as many as cores).
+# It takes about ten minutes on two cores; an interrupted build is continued. Needs python3 and a C++ compiler.
+# Environment: PHI_LS_TEST_CACHE (where it is kept), CMAKE_BUILD_PARALLEL_LEVEL (compilers at once; default: as many as
+# cores).
 set -euo pipefail
 
-# The source package, and what builds it.
+# The source package, and the tools that build it.
 package="llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 version=0.3.36
 tools="cmake==4.4.5 ninja==1.13.2"
@@ -41,7 +42,7 @@ build() {
         touch "$work/source/complete"
     fi
     PATH=$work/tools/bin:$PATH
-    # The same instructions on every machine that may share the cache; nothing that is fetched while building.
+    # The same instructions on every machine that may share the cache, and no downloads while building.
     cmake -S "$work/source" -B "$work/build" -G Ninja -Wno-dev --log-level=WARNING -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
         -DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DGGML_CCACHE=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \

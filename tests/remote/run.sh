@@ -21,7 +21,7 @@ missing() { # missing SENTENCE: fails in CI, else ends with a word about it
     exit 0
 }
 
-# Each of these begins to serve four at a time, with room for the longest prompt and answer that phi-ls asks for.
+# Each of these starts a server for four requests at a time, with room for the longest prompt and answer of phi-ls.
 llama_server() {
     command -v c++ > /dev/null || missing "expected a C++ compiler to build llama-server with (Debian: build-essential)"
     local server
@@ -37,7 +37,7 @@ vllm() {
         "$python" "$here/from_gguf.py" "$starter" "$model" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
         touch "$model/complete"
     fi
-    # Nothing is asked of other machines, and threads are bound to no processor: others work beside this.
+    # Without access to other machines, and without binding threads to processors, because other programs are running.
     HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
         "$python" -m vllm.entrypoints.openai.api_server --model "$model" --served-model-name SmolLM2-135M-Instruct \
         --host 127.0.0.1 --port "$port" --max-model-len 4096 --max-num-seqs 4 --enforce-eager \

@@ -1,10 +1,10 @@
-#!/usr/bin/env bash
-# Finds vLLM, or installs a build of it for processors once a version, and prints the Python that has it.
+# !/usr/bin/env bash Finds vLLM, or installs a build of it for processors, once per version, and prints the path of its
+# Python.
 #
 #   tests/remote/vllm.sh
 #
-# A `vllm` on the PATH is taken as it is. What is installed otherwise takes four minutes and 6 GB. Needs python3 (3.11 or newer).
-# Environment: PHI_LS_TEST_CACHE (where it is kept).
+# A `vllm` on the PATH is used as it is. Otherwise, the installation takes four minutes and 6 GB. Needs python3 (3.11 or
+# newer). Environment: PHI_LS_TEST_CACHE (where it is kept).
 set -euo pipefail
 
 version=0.32.0
@@ -21,8 +21,8 @@ exec 8> "$venv.lock"
 flock 8
 [ -e "$venv/complete" ] && echo "$venv/bin/python" && exit
 
-# It asks for a PyTorch without CUDA, which its index does not have: the same version with CUDA runs on processors too. What
-# reads images and sound is left out. The last two read GGUF files.
+# vLLM asks for a PyTorch without CUDA, which its index does not have; the same version with CUDA also runs on
+# processors. Packages for images and sound are left out. The last two packages read GGUF files.
 install() {
     python3 -m venv --clear "$venv"
     pip() { "$venv/bin/python" -m pip "$@" --quiet --disable-pip-version-check; }

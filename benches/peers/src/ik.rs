@@ -1,9 +1,9 @@
 //! ik_llama.cpp, through the shared library of another project's package: flash attention on, the weights interleaved
 //! while they are loaded (`-rtr`), which is its fastest for every type here.
 //!
-//! It shares names with llama.cpp, which this program is linked with, so it is opened at run time. Its C interface
-//! moves parameters between releases; the layouts here are those of `ik-llama-cpp-python` 0.1.5 on PyPI, and its
-//! default parameters tell whether another release still has them.
+//! It shares symbol names with llama.cpp, which this program is linked with, so it is opened at run time. The
+//! parameters in its C interface change between releases. The layouts here are those of `ik-llama-cpp-python` 0.1.5 on
+//! PyPI, and its default parameters show whether another release still has them.
 
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
@@ -88,7 +88,8 @@ struct ContextParams {
     room: Room,
 }
 
-/// A release whose parameters are longer writes here, and not over what follows, before its defaults are refused.
+/// Space for a release with longer parameters, which would otherwise overwrite other memory before its defaults are
+/// refused.
 type Room = MaybeUninit<[u64; 32]>;
 
 /// `llama_batch`.
@@ -108,11 +109,11 @@ struct Batch {
 /// The opened library.
 pub struct IkLibrary {
     functions: Functions,
-    /// What the functions are of; closed after the last of them was called.
+    /// The library of the functions, which must stay open while they are used.
     _library: Library,
 }
 
-/// The functions that are called, by the names of the C interface.
+/// The functions that are used, with their names in the C interface.
 struct Functions {
     llama_log_set: unsafe extern "C" fn(unsafe extern "C" fn(c_int, *const c_char, *mut c_void), *mut c_void),
     llama_backend_init: unsafe extern "C" fn(),
@@ -158,7 +159,7 @@ impl Functions {
         ))
     }
 
-    /// Its default parameters, if they are what the layouts here say.
+    /// Its default parameters, if they agree with the layouts here.
     fn default_params(&self) -> anyhow::Result<(ModelParams, ContextParams)> {
         // SAFETY: plain C calls, whose result has the layout above or fits in its room.
         let (model, context) = unsafe { ((self.llama_model_default_params)(), (self.llama_context_default_params)()) };
@@ -235,8 +236,8 @@ impl Ik {
 }
 
 impl Sequences for Ik {
-    /// Its flash attention ends the process (`GGML_ASSERT(S > 0)`) where a thread's share of the cache is all other
-    /// sequences'.
+    /// Its flash attention ends the process (`GGML_ASSERT(S > 0)`) if a thread's share of the cache belongs only to
+    /// other sequences.
     const KEEPS_PROMPTS: bool = false;
 
     fn pass(&mut self, entries: &[(usize, usize, u32)], logits_from: usize) -> anyhow::Result<()> {

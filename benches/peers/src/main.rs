@@ -1,13 +1,13 @@
-//! llama.cpp, ik_llama.cpp where its library is at hand, and phi-ls on the same model file with the same threads, in
-//! turn, one process after another: one table, and one picture of it.
+//! Measures llama.cpp, ik_llama.cpp (if its library is given) and phi-ls on the same model file with the same threads,
+//! in turn, one process after another. The result is a table and a plot of it.
 //!
 //! ```text
 //! cargo run --release -- MODEL.gguf ... [--threads 2] [--rounds 5] [--ik libllama.so] [--plot FILE.svg] [--json FILE]
 //! ```
 //!
-//! In each round llama.cpp runs twice, with and without its own repacking of weights; a row counts the better of the
-//! two medians. How llama.cpp is compiled is said by variables that its build reads, for example
-//! `GGML_AVX2=ON GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON`; phi-ls is held to the same instructions with `--kernels avx2`.
+//! In each round, llama.cpp runs twice, with and without its own repacking of weights; each row of the table uses the
+//! better of the two medians. Environment variables control how llama.cpp is compiled, for example `GGML_AVX2=ON
+//! GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON`; `--kernels avx2` limits phi-ls to the same instructions.
 
 mod ik;
 mod llama;
@@ -85,7 +85,7 @@ fn main() -> anyhow::Result<()> {
         let table = rounds(&args, model)?;
         println!("\n{}", table.markdown());
         tables.push(table);
-        // After each model: a run takes long, and may be ended early.
+        // Written after each model, because a run takes long and may be ended early.
         if let Some(path) = &args.json {
             std::fs::write(path, serde_json::to_string_pretty(&tables)?).context("cannot write the measurements")?;
         }
@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each side in turn, `args.rounds` times.
+/// Measures each side in turn, `args.rounds` times.
 fn rounds(args: &Args, model: &Path) -> anyhow::Result<ModelTable> {
     let name = model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut table = ModelTable::new(name, processor::name(), args.threads);
@@ -108,7 +108,7 @@ fn rounds(args: &Args, model: &Path) -> anyhow::Result<ModelTable> {
             let outcome = measure_in_a_process(args, side, model)?;
             if let Outcome::DoesNotLoad(error) = &outcome {
                 ensure!(side == Side::Ik, "{}: {error}", side.name());
-                // Nor will it in the next round.
+                // It will not load in the next round either.
                 sides.retain(|other| *other != side);
             }
             table.add(side, outcome);
@@ -117,7 +117,7 @@ fn rounds(args: &Args, model: &Path) -> anyhow::Result<ModelTable> {
     Ok(table)
 }
 
-/// A process of its own for each run: peak memory is that of one side, and nothing is warm that should not be.
+/// Each run is a process of its own, so that the peak memory is that of one side, and no caches are warm.
 fn measure_in_a_process(args: &Args, side: Side, model: &Path) -> anyhow::Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--side").arg(side.name()).arg("--threads").arg(args.threads.to_string()).arg(model);

@@ -12,7 +12,7 @@ use crate::peer::Peer;
 /// Numbers by the row of the table they belong to.
 pub type Numbers = BTreeMap<String, f64>;
 
-/// What a run of one side tells.
+/// The result of one run of one side.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Outcome {
     Measured {
@@ -20,23 +20,23 @@ pub enum Outcome {
         instructions: String,
         numbers: Numbers,
     },
-    /// The engine cannot run the model, and says why.
+    /// The reason why the engine cannot run the model.
     DoesNotLoad(String),
 }
 
 /// Tokens decoded to measure decoding.
 const DECODED: usize = 16;
 
-/// Passes over a batch.
+/// The number of passes over a batch.
 const BATCH_PASSES: usize = 8;
 
-/// Loads an engine and measures it. `short`: only the two most telling rows.
+/// Loads an engine and measures it; with `short`, only the two most important rows.
 pub fn measure<P: Peer>(
     load: impl FnOnce() -> anyhow::Result<P>,
     model: &Path,
     short: bool,
 ) -> anyhow::Result<Outcome> {
-    // Into the page cache, so that loading is measured and not the disk.
+    // Reads the file into the page cache, so that loading is measured and not the disk.
     let file_bytes = std::io::copy(&mut std::fs::File::open(model)?, &mut std::io::sink())?;
     warm_memory(file_bytes as usize);
     let mut numbers = Numbers::new();
@@ -46,7 +46,7 @@ pub fn measure<P: Peer>(
         Err(error) => return Ok(Outcome::DoesNotLoad(format!("{error:#}"))),
     };
     numbers.insert("load".into(), started.elapsed().as_secs_f64());
-    // The first pass touches memory that later ones find ready.
+    // The first pass touches memory for the first time, so it is not measured.
     peer.feed(0, &tokens(0, 8))?;
     let prefills: &[usize] = if short { &[128] } else { &[64, 128, 512] };
     for &len in prefills {
@@ -74,24 +74,24 @@ pub fn measure<P: Peer>(
     Ok(Outcome::Measured { instructions: peer.instructions(), numbers })
 }
 
-/// Takes and gives back somewhat more memory than a model of `file_bytes` needs. A virtual machine hands memory that has
-/// been free for seconds back to its host, and waits when it is touched again (2.7 s for 2.4 GB where this was written):
-/// whoever loads first would be charged for it.
+/// Allocates and frees somewhat more memory than a model of `file_bytes` needs. A virtual machine returns memory that
+/// has been free for seconds to its host, and waits when it is touched again (2.7 s for 2.4 GB, as measured). Otherwise
+/// this would count for the side that loads first.
 fn warm_memory(file_bytes: usize) {
     let mut memory = AlignedBytes::zeroed(file_bytes + file_bytes / 4);
     memory.as_mut_slice().chunks_mut(4096).for_each(|page| page[0] = 1);
     std::hint::black_box(memory.as_slice());
     drop(memory);
-    // Linux begins the count of the largest resident size anew.
+    // This resets the peak resident size on Linux.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Arbitrary tokens: speed does not depend on them.
+/// Arbitrary tokens, because the speed does not depend on them.
 fn tokens(from: usize, len: usize) -> Vec<u32> {
     (from..from + len).map(|index| ((index * 7919 + 13) % 30_000) as u32).collect()
 }
 
-/// Tokens a second over `passes` passes of `lanes` rows.
+/// Tokens per second over `passes` passes of `lanes` rows.
 fn decode(peer: &mut impl Peer, lanes: usize, passes: usize) -> anyhow::Result<f64> {
     peer.fork(lanes)?;
     let started = Instant::now();
@@ -106,7 +106,7 @@ fn first_tokens(peer: &mut impl Peer, numbers: &mut Numbers) -> anyhow::Result<(
     let first = tokens(10_000, 512);
     let appended = [first.as_slice(), &tokens(20_000, 1)].concat();
     let changed = |keep: usize, from: usize| [&first[..keep], &tokens(from, 512 - keep)].concat();
-    // Nothing is kept of what came before: the first pass on sequence 0 clears it.
+    // The first pass on sequence 0 clears what was kept before.
     peer.feed(0, &tokens(0, 8))?;
     let prompts = [
         ("first token: 512 new", first.clone()),
@@ -125,7 +125,7 @@ fn first_tokens(peer: &mut impl Peer, numbers: &mut Numbers) -> anyhow::Result<(
     Ok(())
 }
 
-/// The largest resident size so far, MiB; known on Linux only.
+/// The peak resident size in MiB; known on Linux only.
 fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

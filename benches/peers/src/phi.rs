@@ -41,7 +41,7 @@ impl Peer for PhiLs {
         format!("kernels {:?}", Level::in_use())
     }
 
-    /// In chunks, as the engine does: between two of them it hears of cancellations and of more urgent work.
+    /// Reads in chunks, as the engine does, which checks for cancellation and more urgent work in between.
     fn feed(&mut self, keep: usize, tokens: &[u32]) -> anyhow::Result<()> {
         let loaded = self.loaded.as_mut().context("passes are measured before prompts")?;
         self.lanes.clear();
@@ -77,10 +77,10 @@ impl Peer for PhiLs {
     }
 }
 
-/// The engine as the language server runs it, which finds for itself what it can reuse.
+/// The engine as in the language server, which finds by itself what it can reuse.
 struct Prompts {
     engine: Engine,
-    /// Words that are one token each, whatever stands beside them.
+    /// Words that are one token each, whatever is beside them.
     words: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Prompts {
         Ok(Self { engine: embedded::start(Box::new(loader), options, Box::new(|_| {}))?, words })
     }
 
-    /// The engine takes text: each token of `prompt` is told by a word of its own.
+    /// The engine takes text, so each token of `prompt` is represented by a word.
     fn first_token(&self, prompt: &[u32]) -> anyhow::Result<()> {
         let prefill = prompt.iter().map(|token| self.words[*token as usize % self.words.len()].as_str()).collect();
         let (sender, receiver) = mpsc::channel();

@@ -1,5 +1,5 @@
-//! The picture of the tables: for each row how many times as good as llama.cpp phi-ls is, one panel a model; a mark
-//! shows where ik_llama.cpp is.
+//! The plot of the tables: how many times as good as llama.cpp phi-ls is in each row, with one panel per model. A mark
+//! shows ik_llama.cpp.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::table::{ModelTable, Row, Unit};
 
 const WIDTH: f64 = 900.0;
 const ROW_HEIGHT: f64 = 22.0;
-/// Where bars begin, and how long a bar of ratio 1 is.
+/// The x coordinate at which bars begin, and the length of a bar of ratio 1.
 const BARS_AT: f64 = 210.0;
 const ONE: f64 = 110.0;
-/// Longer bars are cut, and say their ratio.
+/// Bars of a larger ratio are cut off, and show the ratio.
 const MAX_RATIO: f64 = 3.4;
 
 pub fn svg(tables: &[ModelTable]) -> String {
@@ -48,7 +48,7 @@ pub fn svg(tables: &[ModelTable]) -> String {
     svg
 }
 
-/// A bar in another colour if a peer is ahead.
+/// A bar, which has another colour if a peer is ahead.
 fn bar(svg: &mut String, row: &Row, top: f64) {
     let ratio = row.unit.times_as_good(row.phi_ls, row.llama);
     let ik_ratio = row.ik.map(|ik| row.unit.times_as_good(ik, row.llama));

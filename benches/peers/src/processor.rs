@@ -1,13 +1,13 @@
-//! Which processor the numbers are from.
+//! The processor that the numbers are from.
 
-/// The processor as the system describes it. Virtual machines often name the maker alone, so what tells its generation
-/// is there too: family and model.
+/// The processor as the system describes it. Virtual machines often name only the maker, so the description includes
+/// family and model, which identify the generation.
 pub fn name() -> String {
     let linux = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| describe(&text));
     linux.unwrap_or_else(|| format!("a processor for {} that the system does not name", std::env::consts::ARCH))
 }
 
-/// From the first processor of Linux's `/proc/cpuinfo`.
+/// The description of the first processor in Linux's `/proc/cpuinfo`.
 fn describe(cpuinfo: &str) -> Option<String> {
     let field = |name: &str| {
         let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));

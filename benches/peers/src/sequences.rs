@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use crate::peer::Peer;
 
-/// Positions in the KV cache: what the measurements need at most.
+/// Positions in the KV cache, enough for all measurements.
 pub const CONTEXT: u32 = 2560;
 
 /// Sequences: the prompts that are kept, and the lanes of a batch.
@@ -12,10 +12,12 @@ pub const MAX_SEQUENCES: u32 = 16;
 
 /// An engine of this kind with [`CONTEXT`] positions and [`MAX_SEQUENCES`] sequences.
 pub trait Sequences {
-    /// Whether a prompt can stand beside others that it has nothing in common with. If not, only the last one is kept.
+    /// Whether the cache can hold a prompt beside others that it has nothing in common with. If not, only the last
+    /// prompt is kept.
     const KEEPS_PROMPTS: bool;
 
-    /// One pass over `(sequence, position, token)`s; logits of those from `logits_from` on.
+    /// One pass over entries of `(sequence, position, token)`, which computes the logits of those from `logits_from`
+    /// on.
     fn pass(&mut self, entries: &[(usize, usize, u32)], logits_from: usize) -> anyhow::Result<()>;
 
     /// Drops the positions of `sequence` from `from` on.
@@ -28,7 +30,7 @@ pub trait Sequences {
     fn instructions(&self) -> String;
 }
 
-/// The use of such an engine that is measured.
+/// Uses such an engine as a peer.
 pub struct Sequenced<E> {
     engine: E,
     /// Length of sequence 0.
@@ -49,7 +51,7 @@ impl<E: Sequences> Sequenced<E> {
         self.engine.share(from, to, len);
     }
 
-    /// Tokens of `sequence` from `position` on; the last one's logits.
+    /// Reads `tokens` of `sequence` from `position` on, and computes the logits of the last one.
     fn read(&mut self, sequence: usize, position: usize, tokens: &[u32]) -> anyhow::Result<()> {
         let entries: Vec<_> =
             tokens.iter().enumerate().map(|(index, &token)| (sequence, position + index, token)).collect();
@@ -86,7 +88,7 @@ impl<E: Sequences> Peer for Sequenced<E> {
         self.engine.pass(&entries, 0)
     }
 
-    /// Where it can be, every earlier prompt is kept in a sequence of its own, which is the best a user of the library
+    /// If possible, every earlier prompt is kept in a sequence of its own, which is the best that a user of the library
     /// can do; its server keeps fewer.
     fn first_token(&mut self, prompt: &[u32]) -> anyhow::Result<()> {
         if self.prompts.is_empty() {
@@ -110,7 +112,7 @@ impl<E: Sequences> Peer for Sequenced<E> {
     }
 }
 
-/// The names that `llama_print_system_info` says `= 1` of, which is the same text in all of them.
+/// The names with `= 1` in the text of `llama_print_system_info`, which has the same format in all of these engines.
 pub fn compiled_for(system_info: &str) -> String {
     let flags = system_info.split(['|', ':']).filter_map(|flag| flag.trim().strip_suffix("= 1"));
     flags.map(str::trim).collect::<Vec<_>>().join(" ")

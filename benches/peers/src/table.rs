@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{Numbers, Outcome};
 
-/// Who is measured.
+/// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Side {
     Llama,
@@ -17,10 +17,10 @@ pub enum Side {
 }
 
 impl Side {
-    /// In the order they take turns.
+    /// All sides, in the order in which they take turns.
     pub const ALL: [Self; 4] = [Self::Llama, Self::PhiLs, Self::LlamaRepack, Self::Ik];
 
-    /// As on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Llama => "llama",
@@ -31,7 +31,7 @@ impl Side {
     }
 }
 
-/// What a number is, and whether more of it is better.
+/// The unit of a number, and whether larger numbers are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     TokensPerSecond,
@@ -61,7 +61,7 @@ pub const ROWS: [(&str, Unit); 18] = [
     ("first token: back to the first", Unit::Seconds),
 ];
 
-/// The last row; memory is no speed, so it is not in the picture.
+/// The last row, which is not in the plot because it is not a speed.
 const MEMORY: (&str, Unit) = ("peak memory", Unit::Mib);
 
 /// All rounds of one model.
@@ -78,9 +78,9 @@ pub struct Row {
     pub name: &'static str,
     pub unit: Unit,
     pub llama: f64,
-    /// llama.cpp was better with its own repacking.
+    /// Whether llama.cpp was better with its own repacking.
     pub repacked: bool,
-    /// `None` if it was not asked for, or cannot run the model.
+    /// `None` if it was not requested, or cannot run the model.
     pub ik: Option<f64>,
     pub phi_ls: f64,
 }
@@ -163,7 +163,7 @@ impl ModelTable {
         text
     }
 
-    /// The processor, and what each side ran on it or why it did not.
+    /// The processor, and the instruction sets of each side, or why it did not run.
     fn setting(&self) -> String {
         let mut text = format!("- {}\n", self.processor);
         for (name, side) in [("llama.cpp", Side::Llama), ("ik_llama.cpp", Side::Ik), ("phi-ls", Side::PhiLs)] {

@@ -1,4 +1,5 @@
-//! `phi-ls ask commit`: a message for what is staged in the current repository; standard output has nothing else.
+//! `phi-ls ask commit`: a message for the staged changes of the current repository. Nothing else goes to standard
+//! output.
 
 use anyhow::{Context as _, bail};
 

@@ -1,7 +1,7 @@
-//! `phi-ls bench --edit BEFORE AFTER`: what prompt-lookup speculation gains when a model copies code with changes.
+//! `phi-ls bench --edit BEFORE AFTER`: how much prompt-lookup speculation gains when a model copies code with changes.
 //!
-//! The question is the one a refactoring asks about BEFORE; the answer is AFTER, given token by token, so that the cost
-//! is that of a model that writes exactly this, whatever the weights say.
+//! The prompt is that of a refactoring of BEFORE. The answer is AFTER, given token by token, so that the cost is that
+//! of a model which writes exactly this, whatever its weights.
 
 use std::path::Path;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) fn bench_edit(args: &BenchArgs, before: &Path, after: &Path) -> anyho
         bail!("expected an answer of at least two tokens in {}, found {}", after.display(), tokens.len());
     }
     let engine = start_engine(&args.model)?;
-    // The prompt is read once; what is measured comes after it.
+    // This reads the prompt, which is not measured.
     sample(&engine, &prompt, &tokens[..1], false)?;
     let (mut plain, mut speculated) = (Vec::new(), Vec::new());
     for _ in 0..args.repeat {
@@ -49,12 +49,12 @@ pub(super) fn bench_edit(args: &BenchArgs, before: &Path, after: &Path) -> anyho
     Ok(())
 }
 
-/// What a refactoring of all of `path` asks.
+/// The prompt of a refactoring of all of `path`.
 fn question(path: &Path) -> anyhow::Result<Prompt> {
     let snapshot = read_snapshot(path)?;
     let target = 0..snapshot.text.len_bytes();
     let question = Question { action: Action::Refactor, target, exact: true, problem: None, instruction: None };
-    // The answer is known to fit.
+    // The limits do not matter, since the answer is known to fit.
     let options =
         AssistantOptions { max_tokens: usize::MAX, ..AssistantOptions::new(&Settings::default().assistant, None) };
     Ok(edit::plan(&snapshot, &Surroundings::default(), &question, &options)?.prompt)
@@ -79,7 +79,7 @@ fn report(args: &BenchArgs, tokens: usize, plain: &mut [Sample], speculated: &mu
     let rate = |sample: &Sample| (tokens - 1) as f64 / sample.decode.as_secs_f64().max(1e-9);
     let (plain, speculated) = (median(plain), median(speculated));
     let Generation { drafted_tokens, accepted_tokens, .. } = speculated.generation;
-    // Every pass writes one token of its own and the guesses that were right.
+    // Every pass writes one token and the guesses that were right.
     let per_pass = tokens as f64 / (tokens - accepted_tokens) as f64;
     let ratio = rate(speculated) / rate(plain);
     if args.json {

@@ -1,4 +1,4 @@
-//! The engine processes of this user: which clients they have, which models they hold, where they log.
+//! The engine processes of this user: their clients, their models, and their log.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::config::Settings;
 use crate::engine::shared::{Endpoint, ModelState, Report, log, process};
 
-/// The engine processes and where they log.
+/// The engine processes and their log.
 #[derive(Default)]
 pub(super) struct Engines {
-    /// As the settings say.
+    /// Whether the settings ask for an engine process.
     shared: bool,
     linger_minutes: u64,
     log: PathBuf,

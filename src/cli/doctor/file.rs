@@ -28,7 +28,7 @@ struct FileFindings {
 /// Prints what applies to the file at `path`.
 ///
 /// # Errors
-/// There is no such file.
+/// If there is no such file.
 pub(super) fn doctor_file(path: &Path, settings: &Settings, as_json: bool) -> anyhow::Result<()> {
     let findings = FileFindings::collect(path, settings)?;
     if as_json {
@@ -39,7 +39,7 @@ pub(super) fn doctor_file(path: &Path, settings: &Settings, as_json: bool) -> an
     Ok(())
 }
 
-/// Why the content of the file at `path` is not completed, if it is not.
+/// Why the file at `path` gets no completions because of its content, if that is so.
 fn no_text(path: &Path) -> Option<String> {
     let reason = match read_text(path) {
         Ok(text) if !is_binary_around(&Rope::from_str(&text), 0..0) => return None,

@@ -1,7 +1,7 @@
 //! Two runs over the same holes, side by side: what differs, and whether more than chance would explain it.
 //!
-//! The holes are drawn again and again, with replacement, each with its outcome in both runs (a paired bootstrap). The
-//! interval holds the difference in 95 of 100 such draws; one that holds zero says that the difference may be noise.
+//! The holes are drawn many times, with replacement, each with its outcome in both runs (a paired bootstrap). The
+//! interval contains the difference in 95 of 100 such draws. If it contains zero, the difference may be noise.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::summary::mean;
 
 const DRAWS: usize = 2000;
 const SEED: u64 = 1;
-/// In a hundred draws this many are below the interval, and as many above.
+/// The percentage of draws below the interval, and also above it.
 const OUTSIDE: f64 = 2.5;
 
 /// A pair of outcomes at one hole.
@@ -28,7 +28,7 @@ pub(super) struct Difference {
     pub(super) holes: usize,
     pub(super) before: f64,
     pub(super) after: f64,
-    /// Of the difference.
+    /// The interval of the difference.
     pub(super) low: f64,
     pub(super) high: f64,
 }
@@ -61,7 +61,7 @@ fn share(outcomes: &[&Outcome], is: fn(&Outcome) -> bool) -> f64 {
     mean(outcomes.iter().map(|outcome| f64::from(u8::from(is(outcome)))))
 }
 
-/// The differences between two runs at the holes that both have, by kind, and by language if there are several.
+/// The differences between two runs at the holes that both contain, by kind, and by language if there are several.
 pub(super) fn compare(before: &[Outcome], after: &[Outcome]) -> Vec<Difference> {
     let pairs = pairs(before, after);
     let of = |is: &dyn Fn(&Outcome) -> bool| pairs.iter().copied().filter(|(it, _)| is(it)).collect::<Vec<_>>();

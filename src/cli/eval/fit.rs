@@ -1,7 +1,8 @@
-//! Fits how likely a completion is to be right: the weights that `completion.confidence` goes by, from what became of holes.
+//! Fits how likely a completion is to be right: the weights that `completion.confidence` uses, from the outcomes of
+//! holes.
 //!
-//! A logistic regression with a small penalty, by Newton's method. How well it does is measured on holes of projects that it was not
-//! fitted on: the projects are dealt into parts, and each part is judged by what the others gave.
+//! A logistic regression with a small penalty, by Newton's method. Its quality is measured on holes of projects that it
+//! was not fitted on: the projects are divided into parts, and each part is judged by the fit of the others.
 
 use serde::Serialize;
 
@@ -10,12 +11,12 @@ use crate::features::inline_completion::{SIGNALS, Signals};
 
 /// The number of parts that the projects are divided into.
 const PARTS: usize = 5;
-/// How strongly weights are held near zero, in units of standardised signals.
+/// How strongly weights are kept near zero, in units of standardised signals.
 const PENALTY: f64 = 4.0;
 const STEPS: usize = 30;
 /// The shares of the right completions that stay at `balanced` and at `high`.
 const KEPT: [(&str, f64); 2] = [("balanced", 0.85), ("high", 0.5)];
-/// With fewer right ones, a fit says too little.
+/// With fewer right completions, a fit says too little.
 const FEWEST_RIGHT: usize = 20;
 
 /// One completion: what was known about it beforehand, and whether it was right.
@@ -32,7 +33,7 @@ impl<'a> Example<'a> {
     }
 }
 
-/// What was fitted, and how well it does.
+/// The result of a fit, and its quality.
 #[derive(Debug, Serialize)]
 pub(super) struct Fit {
     pub(super) examples: usize,
@@ -41,7 +42,7 @@ pub(super) struct Fit {
     pub(super) thresholds: Vec<Threshold>,
 }
 
-/// A logistic function of the signals as they are.
+/// A logistic function of the unscaled signals.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Model {
     bias: f64,
@@ -52,15 +53,16 @@ pub(super) struct Model {
 #[derive(Debug, Serialize)]
 pub(super) struct Threshold {
     name: &'static str,
-    /// In the model fitted on everything.
+    /// The threshold in the model that was fitted on everything.
     least: f64,
-    /// On projects it was not fitted on: how many of the right ones are shown, of how many shown are right, how many are shown.
+    /// On projects that it was not fitted on: the share of right completions that are shown, the share of shown ones
+    /// that are right, and the share of all that are shown.
     kept: f64,
     precision: f64,
     shown: f64,
 }
 
-/// Fits the outcomes of holes at which everything was shown; `None` where too few were right.
+/// Fits the outcomes of holes at which every completion was shown; `None` if too few were right.
 pub(super) fn fit(outcomes: &[Outcome]) -> Option<Fit> {
     let examples: Vec<Example<'_>> = outcomes.iter().filter_map(Example::of).collect();
     let right = examples.iter().filter(|example| example.is_right).count();
@@ -167,7 +169,7 @@ fn standards(examples: &[&Example<'_>]) -> (Signals, Signals) {
     (means, spreads)
 }
 
-/// What to add to `weights` to come nearer to the most likely ones.
+/// The step from `weights` towards the most likely ones.
 fn newton_step(rows: &[Vec<f64>], examples: &[&Example<'_>], weights: &[f64]) -> Vec<f64> {
     let size = weights.len();
     let mut gradient: Vec<f64> =
@@ -209,7 +211,7 @@ fn solved(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     right
 }
 
-/// The fit as a table for a terminal, and as the row that belongs into the table of weights.
+/// The fit as a table for a terminal, and as a row for the table of weights.
 pub(super) fn table(fit: &Fit) -> String {
     let mut lines = vec![format!("{} completions, {} of them right", fit.examples, fit.right)];
     for (name, weight) in SIGNALS.iter().zip(&fit.model.weights) {
@@ -234,8 +236,8 @@ mod tests {
     use super::super::summary::tests::outcome;
     use super::*;
 
-    /// Completions of ten projects that are right as often as the sigmoid of `slope * first signal` says; the other signals say
-    /// nothing.
+    /// Completions of ten projects, which are right with the probability sigmoid(`slope * first signal`). The other
+    /// signals have no influence.
     fn outcomes(slope: f64) -> Vec<Outcome> {
         let mut random = Random::new(5);
         let mut draw = || random.below(1000) as f64 / 1000.0;

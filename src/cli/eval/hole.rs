@@ -1,4 +1,4 @@
-//! Holes: places in the files of a project where code is taken out, to see what is written there instead.
+//! Holes: places in the files of a project where code is removed, to see what is written there instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,20 +10,20 @@ use super::project::{Project, SourceFile};
 use super::random::{Random, by_turns};
 use crate::syntax::Region;
 
-/// Lines whose length without indentation is outside of this are skipped.
+/// Lines whose length without indentation is outside these bounds are skipped.
 const SHORTEST_LINE: usize = 12;
 const LONGEST_LINE: usize = 160;
-/// What a hole within a line leaves of it, and what it takes, at least.
+/// The least that a hole within a line leaves of it and removes.
 const SHORTEST_PREFIX: usize = 3;
 const SHORTEST_HOLE: usize = 4;
-/// The length of identifiers that are split, and of the part on each side.
+/// The least length of identifiers that are split, and of the part on each side.
 const SHORTEST_IDENTIFIER: usize = 5;
 const SHORTEST_PART: usize = 2;
-/// Shorter names are in too many files by chance.
+/// Shorter names occur in too many files by chance.
 const SHORTEST_NAME: usize = 4;
-/// A name that more files define says little about which one is meant.
+/// If more files define a name, it is unclear which one is meant.
 const MOST_DEFINING_FILES: usize = 3;
-/// Lines of a body that is taken out.
+/// The number of lines of a body that is removed.
 const BLOCK_LINES: std::ops::RangeInclusive<usize> = 2..=8;
 /// The most holes of one file and kind, so that no file dominates the measurement.
 const MOST_PER_FILE: usize = 4;
@@ -45,7 +45,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Those that need no knowledge of other files and are one line long.
+    /// Whether it needs no knowledge of other files and is one line long.
     pub(super) fn is_ordinary(self) -> bool {
         matches!(self, Self::Rest | Self::WholeLine | Self::MidIdentifier)
     }
@@ -67,14 +67,14 @@ impl fmt::Display for Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hole {
     pub(super) kind: Kind,
-    /// Which file of the project.
+    /// The index of the file in the project.
     pub(super) file: usize,
     pub(super) range: Range<usize>,
-    /// Of a [`Kind::CrossFile`]: whether the file imports the name.
+    /// For [`Kind::CrossFile`]: whether the file imports the name.
     pub(super) imported: Option<bool>,
 }
 
-/// Holes of `kind` in `project`, as many as there are; the same for the same seed.
+/// All holes of `kind` in `project`. The same seed gives the same holes.
 pub(super) fn holes(project: &Project, kind: Kind, seed: u64) -> Vec<Hole> {
     let mut random = Random::named(seed, &format!("{}: {kind}", project.name));
     let is_wanted = |index: &usize| project.has_holes_in(project.files[*index].language);
@@ -108,7 +108,7 @@ fn holes_in(project: &Project, index: usize, kind: Kind, random: &mut Random) ->
     places.into_iter().filter_map(cut).take(MOST_PER_FILE).collect()
 }
 
-/// Whether what begins at `start` is a comment, or goes on with a string that began before.
+/// Whether a comment begins at `start`, or a string that began before continues there.
 fn is_prose(file: &SourceFile, start: usize) -> bool {
     let begun = file.parsed.region_at(start + 1).map(|(region, _)| region);
     begun == Some(Region::Comment) || file.parsed.region_at(start).is_some()
@@ -134,7 +134,7 @@ fn cut_in_line(file: &SourceFile, kind: Kind, line: Range<usize>, random: &mut R
     let text = &file.text[line.clone()];
     let starts = match kind {
         Kind::WholeLine => {
-            // There are no completions above all code.
+            // There are no completions above the first line of code.
             return (!file.text[..line.start].trim().is_empty()).then_some(line);
         }
         Kind::MidIdentifier => splits(text),
@@ -146,7 +146,7 @@ fn cut_in_line(file: &SourceFile, kind: Kind, line: Range<usize>, random: &mut R
     is_code.then_some(start..line.end)
 }
 
-/// Where in `line` a word or a sign begins, with enough on both sides.
+/// The offsets in `line` at which a word or a sign begins, with enough text on both sides.
 fn boundaries(line: &str) -> Vec<usize> {
     let mut before = ' ';
     let mut found = Vec::new();
@@ -163,7 +163,7 @@ fn boundaries(line: &str) -> Vec<usize> {
     found
 }
 
-/// Where in `line` identifiers can be cut in two.
+/// The offsets at which identifiers in `line` can be cut in two.
 fn splits(line: &str) -> Vec<usize> {
     let mut found = Vec::new();
     for (at, word) in words(line).filter(|(_, word)| word.is_ascii() && word.len() >= SHORTEST_IDENTIFIER) {
@@ -173,7 +173,7 @@ fn splits(line: &str) -> Vec<usize> {
     found
 }
 
-/// Where the file uses names that another file defines and that it has nowhere else but in imports.
+/// The uses of names that another file defines, and that this file contains nowhere else except in imports.
 fn cross_file(project: &Project, index: usize) -> Vec<Hole> {
     let file = &project.files[index];
     let imports = file.parsed.imports();
@@ -216,7 +216,7 @@ fn blocks(file: &SourceFile) -> Vec<Range<usize>> {
         let end = if is_braced { body.end.checked_sub(1)? } else { body.end };
         let lines = text.get(start..end)?;
         let code = start + (lines.len() - lines.trim_start().len())..start + lines.trim_end().len();
-        // A body on the line of its signature is no block, and comments are not what is to be measured.
+        // A body on the line of its signature is not a block, and comments are not measured.
         let opens_line = text[..code.start].rsplit('\n').next().is_some_and(|indent| indent.trim().is_empty());
         let fits = code.start < code.end && BLOCK_LINES.contains(&text[code.clone()].lines().count());
         (opens_line && fits && file.parsed.region_at(code.start + 1).is_none()).then_some(code)
@@ -228,7 +228,7 @@ fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// The identifiers of `text` and where they begin.
+/// The identifiers of `text` and their offsets.
 pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -244,7 +244,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::*;
 
-    /// A project of these files, and the holes of one kind in it, as what they take out.
+    /// The holes of one kind in a project of these files: for each, its file and the removed code.
     fn taken(files: &[(&str, &str)], kind: Kind) -> Vec<(String, String)> {
         let folder = tempfile::tempdir().unwrap();
         files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
@@ -269,11 +269,11 @@ mod tests {
         found.sort();
         let expected = [("use.py", "Account(amount)"), ("use.py", "deposit_money(amount)")];
         assert_eq!(found, expected.map(|(file, text)| (file.to_owned(), text.to_owned())));
-        // A name that is used twice can be taken from the file itself.
+        // A name that is used twice can be found in the file itself.
         let twice = USE.replace("return account", "return Account(account)");
         let found = taken(&[("model.py", MODEL), ("use.py", &twice)], Kind::CrossFile);
         assert_eq!(found, [("use.py".to_owned(), "deposit_money(amount)".to_owned())]);
-        // A name the file defines itself needs no other.
+        // A name that the file itself defines does not need another file.
         let own = format!("{USE}\n\ndef deposit_money(amount):\n    return amount\n");
         let found = taken(&[("model.py", MODEL), ("use.py", &own)], Kind::CrossFile);
         assert_eq!(found, [("use.py".to_owned(), "Account(amount)".to_owned())]);

@@ -1,4 +1,4 @@
-//! What became of a hole, compared with what stood there.
+//! The completion at a hole, compared with the removed code.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::session::Answer;
 use crate::cli::millis;
 use crate::features::inline_completion::Signals;
 
-/// Lines before a hole that a report shows.
+/// How many lines before a hole a report shows.
 const LINES_SHOWN: usize = 4;
 
 /// One hole and what was shown there.
@@ -16,33 +16,33 @@ const LINES_SHOWN: usize = 4;
 pub(super) struct Outcome {
     pub(super) project: String,
     pub(super) file: String,
-    /// Both from 1; the column in bytes.
+    /// Line and column count from 1; the column is in bytes.
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) language: String,
     pub(super) kind: Kind,
-    /// Of a cross-file hole: whether the file imports the name.
+    /// For a cross-file hole: whether the file imports the name.
     pub(super) imported: Option<bool>,
     /// The end of the code before the hole.
     pub(super) before: String,
     pub(super) expected: String,
-    /// Empty where nothing was shown.
+    /// Empty if nothing was shown.
     pub(super) written: String,
     pub(super) shown: bool,
     pub(super) exact: bool,
-    /// 0 to 1, by characters; 0 where nothing was shown.
+    /// From 0 to 1, by characters; 0 if nothing was shown.
     pub(super) similarity: f64,
-    /// The first identifier is the right one.
+    /// Whether the first identifier is the right one.
     pub(super) first_name: bool,
-    /// With the completion the file has no more syntax errors than it had whole.
+    /// Whether the file with the completion has no more syntax errors than the original.
     pub(super) parses: bool,
-    /// None of these where the model was not asked.
+    /// `None` if the model was not asked, as the next fields.
     pub(super) prompt_tokens: Option<usize>,
     pub(super) cached_tokens: Option<usize>,
     pub(super) generated_tokens: Option<usize>,
     /// The signals for and against it, if the certainty is known.
     pub(super) signals: Option<Signals>,
-    /// From the request to the answer.
+    /// The time from the request to the answer.
     pub(super) latency_ms: f64,
 }
 
@@ -53,7 +53,7 @@ impl Outcome {
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let expected = comparable(&file.text[hole.range.clone()]);
         let shown = answer.shown.unwrap_or_default();
-        // What goes on after the line was not asked for where the hole is in one line.
+        // If the hole is within one line, the text after that line does not count.
         let of_hole = if hole.kind == Kind::Block { shown.as_str() } else { shown.lines().next().unwrap_or_default() };
         let written = comparable(of_hole);
         let parsed = &file.parsed;
@@ -103,7 +103,7 @@ fn comparable(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
-/// The first identifier of `text`; within a word, what is left of that.
+/// The first identifier of `text`, or the rest of the word that `text` begins in.
 fn first_name(text: &str, is_within_word: bool) -> Option<&str> {
     match is_within_word {
         true => text.split(|character: char| !character.is_alphanumeric() && character != '_').next(),
@@ -128,7 +128,7 @@ mod tests {
 
     const TEXT: &str = "def area(width, height):\n    total = width * height\n    return total\n";
 
-    /// The outcome of a hole of `kind` that removes `removed`, when `written` is shown.
+    /// The outcome of a hole of `kind` that removes `removed` when `written` is shown.
     fn outcome(kind: Kind, removed: &str, written: Option<&str>) -> Outcome {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), TEXT).unwrap();

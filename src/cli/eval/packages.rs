@@ -1,4 +1,4 @@
-//! The packages that completions are measured on where no project is named.
+//! The packages that completions are measured on if no project is named.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ const LIST: &str = include_str!("packages.txt");
 /// A package of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Listed {
-    /// Where holes are cut in it.
+    /// The language of the files in which holes are cut.
     language: &'static str,
     package: SourcePackage,
     /// The part of it that is opened as a workspace.
     folder: &'static str,
 }
 
-/// The packages in `language`, or all of the list, each fetched into `folder` unless it is there. A package that cannot
-/// be downloaded is skipped with a message.
+/// The packages of the list, or those in `language`, each downloaded into `folder` unless it is already there. A
+/// package that cannot be downloaded is skipped with a message.
 pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<Vec<Project>> {
     let wanted = language.map(|name| Language::by_id(name).map_or(name, |language| language.id));
     let all: Vec<Listed> = LIST.lines().filter_map(listed).collect();
@@ -40,7 +40,7 @@ pub(super) fn projects(folder: &Path, language: Option<&str>) -> anyhow::Result<
     Ok(projects)
 }
 
-/// The project that `listed` says; `all` are those of the list.
+/// The project of the package `listed`; `all` are the packages of the list.
 fn project(listed: &Listed, all: &[Listed], folder: &Path) -> anyhow::Result<Project> {
     let package = listed.package.to_string();
     let is_alone = all.iter().filter(|other| other.package == listed.package).count() == 1;
@@ -73,7 +73,7 @@ mod tests {
             assert!(Language::by_id(one.language).is_some_and(Language::has_grammar), "{one:?}");
             *counts.entry(one.language).or_default() += 1;
         }
-        // Each is a project of its own.
+        // No project is listed twice.
         let is_twice = |one: &Listed| all.iter().filter(|other| *other == one).count() > 1;
         assert!(!all.iter().any(is_twice), "{all:?}");
         assert!(counts.len() >= 6 && counts.values().all(|count| *count >= 3), "{counts:?}");

@@ -1,4 +1,4 @@
-//! A report as one HTML page to read: the figures, then every hole with what stood there and what was shown.
+//! A report as one HTML page: the figures, then every hole with the removed code and what was shown.
 
 use super::compare::Difference;
 use super::outcome::Outcome;
@@ -11,7 +11,7 @@ article{margin:1.2rem 0}.exact{border-left:4px solid #2a2}.name{border-left:4px 
 .none{border-left:4px solid #888}article{padding-left:.8rem}b.expected{color:#2a2}b.written{color:#c33}small{opacity:.7}\
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}}";
 
-/// The page; `differences` are to another run, where there was one.
+/// The page. `differences` are those to another run, if there is one.
 pub(super) fn page(title: &str, summaries: &[Summary], differences: &[Difference], outcomes: &[Outcome]) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title><style>{STYLE}</style></head>\n\
@@ -70,7 +70,7 @@ fn table<'a>(head: impl Iterator<Item = &'a str>, rows: impl Iterator<Item = Vec
     format!("<table><tr>{head}</tr>\n{}</table>\n", rows.map(row).collect::<String>())
 }
 
-/// One hole: its place, the code before it, what stood there and what was shown.
+/// One hole: its place, the code before it, the removed code and what was shown.
 fn article(outcome: &Outcome) -> String {
     let class = match outcome {
         Outcome { shown: false, .. } => "none",
@@ -94,7 +94,7 @@ fn article(outcome: &Outcome) -> String {
     )
 }
 
-/// What stands before the hole on its line.
+/// The text before the hole on its line.
 fn last_line(outcome: &Outcome) -> String {
     escaped(outcome.before.rsplit('\n').next().unwrap_or_default())
 }

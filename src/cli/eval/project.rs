@@ -15,19 +15,19 @@ const MAX_MEAN_LINE: usize = 120;
 
 /// A folder that is opened as a workspace.
 pub(super) struct Project {
-    /// What reports call it.
+    /// Its name in reports.
     pub(super) name: String,
     pub(super) root: PathBuf,
     pub(super) files: Vec<SourceFile>,
-    /// Where holes are wanted; everywhere if none is named.
+    /// The language of the files with holes; `None` for all languages.
     language: Option<&'static Language>,
-    /// By the language's family and the name: the files that define it.
+    /// The files that define a name, by the language's family and the name.
     definitions: BTreeMap<(&'static str, String), Vec<usize>>,
 }
 
 pub(super) struct SourceFile {
     pub(super) path: PathBuf,
-    /// From the root, with forward slashes.
+    /// The path from the root, with forward slashes.
     pub(super) shown: String,
     pub(super) language: &'static Language,
     pub(super) text: String,
@@ -35,7 +35,7 @@ pub(super) struct SourceFile {
 }
 
 impl Project {
-    /// Reads the project in `root`. Holes are wanted in files of `language` only, where there is one.
+    /// Reads the project in `root`. If there is a `language`, holes are cut only in its files.
     pub(super) fn read(name: &str, root: &Path, language: Option<&str>) -> anyhow::Result<Self> {
         let shown = root.display();
         let parsed = |name: &str| Language::by_id(name).filter(|language| language.has_grammar());
@@ -45,7 +45,7 @@ impl Project {
         };
         std::fs::read_dir(root).with_context(|| format!("cannot read the folder {shown}"))?;
         let workspaces = Workspaces::new(&[root.to_owned()], &[]);
-        // Without symbolic links, as the files below it are named.
+        // Without symbolic links, like the paths of the files below it.
         let root = workspaces.roots().next().unwrap_or(root).to_owned();
         let mut paths: Vec<PathBuf> = workspaces.walk(&root).flatten().collect();
         paths.sort();
@@ -77,7 +77,7 @@ impl Project {
         counts.into_iter().max_by_key(|(_, count)| *count).map_or("", |(language, _)| language)
     }
 
-    /// Whether holes are wanted in files of `language`.
+    /// Whether holes are cut in files of `language`.
     pub(super) fn has_holes_in(&self, language: &Language) -> bool {
         self.language.is_none_or(|wanted| wanted.id == language.id)
     }
@@ -89,7 +89,7 @@ impl Project {
 }
 
 impl SourceFile {
-    /// Reads a file that people may have written; `None` for any other.
+    /// Reads a file; `None` if people have hardly written it by hand.
     fn read(path: PathBuf, root: &Path) -> Option<Self> {
         let language = language_for("", Some(&path)).filter(|language| language.has_grammar())?;
         if path.metadata().ok()?.len() > LARGEST_FILE {

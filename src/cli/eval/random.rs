@@ -1,4 +1,4 @@
-//! Numbers that are the same everywhere for the same seed: SplitMix64.
+//! Random numbers that are the same on every machine for the same seed: SplitMix64.
 
 pub(super) struct Random(u64);
 
@@ -7,7 +7,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The numbers of `seed` that belong to `name`: what is drawn for one project does not depend on the others.
+    /// The numbers for `seed` and `name`, so that the draws for one project do not depend on the others.
     pub(super) fn named(seed: u64, name: &str) -> Self {
         // FNV-1a.
         let hash = name
@@ -16,7 +16,7 @@ impl Random {
         Self(seed ^ hash)
     }
 
-    /// A number below `limit`; 0 where that is 0.
+    /// A number below `limit`, or 0 if that is 0.
     pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -25,7 +25,7 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
     }
 
-    /// Puts `values` in another order.
+    /// Shuffles `values`.
     pub(super) fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
             values.swap(last, self.below(last + 1));
@@ -33,7 +33,7 @@ impl Random {
     }
 }
 
-/// The values of `lists` by turns, one of each list before the second of any.
+/// The values of `lists` in turn: the first of each list, then the second of each, and so on.
 pub(super) fn by_turns<T>(lists: Vec<Vec<T>>) -> Vec<T> {
     let mut lists: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! The server as editors have it, asked for one completion after the other in one project after the other.
+//! The server that editors use, asked for one completion after another in one project after another.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ use crate::lsp::to_proto::file_uri;
 use crate::server::{Observer, ServerOptions};
 use crate::syntax::Language;
 
-/// Longer than any model takes to load or to complete.
+/// A time limit that is longer than any model takes to load or to complete.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Longer than indexing a handwritten project takes.
+/// A time limit that is longer than indexing a handwritten project takes.
 const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// One variant: what the server is started with.
+/// One variant: the options of the server.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Variant {
     pub(super) name: String,
@@ -30,13 +30,13 @@ pub(super) struct Variant {
 }
 
 impl Variant {
-    /// As completions are asked for with `settings`.
+    /// The variant without changes, with `settings`.
     pub(super) fn plain(name: &str, settings: &Value) -> Self {
         Self { name: name.to_owned(), settings: settings.clone(), variation: Variation::default() }
     }
 }
 
-/// What to ask: a document, and where its hole begins, which is the end of its line.
+/// What to ask: a document and where its hole begins, which is the end of its line.
 pub(super) struct Question<'a> {
     pub(super) path: &'a Path,
     pub(super) language: &'static Language,
@@ -44,12 +44,12 @@ pub(super) struct Question<'a> {
     pub(super) offset: usize,
 }
 
-/// What the server says to it.
+/// The server's answer.
 pub(super) struct Answer {
-    /// What is inserted at the hole.
+    /// The text to insert at the hole.
     pub(super) shown: Option<String>,
     pub(super) took: Duration,
-    /// Nothing where the server did not ask the model.
+    /// `None` if the server did not ask the model.
     pub(super) generation: Option<Generation>,
     pub(super) signals: Option<Signals>,
 }
@@ -61,12 +61,12 @@ pub(super) struct Session {
     last_id: i64,
     /// The URI of the project that is open.
     project: Option<String>,
-    /// How often a workspace had been indexed before that project was entered; nothing once it is indexed, too.
+    /// How many workspaces had been indexed before that project was entered; `None` once it is indexed itself.
     indexed_before: Option<usize>,
     is_ready: bool,
 }
 
-/// What the server sends apart from its answers.
+/// What the server reports apart from its answers.
 #[derive(Default)]
 struct Told {
     generation: Option<Generation>,
@@ -105,7 +105,7 @@ impl Observer for Listener {
 }
 
 impl Session {
-    /// Starts a server that asks as `variant` says.
+    /// Starts a server with `variant`.
     pub(super) fn start(variant: &Variant) -> anyhow::Result<Self> {
         let listener = Arc::new(Listener(Mutex::default()));
         let options = ServerOptions {
@@ -125,7 +125,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Opens the project at `root` in the place of the last one.
+    /// Opens the project at `root` in place of the last one.
     pub(super) fn enter(&mut self, root: &Path) -> anyhow::Result<()> {
         let uri = file_uri(root).0;
         if self.project.as_ref() == Some(&uri) {
@@ -140,10 +140,10 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the files of a project that was just entered are known; the document `uri` of it is open.
+    /// Waits until a project that was just entered is indexed. Its document `uri` is open.
     fn wait_for_index(&mut self, uri: &str) -> anyhow::Result<()> {
         let Some(before) = self.indexed_before.take() else { return Ok(()) };
-        // Who looks at the actions may ask about the project next: from then on it is indexed at the latest.
+        // A request for code actions starts indexing, because a question about the project may follow.
         let start = json!({"line": 0, "character": 0});
         let range = json!({"start": start, "end": start});
         let context = json!({"diagnostics": []});
@@ -180,7 +180,7 @@ impl Session {
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let position = json!({"line": before.matches('\n').count(), "character": question.offset - line_start});
         let asked = Instant::now();
-        // 2: nobody asked for it by hand.
+        // 2 is `Automatic`.
         let params = json!({"textDocument": {"uri": uri}, "position": position, "context": {"triggerKind": 2}});
         let (at, result) = self.ask("textDocument/inlineCompletion", params)?;
         let items = result.get("items").unwrap_or(&result);
@@ -195,7 +195,7 @@ impl Session {
         self.client.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
     }
 
-    /// Sends a request; its result, and when it came.
+    /// Sends a request. Returns its result, and when it arrived.
     fn ask(&mut self, method: &str, params: Value) -> anyhow::Result<(Instant, Value)> {
         self.last_id += 1;
         let id = self.last_id;

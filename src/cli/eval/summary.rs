@@ -1,11 +1,11 @@
-//! Outcomes in figures: of each kind of hole, of each language, of all.
+//! The figures of outcomes: for each kind of hole, for each language, and for all.
 
 use serde::{Deserialize, Serialize};
 
 use super::hole::Kind;
 use super::outcome::Outcome;
 
-/// The summary of the outcomes of one group. Shares are of all holes unless stated otherwise.
+/// The summary of one group of outcomes. Shares are shares of all holes unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Summary {
     pub(super) group: String,
@@ -14,10 +14,10 @@ pub(super) struct Summary {
     pub(super) first_name: f64,
     pub(super) similarity: f64,
     pub(super) shown: f64,
-    /// Of what is shown, how much is exact, and how much parses; 0 where nothing is shown.
+    /// The share of shown completions that are exact, and the share that parse; 0 if nothing is shown.
     pub(super) precision: f64,
     pub(super) parses: f64,
-    /// Of the holes where the model was asked.
+    /// The mean over the holes at which the model was asked.
     pub(super) prompt_tokens: f64,
     pub(super) latency_ms_p50: f64,
     pub(super) latency_ms_p95: f64,
@@ -46,7 +46,7 @@ impl Summary {
     }
 }
 
-/// The groups that have outcomes: each kind, those kinds together that are ordinary, each language, all.
+/// The summaries of the groups that have outcomes: each kind, all ordinary kinds together, each language, and all.
 pub(super) fn summaries(outcomes: &[Outcome]) -> Vec<Summary> {
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let those = |is: &dyn Fn(&Outcome) -> bool| all.iter().copied().filter(|outcome| is(outcome)).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }
 }
 
-/// The smallest value that at least `percent` of 100 values do not exceed; 0 where there is none.
+/// The smallest value that at least `percent` per cent of the values do not exceed; 0 if there are none.
 pub(super) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
@@ -114,7 +114,7 @@ pub(super) fn table(summaries: &[Summary]) -> String {
 pub(super) mod tests {
     use super::*;
 
-    /// An outcome of which only these things matter.
+    /// An outcome of which only these properties matter.
     pub(in crate::cli::eval) fn outcome(line: usize, kind: Kind, shown: bool, exact: bool) -> Outcome {
         Outcome {
             project: "p".to_owned(),

@@ -1,5 +1,5 @@
-//! The same holes filled in several ways, side by side in one table: other layouts of the prompt, parts of it left out in turn,
-//! prompts of other lengths.
+//! Compares the same holes, filled in several ways, in one table: with other layouts of the prompt, with each part left
+//! out, or with prompts of other lengths.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::context::Part;
 use crate::features::inline_completion::Variation;
 use crate::prompt::{Form, Layout, Others};
 
-/// How layouts differ from the one that completions have.
+/// How a layout differs from the one that completions use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LayoutName {
     /// Code of other files as comments above the code of the file
@@ -52,7 +52,7 @@ pub(super) enum PartName {
     Path,
 }
 
-/// Variants, and the one that the others are compared with.
+/// Variants, and the index of the one that the others are compared with.
 pub(super) struct Variants {
     pub(super) all: Vec<Variant>,
     pub(super) base: usize,
@@ -62,7 +62,7 @@ pub(super) struct Variants {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Filled {
     pub(super) name: String,
-    /// It is the one that others are compared with.
+    /// Whether the others are compared with it.
     pub(super) is_base: bool,
     pub(super) holes: Vec<Outcome>,
 }
@@ -76,7 +76,7 @@ pub(super) struct Row {
 }
 
 impl Variants {
-    /// The layout that completions have with `settings`, and those called `names`, or all others.
+    /// The layout that completions use with `settings`, and the layouts `names`, or all others.
     pub(super) fn layouts(names: &[LayoutName], settings: &Value) -> Self {
         let base = Layout::of(layout_in(settings).into());
         let variant = |name: &LayoutName| {
@@ -89,7 +89,7 @@ impl Variants {
         Self::beside(Variant::plain("today", settings), all_or(names).iter().map(variant))
     }
 
-    /// The whole prompt, and without each of `names`, or each part, in turn.
+    /// The whole prompt, and the prompts without each of `names`, or without each part.
     pub(super) fn parts(names: &[PartName], settings: &Value) -> Self {
         let variant = |name: &PartName| {
             let mut variant = Variant::plain(&format!("without {}", shown(name)), settings);
@@ -102,7 +102,7 @@ impl Variants {
         Self::beside(Variant::plain("whole", settings), all_or(names).iter().map(variant))
     }
 
-    /// Prompts of so many tokens, compared with the longest.
+    /// Prompts of these lengths, compared with the longest.
     pub(super) fn lengths(tokens: &[usize], settings: &Value) -> Self {
         let mut tokens = tokens.to_vec();
         tokens.sort_unstable();
@@ -121,7 +121,7 @@ impl Variants {
 }
 
 impl LayoutName {
-    /// The layout that differs from `base` like this.
+    /// The layout that differs from `base` in this way.
     fn layout(self, base: Layout) -> Layout {
         let (chat, plain) = (Layout { form: Form::Chat, ..base }, Layout { form: Form::Plain, ..base });
         match self {
@@ -137,7 +137,7 @@ impl LayoutName {
 }
 
 impl PartName {
-    /// The part of a context; nothing where several are meant.
+    /// The part of the context; `None` if it stands for several.
     fn part(self) -> Option<Part> {
         match self {
             Self::OtherFiles => None,
@@ -160,7 +160,7 @@ fn shown(name: &impl ValueEnum) -> String {
     name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// In which form `settings` have models asked.
+/// The layout that `settings` choose.
 fn layout_in(settings: &Value) -> CompletionLayout {
     Settings::from_layers(&[(Source::Flags, settings.clone())]).0.completion.layout
 }
@@ -191,7 +191,7 @@ pub(super) fn rows(filled: &[Filled]) -> Vec<Row> {
     filled.iter().map(row).collect()
 }
 
-/// The figures that are shown with how they differ.
+/// The figures whose differences are shown.
 const COMPARED: [&str; 3] = ["exact", "first name", "similarity"];
 
 /// The rows as a table for a terminal.
@@ -247,7 +247,7 @@ mod tests {
         while let Some(layout) = layouts.pop() {
             assert!(!layouts.contains(&layout), "{layout:?}");
         }
-        // What the settings say is what they differ from.
+        // Layouts differ from the one in the settings.
         let forced = Variants::layouts(&[LayoutName::Comments], &json!({"completion.layout": "chat"}));
         let layout = Layout { others: Others::Comments, ..Layout::of(Form::Chat) };
         assert_eq!(forced.all[1].variation.layout, Some(layout));

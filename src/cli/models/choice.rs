@@ -1,4 +1,4 @@
-//! `phi-ls models --all`: the models a person can choose from, installed or not, for menus and for reading.
+//! `phi-ls models --all`: the models that a person can choose from, installed or not, for menus and as text.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) struct Choice {
     bytes: u64,
     installed: Option<PathBuf>,
     tokens_per_second: Option<f64>,
-    /// Whether its memory is there; `None` where that is not known.
+    /// Whether it fits into memory; `None` if that is not known.
     fits: Option<bool>,
     /// Whether it fits together with the model of the other role.
     fits_beside: Option<bool>,
@@ -33,14 +33,14 @@ pub(super) struct Choice {
     quantisations: Vec<Value>,
 }
 
-/// The models to choose from, and which of them to choose.
+/// The models to choose from, and which of them are recommended.
 pub(super) struct Choices {
     pub(super) list: Vec<Choice>,
     pub(super) recommendation: Option<Recommendation>,
 }
 
-/// The models with a short name, in the order of preference, with the recommended file where that is another one of them; then
-/// the other files that are `installed`.
+/// The models with a short name in the order of preference, including the recommended file if that is another
+/// quantisation; then the other `installed` files.
 pub(super) fn choices(installed: &[Installed]) -> Choices {
     let settings = crate::cli::user_settings();
     let machine = Machine::read();

@@ -1,4 +1,4 @@
-//! A client that sends what a trace says to a server in this process, over the protocol as an editor does.
+//! A client that sends the messages of a trace to a server in this process, over the protocol, as an editor does.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use crate::server::{self, ServerOptions};
 
 const PIPE_BYTES: usize = 1 << 20;
-/// A server whose client is gone ends within this.
+/// How long a server may take to end after its client is gone.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
-/// An answer of the server, and when it came.
+/// An answer of the server, and when it arrived.
 pub(in crate::cli) struct Answer {
     pub(in crate::cli) at: Instant,
     pub(in crate::cli) message: Value,
@@ -27,13 +27,13 @@ pub(in crate::cli) struct Client {
     server: JoinHandle<()>,
     output: WriteHalf<DuplexStream>,
     messages: mpsc::Receiver<(Instant, Value)>,
-    /// Not taken yet, by the id of the request.
+    /// The answers that have not been taken yet, by the id of the request.
     answers: BTreeMap<i64, Answer>,
-    /// Documents in which a completion that was answered has grown.
+    /// Documents in which a completion has grown since its answer.
     grown: Vec<String>,
-    /// The newest state that `phi-ls/status` told.
+    /// The newest state in `phi-ls/status`.
     state: String,
-    /// Pieces of answers to questions so far, and questions that are answered to the end.
+    /// How many pieces of answers to questions have arrived, and how many answers are complete.
     pub(super) answer_pieces: usize,
     pub(super) answers_done: usize,
 }
@@ -75,7 +75,7 @@ impl Client {
         self.listen_for(until, |_| false).map(|_| ())
     }
 
-    /// Processes the server's messages until `done` or `until`; returns whether it is done.
+    /// Processes the server's messages until `done` or `until`. Returns whether it is done.
     pub(super) fn listen_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) -> anyhow::Result<bool> {
         while !done(self) {
             match self.messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -87,7 +87,7 @@ impl Client {
         Ok(true)
     }
 
-    /// The answer to request `id`, which is waited for.
+    /// Waits for the answer to request `id`.
     pub(in crate::cli) fn wait_for(&mut self, id: i64, limit: Duration) -> anyhow::Result<Answer> {
         self.listen_for(Instant::now() + limit, |client| client.answers.contains_key(&id))?;
         self.answers.remove(&id).with_context(|| format!("no answer to request {id} after {} s", limit.as_secs()))
@@ -102,17 +102,17 @@ impl Client {
         Ok(())
     }
 
-    /// Whether there are answers, or word of a completion that has grown.
+    /// Whether there are answers, or completions that have grown.
     pub(super) fn has_news(&self) -> bool {
         !self.answers.is_empty() || !self.grown.is_empty()
     }
 
-    /// The documents in which a completion has grown since this was called last.
+    /// The documents in which a completion has grown since the last call.
     pub(super) fn take_grown(&mut self) -> Vec<String> {
         std::mem::take(&mut self.grown)
     }
 
-    /// What has been answered since this was called last, by the id of the request.
+    /// The answers since the last call, by the id of the request.
     pub(super) fn take_answers(&mut self) -> BTreeMap<i64, Answer> {
         std::mem::take(&mut self.answers)
     }
@@ -122,7 +122,7 @@ impl Client {
             (None, Some(id)) => {
                 self.answers.insert(id, Answer { at, message });
             }
-            // A trace does not contain settings; all other requests are granted.
+            // A trace does not contain settings. All other requests are granted.
             (Some(method), _) if message.get("id").is_some() => {
                 let result = match method {
                     "workspace/configuration" => json!([null]),
@@ -148,7 +148,7 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Has the server end, and with it its models, which the next one may need the memory of.
+    /// Ends the server and with it its models, because the next server may need their memory.
     fn drop(&mut self) {
         let Self { runtime, server, output, .. } = self;
         runtime.block_on(async {
@@ -158,7 +158,7 @@ impl Drop for Client {
     }
 }
 
-/// Sends every message of the server to `sender`, with the time at which it was there.
+/// Sends every message of the server to `sender`, with the time at which it arrived.
 async fn read_messages(input: ReadHalf<DuplexStream>, sender: mpsc::Sender<(Instant, Value)>) {
     let mut input = BufReader::new(input);
     let mut header = String::new();

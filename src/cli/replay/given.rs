@@ -1,8 +1,8 @@
-//! A model that writes what the person is about to write, whatever its weights say, at the cost of what they compute: for weights that
-//! are random, whose text nobody would take.
+//! A model that writes what the person is about to write, whatever its weights, at the cost of computing with them. It
+//! is for random weights, whose text nobody would accept.
 //!
-//! What it writes is right where the session takes a completion on the same line, as that one was. Elsewhere it is another line
-//! of the file: the person does not follow it, as they do not follow most of what a model says.
+//! Where the session accepts a completion on the same line, it writes that text. Elsewhere, it writes another line of
+//! the file, which the person does not follow, as is usual for completions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,31 +15,31 @@ use crate::model::{
 };
 use crate::text::{Edit, PositionEncoding, Rope, apply_edit, floor_char_boundary};
 
-/// Bytes before a place by which it is recognised in what the model has read, and how many must agree.
+/// How many bytes before a place are compared with what the model has read, and how many have to agree.
 const RECOGNISED_BY: usize = 120;
 const LEAST_AGREEING: usize = 8;
 
-/// What healing may have taken off the end of what the model reads.
+/// How many bytes healing may have removed from the end of what the model reads.
 const HEALED: usize = 40;
 
-/// A text may belong to a place asked about shortly before, or to one that is prepared for.
+/// How many places before the newest one a text may belong to.
 const PLACES_BEFORE: usize = 2;
 const PLACES_AHEAD: usize = 4;
 
-/// The logit of a given token, beside 0 for all others: certain in any vocabulary.
+/// The logit of a given token, while all others have 0: certain in any vocabulary.
 const CERTAIN: f32 = 40.0;
 
-/// What the model writes at each place of a session where a completion is requested.
+/// The text that the model writes at each place of a session where a completion is requested.
 pub(super) struct Given {
     places: Vec<CompletionPoint>,
-    /// How many of them have been asked about.
+    /// How many of the places have been asked about.
     asked: AtomicUsize,
 }
 
 struct CompletionPoint {
-    /// The text before it and behind it, as the model writes it.
+    /// The text before the place, and the text that the model writes after it.
     text: Vec<u8>,
-    /// Where the latter begins.
+    /// The offset at which the latter begins.
     at: usize,
 }
 
@@ -48,13 +48,13 @@ impl Given {
         Self { places: places(&trace.entries), asked: AtomicUsize::new(0) }
     }
 
-    /// The session asks about the next place.
+    /// Notes that the session asks about the next place.
     pub(super) fn note_request(&self) {
         self.asked.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// What comes after `read`, the end of what a model has read and written; nothing where it should end, `None` where this is no
-    /// place of the session.
+    /// The text that comes after `read`, which is the end of what a model has read and written. Empty if the text
+    /// should end here; `None` if this is not a place of the session.
     fn continuation(&self, read: &[u8]) -> Option<&[u8]> {
         let asked = self.asked.load(Ordering::SeqCst);
         let near = asked.saturating_sub(PLACES_BEFORE)..(asked + PLACES_AHEAD).min(self.places.len());
@@ -75,12 +75,12 @@ impl Given {
     }
 }
 
-/// How many bytes at the ends of both are the same.
+/// How many bytes at the end are the same in both.
 fn agreement(left: &[u8], right: &[u8]) -> usize {
     left.iter().rev().zip(right.iter().rev()).take_while(|(left, right)| left == right).count()
 }
 
-/// The places where completions are asked for, in their order.
+/// The places where completions are requested, in order.
 fn places(entries: &[TraceEntry]) -> Vec<CompletionPoint> {
     let mut text = Rope::new();
     let mut places = Vec::new();
@@ -115,7 +115,8 @@ fn place(text: &Rope, cursor: usize, rest: &[TraceEntry], number: usize) -> Comp
     CompletionPoint { text: around, at }
 }
 
-/// What is typed from `cursor` on until a completion is taken on the same line, with that; `None` where none is.
+/// The text that is typed from `cursor` on until a completion is accepted on the same line, including that. `None` if
+/// none is.
 fn taken_later(text: &Rope, cursor: usize, rest: &[TraceEntry]) -> Option<String> {
     let mut text = text.clone();
     let mut typed = String::new();
@@ -134,16 +135,16 @@ fn taken_later(text: &Rope, cursor: usize, rest: &[TraceEntry]) -> Option<String
     None
 }
 
-/// A line of `text` with content, another one for each `number`.
+/// A line of `text` with content, which differs for each `number`.
 fn other_line(text: &Rope, number: usize) -> String {
     let lines: Vec<String> =
         text.lines().map(|line| line.to_string().trim().to_owned()).filter(|it| it.len() > 8).collect();
-    // Any step that jumps about.
+    // An arbitrary step that changes the line every time.
     let index = (number * 31 + 7) % lines.len().max(1);
     lines.get(index).cloned().unwrap_or_default()
 }
 
-/// Has `loaded` write what is `given`.
+/// Makes `loaded` write what is `given`.
 pub(super) fn give(loaded: LoadedModel, given: Arc<Given>) -> LoadedModel {
     let end = loaded.tokenizer.stop_ids().first().copied();
     let tokenizer = Arc::clone(&loaded.tokenizer);
@@ -195,7 +196,7 @@ impl LanguageModel for GivenModel {
 }
 
 impl GivenModel {
-    /// The token that goes on with what is given after `tokens`.
+    /// The token that continues with what is given after `tokens`.
     fn next(&self, tokens: &[u32]) -> Option<u32> {
         let end = &tokens[tokens.len().saturating_sub(RECOGNISED_BY)..];
         let read: Vec<u8> = end.iter().flat_map(|&id| self.tokenizer.bytes(id).iter().copied()).collect();
@@ -203,7 +204,7 @@ impl GivenModel {
         if rest.is_empty() {
             return self.end;
         }
-        // The longest token that the rest begins with.
+        // The longest token that is a prefix of the rest.
         let is_beginning =
             |id: &u32| rest.starts_with(self.tokenizer.bytes(*id)) && !self.tokenizer.bytes(*id).is_empty();
         let ids = self.tokenizer.healing_ids(&rest[..1]);
@@ -239,7 +240,7 @@ mod tests {
         given.note_request();
         given.note_request();
         assert_eq!(next("code\nint f(void) {\nr").as_deref(), Some("eturn 1;"));
-        // Healed, and halfway through.
+        // After healing, and in the middle of a text.
         assert_eq!(next("code\nint f(void) ").as_deref(), Some("{\nreturn 1;"));
         assert_eq!(next("code\nint f(void) {\nreturn").as_deref(), Some(" 1;"));
         assert_eq!(next("quite another text"), None);

@@ -7,58 +7,58 @@ use serde_json::{Map, Value, json};
 use crate::cli::millis;
 use crate::engine::Generation;
 
-/// Where the text that a person saw came from.
+/// The source of a text that was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It was known already.
+    /// It was already known.
     Memory,
     Model,
 }
 
-/// What became of one key, or of one jump of the cursor.
+/// What happened at one key, or one jump of the cursor.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Key {
-    /// Since the session began.
+    /// The time since the session began.
     pub(super) at: Duration,
-    /// It changed the text.
+    /// Whether it changed the text.
     pub(super) is_edit: bool,
     pub(super) asked: bool,
-    /// The server has answered before the next key, with a text or with none.
+    /// Whether the server has answered before the next key, with or without a text.
     pub(super) is_answered: bool,
-    /// From the key to the first text, and to the last one before the next key.
+    /// The time from the key to the first text, and to the last one before the next key.
     pub(super) first_text: Option<Duration>,
     pub(super) complete_text: Option<Duration>,
-    /// Of the first text.
+    /// The source of the first text.
     pub(super) origin: Option<Origin>,
     /// Prompt tokens that were computed for it.
     pub(super) prefilled: usize,
-    /// Characters it put into the text, and those of them that were on screen before.
+    /// Characters that it inserted into the text, and how many of them were on the screen before.
     pub(super) typed: usize,
     pub(super) on_screen: usize,
-    /// Characters it took over from the screen at once.
+    /// Characters that it accepted from the screen at once.
     pub(super) accepted: usize,
-    /// How often another text, or none, took the place of one that agreed with what was typed.
+    /// How often a text that agreed with what was typed was replaced by another one, or by none.
     pub(super) replaced: usize,
 }
 
-/// What the models did.
+/// The work of the models.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Work {
-    /// Completions that were generated to their end because somebody asked, and those made ahead.
+    /// Completions that were requested and generated to the end, and those generated ahead.
     pub(super) generations: Vec<Generation>,
     pub(super) prepared: Vec<Generation>,
-    /// How many of the former have been put down to a key.
+    /// How many of the former have been assigned to a key.
     pub(super) counted: usize,
-    /// Characters of completions that somebody asked for, those that were broken off included.
+    /// Characters of requested completions, including those that were given up.
     pub(super) characters: usize,
-    /// Seconds of all processors, where the model is in this process and the system tells.
+    /// Processor time, if the model is in this process and the system reports it.
     pub(super) processor: Option<Duration>,
 }
 
 /// How the requests for completions ended, including those that a newer one superseded.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Requests {
-    /// Of those answered with a completion, and with none.
+    /// The times of those answered with a completion, and of those answered with none.
     pub(super) shown: Vec<Duration>,
     pub(super) empty: Vec<Duration>,
     pub(super) cancelled: usize,
@@ -71,14 +71,14 @@ pub(super) struct Played {
     pub(super) keys: Vec<Key>,
     pub(super) requests: Requests,
     pub(super) work: Work,
-    /// Pieces of answers to questions that came meanwhile.
+    /// How many pieces of answers to questions arrived meanwhile.
     pub(super) answer_pieces: usize,
 }
 
 /// All traces, replayed.
 pub(super) struct Replayed {
     pub(super) played: Vec<Played>,
-    /// Of requests answered with a completion and with none, sorted.
+    /// The sorted times of requests answered with a completion, and of those answered with none.
     shown: Vec<Duration>,
     empty: Vec<Duration>,
     cancelled: usize,
@@ -104,19 +104,19 @@ impl Replayed {
         self.keys().map(of).sum()
     }
 
-    /// Keys that changed the text.
+    /// How many keys changed the text.
     pub(super) fn key_count(&self) -> usize {
         self.sum(|key| usize::from(key.is_edit))
     }
 
-    /// The times of `of`, sorted.
+    /// The sorted times that `of` selects.
     pub(super) fn times(&self, of: impl Fn(&Key) -> Option<Duration>) -> Vec<Duration> {
         let mut times: Vec<Duration> = self.keys().filter_map(of).collect();
         times.sort();
         times
     }
 
-    /// Prompt tokens computed for each key whose request was answered, sorted.
+    /// The prompt tokens computed for each key whose request was answered, sorted.
     pub(super) fn prefilled(&self) -> Vec<usize> {
         let answered = self.keys().filter(|key| key.is_answered);
         let mut tokens: Vec<usize> = answered.map(|key| key.prefilled).collect();
@@ -151,8 +151,9 @@ impl Replayed {
         self.played.iter().flat_map(|played| &played.work.generations)
     }
 
-    /// Tokens that models wrote, and those of them that never entered a document. A text that was broken off, and what a person
-    /// used of one, are known in characters only: they count as many tokens as such a text has on average.
+    /// How many tokens models wrote, and how many of them never entered a document. For a text that was given up, and
+    /// for the accepted part of a text, only the characters are known; they are converted with the average number of
+    /// characters per token.
     pub(super) fn tokens_written(&self) -> (usize, usize) {
         let prepared = || self.played.iter().flat_map(|played| &played.work.prepared);
         let all = || self.generations().chain(prepared());
@@ -174,7 +175,7 @@ impl Replayed {
         self.played.iter().map(|played| played.answer_pieces).sum()
     }
 
-    /// The figures of the keys; `README.md` of `benches` says what they mean.
+    /// The figures of the keys, which `benches/README.md` explains.
     pub(super) fn figures(&self) -> Map<String, Value> {
         let first_of_model = |key: &Key| key.first_text.filter(|_| key.origin == Some(Origin::Model));
         let prefilled = self.prefilled();
@@ -224,7 +225,7 @@ impl Replayed {
         })
     }
 
-    /// How much longer an answered request takes here than in `alone`, shown or not.
+    /// How many times as long an answered request takes here as in `alone`, whether or not something was shown.
     pub(super) fn slowdown(&self, alone: &Self) -> Option<f64> {
         let median = |replayed: &Self| {
             let mut all = [replayed.shown.as_slice(), &replayed.empty].concat();
@@ -253,7 +254,7 @@ impl Replayed {
         }
     }
 
-    /// What the person gains from it.
+    /// Prints what the person gains.
     pub(super) fn print_figures(&self) {
         println!("  {} keys in {} sessions", self.key_count(), self.played.len());
         print_times("first text      ", &self.times(|key| key.first_text));
@@ -290,7 +291,7 @@ fn percentiles(sorted: &[Duration]) -> Value {
     json!({"p50": at(50), "p90": at(90), "p95": at(95), "p99": at(99)})
 }
 
-/// The smallest value that at least `percent` of 100 values do not exceed.
+/// The smallest value that at least `percent` per cent of the values do not exceed.
 pub(super) fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
@@ -351,7 +352,7 @@ mod tests {
         let jump = Key { is_edit: false, typed: 0, ..answered(30, Origin::Model, 50) };
         let late = Key { is_edit: true, asked: true, typed: 1, ..Key::default() };
         let keys = vec![answered(20, Origin::Model, 7), accepting, jump, late];
-        // Twelve characters were told and never finished: half as many tokens.
+        // Twelve characters of an unfinished text count as half as many tokens.
         let work = Work {
             generations: vec![generation("12345678", 4)],
             prepared: vec![generation("1234", 2)],

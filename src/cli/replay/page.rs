@@ -6,19 +6,20 @@ use std::time::Duration;
 use super::measures::{Key, Origin, Played, Replayed, percentile};
 use crate::cli::millis;
 
-/// Pixels of a plot, and of the margin that holds its labels.
+/// The size of a plot in pixels, and the margin for its labels.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
 const MARGIN: f64 = 52.0;
 
-/// The times a plot shows, in milliseconds: from the least that can be told apart to what nobody waits for.
+/// The range of times in a plot, in milliseconds: from the shortest that can be distinguished to longer than anybody
+/// waits.
 const SHORTEST_MS: f64 = 0.1;
 const LONGEST_MS: f64 = 30_000.0;
 
-/// Tokens up to which each bar of prefilled tokens counts.
+/// The upper limit of prefilled tokens of each bar.
 const TOKEN_BARS: [usize; 7] = [0, 2, 6, 16, 40, 100, 400];
 
-/// What became of a key that a completion was asked for: the colour it has, and what that means.
+/// What happened at a key for which a completion was requested, with its colour and description.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Memory,
@@ -59,7 +60,7 @@ impl Outcome {
     }
 }
 
-/// The page about `replayed`, which came of `traces` with `model`.
+/// The page about `replayed`, the result of `traces` with `model`.
 pub(super) fn page(replayed: &Replayed, traces: &str, model: &str) -> String {
     let mut page = String::new();
     let (traces, model) = (escaped(traces), escaped(model));
@@ -165,7 +166,7 @@ fn tiles(replayed: &Replayed) -> String {
     html + "</div>"
 }
 
-/// Opens a drawing of this `height`; `what` describes it for those who cannot see it.
+/// Opens a drawing of this `height`. `what` describes it for screen readers.
 fn drawing(height: f64, what: &str) -> String {
     format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{what}\">")
 }
@@ -179,13 +180,13 @@ fn bar(svg: &mut String, class: &str, (x, y): (f64, f64), (width, height): (f64,
         write!(svg, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>");
 }
 
-/// Text at a place, which is its `anchor`: start, middle or end.
+/// Adds text at a point, which is its `anchor`: start, middle or end.
 fn text(svg: &mut String, anchor: &str, (x, y): (f64, f64), text: &str) {
     let text = escaped(text);
     let _ = write!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
 }
 
-/// Shares from 0 to 100 % as lines across a plot.
+/// Adds lines across a plot for shares from 0 to 100 %.
 fn share_grid(svg: &mut String) {
     for percent in [0, 25, 50, 75, 100] {
         let y = share_y(f64::from(percent) / 100.0);
@@ -198,7 +199,7 @@ fn share_y(share: f64) -> f64 {
     10.0 + (1.0 - share) * (HEIGHT - 50.0)
 }
 
-/// Where a time stands, on a logarithmic scale.
+/// The x coordinate of a time, on a logarithmic scale.
 fn time_x(milliseconds: f64) -> f64 {
     let share = (milliseconds.clamp(SHORTEST_MS, LONGEST_MS) / SHORTEST_MS).ln() / (LONGEST_MS / SHORTEST_MS).ln();
     MARGIN + share * (WIDTH - MARGIN - 10.0)
@@ -224,7 +225,7 @@ fn times_plot(replayed: &Replayed) -> String {
     svg + "</svg>"
 }
 
-/// How many of `all` have happened by when.
+/// Adds a curve of how many of `all` have happened by each time.
 fn curve(svg: &mut String, class: &str, sorted: &[Duration], all: usize) {
     let mut path = format!("M{:.1} {:.1}", time_x(SHORTEST_MS), share_y(0.0));
     for (index, time) in sorted.iter().enumerate() {
@@ -235,7 +236,7 @@ fn curve(svg: &mut String, class: &str, sorted: &[Duration], all: usize) {
     let _ = write!(svg, "<path class=\"curve {class}\" d=\"{path}\"/>");
 }
 
-/// What the colours mean.
+/// Adds the legend of the colours.
 fn legend(svg: &mut String, y: f64) {
     for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
         let x = 10.0 + (index % 2) as f64 * 330.0;
@@ -245,7 +246,7 @@ fn legend(svg: &mut String, y: f64) {
     }
 }
 
-/// Pixels of a row of a plot with one row a session, and where its names end.
+/// The height in pixels of a row in a plot with one row per session, and where the names end.
 const ROW: f64 = 22.0;
 const NAMES: f64 = 190.0;
 
@@ -273,7 +274,7 @@ fn sessions_plot(replayed: &Replayed) -> String {
     })
 }
 
-/// A plot with a row a session, drawn by `draw` at its height.
+/// A plot with one row per session, which `draw` draws at a given height.
 fn rows_plot(replayed: &Replayed, what: &str, draw: impl Fn(&mut String, &Played, f64)) -> String {
     let height = replayed.played.len() as f64 * ROW + 50.0;
     let mut svg = drawing(height, what);

@@ -23,38 +23,38 @@ use crate::lsp::ACCEPTED_COMMAND;
 use crate::server::{ModelLoader, Observer, ServerOptions};
 use crate::text::PositionEncoding;
 
-/// Longer than any model takes to load, or to complete.
+/// A time limit that is longer than any model takes to load or to complete.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether a completion is written to its end.
+/// How often to look whether a completion is complete.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Requests of this client's own have ids from here on, above those of traces.
+/// The first id of this client's own requests, above those of traces.
 const OWN_IDS: i64 = 1 << 40;
 
 /// Added to the URI of the copy that questions are about.
 const QUESTION_SUFFIX: &str = ".question";
 
-/// A server and a client, what the person sees, and what is still to come.
+/// A server and a client, what the person sees, and what has not been answered yet.
 pub(super) struct Run<'a> {
     args: &'a ReplayArgs,
     client: Client,
     screen: Screen,
     watch: Arc<Watch>,
-    /// What the model writes, whatever its weights say.
+    /// What the model writes, whatever its weights.
     given: Option<Arc<Given>>,
     keys: Vec<Key>,
     requests: Requests,
-    /// Requests for completions that are not answered yet, by the id they were sent with.
+    /// Requests for completions that have not been answered yet, by the id that they were sent with.
     pending: BTreeMap<i64, Asked>,
-    /// The newest request and what it asked, which is about the text and the cursor as they are.
+    /// The newest request and its parameters, which are about the text and the cursor as they are.
     newest: Option<(i64, Value)>,
     own_requests: i64,
-    /// The question that is asked again and again, once a document is open.
+    /// The question that is asked repeatedly once a document is open.
     question: Option<Value>,
     asks: bool,
     questions_asked: usize,
-    /// When the model was there, and what the processors had done until then.
+    /// When the model was loaded, and the processor time until then.
     ready: Option<(Instant, Option<Duration>)>,
 }
 
@@ -62,19 +62,20 @@ pub(super) struct Run<'a> {
 struct Asked {
     at: Instant,
     params: Value,
-    /// It was asked before, and is asked again because there is more.
+    /// Whether it repeats an earlier request because there is more.
     is_again: bool,
-    /// The key it was asked for, when that was pressed, and what was answered from memory until then.
+    /// The index of the key that it belongs to, when that was pressed, and how many requests had been answered from
+    /// memory until then.
     key: usize,
     pressed: Instant,
     recalled: usize,
 }
 
-/// What the server tells of its work.
+/// Observes the server's work.
 #[derive(Default)]
 struct Watch {
     recalled: AtomicUsize,
-    /// A completion that somebody asked for has begun and goes on.
+    /// Whether a requested completion is being written.
     is_writing: AtomicBool,
     work: Mutex<Work>,
 }
@@ -160,7 +161,7 @@ impl<'a> Run<'a> {
                 "initialize" => self.initialize(&entry.message)?,
                 "textDocument/didOpen" if self.ready.is_none() => {
                     self.begin(&entry.message)?;
-                    // Loading models is not typing.
+                    // The time to load models does not count as typing.
                     started = Instant::now().checked_sub(entry.at()).unwrap_or(started);
                 }
                 "shutdown" | "exit" => break,
@@ -174,21 +175,21 @@ impl<'a> Run<'a> {
         self.keys.iter().filter(|key| key.is_edit).count()
     }
 
-    /// With --wait nothing is cancelled, and a completion that was accepted in a recording is not one of those shown
-    /// now.
+    /// With --wait, nothing is cancelled, and a completion that was accepted in a recording is not one of those that
+    /// are shown now.
     fn is_left_out(&self, entry: &TraceEntry) -> bool {
         (self.args.waits() && entry.method() == "$/cancelRequest")
             || entry.message["params"]["command"] == ACCEPTED_COMMAND
     }
 
-    /// With the capabilities of the trace, and those that let this client see what it counts.
+    /// Initializes the server with the capabilities of the trace, and those that this client needs for its figures.
     fn initialize(&mut self, message: &Value) -> anyhow::Result<()> {
         let mut message = message.clone();
         let id = message["id"].as_i64().context("expected `initialize` to have a number as id")?;
         let own = &mut message["params"]["capabilities"]["experimental"]["phiLs"];
         own["answers"] = true.into();
         own["completionGrew"] = true.into();
-        // This process watches no other process.
+        // The client is this process, so the server need not watch another one.
         message["params"]["processId"] = Value::Null;
         message["params"]["initializationOptions"] = Value::Null;
         self.client.send(&message)?;
@@ -201,7 +202,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Opens the first document, for which the model is loaded, and has the first question answered.
+    /// Opens the first document, so that the model is loaded, and waits for the answer to the first question.
     fn begin(&mut self, opened: &Value) -> anyhow::Result<()> {
         self.screen.open(&opened["params"]);
         self.client.send(opened)?;
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
         if self.asks { self.ask_about_a_copy(opened) } else { Ok(()) }
     }
 
-    /// Sends a message; how long its answer was waited for.
+    /// Sends a message. Returns how long its answer was waited for.
     fn forward(&mut self, entry: &TraceEntry) -> anyhow::Result<Duration> {
         self.keep_asking()?;
         let now = Instant::now();
@@ -228,13 +229,13 @@ impl<'a> Run<'a> {
         Ok(Duration::ZERO)
     }
 
-    /// The person types, or takes what is on screen.
+    /// Handles an edit: the person types, or accepts what is on the screen.
     fn edit(&mut self, entry: &TraceEntry, now: Instant) -> anyhow::Result<()> {
         let typed = self.screen.edit(&entry.message["params"]);
         self.newest = None;
         self.begin_key(now, true);
         let key = self.keys.last_mut().expect("just begun");
-        // What is copied from elsewhere was on no screen to be looked for.
+        // Pasted text is not compared with what was on the screen.
         if entry.hand != Hand::Pasted {
             key.typed = typed.characters;
             key.on_screen = typed.on_screen;
@@ -250,7 +251,7 @@ impl<'a> Run<'a> {
         let ready = self.ready.map_or(now, |(at, _)| at);
         self.take_in_work();
         if let Some(last) = self.keys.last_mut().filter(|_| self.watch.is_writing()) {
-            // It would have gone on.
+            // It would have continued.
             last.complete_text = None;
         }
         self.keys.push(Key { at: now.saturating_duration_since(ready), is_edit, ..Key::default() });
@@ -263,7 +264,7 @@ impl<'a> Run<'a> {
         self.client.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
     }
 
-    /// Notes a request for a completion: the newest key's, or, without a key, that of a cursor that was put elsewhere.
+    /// Notes a request for a completion, which belongs to the newest key, or to a jump of the cursor.
     fn note_request(&mut self, message: &Value, now: Instant) {
         let Some(id) = message["id"].as_i64() else { return };
         if self.keys.last().is_none_or(|key| !key.is_edit || key.asked) {
@@ -282,10 +283,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks once more what was asked last: there is more of its answer.
+    /// Repeats the last request, because there is more of its answer.
     fn ask_again(&mut self) -> anyhow::Result<()> {
         let Some((id, params)) = &self.newest else { return Ok(()) };
-        // A request that still waits gets everything.
+        // A request that still waits gets the whole text anyway.
         if self.pending.contains_key(id) || self.keys.is_empty() {
             return Ok(());
         }
@@ -309,10 +310,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits until the newest request is answered, and its answer written to the end.
+    /// Waits until the newest request is answered and its completion is complete.
     fn wait_for_text(&mut self) -> anyhow::Result<()> {
         self.wait_for_answer()?;
-        // A model that still writes, or wrote on while the answer was on its way, may have more to say.
+        // A model that is still writing, or wrote while the answer was on its way, may have more text.
         if self.keys.last().is_some_and(|key| key.origin == Some(Origin::Model)) {
             let limit = Instant::now() + PATIENCE;
             while self.watch.is_writing() && Instant::now() < limit {
@@ -378,7 +379,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Puts the tokens that were computed since the last look down to the newest key.
+    /// Assigns the tokens that were computed since the last call to the newest key.
     fn take_in_work(&mut self) {
         let computed = self.watch.with(|work| {
             let new = work.generations.iter().skip(work.counted);
@@ -391,7 +392,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Opens a copy of a document, asks for an explanation of it and waits until the answer has begun.
+    /// Opens a copy of a document, asks for an explanation of it, and waits until the answer has begun.
     fn ask_about_a_copy(&mut self, opened: &Value) -> anyhow::Result<()> {
         let mut opened = opened.clone();
         let uri = opened["params"]["textDocument"]["uri"].as_str().context("expected a URI in `didOpen`")?.to_owned();
@@ -411,7 +412,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Asks once more when the last question is answered.
+    /// Asks again if the last question is answered.
     fn keep_asking(&mut self) -> anyhow::Result<()> {
         self.listen_until(Instant::now())?;
         let Some(question) = self.question.as_ref().filter(|_| self.client.answers_done == self.questions_asked) else {
@@ -423,7 +424,7 @@ impl<'a> Run<'a> {
         self.client.send(&message)
     }
 
-    /// Waits for what is still under way, and counts.
+    /// Waits for what is still under way, and returns the results.
     fn finish(mut self, name: &str) -> anyhow::Result<Played> {
         let limit = Instant::now() + PATIENCE;
         while let Some((id, _)) = self.pending.first_key_value() {
@@ -443,7 +444,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The models of the settings, which write what is `given` if anything is.
+/// A loader of the models in the settings, which write what is `given`, if anything.
 fn loader(given: Option<Arc<Given>>) -> ModelLoader {
     let models = crate::cli::serve::loader();
     Arc::new(move |name, settings| {

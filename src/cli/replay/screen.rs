@@ -6,46 +6,46 @@ use serde_json::Value;
 
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at};
 
-/// The documents, and the completion on screen.
+/// The documents, and the completion on the screen.
 #[derive(Default)]
 pub(super) struct Screen {
-    /// How positions count, as the server has chosen.
+    /// The position encoding that the server has chosen.
     pub(super) encoding: PositionEncoding,
     documents: HashMap<String, Rope>,
     ghost: Option<Ghost>,
 }
 
-/// A completion on screen, or what is left of it.
+/// A completion on the screen, or the rest of it.
 struct Ghost {
     uri: String,
-    /// The byte before which it stands.
+    /// The byte offset at which it is shown.
     at: usize,
     text: String,
-    /// What the client runs when it is accepted.
+    /// The command that the client runs when it is accepted.
     command: Value,
 }
 
 /// An edit by the person.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Typed {
-    /// Characters that were put in.
+    /// Characters that were inserted.
     pub(super) characters: usize,
-    /// Those of them, from the first on, that were on screen before.
+    /// How many of them, from the first on, were on the screen before.
     pub(super) on_screen: usize,
-    /// Characters that were taken over from the screen at once.
+    /// Characters that were accepted from the screen at once.
     pub(super) accepted: usize,
-    /// What the client runs then; only where the whole completion was taken.
+    /// The command to run, if the whole completion was accepted.
     pub(super) command: Option<Value>,
 }
 
-/// What an answer made of the completion on screen.
+/// How an answer changed the completion on the screen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Nothing,
-    /// There was none before.
+    /// There was no completion before.
     Appeared,
     Extended,
-    /// Another text stands in its place, or none.
+    /// It was replaced by another text, or by none.
     Replaced,
 }
 
@@ -56,7 +56,7 @@ impl Screen {
         self.documents.insert(document["uri"].as_str().unwrap_or_default().to_owned(), Rope::from_str(text));
     }
 
-    /// Takes over a `textDocument/didChange`.
+    /// Applies a `textDocument/didChange`.
     pub(super) fn edit(&mut self, params: &Value) -> Typed {
         let uri = params["textDocument"]["uri"].as_str().unwrap_or_default();
         let ghost = self.ghost.take();
@@ -99,14 +99,14 @@ impl Screen {
 }
 
 impl Ghost {
-    /// What is left of it after `edit`, and how much of that was on screen.
+    /// The rest of it after `edit`. Records in `typed` how much of the edit was on the screen.
     fn after(&self, edit: &Edit, typed: &mut Typed) -> Option<Self> {
         if edit.range.start != self.at || edit.new_text.is_empty() {
             return None;
         }
         typed.on_screen = edit.new_text.chars().zip(self.text.chars()).take_while(|(new, shown)| new == shown).count();
         let rest = self.text.strip_prefix(&edit.new_text)?;
-        // Enter, and how an editor indents the new line, are one key.
+        // Enter, with the indentation that an editor adds, is one key.
         if typed.characters > 1 && !edit.new_text.trim().is_empty() {
             typed.accepted = typed.characters;
             typed.command = rest.is_empty().then(|| self.command.clone());
@@ -121,7 +121,7 @@ impl Ghost {
     }
 }
 
-/// A change of LSP: of a range, or of the whole text.
+/// An LSP change as an edit: of a range, or of the whole text.
 pub(super) fn edit_of(document: &Rope, change: &Value, encoding: PositionEncoding) -> Edit {
     let offset = |position: &Value| offset_of(document, position, encoding);
     let range = match change.get("range") {
@@ -131,13 +131,13 @@ pub(super) fn edit_of(document: &Rope, change: &Value, encoding: PositionEncodin
     Edit { range, new_text: change["text"].as_str().unwrap_or_default().to_owned() }
 }
 
-/// The byte of `document` that is LSP's `position`.
+/// The byte offset in `document` of the LSP `position`.
 pub(super) fn offset_of(document: &Rope, position: &Value, encoding: PositionEncoding) -> usize {
     let number = |name: &str| position[name].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     offset_at(document, Position { line: number("line"), character: number("character") }, encoding)
 }
 
-/// The text of an item of an inline completion; one of a popup has it in its edit.
+/// The text of an inline completion item, or of a popup item, which has it in its edit.
 fn text_of(item: &Value) -> &str {
     let text = item.get("insertText").or_else(|| item.pointer("/textEdit/newText"));
     text.and_then(Value::as_str).unwrap_or_default()

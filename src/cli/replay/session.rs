@@ -1,5 +1,5 @@
-//! A typing session: a file, and what a person does until it is another one, key by key. `benches/traces/README.md` says how it is
-//! written. Here it becomes the messages that an editor sends meanwhile.
+//! A typing session: a file, and what a person does to change it, key by key. `benches/traces/README.md` describes the
+//! format. Here it is converted to the messages that an editor sends.
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -9,20 +9,20 @@ use sha2::{Digest as _, Sha256};
 use super::trace_entry::{Hand, TraceEntry};
 use crate::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at, position_at};
 
-/// The first line.
+/// The first line of a session.
 #[derive(Deserialize)]
 struct Header {
     session: String,
-    /// As LSP names it.
+    /// The language identifier in LSP.
     language: String,
     file: String,
-    /// Of the text at the end, in hexadecimal digits.
+    /// The checksum of the text at the end, in hexadecimal digits.
     sha256: String,
     /// The text at the beginning.
     text: String,
 }
 
-/// Every other line: what the person does this many milliseconds after what they did last.
+/// Every other line: what the person does, this many milliseconds after the last step.
 #[derive(Deserialize)]
 struct Step {
     after: u64,
@@ -33,14 +33,14 @@ struct Step {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Action {
-    /// Keys, each so many milliseconds after the one before, and what it puts into the text; `\b` takes out a character.
+    /// Keys, each with the milliseconds since the one before and the text that it inserts; `\b` removes a character.
     Keys(Vec<(u64, String)>),
-    /// Takes a completion: all at once this text is there.
+    /// Accepts a completion, which inserts this text at once.
     Accept(String),
     Paste(String),
-    /// Takes out so many characters after the cursor.
+    /// Removes this many characters after the cursor.
     Remove(usize),
-    /// Puts the cursor into a line, behind so many characters of it; both count from zero.
+    /// Moves the cursor to a line, after this many characters of it; both count from zero.
     Go(u32, u32),
 }
 
@@ -52,7 +52,7 @@ pub(super) fn is_header(line: &str) -> bool {
 /// The messages of the session `text`.
 ///
 /// # Errors
-/// A line is not a step, a step cannot be done, or the text at the end does not have the checksum of the session.
+/// If a line is not a step, a step cannot be done, or the text at the end does not have the checksum of the session.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TraceEntry>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next().context("expected a session, found nothing")?;
@@ -71,11 +71,11 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<TraceEntry>> {
     Ok(typist.entries)
 }
 
-/// An editor: a text, the cursor in it, and what it has sent.
+/// An editor: a text, the cursor in it, and the messages that it has sent.
 struct Typist {
     uri: String,
     text: Rope,
-    /// A byte of the text.
+    /// The byte offset of the cursor.
     cursor: usize,
     version: i32,
     ms: u64,
@@ -170,7 +170,7 @@ impl Typist {
         self.send("textDocument/didChange", json!({"textDocument": document, "contentChanges": [change]}), false)
     }
 
-    /// Asks for a completion at the cursor, as this project's own plugin does at every key.
+    /// Asks for a completion at the cursor, as this project's plugins do at every key.
     fn ask(&mut self) {
         let Position { line, character } = position_at(&self.text, self.cursor, PositionEncoding::Utf8);
         let params = json!({
@@ -186,7 +186,7 @@ impl Typist {
 mod tests {
     use super::*;
 
-    /// A session from `text` to `end`, by these steps.
+    /// A session from `text` to `end` with these steps.
     fn session(text: &str, steps: &[&str], end: &str) -> String {
         let sha256 = format!("{:x}", Sha256::digest(end));
         let header = json!({"session": "s", "language": "rust", "file": "a.rs", "text": text, "sha256": sha256});
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(hands, [Hand::Typed, Hand::Taken, Hand::Pasted]);
     }
 
-    /// Those of `benches/traces` are sound, small, of many languages, and say whose code they hold.
+    /// Checks that those in `benches/traces` are valid, small, of many languages, and say whose code they contain.
     #[test]
     fn the_sessions_of_this_project_end_in_their_files() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/traces");

@@ -1,4 +1,5 @@
-//! What a client sent, and when: recorded (one JSON object a line, `{"ms": 120, "message": {..}}`), or made of a typing session.
+//! What a client sent, and when: recorded (one JSON object per line, `{"ms": 120, "message": {..}}`), or converted from
+//! a typing session.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,15 +16,15 @@ use crate::server::Observer;
 
 /// Everything that one client sent.
 pub(super) struct Trace {
-    /// The file's, without its ending.
+    /// The file's name, without its extension.
     pub(super) name: String,
     pub(super) entries: Vec<TraceEntry>,
 }
 
-/// Reads a trace, or those of a folder in the order of their names.
+/// Reads a trace, or all traces of a folder in the order of their names.
 ///
 /// # Errors
-/// A file is not a trace, or a folder has none.
+/// If a file is not a trace, or a folder has none.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Trace>> {
     if !path.is_dir() {
         return Ok(vec![read_file(path)?]);
@@ -78,7 +79,7 @@ pub(in crate::cli) struct Recorder {
 
 impl Recorder {
     /// # Errors
-    /// The file already exists, so that no recording is lost, or cannot be created.
+    /// If the file cannot be created. It must not exist, so that no recording is lost.
     pub(in crate::cli) fn create(path: &Path) -> anyhow::Result<Self> {
         let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { file: Mutex::new(file), started: Instant::now() })
@@ -86,7 +87,7 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    /// Answers to the server are left out: at a replay it asks again.
+    /// Answers to the server are left out, because the server asks again in a replay.
     fn message(&self, body: &[u8]) {
         let Ok(message) = serde_json::from_slice::<Value>(body) else { return };
         if message.get("method").is_none() {

@@ -14,14 +14,14 @@ pub(in crate::cli) struct TraceEntry {
     pub(super) hand: Hand,
 }
 
-/// How the text of an edit was entered. Only typing sessions say so; in a recording, all text is typed.
+/// How the text of an edit was entered. Only typing sessions say so; in a recording, all text counts as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::cli) enum Hand {
     #[default]
     Typed,
-    /// As a completion.
+    /// Accepted from a completion.
     Taken,
-    /// From elsewhere.
+    /// Pasted from elsewhere.
     Pasted,
 }
 

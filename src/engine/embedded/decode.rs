@@ -15,11 +15,11 @@ use crate::model::tokenizer::{Healing, StreamDecoder};
 use crate::model::{KvCache, LoadedModel, LogitRows, Logits, ModelError, Prompt, PromptForm, Sequence};
 use crate::text::FirstName;
 
-/// A prompt as tokens, with what of it is cached.
+/// A prompt as tokens, and its cache.
 struct Encoded {
-    /// The prompt as far as it is fed to the model: without what healing backed up over.
+    /// The tokens that are fed to the model: without those that healing writes again.
     tokens: Vec<u32>,
-    /// Tokens of the whole prompt, healed ones included.
+    /// Tokens of the whole prompt, including healed ones.
     prompt_tokens: usize,
     cached_tokens: usize,
     /// The form the prompt was asked in.
@@ -45,7 +45,7 @@ struct Branch {
     cache: KvCache,
     sampler: Sampler,
     healing: Healing,
-    /// The name the text begins with, until it is whole, where only some can stand there.
+    /// Restricts the name that the text begins with to the known ones, until the name is complete.
     first_name: Option<FirstName>,
     is_corrected: Option<bool>,
     decoder: StreamDecoder,
@@ -54,11 +54,11 @@ struct Branch {
     next_token: u32,
     max_new_tokens: usize,
     generated: usize,
-    /// Guesses the next tokens if that cannot change the text, which is so for one greedy candidate.
+    /// Guesses the next tokens, if that cannot change the text: only for a single greedy candidate.
     drafter: Option<Drafter>,
     drafted: usize,
     accepted: usize,
-    /// Of the generated tokens that write something new.
+    /// The certainty of the generated tokens that write something new.
     certainty: Option<Certainty>,
     finished: Option<StopReason>,
 }
@@ -66,13 +66,13 @@ struct Branch {
 /// Scratch memory that the steps of all jobs share.
 pub(super) struct Scratch {
     pub(super) logits: Logits,
-    /// The cost of further rows, measured on the passes so far.
+    /// The cost of additional rows, measured on the passes so far.
     pub(super) cost: BatchCost,
     pub(super) pace: Pace,
 }
 
 impl Scratch {
-    /// For a model of which nothing is measured yet.
+    /// For a model that has not been measured yet.
     pub(super) fn new(loaded: &LoadedModel) -> Self {
         Self { logits: Logits::default(), cost: BatchCost::default(), pace: Pace::guessed(loaded.weight_bytes) }
     }
@@ -86,7 +86,7 @@ pub(super) enum Progress {
 }
 
 impl Encoded {
-    /// Encodes `prompt` and takes its longest cached prefix; computes nothing yet.
+    /// Encodes `prompt` and looks up its longest cached prefix. Computes nothing yet.
     fn new(
         prompt: &Prompt,
         params: &GenerationParams,
@@ -116,7 +116,7 @@ impl Encoded {
         }
         let mut cache = prefixes.longest_prefix(&tokens, loaded.model.new_cache(factors));
         let cached_tokens = cache.tokens().len();
-        // The last token is computed again even when it is cached: its logits are what comes next.
+        // The last token is computed again even if it is cached, because its logits are needed.
         cache.truncate(cached_tokens.min(tokens.len() - 1));
         Ok(Self { tokens, prompt_tokens, cached_tokens, form: encoded.form, healing, cache })
     }
@@ -128,7 +128,7 @@ impl Encoded {
 }
 
 impl Run {
-    /// Chooses the prompt to ask; computes nothing yet.
+    /// Chooses which prompt to use. Computes nothing yet.
     pub(super) fn start(
         job: &Job,
         submitted_at: Instant,
@@ -156,7 +156,7 @@ impl Run {
         Ok(Self { prompt, is_short, branches: Vec::new(), submitted_at, first_token_at: None })
     }
 
-    /// One prefill chunk, or one token (with right guesses: several) of every unfinished candidate.
+    /// Computes one prefill chunk, or one token of every unfinished candidate (several if guesses are right).
     pub(super) fn step(
         &mut self,
         job: &mut Job,
@@ -180,7 +180,7 @@ impl Run {
         let (Scratch { logits, pace, .. }, params) = (scratch, &job.params);
         let Encoded { tokens, cache, form, .. } = &mut self.prompt;
         let done = cache.tokens().len();
-        // A completion may be requested in the meantime.
+        // A completion may be requested while the chunk is computed.
         let chunk = if job.priority == Priority::WarmUp { pace.chunk() } else { PREFILL_CHUNK };
         let end = (done + chunk).min(tokens.len());
         let last = end == tokens.len() && params.max_new_tokens > 0;
@@ -188,7 +188,7 @@ impl Run {
         let started = Instant::now();
         let sequence = Sequence { tokens: &tokens[done..end], cache, logits: rows };
         loaded.model.forward(&mut [sequence], logits)?;
-        // Work in the background may have waited between two layers.
+        // Background work may have waited between two layers.
         if job.priority != Priority::Background {
             pace.record(end - done, started.elapsed());
         }
@@ -207,7 +207,7 @@ impl Run {
         Ok(())
     }
 
-    /// Feeds every unfinished candidate's chosen token and guesses, all in one pass, and chooses their next ones.
+    /// Feeds the chosen token and the guesses of every unfinished candidate in one pass, and chooses the next tokens.
     fn decode_tokens(&mut self, loaded: &mut LoadedModel, scratch: &mut Scratch) -> Result<(), ModelError> {
         let Scratch { logits, cost, .. } = scratch;
         let elapsed = self.first_token_at.map_or(Duration::ZERO, |at| at.elapsed());
@@ -234,7 +234,7 @@ impl Run {
         Ok(())
     }
 
-    /// Reports to the job's owner what is certain of the first candidate's text.
+    /// Reports the part of the first candidate's text that is certain to the job's owner.
     fn stream(&mut self, job: &mut Job) {
         if let (Some(branch), Some(on_text)) = (self.branches.first_mut(), job.on_text.as_mut())
             && let Some(piece) = branch.text.next_piece(branch.certainty, branch.form)
@@ -246,7 +246,7 @@ impl Run {
     /// The result of the job.
     pub(super) fn generation(&self, pace: &Pace) -> Generation {
         let mut candidates: Vec<Candidate> = self.branches.iter().map(Branch::candidate).collect();
-        // The first is the model's best guess step by step and stays first; the others follow by certainty.
+        // The first candidate is the greedy one and stays first; the others are ordered by certainty.
         if let Some((_, drawn)) = candidates.split_first_mut() {
             drawn.sort_by(Candidate::by_certainty);
         }
@@ -267,8 +267,8 @@ impl Run {
         }
     }
 
-    /// Leaves what was computed for later prompts, finished or not: each finished chunk is a valid prefix. It `lasts` if such
-    /// prompts will come on other days, too.
+    /// Leaves what was computed to later prompts, even if the job is not finished, since each finished chunk is a valid
+    /// prefix. `lasts` says whether such prompts will come on other days, too.
     pub(super) fn leave_caches(self, prefixes: &mut PrefixCache, lasts: bool) {
         if self.branches.is_empty() {
             prefixes.insert(self.prompt.cache, lasts);
@@ -310,7 +310,8 @@ impl Branch {
         tokens
     }
 
-    /// Chooses after each fed token for as long as the guesses turn out right; what was fed beyond is taken back.
+    /// Chooses after each fed token as long as the guesses turn out right. Tokens fed beyond that are removed from the
+    /// cache.
     fn take_verified(
         &mut self,
         fed: &[u32],
@@ -337,7 +338,7 @@ impl Branch {
         Ok(())
     }
 
-    /// Chooses the next token from `logits` and adds its text; finishes the branch if the rules say so.
+    /// Chooses the next token from `logits` and adds its text. Finishes the branch if the rules say so.
     fn choose(&mut self, logits: &[f32], loaded: &LoadedModel, elapsed: Duration) -> Result<(), ModelError> {
         let choice = self.choice(logits, loaded)?;
         // A token that only repeats what the prompt already contains was not chosen freely.
@@ -353,12 +354,12 @@ impl Branch {
         Ok(())
     }
 
-    /// The next token: one that writes what healing requires, and that no name which cannot stand there begins with.
+    /// The next token, which has to write what healing requires and must not begin a name that cannot stand there.
     fn choice(&mut self, logits: &[f32], loaded: &LoadedModel) -> Result<Choice, ModelError> {
         let free = self.healing.allowed(&loaded.tokenizer);
         let named = self.first_name.as_ref().map(|name| self.named_ids(name, loaded)).filter(|ids| !ids.is_empty());
         let Some(named) = named else {
-            // Either any name can stand there, or none that this vocabulary can write.
+            // Either any name can stand here, or this vocabulary can write none of the known ones.
             self.first_name = None;
             return match free {
                 Some(ids) => Ok(Sampler::choose_among(logits, &ids)),
@@ -378,7 +379,8 @@ impl Branch {
         }
     }
 
-    /// Ids that write what healing requires and go on with `name`, sorted; the text can end where the name is whole.
+    /// Sorted ids of tokens that write what healing requires and continue with `name`. If the name is complete, the
+    /// text may end.
     fn named_ids(&self, name: &FirstName, loaded: &LoadedModel) -> Vec<u32> {
         let required = self.healing.required();
         let mut ids = loaded.tokenizer.naming_ids(required, name);
@@ -389,7 +391,7 @@ impl Branch {
         ids
     }
 
-    /// Adds `token`'s text; says why the branch ends, if it does.
+    /// Adds the text of `token`. Returns why the branch ends, if it does.
     fn take_in(&mut self, token: u32, loaded: &LoadedModel, elapsed: Duration) -> Option<StopReason> {
         if loaded.stop_ids(self.form).contains(&token) {
             return self.finish(StopReason::EndOfTurn, elapsed);
@@ -410,7 +412,7 @@ impl Branch {
         None
     }
 
-    /// Ends the text with whatever bytes were held back, which may itself meet a stop rule.
+    /// Ends the text with the bytes that were held back, which may themselves meet a stop rule.
     fn finish(&mut self, reason: StopReason, elapsed: Duration) -> Option<StopReason> {
         let rest = self.decoder.finish();
         Some(self.text.push(&rest, elapsed).unwrap_or_else(|| self.text.finish(reason)))
@@ -426,7 +428,7 @@ impl Branch {
     }
 }
 
-/// The name that a text has to begin with; a text that is given begins as it is.
+/// Restricts the name that a text begins with, unless the text is given.
 fn first_name(params: &GenerationParams) -> Option<FirstName> {
     let names = params.names.as_ref().filter(|_| !matches!(params.sampling, Sampling::Given(_)));
     names.cloned().map(FirstName::of)

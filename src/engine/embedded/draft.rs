@@ -1,19 +1,20 @@
 //! Speculation without a second model: when the last few tokens have occurred before, what followed them then is a
-//! guess at what follows now (prompt lookup). A guess is verified in the same pass that would have made one token.
+//! guess at what follows now (prompt lookup). A guess is verified in the same pass that would otherwise produce one
+//! token.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Tokens that have to match before what follows them is worth a guess.
+/// How many tokens have to match for a guess.
 const NGRAM: usize = 3;
 
 /// Longest guess.
 pub(super) const MAX_DRAFT: usize = 15;
 
-/// How fast the acceptance rate follows what happens.
+/// How fast the acceptance rate follows the latest guesses.
 const ACCEPTANCE_WEIGHT: f32 = 0.2;
 
-/// How fast the measured costs follow what happens.
+/// How fast the measured costs follow the latest passes.
 const COST_WEIGHT: f32 = 0.25;
 
 /// Guesses for one sequence.
@@ -21,7 +22,7 @@ pub(super) struct Drafter {
     history: Vec<u32>,
     /// Index of the token that last followed each n-gram.
     followed_by: HashMap<[u32; NGRAM], usize>,
-    /// Share of guessed tokens that were right, lately.
+    /// The recent share of guessed tokens that were right.
     acceptance: f32,
 }
 
@@ -40,7 +41,7 @@ impl Drafter {
         self.history.push(token);
     }
 
-    /// The guess for what comes next: as many tokens as are worth it, at most `limit`.
+    /// The guess at the next tokens: as many as are worth their cost, at most `limit`.
     pub(super) fn draft(&self, cost: &BatchCost, limit: usize) -> Vec<u32> {
         let start = self.history.last_chunk::<NGRAM>().and_then(|ngram| self.followed_by.get(ngram));
         let Some(&start) = start else { return Vec::new() };
@@ -71,8 +72,8 @@ impl Default for BatchCost {
 }
 
 impl BatchCost {
-    /// Before anything is measured: each further row costs a twelfth of the first. Decoding waits for memory, not for
-    /// arithmetic.
+    /// Used before anything is measured: each additional row costs a twelfth of the first, because decoding is limited
+    /// by memory and not by arithmetic.
     const ASSUMED_SLOPE: f32 = 1.0 / 12.0;
 
     pub(super) fn record(&mut self, rows: usize, took: Duration) {
@@ -81,7 +82,7 @@ impl BatchCost {
         *seconds = if *seconds == 0.0 { took } else { *seconds + COST_WEIGHT * (took - *seconds) };
     }
 
-    /// Cost of `rows` rows in units of one row.
+    /// Cost of `rows` rows relative to one row.
     fn relative(&self, rows: usize) -> f32 {
         let one = self.seconds[1];
         if one == 0.0 {

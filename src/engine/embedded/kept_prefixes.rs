@@ -1,16 +1,17 @@
-//! Prefixes that outlive the process: what completions have read is kept in files while nobody waits, so that after a restart the
-//! model goes on where it was.
+//! Prefixes that outlive the process: what the model has read for completions is kept in files while nobody waits, so
+//! that it need not be read again after a restart.
 //!
 //! ```text
-//! prefixes/ORIGIN/about.json   by what its pages were computed (`origin`)
+//! prefixes/ORIGIN/about.json   what its pages were computed with (`origin`)
 //! prefixes/ORIGIN/ID.kv        a page of keys and values (`page_file`)
 //! ```
 //!
-//! A page is named after all tokens up to its end, so prompts that begin alike share the files of their beginnings, as sequences
-//! in memory share pages; several processes may read and write at a time. Of all files together the least recently used go
-//! first. A file that is damaged goes when that is noticed, and is read again by the model.
+//! A page is named after all tokens up to its end, so that prompts with a common beginning share files, as sequences in
+//! memory share pages. Several processes may read and write at the same time. The least recently used files of all
+//! models are removed first. A damaged file is removed when that is noticed, and the model reads that part again.
 //!
-//! Files hold what the code says that was read: nobody else may read them. A model on a device has no pages, and nothing is kept.
+//! The files contain the code that was read, so nobody else may read them. A model on a GPU has no pages, and nothing
+//! of it is kept.
 
 mod origin;
 mod page_file;
@@ -31,29 +32,30 @@ use crate::private;
 use origin::Origin;
 use page_file::{Head, Id};
 
-/// A prefix that has no more than this beyond one that is kept is read in no time.
+/// A prefix with no more tokens than this beyond a kept one is not worth keeping, because reading them takes little
+/// time.
 const LEAST_TOKENS: usize = 2 * PAGE_LEN;
 
-/// Bytes that the disk keeps free for others.
+/// Bytes that are left free on the disk.
 const LEAST_FREE: u64 = 2 << 30;
 
-/// In this time no more is written than may be kept: a disk is not worn out by somebody who walks through files.
+/// In this time, no more is written than may be kept, so that opening many files does not wear out the disk.
 const WRITTEN_ONCE_IN: Duration = Duration::from_secs(60 * 60);
 
-/// Where prefixes are kept, and how many.
+/// Where prefixes are kept, how many, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepOptions {
     pub folder: PathBuf,
-    /// Of all files; with 0 those that are there are removed.
+    /// The most bytes of all files; 0 removes all files.
     pub limit_bytes: u64,
-    /// So long after the last job.
+    /// How long after the last job to begin.
     pub after: Duration,
 }
 
-/// The folder of the files in that of what is kept.
+/// The name of the folder with these files.
 pub const FOLDER: &str = "prefixes";
 
-/// Bytes of all files below `folder`.
+/// The size in bytes of all files below `folder`.
 pub fn kept_bytes(folder: &Path) -> u64 {
     page_files(folder).map(|file| file.bytes).sum()
 }
@@ -63,11 +65,11 @@ pub(super) struct KeptPrefixes {
     options: KeepOptions,
     folder: PathBuf,
     page_bytes: usize,
-    /// The pages there are files of, by the page before.
+    /// The headers of all pages that have a file, by the id of the page before them.
     pages: HashMap<Id, Vec<Head>>,
-    /// Since when what has been written is counted, and how much it is.
+    /// The bytes written since this time.
     written: (Instant, u64),
-    /// Writing has failed, and is not tried again.
+    /// Whether writing has failed; it is not tried again.
     has_failed: bool,
 }
 
@@ -77,7 +79,7 @@ struct Wanted<'a> {
     page: &'a Page,
 }
 
-/// A page's file, of whatever model.
+/// The file of a page, of any model.
 struct PageFile {
     path: PathBuf,
     bytes: u64,
@@ -85,10 +87,11 @@ struct PageFile {
 }
 
 impl KeptPrefixes {
-    /// Looks what is kept for `loaded`, and removes what nobody can use; `None` where nothing is to be kept, or cannot be.
+    /// Finds the files for `loaded`, and removes files that nobody can use. `None` if nothing is to be kept or can be
+    /// kept.
     pub(super) fn open(options: &KeepOptions, loaded: &LoadedModel) -> Option<Self> {
         if options.limit_bytes == 0 {
-            // It may never have been there.
+            // There may be no such folder.
             let _ = std::fs::remove_dir_all(&options.folder);
             return None;
         }
@@ -110,12 +113,12 @@ impl KeptPrefixes {
         Some(Self { options, folder, page_bytes, pages, written: (Instant::now(), 0), has_failed: false })
     }
 
-    /// How many of `tokens` are kept, from the first one on, rotated with `factors`.
+    /// How many of the first `tokens` are kept, rotated with `factors`.
     pub(super) fn prefix_len(&self, tokens: &[u32], factors: RopeFactors) -> usize {
         self.chain(tokens, factors).iter().map(|(_, len)| len).sum()
     }
 
-    /// Reads on from the files as far as they go: `cache` holds a beginning of `tokens`.
+    /// Extends `cache`, which holds the beginning of `tokens`, with the pages in files.
     pub(super) fn extend(&mut self, cache: &mut KvCache, tokens: &[u32]) {
         let chain: Vec<(Head, usize)> =
             self.chain(tokens, cache.factors()).into_iter().map(|(head, len)| (head.clone(), len)).collect();
@@ -130,8 +133,8 @@ impl KeptPrefixes {
         }
     }
 
-    /// The pages of the longest kept prefix of `tokens`, and how many tokens each has in common with them. Only of the last one
-    /// it may not be all.
+    /// The pages of the longest kept prefix of `tokens`, and how many tokens each has in common with them: all, except
+    /// perhaps for the last page.
     fn chain(&self, tokens: &[u32], factors: RopeFactors) -> Vec<(&Head, usize)> {
         let mut chain = Vec::new();
         let (mut before, mut rest) = (Id::root(factors), tokens);
@@ -151,17 +154,17 @@ impl KeptPrefixes {
         }
     }
 
-    /// The file of `head` cannot be used.
+    /// Forgets the file of `head`, which cannot be used, and removes it if it is damaged.
     fn give_up(&mut self, head: &Head, error: &std::io::Error) {
         let path = head.file_in(&self.folder);
-        // Another process needed the room.
+        // If there is no file, another process needed the space.
         if error.kind() != ErrorKind::NotFound {
             remove_damaged(&path, &error.to_string());
         }
         self.forget(&path);
     }
 
-    /// Writes a page of `newest_first` that is not kept yet; false once there is none, or no more may be written.
+    /// Writes a page of `newest_first` that is not kept yet. Returns false if there is none, or no more may be written.
     pub(super) fn keep_a_page<'a>(&mut self, newest_first: impl Iterator<Item = &'a KvCache>) -> bool {
         if self.has_failed {
             return false;
@@ -185,8 +188,8 @@ impl KeptPrefixes {
         !self.has_failed
     }
 
-    /// The pages that are worth a file, as many as may be kept: those of the newest place that was read, then those of the one
-    /// before. Variants of one place are one place.
+    /// The pages that are worth a file, as many as may be kept: those of the newest prompt first. Variants of one
+    /// prompt count as one.
     fn wanted<'a>(&self, newest_first: impl Iterator<Item = &'a KvCache>) -> Vec<Wanted<'a>> {
         let (mut places, mut wanted) = (Vec::<&KvCache>::new(), Vec::new());
         let (mut seen, mut left) = (HashSet::new(), self.options.limit_bytes);
@@ -219,7 +222,8 @@ impl KeptPrefixes {
         self.pages.get(&head.before).is_some_and(|pages| pages.iter().any(|kept| kept.id == head.id))
     }
 
-    /// Whether `bytes` more may be written. What has not been used for longest makes room, unless it is `wanted`.
+    /// Whether `bytes` more may be written. The least recently used files are removed to make room, unless they are
+    /// `wanted`.
     fn makes_room(&mut self, bytes: u64, wanted: &[Wanted<'_>]) -> bool {
         if self.written.0.elapsed() >= WRITTEN_ONCE_IN {
             self.written = (Instant::now(), 0);
@@ -236,7 +240,7 @@ impl KeptPrefixes {
             if total + bytes <= self.options.limit_bytes {
                 break;
             }
-            // Another process may have been faster.
+            // Another process may have removed it already.
             let _ = std::fs::remove_file(&file.path);
             self.forget(&file.path);
             total -= file.bytes;
@@ -244,26 +248,26 @@ impl KeptPrefixes {
         total + bytes <= self.options.limit_bytes
     }
 
-    /// The page of `head` has been written. Files of which it is more take up room for nothing.
+    /// Records that the page of `head` has been written. Removes files that hold only a beginning of it.
     fn kept(&mut self, head: Head) {
         self.written.1 += head.file_bytes(self.page_bytes);
         let siblings = self.pages.entry(head.before).or_default();
         let is_less = |kept: &mut Head| head.tokens.starts_with(&kept.tokens);
         for less in siblings.extract_if(.., is_less) {
-            // Another process may have been faster.
+            // Another process may have removed it already.
             let _ = std::fs::remove_file(less.file_in(&self.folder));
         }
         siblings.push(head);
     }
 
-    /// The file at `path` is gone.
+    /// Forgets the file at `path`, which is gone.
     fn forget(&mut self, path: &Path) {
         let folder = &self.folder;
         self.pages.values_mut().for_each(|pages| pages.retain(|head| head.file_in(folder) != path));
     }
 }
 
-/// The heads of the files in `folder`, by the page before. Damaged files are removed.
+/// The headers of the files in `folder`, by the id of the page before. Removes damaged files.
 fn heads(folder: &Path, page_bytes: usize) -> HashMap<Id, Vec<Head>> {
     let mut pages = HashMap::<Id, Vec<Head>>::new();
     for PageFile { path, .. } in files_in(folder) {
@@ -277,11 +281,11 @@ fn heads(folder: &Path, page_bytes: usize) -> HashMap<Id, Vec<Head>> {
 
 fn remove_damaged(path: &Path, reason: &str) {
     tracing::warn!("{}, which a model has read, is damaged and deleted: {reason}", path.display());
-    // What cannot be removed is found damaged again.
+    // A file that cannot be removed is found damaged again next time.
     let _ = std::fs::remove_file(path);
 }
 
-/// The pages' files of all models below `root`.
+/// The page files of all models below `root`.
 fn page_files(root: &Path) -> impl Iterator<Item = PageFile> {
     origin::folders(root).flat_map(|folder| files_in(&folder))
 }

@@ -7,7 +7,7 @@ use crate::config::{Machine, MemoryBudget, Needs, Role, Settings};
 use crate::hub::ModelRef;
 use crate::model::{self, LoadOptions, LoadedModel, ModelError};
 
-/// A loader of `reference`, which is looked up at each load, because the person may have installed it in the meantime.
+/// A loader of `reference`, which is looked up at each load, because it may have been installed in the meantime.
 pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
     Box::new(move |progress| {
         let path = reference.resolve().map_err(|error| ModelError::Missing(error.to_string()))?;
@@ -18,14 +18,15 @@ pub fn loader(reference: ModelRef, options: LoadOptions) -> Loader {
 /// Loads the GGUF file at `path` and tunes the kernels for this processor; `progress` is called with the fraction done.
 ///
 /// # Errors
-/// As [`model::load`].
+/// Those of [`model::load`].
 pub fn load(path: &Path, options: &LoadOptions, progress: &mut dyn FnMut(f32)) -> Result<LoadedModel, ModelError> {
     let loaded = model::load(path, options, progress)?;
     tuning::apply(&loaded, &options.pool, tuning::file().as_deref());
     Ok(loaded)
 }
 
-/// What the model of `role` needs, if it is installed and may be loaded, possibly as a fallback for a server.
+/// The memory that the model of `role` needs, if it is installed and may be loaded, possibly as a fallback for a
+/// server.
 pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
     if !settings.backend(role).may_load_a_model() {
         return None;
@@ -37,7 +38,7 @@ pub fn needs(role: Role, settings: &Settings) -> Option<Needs> {
     needs_of(model, role, settings)
 }
 
-/// What the other role's model needs; `None` if there is no other one, or it is not installed.
+/// The memory that the other role's model needs; `None` if there is no other model, or it is not installed.
 pub fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
     match role {
         _ if settings.has_one_engine() => None,
@@ -47,15 +48,15 @@ pub fn needs_beside(role: Role, settings: &Settings) -> Option<Needs> {
     }
 }
 
-/// Bytes of keys and values that the model of `role` may hold.
+/// Bytes of keys and values that the model of `role` may use.
 pub fn kv_budget_bytes(role: Role, settings: &Settings) -> usize {
-    // Of a model that is not installed nothing is known; loading it fails.
+    // Nothing is known about a model that is not installed; loading it fails.
     let own = needs(role, settings).unwrap_or_default();
     let budget = MemoryBudget::new(settings, &Machine::read());
     usize::try_from(budget.kv_bytes(own, needs_beside(role, settings))).unwrap_or(usize::MAX)
 }
 
-/// What `model`, as flags and settings name it, needs in `role`; `None` where it is not installed.
+/// The memory that `model`, as named in flags and settings, needs in `role`; `None` if it is not installed.
 pub fn needs_of(model: &str, role: Role, settings: &Settings) -> Option<Needs> {
     let path = model.parse::<ModelRef>().ok()?.resolve().ok()?;
     Some(model::size(&path).ok()?.needs_as(role, settings))

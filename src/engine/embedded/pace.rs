@@ -1,27 +1,30 @@
-//! How fast a model reads, estimated from its size until it is measured; and what follows for prompts that somebody
-//! waits for, and for those that nobody does.
+//! How fast a model reads, estimated from its size until it is measured, and what follows from that for prompts with
+//! and without somebody who waits.
 
 use std::time::Duration;
 
 /// Prompt tokens in one forward pass, during which the engine does not notice a newer completion. With 64 the weights
-/// are read and unpacked half as often as with 32, a tenth more tokens a second (measured); 128 gain no more.
+/// are read and unpacked half as often as with 32, which gives a tenth more tokens per second (measured); 128 give no
+/// more.
 pub const PREFILL_CHUNK: usize = 64;
 
-/// As long as somebody waits for the first word at a place of which nothing has been read: this part of the time that the job
-/// may take.
+/// How long somebody waits for the first word if nothing of the prompt has been read: this part of the time that the
+/// job may take.
 const PATIENCE: f64 = 2.0 / 3.0;
 
-/// The number of tokens that are read however long it takes: without them, the model knows nothing about the place.
+/// Tokens that are read however long it takes, because without them the model knows nothing about the code at the
+/// cursor.
 const LEAST_TOKENS: usize = 64;
 
-/// A pass that nobody waits for takes about this long at most, because a request that arrives in the meantime has to
-/// wait for its end.
+/// A pass that nobody waits for takes about this long at most, because a request that arrives meanwhile has to wait
+/// until it ends.
 const PASS_TIME: Duration = Duration::from_millis(250);
 
 /// With fewer tokens in a pass, reading and unpacking the weights is hardly worth it.
 const LEAST_CHUNK: usize = 16;
 
-/// Bytes of weights, times tokens, that are processed per second, before anything is measured: two cores with AVX2.
+/// Bytes of weights times tokens that are processed per second on two cores with AVX2; used before anything is
+/// measured.
 const GUESSED_BYTES: f64 = 60e9;
 
 /// Weight of the newest measurement relative to the earlier ones.
@@ -39,7 +42,7 @@ impl Pace {
         Self { tokens_per_second: GUESSED_BYTES / weight_bytes as f64, is_measured: false }
     }
 
-    /// A pass over `tokens` tokens of a prompt took `elapsed`.
+    /// Records that a pass over `tokens` tokens of a prompt took `elapsed`.
     pub(super) fn record(&mut self, tokens: usize, elapsed: Duration) {
         if tokens < LEAST_CHUNK || elapsed.is_zero() {
             return;
@@ -50,7 +53,7 @@ impl Pace {
         self.is_measured = true;
     }
 
-    /// Tokens a second, once they are measured.
+    /// Tokens per second, once measured.
     pub(super) fn measured(&self) -> Option<f32> {
         self.is_measured.then_some(self.tokens_per_second as f32)
     }

@@ -4,10 +4,10 @@
 //! Sequences share the pages of common beginnings (`KvCache::fork`), so ten variants of one prompt cost one prompt and
 //! ten tails. The least recently used one is dropped first when the byte budget is exceeded.
 //!
-//! The budget is for all keys and values of the model, including those of running jobs, and it is compared with what
-//! their memory takes from the system: pages that are free but not returned count too.
+//! The budget is for all keys and values of the model, including those of running jobs. It is compared with the memory
+//! that they take from the system, so pages that are free but not returned count, too.
 //!
-//! What completions have read is kept in files, too, where nobody waits ([`KeptPrefixes`]).
+//! What the model has read for completions is also kept in files, while nobody waits ([`KeptPrefixes`]).
 
 use super::kept_prefixes::KeptPrefixes;
 use crate::kernels::attention::PAGE_LEN;
@@ -17,16 +17,16 @@ use crate::model::KvCache;
 pub(super) struct PrefixCache {
     sequences: Vec<Cached>,
     budget_bytes: usize,
-    /// What is in files; `None` where nothing is.
+    /// The prefixes in files; `None` if none are kept.
     kept: Option<KeptPrefixes>,
-    /// There may be something to write to them.
+    /// Whether there may be something to write to files.
     is_to_keep: bool,
 }
 
 /// A sequence in memory.
 struct Cached {
     sequence: KvCache,
-    /// It is worth a file: a completion will begin like it, today or another day.
+    /// Whether it is worth a file, because prompts of later completions will begin like it.
     lasts: bool,
 }
 
@@ -35,8 +35,8 @@ impl PrefixCache {
         Self { sequences: Vec::new(), budget_bytes, kept, is_to_keep: false }
     }
 
-    /// A sequence that holds the longest prefix of `tokens` there is, in memory or in files, and nothing else; it is rotated with
-    /// the same factors as `empty`, and is that where nothing begins like `tokens`.
+    /// A sequence that holds exactly the longest prefix of `tokens` that is in memory or in files. It is rotated with
+    /// the same factors as `empty`, which is returned if nothing begins like `tokens`.
     pub(super) fn longest_prefix(&mut self, tokens: &[u32], empty: KvCache) -> KvCache {
         let mut prefix = self.longest_in_memory(tokens, &empty).unwrap_or(empty);
         let in_files = self.kept.as_ref().map_or(0, |kept| kept.prefix_len(tokens, prefix.factors()));
@@ -72,16 +72,16 @@ impl PrefixCache {
         self.is_to_keep
     }
 
-    /// Writes one page of what lasts to a file. Called again and again while nobody waits, until nothing is left to keep.
+    /// Writes one page to a file. Called repeatedly while nobody waits, until there is nothing left to keep.
     pub(super) fn keep_a_page(&mut self) {
         let newest_first = self.sequences.iter().rev().filter(|cached| cached.lasts).map(|cached| &cached.sequence);
         self.is_to_keep = self.kept.as_mut().is_some_and(|kept| kept.keep_a_page(newest_first));
     }
 
-    /// Evicts until a job whose cache is `running` has room to grow to `positions`, or nothing is left to evict. (What
-    /// shares the pages of `running` goes last, since that was used last.)
+    /// Evicts until a job whose cache is `running` has room to grow to `positions`, or nothing is left to evict.
+    /// (Sequences that share pages with `running` are evicted last, because they were used last.)
     pub(super) fn make_room(&mut self, running: &KvCache, positions: usize) {
-        // A last page that is not full is copied before it is written to.
+        // The last page is copied before it is written to, if it is not full.
         let full_pages = running.tokens().len() / PAGE_LEN;
         let pages = positions.div_ceil(PAGE_LEN).saturating_sub(full_pages);
         while !self.sequences.is_empty() && held_bytes(&self.sequences, running, pages) > self.budget_bytes {
@@ -89,7 +89,8 @@ impl PrefixCache {
         }
     }
 
-    /// Takes in `sequence`, in place of those it contains, and evicts down to the budget. What `lasts` is worth a file, too.
+    /// Adds `sequence`, which replaces those that it contains, and evicts down to the budget. If it `lasts`, it is
+    /// worth a file.
     pub(super) fn insert(&mut self, sequence: KvCache, lasts: bool) {
         if sequence.tokens().is_empty() {
             return;
@@ -107,8 +108,8 @@ impl PrefixCache {
     }
 }
 
-/// Bytes that the keys and values of the model whose sequence is `running` would hold with `pages` pages more. On a device
-/// nobody knows what tensors share: those of each of `sequences` count in full.
+/// Bytes that the keys and values of the model of `running` would take with `pages` more pages. On a GPU it is not
+/// known what tensors share, so each of `sequences` counts in full.
 fn held_bytes(sequences: &[Cached], running: &KvCache, pages: usize) -> usize {
     match running.pool() {
         Some(pool) => pool.mapped_bytes_with(pages),
@@ -122,12 +123,12 @@ mod tests {
     use crate::kernels::attention::{KvShape, KvType};
     use crate::model::{KvStore, RopeFactors};
 
-    /// Sequences of a model with pages of 4 KiB, cut from slabs of 64 KiB.
+    /// A store for sequences of a model with pages of 4 KiB, cut from slabs of 64 KiB.
     fn store() -> KvStore {
         KvStore::new(KvShape { num_kv_heads: 1, head_dim: 32, kv_type: KvType::F16 }, 1)
     }
 
-    /// A sequence of `tokens`, which goes on from `cache`.
+    /// `cache`, extended to a sequence of `tokens`.
     fn computed(mut cache: KvCache, tokens: &[u32]) -> KvCache {
         let new = &tokens[cache.tokens().len()..];
         cache.reserve(new.len());

@@ -1,4 +1,4 @@
-//! Choosing the next token: greedy or seeded random, never a forbidden one.
+//! Chooses the next token, greedily or by seeded random numbers, and never a forbidden one.
 
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
@@ -11,7 +11,7 @@ use crate::model::{ModelError, argmax};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Choice {
     pub(super) token: u32,
-    /// Natural log of the token's probability among those it was chosen from.
+    /// Natural logarithm of the token's probability among those that it was chosen from.
     pub(super) logprob: f32,
 }
 
@@ -19,13 +19,13 @@ pub(super) struct Choice {
 pub(super) enum Sampler {
     Greedy,
     Random(Box<LogitsProcessor>),
-    /// The rest of a given text; after it, greedy.
+    /// The rest of a given text, then greedy.
     Given(std::vec::IntoIter<u32>),
 }
 
 impl Sampler {
-    /// The chooser of the `candidate`-th alternative of `candidates`: the first of several is the model's best guess, the
-    /// others draw their own numbers.
+    /// The sampler of alternative `candidate` of `candidates`. The first of several is greedy, and each of the others
+    /// draws its own random numbers.
     pub(super) fn for_candidate(sampling: &Sampling, candidate: usize, candidates: usize) -> Self {
         match *sampling {
             Sampling::Given(_) => Self::new(sampling),
@@ -47,7 +47,7 @@ impl Sampler {
         }
     }
 
-    /// Chooses among all ids. Forbidden ids have a logit of negative infinity already ([`forbid`]).
+    /// Chooses among all ids. Forbidden ids already have a logit of negative infinity ([`forbid`]).
     pub(super) fn choose(&mut self, logits: &[f32]) -> Result<Choice, ModelError> {
         let token = match self {
             Self::Greedy => argmax(logits.iter().copied().enumerate()),
@@ -66,7 +66,8 @@ impl Sampler {
         self.choose(&among)
     }
 
-    /// The likeliest of `ids`, and how likely it is among them: while healing the text is not free, and chance has no place.
+    /// The likeliest of `ids`, and how likely it is among them. The choice is not random, because the text is not free
+    /// while healing.
     pub(super) fn choose_among(logits: &[f32], ids: &[u32]) -> Choice {
         let token = argmax(ids.iter().map(|&id| (id as usize, logits[id as usize])));
         let among: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();

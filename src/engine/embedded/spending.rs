@@ -1,4 +1,5 @@
-//! What is computed that nobody has asked for: in a part of the time, and while other programs leave a processor.
+//! Limits the work that nobody has asked for: to a part of the time, and to times when other programs leave a processor
+//! free.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::config::Effort;
 use crate::config::machine::OtherPrograms;
 
-/// The time of which a part may be spent.
+/// The time of which a part may be used.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// One processor, as far as that can be measured beside others.
+/// A little less than one processor, because measurements are not exact.
 const ONE: f64 = 0.75;
 
-/// What was computed for nobody lately.
+/// The recent work that nobody had asked for.
 #[derive(Default)]
 pub(super) struct Spending {
     /// When each pass began, and how long it took.
@@ -21,7 +22,7 @@ pub(super) struct Spending {
 }
 
 impl Spending {
-    /// Whether one more pass may begin at `now` for nobody.
+    /// Whether one more such pass may begin at `now`.
     pub(super) fn allows(&mut self, effort: Effort, now: Instant) -> bool {
         let Some(share) = effort.share() else { return true };
         while self.passes.front().is_some_and(|(at, _)| now.duration_since(*at) > SPAN) {
@@ -31,7 +32,7 @@ impl Spending {
         spent < SPAN.mul_f64(share) && self.others.spare_processors().is_none_or(|spare| spare >= ONE)
     }
 
-    /// A pass for nobody began at `at` and took `elapsed`.
+    /// Records that such a pass began at `at` and took `elapsed`.
     pub(super) fn record(&mut self, at: Instant, elapsed: Duration) {
         self.passes.push_back((at, elapsed));
     }
@@ -44,7 +45,7 @@ mod tests {
     #[test]
     fn a_part_of_every_minute_may_be_spent() {
         let mut spending = Spending::default();
-        // Nobody tells what other programs do at the first look, and it is not looked again for a while.
+        // The first look at other programs tells nothing, and there is no second look for a while.
         let (began, second) = (Instant::now(), Duration::from_secs(1));
         let mut passes = 0;
         while spending.allows(Effort::Balanced, began + second * passes) {

@@ -20,11 +20,11 @@ pub struct StoredTuning {
     kernels: String,
     threads: usize,
     version: String,
-    /// Bytes that all threads together read in a second.
+    /// Bytes per second that all threads together read.
     pub read_bandwidth: f64,
-    /// Bytes of weights it was tried on.
+    /// Bytes of weights that were measured.
     bytes: usize,
-    /// Other programs were busy at the same time: it is measured again when the machine is quiet.
+    /// Whether other programs were busy at the same time. It is measured again when the machine is quiet.
     #[serde(default)]
     pub was_busy: bool,
     pub tuning: Tuning,
@@ -45,7 +45,7 @@ impl StoredTuning {
         }
     }
 
-    /// The one in `file`, if it was measured for this processor, these kernels, this version and so many threads.
+    /// Reads `file`, if it was measured for this processor, these kernels, this version and `threads` threads.
     pub fn read(file: &Path, threads: usize) -> Option<Self> {
         let stored: Self = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
         let Self { tuning, read_bandwidth, bytes, was_busy, .. } = stored;
@@ -53,7 +53,7 @@ impl StoredTuning {
         (stored == here).then_some(stored)
     }
 
-    /// Replaces `file` in one step: several processes may load a model at a time.
+    /// Replaces `file` atomically, because several processes may load a model at the same time.
     fn write(&self, file: &Path) -> std::io::Result<()> {
         let partial = file.with_extension(format!("{}.part", std::process::id()));
         std::fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
@@ -61,14 +61,14 @@ impl StoredTuning {
     }
 }
 
-/// Where it is stored: beside the models.
+/// The file, which is beside the models.
 pub fn file() -> Option<PathBuf> {
     Some(hub::models_folder()?.join("tuning.json"))
 }
 
-/// Tunes the kernels for this processor: as `file` says, or else as measured now with the model, which is then stored
-/// there. What was measured with a small model is measured again with a larger one, and what was measured on a busy
-/// machine on a quiet one.
+/// Tunes the kernels for this processor as `file` says, or measures them now with the model and stores the result
+/// there. A measurement with a small model is repeated with a larger one, and one on a busy machine is repeated on a
+/// quiet one.
 pub(super) fn apply(loaded: &LoadedModel, pool: &ThreadPool, file: Option<&Path>) {
     let Some(file) = file else { return };
     let enough = TRIAL_BYTES.min(usize::try_from(loaded.weight_bytes).unwrap_or(usize::MAX)) / 10 * 9;

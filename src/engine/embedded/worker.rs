@@ -1,5 +1,5 @@
-//! The engine's thread: loads the model when it is needed, works on the most urgent job, step by step, and unloads the
-//! model when it is not used any more.
+//! The engine's thread: loads the model when it is needed, works on the most urgent job step by step, and unloads the
+//! model when it is no longer used.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,8 +19,7 @@ use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, EngineEvent, Generation, Message, OnEvent, Priority, Submitted};
 use crate::model::LoadedModel;
 
-/// A model that failed to load is tried again after this long, since the person may have fixed the problem in the
-/// meantime.
+/// A model that failed to load is tried again after this long, since the problem may have been fixed in the meantime.
 const RETRY_LOAD_AFTER: Duration = Duration::from_secs(5);
 
 /// How long background work waits for the gate before it checks its messages again.
@@ -35,16 +34,16 @@ pub(super) struct Worker {
     loaded: Option<Resident>,
     load_failure: Option<LoadFailure>,
     queue: Queue<Run>,
-    /// When there was work last.
+    /// When there was work for the last time.
     worked_at: Instant,
     announcer: Announcer,
-    /// What was computed that nobody had asked for.
+    /// Work that nobody had asked for.
     spending: Spending,
-    /// What completions have taken of the processors that no client has been told yet.
+    /// The processor time of completions that has not been reported yet, by client.
     untold: HashMap<u64, Duration>,
-    /// What is computed right now is background work.
+    /// Whether the current step is background work.
     in_background: Arc<AtomicBool>,
-    /// The engine is to end; set before [`Message::Stop`] is sent.
+    /// Whether the engine has to end; set before [`Message::Stop`] is sent.
     ended: Arc<AtomicBool>,
 }
 
@@ -87,7 +86,7 @@ impl Worker {
 
     pub(super) fn run(mut self) {
         if self.options.load_at_start {
-            // The failure has been reported as an event; jobs get it as well.
+            // The failure has been reported as an event, and jobs will get it as well.
             let _ = self.ensure_loaded();
         }
         while self.receive() {
@@ -104,7 +103,8 @@ impl Worker {
         self.announce();
     }
 
-    /// Processes the messages that have arrived; waits when there is nothing to do. False when the engine has to end.
+    /// Processes the messages that have arrived, and waits if there is nothing to do. Returns false if the engine has
+    /// to end.
     fn receive(&mut self) -> bool {
         if self.queue.is_empty() {
             match self.wait() {
@@ -124,7 +124,7 @@ impl Worker {
         }
     }
 
-    /// The next message; `None` after something that was due because nobody asks.
+    /// Waits for the next message. `None` if something that was due while idle has been done instead.
     fn wait(&mut self) -> Option<Message> {
         let [unload_at, keep_at] = self.due_when_idle();
         let Some(due) = unload_at.into_iter().chain(keep_at).min() else {
@@ -143,7 +143,7 @@ impl Worker {
         None
     }
 
-    /// When, if nobody asks, the model goes, and when what it has read is kept.
+    /// When the model is unloaded, and when what it has read is kept, if no job arrives.
     fn due_when_idle(&self) -> [Option<Instant>; 2] {
         let unload = self.options.idle_unload.filter(|_| self.loaded.is_some());
         let is_to_keep = self.loaded.as_ref().is_some_and(|resident| resident.prefixes.is_to_keep());
@@ -151,14 +151,14 @@ impl Worker {
         [unload, keep].map(|after| after.and_then(|after| self.worked_at.checked_add(after)))
     }
 
-    /// Writes one page of what the model has read to a file; false once all is kept.
+    /// Writes one page of what the model has read to a file. Returns false once everything is kept.
     fn keep_a_page(&mut self) -> bool {
         let Some(resident) = &mut self.loaded else { return false };
         resident.prefixes.keep_a_page();
         resident.prefixes.is_to_keep()
     }
 
-    /// Gives the model back. What it has read is kept before, unless the engine ends.
+    /// Unloads the model. What it has read is kept first, unless the engine ends.
     fn unload(&mut self) {
         while !self.ended.load(Ordering::Relaxed) && self.keep_a_page() {}
         self.loaded = None;
@@ -171,7 +171,7 @@ impl Worker {
         }
     }
 
-    /// One step of the most urgent job.
+    /// Does one step of the most urgent job.
     fn work(&mut self) {
         let Some(mut entry) = self.queue.take_next() else { return };
         self.worked_at = Instant::now();
@@ -203,7 +203,8 @@ impl Worker {
         }
     }
 
-    /// Counts what a step of `submitted` has cost, which began at `began`, when this process had had `before` of the processors.
+    /// Counts the cost of a step of `submitted`, which began at `began`, when this process had used `before` of
+    /// processor time.
     fn count(&mut self, submitted: &Submitted, began: Instant, before: Option<Duration>) {
         if submitted.job.priority == Priority::WarmUp {
             self.spending.record(began, began.elapsed());
@@ -215,7 +216,7 @@ impl Worker {
         }
     }
 
-    /// What the job of `entry` came to, with what is to be told of its cost.
+    /// The result of the job of `entry`, with the cost that has not been reported yet.
     fn generation(&mut self, entry: &QueuedJob<Run>) -> Option<Generation> {
         let pace = &self.loaded.as_ref()?.scratch.pace;
         let mut generation = entry.work.as_ref()?.generation(pace);
@@ -228,14 +229,14 @@ impl Worker {
     /// Answers the job and keeps its caches.
     fn finish(&mut self, mut entry: QueuedJob<Run>, outcome: Result<Generation, EngineError>) {
         if let (Some(run), Some(resident)) = (entry.work.take(), self.loaded.as_mut()) {
-            // Nobody asks the same question on another day.
+            // Prompts of questions do not come again on another day.
             let lasts = entry.submitted.job.priority != Priority::Background;
             run.leave_caches(&mut resident.prefixes, lasts);
         }
         (entry.submitted.job.on_done)(outcome);
     }
 
-    /// After a panic nothing the job touched can be trusted: the model is loaded again, other jobs begin again.
+    /// After a panic, nothing that the job used can be trusted: the model is loaded again, and other jobs begin again.
     fn recover(&mut self, mut entry: QueuedJob<Run>, message: &str) {
         tracing::error!(message, "a job panicked; the model will be loaded again");
         self.loaded = None;
@@ -286,7 +287,7 @@ impl Worker {
         Err(EngineError::Unavailable(message))
     }
 
-    /// Waits in the middle of background work for as long as anybody's interactive work goes on.
+    /// Returns a function that waits, in the middle of background work, while anybody's interactive work goes on.
     fn pause(&self) -> Box<dyn Fn() + Send> {
         let (in_background, ended) = (Arc::clone(&self.in_background), Arc::clone(&self.ended));
         let gate = self.options.gate.clone();
@@ -302,7 +303,7 @@ impl Worker {
     }
 }
 
-/// Starts the job, or takes it one step further.
+/// Starts the job, or does its next step.
 fn step(entry: &mut QueuedJob<Run>, resident: &mut Resident) -> Result<Progress, EngineError> {
     let Submitted { job, at, .. } = entry.submitted.as_mut();
     let Resident { model, prefixes, scratch } = resident;

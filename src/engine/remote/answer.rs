@@ -1,9 +1,9 @@
-//! An answer that streams in, read by a task of its own, which sees to it that a server is left when it can be.
+//! A streamed answer, read by a task of its own, which closes the connection at a time when the server notices it.
 //!
-//! Most servers notice at once that a connection has been closed, and what they had read of a prompt is there for the next one.
-//! llama-server looks once a second while it reads a prompt, and a prompt that comes meanwhile goes to another of its slots,
-//! which reads all of it from the start, at the same time. So it is left only when it has read to the end, and asked
-//! again only when it has noticed.
+//! Most servers notice at once that a connection has been closed, and keep what they had read of a prompt for the next
+//! one. llama-server looks only once a second while it reads a prompt, and meanwhile gives the next prompt to another
+//! of its slots, which reads all of it from the start at the same time. So its connection is closed only when it has
+//! read the prompt to the end, and it is asked again only when it has noticed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,23 +15,24 @@ use super::fault::Fault;
 use super::link::Connection;
 use super::request::Request;
 
-/// Events that may wait to be taken; a server is not read faster than its text is used.
+/// How many events may wait to be processed. A server is not read faster than its text is used.
 const WAITING_EVENTS: usize = 64;
 
-/// A server that streams looks at its connection with every token. How long that takes where only one has come.
+/// A server that streams looks at its connection at every token. The time of a token, if only one has arrived.
 const UNKNOWN_STEP: Duration = Duration::from_millis(50);
 
-/// Between a token and what it lets the server notice.
+/// The time in which the server notices a closed connection after a token.
 const NOTICING: Duration = Duration::from_millis(5);
 
-/// The turn of a request to a server that is asked one thing at a time: given back with the last copy.
+/// The turn of a request to a server that gets one request at a time. Dropping the last clone gives it back.
 pub(super) type Turn = Option<Arc<OwnedSemaphorePermit>>;
 
-/// An answer as it comes. Dropping it says that nobody waits for the rest.
+/// An answer as it arrives. Dropping it means that nobody waits for the rest.
 pub(super) struct Answer(mpsc::Receiver<Result<Option<Event>, Fault>>);
 
 impl Answer {
-    /// Sends `request`. `patience` is for the beginning; `turn` is held until the server has nothing more to do with it.
+    /// Sends `request`. The answer has to begin within `patience`; `turn` is held until the server no longer works on
+    /// it.
     pub(super) fn to(connection: &Arc<Connection>, request: Request, patience: Duration, turn: Turn) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
         tokio::spawn(read(Arc::clone(connection), request, patience, turn, sender));
@@ -41,9 +42,9 @@ impl Answer {
     /// The next event; `None` at the end of the answer.
     ///
     /// # Errors
-    /// The server does not answer, breaks off, reports a failure, or sends what is no event.
+    /// If the server does not answer, breaks off, reports a failure, or sends something that is not an event.
     pub(super) async fn next(&mut self) -> Result<Option<Event>, Fault> {
-        // The task's last word is the end or a failure.
+        // The last message of the task is the end or a failure.
         self.0.recv().await.unwrap_or(Ok(None))
     }
 }

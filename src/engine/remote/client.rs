@@ -1,7 +1,7 @@
 //! HTTP with one server: connections, certificates, the key, time-outs, and what its status codes mean.
 //!
-//! Redirects are not followed: they would carry code and key to a place nobody named. A response that is dropped closes its
-//! connection, which is how a server notices that nobody waits any more.
+//! Redirects are not followed, because they would send code and key to a server that the settings do not name. Dropping
+//! a response closes its connection, which tells the server that nobody waits any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,13 @@ use crate::hub;
 /// The longest answer to anything but a request for text.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Of what a server says about a failure, what a person is shown.
+/// How many characters of a server's error message are shown.
 const SHOWN_CHARACTERS: usize = 200;
 
-/// Connections that may wait for the next request, where making one is dear.
+/// How many idle connections are kept if opening one is expensive.
 const IDLE_CONNECTIONS: usize = 2;
 
-/// What requests to a server are sent through.
+/// Sends requests to one server.
 pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     server: RemoteServer,
@@ -40,10 +40,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of `server`; nothing is sent yet.
+    /// Creates a client of `server`, without sending anything.
     ///
     /// # Errors
-    /// The key or the system's certificates cannot be read.
+    /// If the key or the system's certificates cannot be read.
     pub(super) fn new(server: &RemoteServer, patience: Patience) -> Result<Self, Fault> {
         let key = Key::read(server)?;
         let is_secure = server.base_url.starts_with("https://");
@@ -56,7 +56,7 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // A connection without TLS costs less than one that keeps a thread of a small server waiting.
+        // Opening a connection without TLS costs less than keeping a thread of a small server waiting.
         let idle = if is_secure { IDLE_CONNECTIONS } else { 0 };
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -72,25 +72,25 @@ impl Client {
     /// The JSON at `path`.
     ///
     /// # Errors
-    /// There is none.
+    /// If the server gives none.
     pub(super) async fn get(&self, path: &str) -> Result<Value, Fault> {
         let response = self.send(Method::GET, path, Bytes::new(), self.patience.interactive).await?;
         self.json(response).await
     }
 
-    /// What the server answers to `body` at `path` as a whole; `patience` is for its beginning.
+    /// The whole answer to `body` at `path`. It has to begin within `patience`.
     ///
     /// # Errors
-    /// It does not, or says no.
+    /// If the server does not answer, or refuses the request.
     pub(super) async fn ask(&self, path: &str, body: &Value, patience: Duration) -> Result<Value, Fault> {
         let response = self.post(path, body, patience).await?;
         self.json(response).await
     }
 
-    /// The answer to `body` at `path`, to be read as it comes; `patience` is for its beginning.
+    /// The answer to `body` at `path`, to be read as it arrives. It has to begin within `patience`.
     ///
     /// # Errors
-    /// There is none, or another one than expected.
+    /// If there is none, or it has another type than expected.
     pub(super) async fn post(&self, path: &str, body: &Value, patience: Duration) -> Result<Response<Incoming>, Fault> {
         self.send(Method::POST, path, body.to_string().into(), patience).await
     }
@@ -109,7 +109,7 @@ impl Client {
                 Err(_) => return Err(self.silent(patience)),
                 Ok(Ok(response)) if response.status().is_success() => return Ok(response),
                 Ok(Ok(response)) => return Err(self.refused(response).await),
-                // A connection that waited for this request may have been closed just then.
+                // An idle connection may have been closed just when it was used.
                 Ok(Err(error)) if !error.is_connect() && !is_second => is_second = true,
                 Ok(Err(error)) => return Err(self.broken(&error)),
             }
@@ -144,7 +144,7 @@ impl Client {
         }
     }
 
-    /// What a status other than success means.
+    /// The fault that a status other than success stands for.
     async fn refused(&self, response: Response<Incoming>) -> Fault {
         let (status, wait) = (response.status(), retry_after(response.headers()));
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(|to| self.clean(to));
@@ -176,7 +176,7 @@ impl Client {
         Fault::server(&self.server, what).retry_after(wait)
     }
 
-    /// What a failure's body says in words.
+    /// The message in the body of an error response.
     fn message(&self, body: &[u8]) -> String {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let found = json.as_ref().and_then(|json| {
@@ -186,7 +186,7 @@ impl Client {
         found.map(|message| self.clean(message)).unwrap_or_default()
     }
 
-    /// Something of the server's in one short line without the key.
+    /// Text from the server as one short line, without the key.
     pub(super) fn clean(&self, text: &str) -> String {
         let text = self.key.as_ref().map_or_else(|| text.to_owned(), |key| key.redact(text));
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -196,7 +196,7 @@ impl Client {
         }
     }
 
-    /// The server has kept silent for too long.
+    /// The fault of a server that has not answered for too long.
     pub(super) fn silent(&self, patience: Duration) -> Fault {
         Fault::server(
             &self.server,
@@ -204,7 +204,7 @@ impl Client {
         )
     }
 
-    /// The server does not speak the protocol.
+    /// The fault of a server that does not speak the protocol.
     pub(super) fn garbage(&self, found: &str) -> Fault {
         let found = self.clean(found);
         Fault::server(
@@ -213,7 +213,7 @@ impl Client {
         )
     }
 
-    /// The server's answer broke off.
+    /// The fault of an answer that broke off.
     pub(super) fn broke_off(&self, why: impl std::fmt::Display) -> Fault {
         Fault::server(&self.server, format!("stopped in the middle of its answer: {why}"))
     }
@@ -231,7 +231,7 @@ impl Client {
     }
 }
 
-/// TLS with the certificates of the system, which only a secure server needs to be read.
+/// TLS with the certificates of the system, which are read only for a secure server.
 fn tls(is_secure: bool) -> Result<rustls::ClientConfig, Fault> {
     let mut roots = rustls::RootCertStore::empty();
     if is_secure {
@@ -245,7 +245,7 @@ fn tls(is_secure: bool) -> Result<rustls::ClientConfig, Fault> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The seconds a server wants to be left alone for.
+/// How long the server wants to be left alone.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

@@ -1,4 +1,4 @@
-//! The events of a streamed answer, taken out of its bytes wherever one piece ends and the next begins.
+//! The events of a streamed answer, extracted from its bytes, whatever the pieces in which these arrive.
 
 use http_body_util::BodyExt as _;
 use hyper::Response;
@@ -11,7 +11,7 @@ use super::fault::Fault;
 /// The longest line of an answer.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// One thing the server has sent.
+/// One event that the server has sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Data(Value),
@@ -19,7 +19,7 @@ pub(super) enum Event {
     Done,
 }
 
-/// An answer as it comes.
+/// The events of an answer as it arrives.
 pub(super) struct Events<'a> {
     client: &'a Client,
     body: Incoming,
@@ -31,10 +31,11 @@ impl<'a> Events<'a> {
         Self { client, body: response.into_body(), lines: Lines::default() }
     }
 
-    /// The next event; `None` at the end of the answer. Comments, by which a server shows that it is alive, are not told.
+    /// The next event; `None` at the end of the answer. Comments, which servers send to keep a connection alive, are
+    /// skipped.
     ///
     /// # Errors
-    /// The server breaks off, reports a failure, or sends what is no event.
+    /// If the server breaks off, reports a failure, or sends something that is not an event.
     pub(super) async fn next(&mut self) -> Result<Option<Event>, Fault> {
         loop {
             while let Some(line) = self.lines.next() {
@@ -78,7 +79,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Bytes as they come, and the lines that are complete.
+/// Splits bytes into lines as they arrive.
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! One job asked of a server, from the request to the generation.
+//! One job for a server, from the request to the generation.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,27 +17,28 @@ use crate::engine::growing_text::GrowingText;
 use crate::engine::{Candidate, Certainty, Generation, GenerationParams, Priority, Sampling, StopReason, TextListener};
 use crate::model::{Prompt, PromptForm};
 
-/// Events without text, beyond one for each token, that a server may send.
+/// How many events a server may send beyond one per token.
 const SPARE_EVENTS: usize = 1000;
 
-/// How long the last word of a server may take that has ended a text: how many tokens it knew already.
+/// How long to wait, after a server has ended a text, for its count of tokens.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
-/// What a job asks.
+/// A job as it is asked of a server.
 pub(super) struct Question {
     pub(super) prompt: Prompt,
     pub(super) params: GenerationParams,
     pub(super) priority: Priority,
     pub(super) submitted_at: Instant,
     pub(super) on_text: Option<TextListener>,
-    /// Its owner has been told of text.
+    /// Whether text has been reported to its owner.
     pub(super) has_told: bool,
 }
 
-/// Asks and waits until all that was asked for is written. `turn` is held until the server is done with it.
+/// Sends the job's requests and waits until all of its texts are written. `turn` is held until the server is done with
+/// them.
 ///
 /// # Errors
-/// The server gives no answer, or breaks it off.
+/// If the server gives no answer, or breaks it off.
 pub(super) async fn generate(
     connection: &Arc<Connection>,
     question: &mut Question,
@@ -80,13 +81,13 @@ pub(super) async fn generate(
     let mut tell = question.on_text.as_mut().map(|on_text| Telling { on_text, has_told: &mut question.has_told });
     let mut branches = vec![branch.read(connection, request, patience, turn, tell.as_mut()).await?];
     while let Some(joined) = others.join_next().await {
-        // Alternatives that fail are fewer alternatives.
+        // An alternative that fails is left out.
         branches.extend(joined.ok().and_then(Result::ok));
     }
     Ok(generation(branches, question.submitted_at))
 }
 
-/// Has the server read a prompt, if it keeps what it has read.
+/// Makes the server read a prompt, if it keeps what it has read.
 async fn read_ahead(
     connection: &Arc<Connection>,
     prompt: &Prompt,
@@ -102,7 +103,7 @@ async fn read_ahead(
             let _turn = turn;
             connection.client.ask(path, &body, connection.client.patience.background).await
         };
-        // A task that nobody waits for goes on.
+        // A spawned task goes on when nobody waits for it any more.
         let answer = match outlives {
             true => tokio::spawn(ask).await.unwrap_or_else(|error| Err(Fault::here(error.to_string())))?,
             false => ask.await?,
@@ -119,7 +120,7 @@ fn generation(branches: Vec<Branch>, submitted_at: Instant) -> Generation {
     let first_token_at = branches.first().and_then(|branch| branch.first_token_at).unwrap_or(now);
     let generated_tokens = branches.iter().map(Branch::generated_tokens).sum();
     let mut candidates: Vec<Candidate> = branches.into_iter().map(Branch::candidate).collect();
-    // The first is the model's best guess step by step and stays first; the others follow by confidence.
+    // The first candidate is the greedy one and stays first; the others are ordered by certainty.
     if let Some((_, drawn)) = candidates.split_first_mut() {
         drawn.sort_by(Candidate::by_certainty);
     }
@@ -139,7 +140,7 @@ fn generation(branches: Vec<Branch>, submitted_at: Instant) -> Generation {
     }
 }
 
-/// The owner of a job, who is told of its text.
+/// Reports text to the owner of a job.
 struct Telling<'a> {
     on_text: &'a mut TextListener,
     has_told: &'a mut bool,
@@ -151,17 +152,17 @@ struct Branch {
     form: PromptForm,
     text: GrowingText,
     max_new_tokens: usize,
-    /// Tokens as far as pieces of text and the server tell, those that were owed included.
+    /// Tokens so far, judged by pieces of text and the server's counts, including those of the required start.
     tokens: usize,
-    /// Of them, those beyond what was owed.
+    /// Those of them beyond the required start.
     new_tokens: usize,
-    /// Logarithms of tokens whose text a server holds back, as vLLM does while it may begin a stop string.
+    /// Log-probabilities of tokens whose text the server holds back, as vLLM does while it may begin a stop string.
     held_back: Vec<f32>,
     events: usize,
     certainty: Option<Certainty>,
     usage: Usage,
     first_token_at: Option<Instant>,
-    /// The server writes no more.
+    /// Why the server has ended the text, if it has.
     said_finish: Option<Finish>,
     ended: Option<StopReason>,
     is_missing: bool,
@@ -187,7 +188,7 @@ impl Branch {
         }
     }
 
-    /// Sends `request` and reads until the text ends; what the server would write beyond is cut off with the connection.
+    /// Sends `request` and reads until the text ends. Then the connection is closed, so that the server writes no more.
     async fn read(
         mut self,
         connection: &Arc<Connection>,
@@ -232,14 +233,15 @@ impl Branch {
         Ok(self)
     }
 
-    /// Reads to the end what a server says that has ended the text itself: some count at the very end.
+    /// Reads to the end of the answer if the server has ended the text itself, because some servers send their counts
+    /// last.
     async fn read_last_words(&mut self, answer: &mut Answer) {
         while let Ok(Some(Event::Data(event))) = answer.next().await {
             self.usage = Piece::read(&event).and_then(|piece| piece.usage).unwrap_or(self.usage);
         }
     }
 
-    /// Takes in what an event says.
+    /// Adds the contents of an event.
     fn take(&mut self, piece: Piece) {
         self.events += 1;
         self.usage = piece.usage.unwrap_or(self.usage);
@@ -270,13 +272,13 @@ impl Branch {
         }
     }
 
-    /// The text ends, for `reason` unless the server has named another.
+    /// Ends the text, for `reason` unless the server has given another one.
     fn end(&mut self, reason: StopReason) {
         let reason = if self.said_finish == Some(Finish::Length) { StopReason::MaxTokens } else { reason };
         self.ended = Some(self.text.finish(reason));
     }
 
-    /// A server that goes on and on is no better than one that keeps silent.
+    /// Fails if the server sends far more than it was asked for.
     fn check_length(&self, client: &Client) -> Result<(), Fault> {
         match self.events > self.tokens + SPARE_EVENTS {
             true => Err(client.broke_off(format!("it has sent {} events without an end", self.events))),
@@ -284,7 +286,7 @@ impl Branch {
         }
     }
 
-    /// As the server counts, where it has counted to the end.
+    /// The server's count, if it has sent one for the whole text.
     fn generated_tokens(&self) -> usize {
         self.usage.generated.max(self.tokens)
     }

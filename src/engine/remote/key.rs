@@ -1,5 +1,5 @@
-//! The key to a server: read when a connection is made, from the environment or from a file that only its owner can read.
-//! Nothing here is printed, and what a server says is told only after the key has been taken out of it.
+//! The key for a server, read from the environment or from a file that only its owner can read, when a connection is
+//! made. It is never printed, and it is removed from messages of the server before they are shown.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::config::RemoteServer;
 pub(super) struct Key(String);
 
 impl Key {
-    /// The key that the settings point at; `None` where they point at none.
+    /// Reads the key that the settings name; `None` if they name none.
     ///
     /// # Errors
-    /// It is not there, or others can read it.
+    /// If it does not exist, or others can read it.
     pub(super) fn read(server: &RemoteServer) -> Result<Option<Self>, Fault> {
         let text = match (&server.api_key_env, &server.api_key_file) {
             (None, None) => return Ok(None),
-            // The name is not printed: somebody may have written the key in its place.
+            // The name is not printed, because somebody may have written the key itself there.
             (Some(name), _) => std::env::var(name).map_err(|_| {
                 Fault::here(format!(
                     "expected the key of {server} in the environment variable that `apiKeyEnv` names, found none; set it where \
@@ -45,7 +45,7 @@ impl Key {
         value
     }
 
-    /// `text` without the key, should a server have repeated it.
+    /// `text` without the key, in case the server has repeated it.
     pub(super) fn redact(&self, text: &str) -> String {
         text.replace(&self.0, "[the key]")
     }

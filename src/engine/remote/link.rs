@@ -1,6 +1,6 @@
-//! The way to a server: made when it is first needed, given up for a while after a failure, and made again.
+//! The connection to a server: made when it is first needed, given up for a while after a failure, and made again.
 //!
-//! A failure is told once, not at every key; that all is well again is told once too.
+//! A failure is reported once, not at every key, and so is that the server works again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,13 @@ use super::probe::{Abilities, probe};
 use crate::config::RemoteServer;
 use crate::engine::{EngineEvent, OnEvent};
 
-/// A server that fails is asked again after this long at the latest, unless it wants to be left alone for longer.
+/// A server that fails is asked again after this long at most, unless it asks to be left alone for longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// And after this long even then.
+/// The longest time for which a server may ask to be left alone.
 const LONGEST_WISH: Duration = Duration::from_secs(3600);
 
-/// What the engine's owner is told, by whoever has something to tell.
+/// Sends events to the engine's owner; clones send to the same owner.
 #[derive(Clone)]
 pub(super) struct News(Arc<Mutex<OnEvent>>);
 
@@ -33,21 +33,21 @@ impl News {
     }
 }
 
-/// A server that has said what it can do.
+/// A server whose abilities are known.
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) abilities: Abilities,
 }
 
-/// The connection to one server, and what is known about it.
+/// The connection to one server, and its state.
 pub(super) struct Link {
     server: RemoteServer,
     patience: Patience,
     news: News,
     state: Mutex<State>,
-    /// Held by whoever finds out what the server can do.
+    /// Held while finding out what the server can do.
     connecting: tokio::sync::Mutex<()>,
-    /// The server has failed and has not answered since.
+    /// Whether the server has failed and has not answered since.
     is_down: Arc<AtomicBool>,
 }
 
@@ -56,9 +56,9 @@ struct State {
     connection: Option<Arc<Connection>>,
     /// Failures since the last answer.
     failures: u32,
-    /// The last one, and until when the server is left alone.
+    /// The last failure, and until when the server is left alone.
     fault: Option<(Fault, Instant)>,
-    /// What the owner has been told of failures since the last answer.
+    /// The last failure that was reported since the last answer.
     told: Option<String>,
     has_been_up: bool,
 }
@@ -83,7 +83,8 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection as it is, or the failure for which the server is left alone; `None` where it is to be made.
+    /// The existing connection, or the failure because of which the server is left alone; `None` if a connection has to
+    /// be made.
     fn known(&self) -> Option<Result<Arc<Connection>, Fault>> {
         let state = self.state();
         match (&state.fault, &state.connection) {
@@ -93,10 +94,10 @@ impl Link {
         }
     }
 
-    /// The way to the server, made if need be.
+    /// The connection to the server, made if necessary.
     ///
     /// # Errors
-    /// The server cannot be used, or has failed shortly before.
+    /// If the server cannot be used, or has failed a short time ago.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>, Fault> {
         if let Some(known) = self.known() {
             return known;
@@ -131,7 +132,7 @@ impl Link {
         Ok(Connection { client, abilities })
     }
 
-    /// The server has answered.
+    /// Records that the server has answered.
     pub(super) fn succeeded(&self, connection: &Connection) {
         let was_down = {
             let mut state = self.state();
@@ -146,12 +147,12 @@ impl Link {
         }
     }
 
-    /// The server has not answered, for this reason.
+    /// Records that the server has not answered, for this reason.
     pub(super) fn failed(&self, fault: &Fault) {
         let is_new = {
             let mut state = self.state();
             if fault.reach == Reach::Server {
-                // What it can do may have changed when it comes back.
+                // The server may be another one when it comes back.
                 state.connection = None;
                 let doubled = self.patience.retry.saturating_mul(1 << state.failures.min(16)).min(LONGEST_PAUSE);
                 let pause = fault.retry_after.map_or(doubled, |wish| wish.min(LONGEST_WISH));
@@ -159,7 +160,7 @@ impl Link {
                 state.fault = Some((fault.clone(), Instant::now() + pause));
                 self.is_down.store(true, Ordering::Relaxed);
             }
-            // The same failure with another number of seconds in it is the same failure.
+            // Messages that differ only in numbers, such as seconds, are the same failure.
             let without_numbers: String = fault.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
             state.told.replace(without_numbers.clone()) != Some(without_numbers)
         };

@@ -1,12 +1,12 @@
-//! What an answer has to begin with: the end of the prompt, where the server was given less of it.
+//! The text that an answer has to begin with: the end of the prompt that the server was not given.
 //!
-//! A server's tokens are not known here, so a word that the cursor cuts cannot be healed by its tokens. The prompt is cut back
-//! to where a token surely begins, and the answer has to write what was cut once more; one that does not is not what comes
-//! after the cursor.
+//! A server's tokens are not known here, so a word that the cursor cuts in two cannot be healed with tokens. Instead,
+//! the prompt is cut back to where a token surely begins, and the answer has to write the rest of the prompt again. An
+//! answer that does not is not a continuation of the text before the cursor.
 
-/// The first bytes of `prefill` that a server is given: up to the word that the cursor cuts, with the character before it
-/// that such words are one token with, or up to the white space it stands after. Line breaks stay where the server is known
-/// to keep them.
+/// How many bytes of `prefill` the server is given. A word that the cursor cuts in two is left out, together with the
+/// character before it, which is often part of the same token; so is white space before the cursor. Line breaks stay if
+/// the server is known to keep them.
 pub(super) fn cut(prefill: &str, heal: bool, keeps_line_breaks: bool) -> usize {
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     let without_space = prefill.trim_end();
@@ -28,29 +28,29 @@ pub(super) fn cut(prefill: &str, heal: bool, keeps_line_breaks: bool) -> usize {
     }
 }
 
-/// How far into an answer a code block may open; what is before it is talk.
+/// A code block has to open within so many bytes of an answer; the text before it is dropped.
 const LONGEST_TALK: usize = 2000;
 
-/// What the answer still has to write before anything of it counts.
+/// What an answer still has to write before the rest of it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owed {
-    /// The fence of the code block that has to be opened first, and what was said so far.
+    /// The fence of the code block that has to be opened first, and the text so far.
     fence: Option<(String, String)>,
     rest: String,
 }
 
-/// The answer does not write what it owes.
+/// The answer does not begin with the required text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Missing;
 
 impl Owed {
-    /// An answer that begins with `rest`.
+    /// Requires that the answer begins with `rest`.
     pub(super) fn exactly(rest: &str) -> Self {
         Self { fence: None, rest: rest.to_owned() }
     }
 
-    /// An answer that begins where the prompt began with `prefill`: whatever it says first, and whatever stands on the line
-    /// of its fence, if that is how the prefill begins.
+    /// Requires that the answer writes all of `prefill`. If that opens a code block, any text may come before, and
+    /// anything may follow on the line of the fence.
     pub(super) fn from_the_start(prefill: &str) -> Self {
         let fence = &prefill[..prefill.len() - prefill.trim_start_matches('`').len()];
         match (fence.len(), prefill.split_once('\n')) {
@@ -59,7 +59,7 @@ impl Owed {
         }
     }
 
-    /// Bytes that are owed: at most as many tokens.
+    /// Bytes that are still required, which is at least the number of their tokens.
     pub(super) fn len(&self) -> usize {
         self.rest.len() + self.fence.as_ref().map_or(0, |(fence, _)| fence.len())
     }
@@ -68,10 +68,10 @@ impl Owed {
         self.fence.is_none() && self.rest.is_empty()
     }
 
-    /// What of `text`, the next piece of the answer, goes beyond what is owed.
+    /// Takes the next piece of the answer, and returns the part of it that goes beyond the required text.
     ///
     /// # Errors
-    /// The answer says something else.
+    /// If the answer says something else.
     pub(super) fn take(&mut self, text: &str) -> Result<String, Missing> {
         let Some((fence, said)) = &mut self.fence else { return self.take_rest(text) };
         said.push_str(text);

@@ -14,27 +14,27 @@ const MODELS: &str = "/v1/models";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const TEXT: &str = "/v1/completions";
 
-/// A server, and how it is asked.
+/// A server's model, and what requests it understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abilities {
     pub model: String,
     pub software: Software,
     pub way: Way,
-    /// How it is asked for the middle of a text, where it can be.
+    /// How it is asked to fill in the middle, if it can.
     pub middle: Option<Middle>,
-    /// Line breaks at the end of a message that is to be continued reach the model.
+    /// Whether line breaks at the end of a message to be continued reach the model.
     pub(super) keeps_line_breaks: bool,
 }
 
 impl Abilities {
-    /// The model's name for people: a server that was given a file says where that is.
+    /// The model's name for people. A server that was given a file reports its path.
     pub fn name(&self) -> &str {
         let name = self.model.rsplit(['/', '\\']).next().filter(|_| self.model.ends_with(".gguf"));
         name.unwrap_or(&self.model).trim_end_matches(".gguf")
     }
 }
 
-/// How a server is asked to go on with a given beginning.
+/// How a server is asked to continue a given beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Continue,
@@ -44,13 +44,13 @@ pub enum Way {
 /// How a server is asked to fill in the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Middle {
-    /// In one text, with the tokens of the model's family.
+    /// As one text with the tokens of the model's family.
     Tokens(FimText),
-    /// What is behind the cursor is an argument of its own.
+    /// With the text after the cursor as an argument of its own.
     Suffix,
 }
 
-/// What runs there, as far as it matters.
+/// The server's software, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Software {
     LlamaServer,
@@ -62,7 +62,7 @@ pub enum Software {
 }
 
 impl Software {
-    /// By who owns its models, as it says.
+    /// The software with this owner of its models, as the list of models gives it.
     fn of(owner: &str) -> Self {
         match owner {
             "llamacpp" => Self::LlamaServer,
@@ -74,17 +74,18 @@ impl Software {
         }
     }
 
-    /// Whether it keeps what it has read for the next prompt, so that a prompt may be read before anybody asks.
+    /// Whether it keeps what it has read for the next prompt, so that reading ahead is useful.
     pub(super) fn keeps_prefixes(self) -> bool {
         matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)
     }
 
-    /// Whether it goes on reading a prompt when nobody waits for it any more, and gives the next one to another slot meanwhile.
+    /// Whether it goes on reading a prompt for a while after the connection is closed, and meanwhile gives the next
+    /// prompt to another slot.
     pub(super) fn is_slow_to_leave(self) -> bool {
         self == Self::LlamaServer
     }
 
-    /// Whether its chat templates can be told not to think aloud first.
+    /// Whether its chat templates take an argument that turns thinking off.
     pub(super) fn takes_template_arguments(self) -> bool {
         matches!(self, Self::LlamaServer | Self::Vllm | Self::SgLang)
     }
@@ -124,7 +125,7 @@ impl fmt::Display for Middle {
 /// Finds out what the server of `client`, which is `server` in the settings, can do.
 ///
 /// # Errors
-/// It cannot be used.
+/// If it cannot be used.
 pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abilities, Fault> {
     let (models, software) = match client.get(MODELS).await {
         Ok(listed) => listed_models(client, &listed)?,
@@ -145,7 +146,7 @@ pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abil
     Ok(Abilities { model, software, way, middle, keeps_line_breaks })
 }
 
-/// The names of the models, and whose they are.
+/// The names of the models, and the software that owns them.
 fn listed_models(client: &Client, listed: &Value) -> Result<(Vec<String>, Software), Fault> {
     let Some(models) = listed.get("data").and_then(Value::as_array) else {
         return Err(client.garbage(&listed.to_string()));
@@ -162,7 +163,7 @@ fn model(server: &RemoteServer, mut models: Vec<String>, software: Software) -> 
     match models.len() {
         0 => Err(Fault::server(server, "lists no models; write the model's name as `model` in the setting `backend`")),
         1 => Ok(models.remove(0)),
-        // It has one, under several names.
+        // It has a single model under several names.
         _ if software == Software::LlamaServer => Ok(models.remove(0)),
         _ => Err(Fault::server(
             server,
@@ -171,8 +172,8 @@ fn model(server: &RemoteServer, mut models: Vec<String>, software: Software) -> 
     }
 }
 
-/// Whether the server goes on with an assistant's message. One that knows how refuses to be asked for both this and the
-/// contrary; of others it is seen by what they write.
+/// Whether the server continues an assistant's message. A server that knows the arguments refuses a request with
+/// contradictory ones; the others are judged by what they write.
 async fn way(client: &Client, model: &str, software: Software) -> Result<Way, Fault> {
     if matches!(software, Software::SgLang | Software::LmDeploy) {
         return Ok(Way::Continue);
@@ -187,14 +188,14 @@ async fn way(client: &Client, model: &str, software: Software) -> Result<Way, Fa
         Err(fault) => return Err(fault),
         Ok(_) => false,
     };
-    // A server that refuses what it does not know is no better for it.
+    // A server may also refuse arguments that it does not know, so what it writes decides.
     let beginning = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, twel";
     let goes_on = match client.ask(CHAT, &continued(model, beginning, 2), client.patience.interactive).await {
         Err(fault) if fault.reach == Reach::Request => return Ok(Way::Chat),
         Err(fault) => return Err(fault),
         Ok(answer) => {
             let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
-            // Some give back the whole message, with its beginning.
+            // Some servers return the whole message with its beginning.
             text.strip_prefix(beginning).unwrap_or(text).starts_with("ve")
         }
     };
@@ -216,7 +217,7 @@ async fn middle(
             true => Ok(Some(Middle::Suffix)),
             false => Err(cannot("does not accept a `suffix`")),
         },
-        // It puts any text without a suffix into a chat.
+        // Ollama puts any text without a suffix into a chat.
         (Protocol::Auto, Software::Ollama) => Ok(takes_suffix(client, model).await?.then_some(Middle::Suffix)),
         (Protocol::Auto, _) => marked_middle(client, model).await,
         (Protocol::Fim, _) => match marked_middle(client, model).await? {
@@ -226,7 +227,7 @@ async fn middle(
     }
 }
 
-/// The format whose tokens the model has: they are as many tokens of a prompt as they are, and not several each.
+/// The format whose tokens the model has: in a prompt, each of them counts as one token and not as several.
 async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, Fault> {
     for format in FimText::possible(model) {
         let (tokens, count) = format.tokens();
@@ -237,7 +238,7 @@ async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, F
             Ok(answer) => answer,
         };
         let used = answer.pointer("/usage/prompt_tokens").and_then(Value::as_u64);
-        // A beginning and an end of the text may be counted too.
+        // Tokens for the beginning and the end of the text may be counted, too.
         if used.is_some_and(|used| used > 0 && used <= count as u64 + 2) {
             return Ok(Some(Middle::Tokens(format)));
         }
@@ -254,7 +255,7 @@ async fn takes_suffix(client: &Client, model: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Whether line breaks at the end of a message count: more of them are more tokens.
+/// Whether line breaks at the end of a message reach the model, which is so if more of them are more tokens.
 async fn keeps_line_breaks(client: &Client, model: &str) -> Result<bool, Fault> {
     let mut tokens = [0; 2];
     for (tokens, text) in tokens.iter_mut().zip(["1, 2,", "1, 2,\n \n \n \n"]) {

@@ -1,4 +1,4 @@
-//! What is in one event of a streamed answer, whichever way it was asked for.
+//! Reads one event of a streamed answer, in any of the protocols.
 
 use serde_json::Value;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Piece {
     pub(super) text: String,
-    /// Of the tokens in `text`, natural logarithms; empty where the server does not give them.
+    /// Natural logarithms of the probabilities of the tokens in `text`; empty if the server does not give them.
     pub(super) logprobs: Vec<f32>,
-    /// The server writes no more: because of the limit, or because the model ended.
+    /// Why the server ends the text: because of the limit, or because the model ended it.
     pub(super) finish: Option<Finish>,
     pub(super) usage: Option<Usage>,
 }
@@ -19,7 +19,7 @@ pub(super) enum Finish {
     Length,
 }
 
-/// Tokens so far.
+/// The numbers of tokens so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Usage {
     pub(super) prompt: usize,
@@ -28,7 +28,7 @@ pub(super) struct Usage {
 }
 
 impl Piece {
-    /// What `event` holds; `None` where it is no event of an answer.
+    /// The contents of `event`; `None` if it does not belong to an answer.
     pub(super) fn read(event: &Value) -> Option<Self> {
         let choices = event.get("choices")?.as_array()?;
         let usage = usage(event).or_else(|| timings(event));
@@ -43,7 +43,7 @@ impl Piece {
     }
 }
 
-/// Chats and llama-server have a list of tokens, the older protocol a list of numbers.
+/// Chats and llama-server send a list of tokens, the older protocol a list of numbers.
 fn logprobs(choice: &Value) -> Vec<f32> {
     let number = |value: &Value| value.as_f64().map(|number| number as f32);
     let tokens = choice.pointer("/logprobs/content").and_then(Value::as_array);
@@ -65,7 +65,7 @@ fn usage(event: &Value) -> Option<Usage> {
     })
 }
 
-/// What llama-server tells with every event if it is asked to.
+/// The counts that llama-server sends with every event if it is asked to.
 fn timings(event: &Value) -> Option<Usage> {
     let timings = event.get("timings")?;
     let count = |name: &str| timings.get(name).and_then(Value::as_u64).map(|count| count as usize);

@@ -1,4 +1,4 @@
-//! What is sent for a job: the body of a request, in the way the server can be asked.
+//! The body of a request for a job, in a form that the server understands.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use super::probe::{Abilities, CHAT, Middle, Software, TEXT, Way};
 use crate::engine::{GenerationParams, Sampling};
 use crate::model::{FimParts, Prompt, PromptForm, Role, commented_prefix};
 
-/// As many stop strings as every server takes.
+/// The number of stop strings that every server accepts.
 const MAX_STOPS: usize = 4;
 
-/// A request for one text, and what the text has to begin with.
+/// A request for one text, and the start that is required of the text.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) path: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Request {
     pub(super) form: PromptForm,
 }
 
-/// The request for the `candidate`-th text of a job.
+/// The request for text `candidate` of a job.
 pub(super) fn request(
     abilities: &Abilities,
     prompt: &Prompt,
@@ -37,7 +37,7 @@ pub(super) fn request(
         body["stop"] = stops.into_iter().take(MAX_STOPS).collect();
     }
     if with_logprobs {
-        // A chat takes a yes and a number, the older protocol a number.
+        // A chat takes a flag and a number, the older protocol a number.
         body["logprobs"] = if path == CHAT { json!(true) } else { json!(1) };
         if path == CHAT {
             body["top_logprobs"] = 1.into();
@@ -54,7 +54,7 @@ pub(super) fn request(
     Request { path, body, owed, form }
 }
 
-/// The request that has the server read a prompt and write nothing, or as little as it can.
+/// The request that makes the server read a prompt and write nothing, or as little as possible.
 pub(super) fn read_only(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) -> Request {
     let mut request = request(abilities, prompt, params, 0, false);
     let least = u8::from(abilities.software != Software::LlamaServer);
@@ -69,7 +69,7 @@ struct Beginning {
     path: &'static str,
     body: Value,
     owed: Owed,
-    /// What the server looks for to stop at.
+    /// The stop strings for the server.
     stops: Vec<String>,
     form: PromptForm,
 }
@@ -82,19 +82,19 @@ fn beginning(abilities: &Abilities, prompt: &Prompt, params: &GenerationParams) 
     }
     let stops = params.stop.stop_strings.clone();
     if prompt.turns.is_empty() {
-        // Text that is not in a chat is kept as it is.
+        // Servers keep line breaks in text that is not in a chat.
         let kept = cut(&prompt.prefill, params.heal, true);
         let (body, owed) = (json!({"prompt": &prompt.prefill[..kept]}), Owed::exactly(&prompt.prefill[kept..]));
         return Beginning { path: TEXT, body, owed, stops, form: PromptForm::Chat };
     }
     let (body, owed) = conversation(abilities, prompt, params.heal);
-    // What is owed may hold what would end it.
+    // The required start may contain a stop string.
     let may_stop = abilities.way != Way::Chat || owed.is_paid();
     let stops = if may_stop { stops } else { Vec::new() };
     Beginning { path: CHAT, body, owed, stops, form: PromptForm::Chat }
 }
 
-/// The code around the cursor; `None` where it cannot be said in this way.
+/// The code around the cursor; `None` if it cannot be expressed in this way.
 fn middle_of(parts: &FimParts, middle: &Middle, software: Software, heal: bool) -> Option<Beginning> {
     let (mut body, text, last, stops) = match middle {
         Middle::Suffix => {
@@ -108,7 +108,7 @@ fn middle_of(parts: &FimParts, middle: &Middle, software: Software, heal: bool) 
         }
     };
     if matches!(software, Software::Vllm | Software::SgLang) && !stops.is_empty() {
-        // What ends the middle has to be seen to end it.
+        // The token that ends the middle has to appear in the text.
         body["skip_special_tokens"] = false.into();
     }
     let last = text.len() - last;
@@ -117,7 +117,7 @@ fn middle_of(parts: &FimParts, middle: &Middle, software: Software, heal: bool) 
     Some(Beginning { path: TEXT, body, owed: Owed::exactly(&text[kept..]), stops, form: PromptForm::Fim })
 }
 
-/// A chat, and what its answer owes.
+/// A chat, and the required start of its answer.
 fn conversation(abilities: &Abilities, prompt: &Prompt, heal: bool) -> (Value, Owed) {
     let prefill = prompt.prefill.as_str();
     let message = |role: Role, text: &str| json!({"role": name(role), "content": text});
@@ -148,7 +148,7 @@ fn name(role: Role) -> &'static str {
     }
 }
 
-/// The first of several texts is the model's best guess, the others draw their own numbers.
+/// The first of several texts is greedy, and each of the others draws its own random numbers.
 fn sample(body: &mut Value, sampling: &Sampling, candidate: usize, candidates: usize) {
     match *sampling {
         Sampling::Random { temperature, top_p, seed } if candidate > 0 || candidates <= 1 => {
@@ -259,7 +259,7 @@ mod tests {
             (&asked.body["prompt"], &asked.body["suffix"], asked.owed),
             (&json!("# a.py\nimport os\nx = os"), &json!("\nprint(x)\n"), Owed::exactly(".pa"))
         );
-        // A question is not the middle of anything.
+        // A question does not fill in a middle.
         assert_eq!(request(&abilities, &prompt("x"), &params(), 0, false).path, CHAT);
     }
 

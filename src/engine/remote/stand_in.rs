@@ -1,4 +1,4 @@
-//! The model of this machine that answers while a server does not.
+//! The model on this machine that answers while a server does not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::link::News;
 use crate::engine::{Engine, EngineError, EngineEvent, Job, OnEvent};
 
-/// Starts the engine that stands in.
+/// Starts the engine of that model.
 pub(super) type StartStandIn = Box<dyn FnOnce(OnEvent) -> std::io::Result<Engine> + Send>;
 
-/// An engine that is not started before somebody needs it.
+/// An engine that is not started before it is needed.
 pub struct StandIn {
     waiting: Option<StartStandIn>,
     engine: Option<Engine>,
@@ -21,14 +21,14 @@ impl StandIn {
         Self { waiting: Some(start), engine: None }
     }
 
-    /// Gives the memory back after this long without a job, if there is a model.
+    /// Unloads the model after `limit` without a job, if there is one.
     pub(super) fn unload_after(&self, limit: Option<Duration>) {
         if let Some(engine) = &self.engine {
             engine.unload_after(limit);
         }
     }
 
-    /// Hands over `job`. The owner is told of the engine only while `is_down`.
+    /// Submits `job`. Events of the engine are passed on only while `is_down`.
     pub(super) fn submit(&mut self, job: Job, news: &News, is_down: &Arc<AtomicBool>) {
         if let Some(start) = self.waiting.take() {
             let (news, is_down) = (news.clone(), Arc::clone(is_down));

@@ -1,6 +1,7 @@
-//! The engine's thread: every job in hand is a task that asks the server, all at once; the server decides who waits. Of
-//! questions one is asked at a time, beside completions, so that one person does not fill a server that others use too; of
-//! completions too where the server is slow to notice that one is not wanted any more.
+//! The engine's thread: every job is a task that asks the server, all at the same time, and the server decides which
+//! ones wait. Only one question is sent at a time, beside completions, so that one person does not fill a server that
+//! others use, too. If the server is slow to notice that a completion is no longer wanted, completions are sent one at
+//! a time as well.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -23,7 +24,7 @@ use crate::engine::{EngineError, Gate, Generation, Message, OnEvent, Priority, S
 /// Works until the engine is to end.
 pub(super) fn run(runtime: Runtime, worker: Worker, receiver: Receiver<Message>) {
     let (sender, messages) = mpsc::unbounded_channel();
-    // A thread that waits for messages, since these cannot be awaited.
+    // A thread waits for messages, because the channel cannot be awaited.
     runtime.spawn_blocking(move || {
         for message in receiver {
             let is_last = matches!(message, Message::Stop);
@@ -33,7 +34,7 @@ pub(super) fn run(runtime: Runtime, worker: Worker, receiver: Receiver<Message>)
         }
     });
     runtime.block_on(worker.run(messages));
-    // Looking up a name cannot be given up, and is not waited for.
+    // A running name look-up cannot be cancelled, and is not waited for.
     runtime.shutdown_background();
 }
 
@@ -48,14 +49,14 @@ pub(super) struct Worker {
     stand_in: Option<StandIn>,
 }
 
-/// Of each kind of job, what is held by the one that is asked.
+/// Held by the job of each kind that is being asked.
 #[derive(Clone)]
 struct Turns {
     question: Arc<Semaphore>,
     completion: Arc<Semaphore>,
 }
 
-/// What became of a task.
+/// The result of a task.
 struct Answered {
     question: Question,
     outcome: Result<Generation, Failure>,
@@ -87,7 +88,7 @@ impl Worker {
     }
 
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        // What the server can do is known before the first job, as a model is loaded before it.
+        // Finds out what the server can do before the first job, as an embedded engine loads its model.
         let link = Arc::clone(&self.link);
         tokio::spawn(async move { link.connection().await.is_ok() });
         loop {
@@ -107,7 +108,7 @@ impl Worker {
         self.announce();
     }
 
-    /// A server's model is the server's affair; one that stands in is this machine's.
+    /// Only the model that stands in can be unloaded; the server decides about its own.
     fn unload_after(&self, limit: Option<Duration>) {
         if let Some(stand_in) = &self.stand_in {
             stand_in.unload_after(limit);
@@ -119,7 +120,7 @@ impl Worker {
         self.announcer.announce(&self.queue, &|event| news.tell(event));
     }
 
-    /// Begins to ask; what this supersedes is given up.
+    /// Starts a task for the job, and gives up the jobs that it supersedes.
     fn begin(&mut self, mut submitted: Box<Submitted>) {
         let question = Question {
             prompt: submitted.job.prompt.clone(),
@@ -150,21 +151,21 @@ impl Worker {
         self.queue.newest_mut().expect("it was just admitted").work = Some(task);
     }
 
-    /// A task has ended.
+    /// Processes the end of a task.
     fn joined(&mut self, joined: Result<(tokio::task::Id, Answered), JoinError>) {
         let (id, answered) = match joined {
             Ok((id, answered)) => (id, Ok(answered)),
             Err(error) => (error.id(), Err(error)),
         };
         let is_it = |entry: &QueuedJob<AbortHandle>| entry.work.as_ref().is_some_and(|task| task.id() == id);
-        // A superseded job has been answered.
+        // If the job is gone, it was superseded and has been answered.
         let Some(mut entry) = self.queue.take(is_it) else { return };
         let outcome = match answered {
             Err(error) => Err(EngineError::Failed(error.to_string())),
             Ok(Answered { outcome: Ok(generation), .. }) => Ok(generation),
             Ok(Answered { outcome: Err(Failure::Cancelled), .. }) => Err(EngineError::Cancelled),
             Ok(Answered { question, outcome: Err(Failure::Fault(fault)) }) => match &mut self.stand_in {
-                // Who has seen the beginning of one answer cannot be given another.
+                // An owner that has seen the beginning of one answer cannot be given another.
                 Some(stand_in) if !question.has_told => {
                     entry.submitted.job.on_text = question.on_text;
                     return stand_in.submit(entry.submitted.job, &self.news, &self.link.is_down());
@@ -176,10 +177,10 @@ impl Worker {
     }
 }
 
-/// Asks the server when it is the question's turn.
+/// Asks the server once it is the job's turn.
 async fn ask(link: &Link, turns: Turns, question: &mut Question) -> Result<Generation, Fault> {
     let is_question = question.priority == Priority::Background;
-    // They are never closed.
+    // The semaphores are never closed, so this does not fail.
     let _turn = if is_question { turns.question.acquire_owned().await.ok() } else { None };
     let connection = link.connection().await?;
     let turn = match connection.abilities.software.is_slow_to_leave() && !is_question {

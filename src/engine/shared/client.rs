@@ -1,4 +1,4 @@
-//! The engine's thread in a language server: hands jobs to the engine process and tells their owners what comes back. It
+//! The engine's thread in a language server: passes jobs to the engine process and the results to the jobs' owners. It
 //! finds the process, starts it, and starts it again if it dies.
 
 use std::path::PathBuf;
@@ -16,56 +16,56 @@ use crate::engine::announcer::Announcer;
 use crate::engine::queue::{Queue, QueuedJob};
 use crate::engine::{EngineError, EngineEvent, Gate, Generation, Message, OnEvent, Submitted, TextPiece};
 
-/// How soon the process is told that nobody waits for a job any more.
+/// How often to look for jobs that nobody waits for any more, to tell the process.
 const CANCEL_POLL: Duration = Duration::from_millis(5);
 
-/// Time between two looks at whether the process is there.
+/// How often to look whether the process is running.
 const JOIN_POLL: Duration = Duration::from_millis(5);
 
-/// A process that is not running after this long is considered failed.
+/// A process that is not running after this long has failed.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// After this long, a process that could not be started is tried again: the person may have fixed the problem in the
+/// A process that could not be started is tried again after this long, since the problem may have been fixed in the
 /// meantime.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// A process that dies again and again is started again later and later, at most after this long.
+/// A process that dies repeatedly is started again after longer and longer waits, up to this one.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A process that reads nothing for this long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
-/// How a job at the process is.
+/// The state of a job at the process.
 struct Sent {
     id: u64,
-    /// The process has it.
+    /// Whether the process has it.
     is_there: bool,
-    /// Some of its text has been told.
+    /// Whether some of its text has been reported.
     told: bool,
-    /// A process has died over it.
+    /// Whether a process has died while it had the job.
     again: bool,
 }
 
 /// What the thread waits for.
 enum Incoming {
     Message(Message),
-    /// From the connection with this number.
+    /// A reply on the connection with this number.
     Reply(u64, Reply),
-    /// It has ended.
+    /// The end of the connection with this number.
     Ended(u64),
 }
 
 /// The state of the connection to the process.
 enum Link {
-    /// Nobody needs it.
+    /// The process is not needed.
     Apart,
-    /// It is looked for since then, and started by this client if `_starting` is held.
+    /// This client has been looking for the process since this time, and starts it if it holds `starting`.
     Joining {
         since: Instant,
         starting: Option<std::fs::File>,
     },
     Joined(Connection),
-    /// It could not be started; the next try is not before then.
+    /// The process could not be started, and is not tried again before this time.
     Failing {
         until: Instant,
         reason: String,
@@ -75,9 +75,9 @@ enum Link {
 struct Connection {
     number: u64,
     stream: Arc<Stream>,
-    /// Since when the process had been looked for.
+    /// When this client began to look for the process.
     since: Instant,
-    /// The process that has said welcome.
+    /// The id of the process, once it has answered.
     pid: Option<u32>,
 }
 
@@ -92,13 +92,13 @@ pub(super) struct Client {
     sender: Sender<Incoming>,
     link: Link,
     jobs: Queue<Sent>,
-    /// Numbers jobs and connections.
+    /// The last number given to a job or connection.
     last_number: u64,
-    /// Processes that died since one has done a job.
+    /// How many processes have died since one has done a job.
     deaths: u32,
-    /// Why there is no process, as it was told last.
+    /// The last reported reason why there is no process.
     told: Option<String>,
-    /// Other work of this process waits at its gate while a completion is pending.
+    /// Closes this process's gate while a completion is pending.
     announcer: Announcer,
 }
 
@@ -152,13 +152,13 @@ impl Client {
         }
         self.announce();
         if let Link::Joined(connection) = &self.link {
-            // If it is gone, that is what was wanted.
+            // This fails if the process is gone, which is fine.
             let _ = messages::write(&*connection.stream, &Request::Leave);
             endpoint::shut_down(&connection.stream);
         }
     }
 
-    /// Takes in what has come; waits when there is nothing to do. False when the engine is to end.
+    /// Processes what has arrived, and waits if there is nothing to do. Returns false if the engine has to end.
     fn receive(&mut self) -> bool {
         let limit = match self.link {
             Link::Joining { .. } => Some(JOIN_POLL),
@@ -210,7 +210,7 @@ impl Client {
         self.link = Link::Joining { since: Instant::now(), starting: None };
     }
 
-    /// Takes the way to the process one step further.
+    /// Does the next step to reach the process.
     fn join(&mut self) {
         let Link::Joining { since, starting } = &mut self.link else { return };
         let since = *since;
@@ -248,7 +248,7 @@ impl Client {
         )
     }
 
-    /// Has the program start the process as nobody's child, so that it does not end with any other process.
+    /// Makes the program start the process as nobody's child, so that it does not end with another process.
     fn start_process(&self) -> std::io::Result<()> {
         let setup = serde_json::to_string(&self.setup)?;
         let status = Command::new(&self.program)
@@ -269,7 +269,7 @@ impl Client {
     fn connected(&mut self, stream: Arc<Stream>, since: Instant) {
         self.last_number += 1;
         let number = self.last_number;
-        // Where the system has no such limit, a process that hangs holds this thread up.
+        // On systems without this limit, a process that hangs blocks this thread.
         let _ = stream.set_send_timeout(Some(SEND_LIMIT));
         let (replies, sender) = (Arc::clone(&stream), self.sender.clone());
         let reading = move || read_replies(number, &replies, &sender);
@@ -281,7 +281,7 @@ impl Client {
         self.send(&Request::Join(Box::new(join)));
     }
 
-    /// Sends `request` to the process, if there is one. That it is gone is noticed by who reads from it.
+    /// Sends `request` to the process, if there is one. The reading thread notices if it is gone.
     fn send(&mut self, request: &Request) {
         let Link::Joined(connection) = &self.link else { return };
         if let Err(error) = messages::write(&*connection.stream, request) {
@@ -317,7 +317,7 @@ impl Client {
         requests.iter().for_each(|request| self.send(request));
     }
 
-    /// Answers a job that will not be worked on any more.
+    /// Answers a job that is given up.
     fn give_up(&mut self, entry: QueuedJob<Sent>, reason: EngineError) {
         if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
             self.send(&Request::Cancel(sent.id));
@@ -360,7 +360,7 @@ impl Client {
         }
     }
 
-    /// The connection with the number `connection` has ended: the process was about to end, or it died.
+    /// Handles the end of the connection with the number `connection`, when the process ended as planned or died.
     fn ended(&mut self, connection: u64) {
         let Link::Joined(joined) = &self.link else { return };
         if joined.number != connection {
@@ -387,7 +387,8 @@ impl Client {
         self.tell(reason, "the engine process has ended".to_owned());
     }
 
-    /// What of the jobs a dead process had can be sent to another one stays: a job once, and not after a part of its text.
+    /// Keeps the jobs of a dead process that can be sent to another one: each job once, and only if none of its text
+    /// was reported.
     fn take_back_jobs(&mut self) {
         while let Some(entry) =
             self.jobs.take(|entry| entry.work.as_ref().is_some_and(|sent| sent.is_there && (sent.told || sent.again)))
@@ -401,7 +402,7 @@ impl Client {
         }
     }
 
-    /// There is no process to be had, for `reason`.
+    /// Gives up on the process for a while, for `reason`.
     fn fail(&mut self, reason: String) {
         self.wait_before_trying(RETRY_AFTER, reason.clone());
         self.tell(reason.clone(), reason);
@@ -417,7 +418,7 @@ impl Client {
         self.link = Link::Failing { until: Instant::now() + wait, reason };
     }
 
-    /// Tells `reason` once, and not again while it is of the same `kind` and no job has been done.
+    /// Reports `reason`, unless the last report was of the same `kind` and no job has been done since.
     fn tell(&mut self, reason: String, kind: String) {
         if self.told.as_ref() != Some(&kind) {
             (self.on_event)(EngineEvent::Failed(reason));
@@ -434,7 +435,7 @@ fn has_id(entry: &QueuedJob<Sent>, id: u64) -> bool {
     entry.work.as_ref().is_some_and(|sent| sent.id == id)
 }
 
-/// Passes on what comes from the engine's handles until the last one is gone.
+/// Passes on messages from the engine's handles until the last one is gone.
 fn pass_on_messages(receiver: &Receiver<Message>, sender: &Sender<Incoming>) {
     while let Ok(message) = receiver.recv() {
         if let Err(mpsc::SendError(Incoming::Message(Message::Job(submitted)))) =
@@ -445,7 +446,7 @@ fn pass_on_messages(receiver: &Receiver<Message>, sender: &Sender<Incoming>) {
     }
 }
 
-/// Passes on what comes from the process until it ends.
+/// Passes on replies from the process until it ends.
 fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
     let mut buffered = std::io::BufReader::new(stream);
     loop {
@@ -462,6 +463,6 @@ fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
             }
         }
     }
-    // A client that is gone needs no word of it.
+    // This fails if the client is gone, which is fine.
     let _ = sender.send(Incoming::Ended(number));
 }

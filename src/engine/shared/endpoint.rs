@@ -1,9 +1,9 @@
-//! Where an engine process is found: a local socket in a folder that belongs to the person, and the locks that see to it that
-//! there is one process behind it.
+//! Where an engine process is found: a local socket in a folder that belongs to the person, and the locks which ensure
+//! that there is one process behind it.
 //!
-//! On Unix the folder is `phi-ls` in `$XDG_RUNTIME_DIR`, else `phi-ls-UID` in the folder for temporary files; nobody else may
-//! enter it, and both sides ask the system who the other one is. On Windows the socket is a named pipe that only its owner
-//! may open.
+//! On Unix the folder is `phi-ls` in `$XDG_RUNTIME_DIR`, or else `phi-ls-UID` in the folder for temporary files. Nobody
+//! else may enter it, and each side asks the system who owns the other one. On Windows the socket is a named pipe that
+//! only its owner may open.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, Nam
 
 use super::Setup;
 
-/// Time between two looks at a lock.
+/// How often a lock is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where one engine process is found: its folder, socket and locks.
@@ -27,29 +27,29 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Where the process with this setup is.
+    /// The endpoint of the process with this setup.
     ///
     /// # Errors
-    /// There is no folder that belongs to this person alone; a message for the person.
+    /// A message for the person, if there is no folder that belongs to this person alone.
     pub fn of(setup: &Setup) -> Result<Self, String> {
         Self::in_folder(folder(), setup)
     }
 
-    /// The same in `folder`.
+    /// The same, in `folder`.
     ///
     /// # Errors
-    /// It does not belong to this person alone.
+    /// If it does not belong to this person alone.
     pub fn in_folder(folder: PathBuf, setup: &Setup) -> Result<Self, String> {
         make_private(&folder)?;
         Ok(Self { folder, name: setup.digest() })
     }
 
-    /// Where sockets and locks are.
+    /// The folder with sockets and locks.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The endpoints where there is or was a process.
+    /// All endpoints that have or had a process.
     pub fn all() -> Vec<Self> {
         let folder = folder();
         if !folder.is_dir() || make_private(&folder).is_err() {
@@ -74,10 +74,10 @@ impl Endpoint {
         self.folder.join(format!("{}.{extension}", self.name))
     }
 
-    /// A connection to the process.
+    /// Connects to the process.
     ///
     /// # Errors
-    /// Nobody is there, or somebody who is not this person: [`ErrorKind::PermissionDenied`].
+    /// If there is no process, or it belongs to somebody else: [`ErrorKind::PermissionDenied`].
     pub(super) fn connect(&self) -> io::Result<Arc<Stream>> {
         let socket = self.socket();
         let stream = Stream::connect(socket_name(&socket)?)?;
@@ -85,10 +85,10 @@ impl Endpoint {
         Ok(Arc::new(stream))
     }
 
-    /// Listens at the socket; to be called by whoever holds [`Endpoint::own`].
+    /// Listens at the socket. The caller has to hold [`Endpoint::own`].
     pub(super) fn listen(&self) -> io::Result<Listener> {
         let socket = self.socket();
-        // Left behind by a process that was killed: whoever holds the lock is alone.
+        // A process that was killed leaves its socket behind. Since this process holds the lock, nobody uses it.
         #[cfg(unix)]
         remove(&socket)?;
         let options = ListenerOptions::new().name(socket_name(&socket)?).reclaim_name(false);
@@ -98,7 +98,7 @@ impl Endpoint {
         Ok(listener)
     }
 
-    /// Nobody finds the process any more.
+    /// Removes the socket, so that nobody finds the process any more.
     pub(super) fn hide(&self) {
         #[cfg(unix)]
         if let Err(error) = remove(&self.socket()) {
@@ -106,8 +106,8 @@ impl Endpoint {
         }
     }
 
-    /// The lock that the process of this endpoint holds, for as long as the file is open. A process that is about to end
-    /// is waited for, at most `limit`; `None` where one is there to stay.
+    /// The lock that the process of this endpoint holds as long as the file is open. Waits at most `limit` for a
+    /// process that is about to end. `None` if another process holds it and stays.
     pub(super) fn own(&self, limit: Duration) -> io::Result<Option<File>> {
         let began = Instant::now();
         loop {
@@ -121,18 +121,18 @@ impl Endpoint {
         }
     }
 
-    /// The lock for starting the process, for as long as the file is open; `None` while somebody else holds it.
+    /// The lock for starting the process, held as long as the file is open; `None` while another process holds it.
     pub(super) fn try_to_start(&self) -> io::Result<Option<File>> {
         try_lock(&self.file("start"))
     }
 }
 
-/// Whether the other side of `stream` belongs to this person.
+/// Checks that the other side of `stream` belongs to this person.
 ///
 /// # Errors
-/// It does not, or the system does not tell.
+/// If it does not, or the system does not say.
 pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
-    // The access rights of the named pipe ensure it.
+    // The access rights of the named pipe ensure this.
     #[cfg(unix)]
     {
         let own = rustix::process::geteuid().as_raw();
@@ -147,12 +147,12 @@ pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends `stream` for whoever waits for it, on both sides. Where the system cannot, they wait for the other side to go.
+/// Ends `stream` for both sides. On systems that cannot, each side waits until the other one closes it.
 pub(super) fn shut_down(stream: &Stream) {
     #[cfg(unix)]
     {
         let Stream::UdSocket(stream) = stream;
-        // It may have ended already.
+        // This fails if it has already ended.
         let _ = rustix::net::shutdown(stream.inner(), rustix::net::Shutdown::Both);
     }
     #[cfg(not(unix))]
@@ -165,11 +165,11 @@ fn socket_name(socket: &Path) -> io::Result<Name<'_>> {
 
 #[cfg(unix)]
 fn for_owner_only(options: ListenerOptions<'_>) -> io::Result<ListenerOptions<'_>> {
-    // Nobody else enters the folder.
+    // The folder is already closed to others.
     Ok(options)
 }
 
-/// The owner may do everything, nobody else anything.
+/// Gives the owner all rights, and nobody else any.
 #[cfg(windows)]
 fn for_owner_only(options: ListenerOptions<'_>) -> io::Result<ListenerOptions<'_>> {
     use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
@@ -199,14 +199,14 @@ fn try_lock(path: &Path) -> io::Result<Option<File>> {
 fn folder() -> PathBuf {
     let owner = rustix::process::geteuid().as_raw();
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    // Under `sudo` it may be somebody else's.
+    // Under `sudo`, the folder may belong to somebody else.
     match runtime.filter(|folder| belongs_to(folder, owner).is_ok()) {
         Some(runtime) => runtime.join("phi-ls"),
         None => std::env::temp_dir().join(format!("phi-ls-{owner}")),
     }
 }
 
-/// Makes `folder`, which nobody else may enter, or makes sure that it is such a folder.
+/// Creates `folder` so that nobody else may enter it, or checks that it is such a folder.
 #[cfg(unix)]
 fn make_private(folder: &Path) -> Result<(), String> {
     private_folder(folder, rustix::process::geteuid().as_raw())
@@ -233,7 +233,7 @@ fn private_folder(folder: &Path, owner: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// The mode of `folder`, if it is a folder (no link to one) of `owner`.
+/// The mode of `folder`, if it is a folder (not a link to one) that belongs to `owner`.
 #[cfg(unix)]
 fn belongs_to(folder: &Path, owner: u32) -> Result<u32, String> {
     use std::os::unix::fs::MetadataExt as _;
@@ -251,7 +251,7 @@ fn folder() -> PathBuf {
     folders.map_or_else(std::env::temp_dir, |folders| folders.data_local_dir().join("engine"))
 }
 
-/// Only locks are kept in it; the pipe has rights of its own.
+/// The folder holds only locks; the pipe has access rights of its own.
 #[cfg(not(unix))]
 fn make_private(folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))
@@ -294,14 +294,14 @@ mod tests {
         let endpoint = endpoint(folder.path());
         let own = endpoint.own(Duration::ZERO).unwrap().expect("the right to be there");
         assert!(endpoint.own(Duration::ZERO).unwrap().is_none());
-        // What is killed leaves its socket.
+        // A process that is killed leaves its socket behind.
         drop(endpoint.listen().unwrap());
         assert!(endpoint.connect().is_err());
         let listener = endpoint.listen().unwrap();
         assert_eq!(std::fs::metadata(endpoint.socket()).unwrap().permissions().mode() & 0o777, 0o600);
         endpoint.connect().unwrap();
         drop(own);
-        // Where somebody listens, nobody waits.
+        // While a process listens, nobody waits for the lock.
         drop(listener);
         assert!(endpoint.own(Duration::ZERO).unwrap().is_some());
         endpoint.hide();

@@ -1,12 +1,12 @@
-//! The log of engine processes: their standard error in one file beside the models, bounded.
+//! The log of engine processes: their standard error, in one file of limited size beside the models.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-/// A log that has become longer than this is put aside, in place of the one that was put aside before.
+/// A log that is longer than this is renamed, and replaces the one that was renamed before.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Where it is, for processes whose models are in `models_folder`.
+/// The path of the log for processes with models in `models_folder`.
 pub fn file(models_folder: &Path) -> PathBuf {
     models_folder.join("engine.log")
 }
@@ -19,7 +19,7 @@ pub(super) fn open(models_folder: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(file)
 }
 
-/// Puts a log that is too long aside. Processes that have it open for appending continue at its beginning.
+/// Renames a log that is too long. Processes that have it open for appending continue at its beginning.
 pub(super) fn bound(file: &Path) {
     let too_long = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > MOST_BYTES);
     if too_long && std::fs::copy(file, file.with_extension("log.old")).is_ok() {

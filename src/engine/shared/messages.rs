@@ -1,7 +1,7 @@
-//! What clients and the engine process say to each other, each message as JSON behind its length in four bytes.
+//! The messages between clients and the engine process, each as JSON after its length in four bytes.
 //!
-//! JSON, because messages hold what the rest of the program serialises that way too, and nobody waits for it: a prompt of
-//! 6 KiB takes some 20 µs, a token of the model takes a thousand times that.
+//! Messages contain values that the rest of the program also serialises as JSON. It is fast enough: a prompt of 6 KiB
+//! takes about 20 µs, and a token of the model takes a thousand times that.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::config::Role;
 use crate::engine::{EngineError, EngineEvent, Generation, GenerationParams, Priority, TextPiece};
 use crate::model::Prompt;
 
-/// The longest message that is read: a prompt of the most tokens a model takes has about a megabyte.
+/// The longest message that is read. The longest prompt that a model takes has about a megabyte.
 const MOST_BYTES: usize = 64 << 20;
 
-/// From a client. The first one is [`Request::Join`] or [`Request::Report`].
+/// A message from a client. The first one is [`Request::Join`] or [`Request::Report`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
     /// Joins the users of the model of a role.
@@ -40,7 +40,7 @@ pub(super) struct Join {
     pub wishes: Wishes,
 }
 
-/// A job as a value; its result refers to it by this number.
+/// A job as a value. Replies refer to it by its number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SentJob {
     pub id: u64,
@@ -49,11 +49,11 @@ pub(super) struct SentJob {
     pub prompt: Prompt,
     pub short_prompt: Option<Prompt>,
     pub params: GenerationParams,
-    /// Somebody reads the text as it grows.
+    /// Whether somebody reads the text as it grows.
     pub wants_text: bool,
 }
 
-/// From the engine process.
+/// A message from the engine process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Welcome {
@@ -90,20 +90,20 @@ pub struct Report {
 pub struct ClientReport {
     pub pid: u32,
     pub role: Role,
-    /// Under way or waiting.
+    /// How many jobs are under way or waiting.
     pub jobs: usize,
 }
 
-/// A model that somebody has asked for.
+/// A model that a client has asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelReport {
     pub role: Role,
-    /// As the settings name it.
+    /// The name in the settings.
     pub model: String,
     pub state: ModelState,
 }
 
-/// How far a model is.
+/// The state of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ModelState {
@@ -118,15 +118,15 @@ pub enum ModelState {
 /// Writes one message.
 ///
 /// # Errors
-/// As writing to `stream`.
+/// If writing to `stream` fails, or the message is too long.
 pub(super) fn write(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> {
     stream.write_all(&frame(message)?)
 }
 
-/// A message with its length before it.
+/// A message preceded by its length.
 ///
 /// # Errors
-/// It is longer than a message may be.
+/// If the message is too long.
 pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
@@ -142,7 +142,7 @@ pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
 /// Reads one message; `None` at the end of the stream.
 ///
 /// # Errors
-/// As reading from `stream`, or what comes is no message.
+/// If reading from `stream` fails, or it does not contain a message.
 pub(super) fn read<M: DeserializeOwned>(mut stream: impl Read) -> io::Result<Option<M>> {
     let mut len = [0; 4];
     match stream.read_exact(&mut len) {
@@ -154,7 +154,7 @@ pub(super) fn read<M: DeserializeOwned>(mut stream: impl Read) -> io::Result<Opt
         let reason = format!("expected a message of at most {MOST_BYTES} bytes, found {len}");
         return Err(io::Error::new(ErrorKind::InvalidData, reason));
     }
-    // Memory is taken as the bytes come, not as they are announced.
+    // Memory is allocated as bytes arrive, not as announced.
     let mut body = Vec::new();
     stream.take(len as u64).read_to_end(&mut body)?;
     if body.len() < len {

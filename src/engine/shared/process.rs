@@ -1,8 +1,8 @@
-//! The engine process: owns the models and works for every language server of this person that joins.
+//! The engine process: owns the models, and works for every language server of this person that joins.
 //!
-//! Each client has a thread that reads what it asks for and one that writes what it is told; a client that reads slowly holds
-//! up nobody. Its end, however it comes, cancels its jobs and nothing else. The engines behind are embedded ones, one for
-//! each role, which share one gate and one thread pool.
+//! Each client has one thread that reads its requests and one that writes its replies, so that a client that reads
+//! slowly does not delay others. When a client ends, for whatever reason, only its own jobs are cancelled. The engines
+//! are embedded ones, one for each role, which share one gate and one thread pool.
 
 mod clients;
 mod models;
@@ -21,10 +21,10 @@ use crate::engine::{CancelFlag, EngineError, Job, TextListener};
 use clients::{Client, Outbox};
 use models::{Models, Room};
 
-/// How long a process that is about to end is waited for.
+/// How long to wait for a process that is about to end.
 const OWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// The most jobs of one client that are under way or wait.
+/// The most jobs of one client that may be under way or waiting.
 const MOST_JOBS: usize = 1000;
 
 /// The most alternatives of one job.
@@ -33,16 +33,17 @@ const MOST_CANDIDATES: usize = 16;
 /// How the process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// There is one already.
+    /// There is already one.
     NotNeeded,
-    /// Its clients had all left.
+    /// All of its clients had left.
     Left,
 }
 
-/// Is the engine process for `setup` at `endpoint` until its clients have left, or until none has come within `patience`.
+/// Runs the engine process for `setup` at `endpoint` until all of its clients have left, or none has come within
+/// `patience`.
 ///
 /// # Errors
-/// The system refuses to listen there.
+/// If the process cannot listen there.
 pub fn run(endpoint: &Endpoint, setup: Setup, patience: Duration) -> std::io::Result<Ended> {
     let Some(_own) = endpoint.own(OWN_LIMIT)? else { return Ok(Ended::NotNeeded) };
     let listener = endpoint.listen()?;
@@ -61,7 +62,7 @@ struct Process {
     setup: Setup,
     log: PathBuf,
     state: Mutex<State>,
-    /// A client has come or gone, or a model.
+    /// Signalled when a client or a model comes or goes.
     changed: Condvar,
 }
 
@@ -69,9 +70,9 @@ struct State {
     clients: Vec<Client>,
     models: Models,
     last_number: u64,
-    /// Since when nobody is there, and how long the process then stays.
+    /// When the last client left, and how long the process then stays.
     alone: Option<(Instant, Duration)>,
-    /// Nobody joins any more.
+    /// Whether the process is ending, so that nobody may join any more.
     is_over: bool,
 }
 
@@ -84,11 +85,11 @@ impl Process {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No step leaves the state half changed.
+        // The state is consistent even after a panic: no step leaves it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when nobody has been there for long enough.
+    /// Waits until there has been no client for long enough.
     fn wait_until_left(&self) {
         let mut state = self.state();
         loop {
@@ -129,23 +130,23 @@ impl State {
         Sharing { pid: std::process::id(), clients: pids.len(), models: self.models.loaded() }
     }
 
-    /// How long the process still stays; `None` while clients are there.
+    /// How long the process still stays; `None` while it has clients.
     fn left(&self) -> Option<Duration> {
         let (since, stays) = self.alone?;
-        // Without a model it would keep nothing for who comes back.
+        // Without a model, there is nothing to keep for a client that comes back.
         let has_served = self.last_number > 0;
         let stays = if has_served && self.models.is_empty() { Duration::ZERO } else { stays };
         Some(stays.saturating_sub(since.elapsed()))
     }
 
-    /// How long the model of `role` stays without a job: as long as its most patient client wants; `None` is for ever.
+    /// How long the model of `role` stays without a job: the longest time that a client wants; `None` means for ever.
     fn idle_unload(&self, role: Role) -> Option<Duration> {
         let limits = self.clients.iter().filter(|client| client.wishes.role == role);
         limits.map(|client| client.wishes.idle_unload).try_fold(Duration::ZERO, |most, limit| Some(most.max(limit?)))
     }
 }
 
-/// Takes clients in, each on a thread of its own.
+/// Accepts clients, each on a thread of its own.
 fn accept(process: &Arc<Process>, listener: &Listener) {
     loop {
         let stream = match listener.accept() {
@@ -169,7 +170,7 @@ fn accept(process: &Arc<Process>, listener: &Listener) {
     }
 }
 
-/// Serves one client until it leaves, dies, or says what is no message.
+/// Serves one client until it leaves, dies, or sends something that is not a message.
 fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
     let mut input = std::io::BufReader::new(&**stream);
     match messages::read(&mut input) {
@@ -184,7 +185,7 @@ fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
             member.serve(&mut input);
         }
         Ok(Some(Request::Report)) => {
-            // Whoever has asked may have gone.
+            // The client may have gone.
             let _ = messages::write(&**stream, &Reply::Report(Box::new(process.report())));
         }
         Ok(other) => tracing::warn!("refused a client: expected it to join, found {other:?}"),
@@ -193,7 +194,7 @@ fn serve(process: &Arc<Process>, stream: &Arc<Stream>) {
     endpoint::shut_down(stream);
 }
 
-/// One client that has joined. Dropping it is its leaving.
+/// One client that has joined. Dropping it makes the client leave.
 struct Member<'a> {
     process: &'a Arc<Process>,
     number: u64,
@@ -204,7 +205,7 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// Takes the client in; `None` when the process is about to leave.
+    /// Lets the client join; `None` if the process is about to end.
     fn join(process: &'a Arc<Process>, stream: &Arc<Stream>, join: Join) -> Option<Self> {
         let outbox = Outbox::new(stream)
             .inspect_err(|error| {
@@ -265,7 +266,7 @@ impl<'a> Member<'a> {
         state.models.unload_after(self.wishes.role, limit);
     }
 
-    /// Loads the model, unless another one is in its place.
+    /// Loads the model, unless another one takes its memory.
     fn load(&self) {
         if let Ok(Room::Free) = models::make_room(self.process, &self.wishes, false)
             && let Err(error) = models::engine(self.process, &self.wishes, true)
@@ -289,7 +290,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether `job` is one that a language server sends.
+    /// Checks that `job` is one that a language server sends.
     fn check(&self, job: &SentJob) -> Result<(), String> {
         let candidates = job.params.candidates;
         if !(1..=MOST_CANDIDATES).contains(&candidates) {
@@ -304,7 +305,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// `sent` as the engine takes it.
+    /// `sent` as a job for the engine.
     fn job(&self, sent: SentJob) -> Job {
         let SentJob { id, priority, document, prompt, short_prompt, params, wants_text } = sent;
         let cancel = CancelFlag::default();
@@ -337,7 +338,7 @@ impl Drop for Member<'_> {
         let role = self.wishes.role;
         let before = state.idle_unload(role);
         state.clients.retain(|client| client.number != self.number);
-        // A model that nobody uses stays for who comes back, unless its last client has asked for its memory.
+        // A model that nobody uses stays for clients that come back, unless its last client has asked to unload it.
         let others = state.clients.iter().any(|client| client.wishes.role == role);
         let after = if others { state.idle_unload(role) } else { before };
         state.models.unload_after(role, after);
@@ -351,10 +352,10 @@ impl Drop for Member<'_> {
     }
 }
 
-/// What the process at `endpoint` says of itself; `None` where there is none.
+/// The report of the process at `endpoint`; `None` if there is none.
 pub fn ask(endpoint: &Endpoint) -> Option<Report> {
     let stream = endpoint.connect().ok()?;
-    // Where the system has no such limit, a process that hangs holds this up.
+    // On systems without this limit, a process that hangs blocks this.
     let _ = stream.set_recv_timeout(Some(Duration::from_secs(2)));
     let (sender, receiver): (_, Receiver<Option<Report>>) = mpsc::channel();
     messages::write(&*stream, &Request::Report).ok()?;

@@ -11,25 +11,25 @@ use crate::config::{KvCacheType, Machine, Settings};
 use crate::hub::{self, ModelRef};
 use crate::kernels::level::Level;
 
-/// How an engine process is set up. Clients of which any of it differs do not share a process; everything else (stop rules,
-/// tokens, idle times) may differ from client to client and from job to job.
+/// How an engine process is set up. Clients share a process only if all of this is the same. Everything else (stop
+/// rules, tokens, idle times) may differ between clients and jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     pub version: String,
-    /// Tells builds of one version apart: what goes over the socket need not be the same.
+    /// Distinguishes builds of one version, whose messages may differ.
     pub build: String,
     pub kernels: String,
     pub threads: usize,
     pub memory_budget_mib: u64,
     pub kv_cache_type: KvCacheType,
-    /// Where the names of models lead.
+    /// The folder in which the names of models are looked up.
     pub models_folder: PathBuf,
     pub completion_model: String,
     pub assistant_model: String,
 }
 
 impl Setup {
-    /// What `settings` want of the process that `program` becomes.
+    /// The setup that `settings` ask for, of a process started from `program`.
     pub fn new(settings: &Settings, program: &Path) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -44,10 +44,10 @@ impl Setup {
         }
     }
 
-    /// Whether `program` is of the version and build that it is for.
+    /// Checks that `program` is still of this version and build.
     ///
     /// # Errors
-    /// It has been replaced; a message for the person.
+    /// A message for the person, if it has been replaced.
     pub fn check_program(&self, program: &Path) -> Result<(), String> {
         let (version, build) = (env!("CARGO_PKG_VERSION"), build(program));
         if self.version == version && self.build == build {
@@ -57,7 +57,7 @@ impl Setup {
         Err(format!("expected phi-ls {expected}, found {version} (build {build}); restart the editor"))
     }
 
-    /// A short name for it.
+    /// A short name for this setup.
     pub fn digest(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_default();
         Sha256::digest(json).iter().take(8).fold(String::new(), |mut digest, byte| {
@@ -68,8 +68,8 @@ impl Setup {
     }
 }
 
-/// Copies of one release are alike, whichever editor brought them: they have the same length. A developer's builds of one
-/// version often have that too, but not the same time.
+/// Copies of one release are the same, whichever editor installed them, and have the same length. Development builds of
+/// one version often have the same length, too, but not the same time.
 fn build(program: &Path) -> String {
     let Ok(metadata) = std::fs::metadata(program) else { return "unknown".to_owned() };
     let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -79,7 +79,8 @@ fn build(program: &Path) -> String {
     }
 }
 
-/// `name` as it means the same in every folder. An alias stays one: what it leads to may be installed later.
+/// `name` in a form that means the same in every folder. A short name stays as it is, since its file may be installed
+/// later.
 fn model_name(name: &str) -> String {
     match name.parse::<ModelRef>() {
         Ok(ModelRef::Path(path)) => absolute(&path).to_string_lossy().into_owned(),

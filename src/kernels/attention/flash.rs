@@ -1,9 +1,9 @@
 //! Attention page by page with a running softmax: no matrix of scores, each page of K and V read once for all the
 //! queries that share it (the rows of a tile times the query heads of one KV head).
 //!
-//! Pages are taken in runs of a fixed length, each from an empty softmax, and the runs of a row are joined in order. Who
-//! computes a run therefore changes no bit of the result: where there are few tiles, every run of theirs is an item of
-//! its own for the threads to share, and whoever delivers a tile's last one joins them.
+//! Pages are taken in runs of a fixed length, each from an empty softmax, and the runs of a row are joined in order.
+//! The result is therefore the same whichever thread computes a run. If there are few tiles, each of their runs is an
+//! item of its own, so that the threads can share them, and the thread that delivers the last run of a tile joins them.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -23,11 +23,11 @@ use crate::level::Level;
 use crate::pool::ThreadPool;
 use tile::{HeadPage, Tile, join};
 
-/// Queries that one tile holds at most, unless one row has more.
+/// The most queries that one tile holds, unless one row has more.
 const TILE_QUERIES: usize = 64;
-/// Pages in a run: joining costs less than a hundredth of them.
+/// Pages in a run, so many that joining costs less than a hundredth of computing them.
 const RUN_PAGES: usize = 16;
-/// Items for each thread, so that one that starts late or is held up leaves the rest to the others.
+/// Items per thread, so that a thread that starts late or is suspended leaves its items to the others.
 const ITEMS_PER_THREAD: usize = 8;
 
 /// How one sequence is cut into items, and those into tiles of rows and KV heads.
@@ -95,14 +95,14 @@ pub(super) fn attend(
         pool.run(*items, &|index| {
             let (cut, item) = call.item(cuts, index);
             TILE.with_borrow_mut(|tile| {
-                // Not the next item but the one that this thread will have, if they all take turns.
+                // Not the next item, but the one that this thread gets if the threads take turns.
                 let next = (index + threads < *items).then(|| call.item(cuts, index + threads).1);
                 call.attend_item(cut, &item, next.as_ref(), tile);
                 if !cut.split {
                     call.deliver(cut, &item, tile, &out);
                 } else {
                     call.deliver_part(cut, &item, tile, &partials);
-                    // Acquire and release: whoever counts down to the last sees what the others have delivered.
+                    // Acquire and release: the thread that delivers the last run sees what the others have delivered.
                     if pending[item.pending].fetch_sub(1, Ordering::AcqRel) == 1 {
                         call.join_parts(cut, &item, &partials, &out);
                     }
@@ -159,13 +159,13 @@ impl Call<'_> {
         let (tile, runs) =
             if cut.split { (index / cut.runs, index % cut.runs..index % cut.runs + 1) } else { (index, 0..cut.runs) };
         let (row_tile, kv_head) = (tile % cut.row_tiles, tile / cut.row_tiles);
-        // The last tiles see the most keys: begin with them, so that the threads end together.
+        // The last tiles see the most keys: begin with them, so that the threads finish together.
         let first = (cut.row_tiles - 1 - row_tile) * cut.tile_rows;
         let rows = first..input.rows.min(first + cut.tile_rows);
         (cut, Item { sequence, kv_head, rows, runs, pending: cut.first_pending + tile })
     }
 
-    /// Leaves the softmaxes of the item's runs, joined, in `tile`; fetches the beginning of `next`.
+    /// Computes the softmaxes of the item's runs, joins them in `tile`, and prefetches the beginning of `next`.
     fn attend_item(&self, cut: &Cut, item: &Item, next: Option<&Item>, tile: &mut Tile) {
         let (dim, group) = (self.shape.head_dim, self.group());
         let input = &self.sequences[item.sequence];
@@ -175,7 +175,7 @@ impl Call<'_> {
             tile.push(self.shape, &self.query[start..start + group * dim], input.visible(row));
         }
         let pages = (input.past_len + item.rows.end).div_ceil(PAGE_LEN);
-        // What the first row no longer sees, the others do not either.
+        // Positions that the first row no longer sees are out of sight for the others, too.
         let first_page = input.visible(item.rows.start).start / PAGE_LEN;
         let last_page = pages.min(item.runs.end * RUN_PAGES).saturating_sub(1);
         for run in item.runs.clone() {
@@ -234,8 +234,8 @@ impl Call<'_> {
     fn join_parts(&self, cut: &Cut, item: &Item, partials: &DisjointSlice<'_, f32>, out: &DisjointSlice<'_, f32>) {
         let dim = self.shape.head_dim;
         for head in self.heads(cut, item) {
-            // SAFETY: the tile's items are done but for this one, and nobody else has its rows and heads; the runs of a
-            // head differ.
+            // SAFETY: this is the last of the tile's items to finish, no other tile has its rows and heads, and each
+            // run of a head has its own range.
             let (first, out) =
                 unsafe { (partials.slice(self.partial(cut, head, 0)), out.slice(head * dim..(head + 1) * dim)) };
             let (output, rest) = first.split_at_mut(dim);
@@ -266,7 +266,7 @@ fn divide(output: &[f32], sum: f32, out: &mut [f32]) {
     out.iter_mut().zip(output).for_each(|(out, x)| *out = x * scale);
 }
 
-/// Takes one head's page into the softmax of `tile`.
+/// Adds one head's page to the softmax of `tile`.
 ///
 /// # Safety
 /// The level's instruction sets; the head size is a multiple of 8; `page` and `tile` are of one shape.

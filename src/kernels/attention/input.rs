@@ -1,4 +1,4 @@
-//! What attention is asked for.
+//! The input of attention.
 
 /// One sequence's rows for `attend`.
 pub struct AttentionInput<'a> {
@@ -6,9 +6,9 @@ pub struct AttentionInput<'a> {
     pub pages: &'a [&'a [u8]],
     /// Positions before the first row.
     pub past_len: usize,
-    /// Rows of queries this sequence has; row `r` sees positions up to its own, `past_len + r`, and at most `window` of them.
+    /// Query rows of this sequence. Row `r` sees positions up to its own, `past_len + r`, and at most `window` of them.
     pub rows: usize,
-    /// `usize::MAX` where every position before a row's is seen.
+    /// How many positions a row sees at most; `usize::MAX` if it sees all up to its own.
     pub window: usize,
 }
 

@@ -1,8 +1,8 @@
 //! The shape of cached keys and values, and how those of one head lie in a page.
 //!
-//! A page of one layer is one block per KV head after another, so that a thread that owns a head reads one stream. Keys
-//! and values of a block take as many bytes, and every 32 positions of an element (of two elements in Q8_0) are a cache
-//! line:
+//! One layer of a page consists of one block per KV head, one after another, so that a thread that works on one head
+//! reads a single stream. The keys of a block take as many bytes as the values, and 32 positions of an element (of two
+//! elements in Q8_0) fill a cache line:
 //!
 //! ```text
 //! F16   keys    f16 [head_dim][PAGE_LEN]
@@ -13,7 +13,7 @@
 //!       scales  f16 [blocks][PAGE_LEN]
 //! ```
 //!
-//! Pairs of bytes are what one instruction multiplies and adds once they are widened to 16 bits.
+//! Bytes lie in pairs because one instruction multiplies and adds pairs, once they are widened to 16 bits.
 
 use half::f16;
 
@@ -47,7 +47,7 @@ impl KvShape {
         self.num_kv_heads * head_bytes(self)
     }
 
-    /// Whether the kernels in vectors of eight numbers can run here on pages of this shape.
+    /// Whether this processor can run the kernels with vectors of eight numbers on pages of this shape.
     pub(super) fn fits_vectors(&self) -> bool {
         Level::in_use() != Level::Portable && self.head_dim.is_multiple_of(8)
     }
@@ -169,13 +169,13 @@ fn absolute_max(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |max, x| max.max(x.abs()))
 }
 
-/// `x / scale` to the nearest integer of +-127; the scale is the rounded one that is read back.
+/// `x / scale`, rounded and clamped to -127..=127; `scale` is the rounded one that is read back.
 fn quantized(x: f32, scale: f32) -> u8 {
     let q = if scale > 0.0 { (x / scale).round_ties_even().clamp(-127.0, 127.0) } else { 0.0 };
     (q as i8).cast_unsigned()
 }
 
-/// Stores `x`, held within the finite range of f16, and returns what was stored.
+/// Stores `x`, clamped to the finite range of f16, and returns what was stored.
 fn put_f16(bytes: &mut [u8], offset: usize, x: f32) -> f32 {
     let x = f16::from_f32(x.clamp(f16::MIN.to_f32_const(), f16::MAX.to_f32_const()));
     bytes[offset..offset + 2].copy_from_slice(&x.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Rotating new queries and keys, and storing keys and values: each task has some KV heads, their columns of the rows
-//! and their blocks of every page to itself.
+//! Rotates new queries and keys, and stores keys and values. Each task has some KV heads to itself: their columns of
+//! the rows, and their blocks of every page.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vectors;
@@ -27,11 +27,11 @@ pub struct NewRows {
     /// The first row's position in that page; the others follow there and in the pages after it.
     pub first_position: usize,
     pub rows: usize,
-    /// Which of the rows are to be in the queries.
+    /// The rows whose queries are wanted.
     pub queries: Range<usize>,
 }
 
-/// How far each row is turned.
+/// The rotation of each row.
 pub struct Rotation<'a> {
     pub style: RopeStyle,
     /// `(m, rope_dim / 2)` each
@@ -96,7 +96,7 @@ pub fn rotate_and_store(
     assert!(rotation.sin.len() == m * half && rotation.cos.len() == m * half, "one angle table for each row");
     let (group, head_bytes) = (num_heads / kv_heads, page::head_bytes(shape));
     let (qkv, query, pages) = (DisjointSlice::new(qkv), DisjointSlice::new(query), &*pages);
-    // Several heads a task: their columns lie side by side, and rows are so far apart that each is a miss of its own.
+    // Several heads per task, because their columns lie side by side, while each row is a cache miss of its own.
     let per_task = kv_heads.div_ceil(2 * pool.threads());
     let task = |task: usize| {
         let heads = task * per_task..kv_heads.min((task + 1) * per_task);
@@ -105,7 +105,7 @@ pub fn rotate_and_store(
             let angles = row * half..(row + 1) * half;
             let (cos, sin) = (&rotation.cos[angles.clone()], &rotation.sin[angles]);
             let column = |head: usize| row * width + head * dim;
-            let (page, position) = place(sequence, index);
+            let (page, position) = page_and_position(sequence, index);
             for kv_head in heads.clone() {
                 let (key, value) = (column(num_heads + kv_head), column(num_heads + kv_heads + kv_head));
                 // SAFETY: no other task has this head, nor its columns and its block of the page; key and value differ.
@@ -135,13 +135,13 @@ pub fn rotate_and_store(
     if m < PARALLEL_FROM { (0..tasks).for_each(task) } else { pool.run(tasks, &task) }
 }
 
-/// All new rows: their sequences, and their numbers in them.
+/// All new rows, each as its sequence and its index in that.
 fn rows_of(sequences: &[NewRows]) -> impl Iterator<Item = (&NewRows, usize)> {
     sequences.iter().flat_map(|sequence| (0..sequence.rows).map(move |index| (sequence, index)))
 }
 
-/// The page of a sequence's row, and the position in it.
-fn place(sequence: &NewRows, index: usize) -> (usize, usize) {
+/// The page of a sequence's row, and the row's position in it.
+fn page_and_position(sequence: &NewRows, index: usize) -> (usize, usize) {
     let position = sequence.first_position + index;
     (sequence.first_page + position / PAGE_LEN, position % PAGE_LEN)
 }
@@ -152,7 +152,7 @@ mod tests {
     use crate::attention::KvType;
     use crate::random::Random;
 
-    /// Rows one after another, each with the plain functions, beside the whole at once.
+    /// Compares storing all rows at once with storing one after another by the plain functions.
     fn check(kv_type: KvType, m: usize, first_position: usize, queries: Range<usize>) {
         let shape = KvShape { num_kv_heads: 2, head_dim: 16, kv_type };
         let (num_heads, half, style) = (4, 4, RopeStyle::Neox);

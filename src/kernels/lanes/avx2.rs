@@ -93,7 +93,7 @@ pub(in super::super) fn zero_sums() -> Sums {
     _mm256_setzero_si256()
 }
 
-/// `sums` and, of each pair, the two products of `a` and `b`.
+/// `sums` plus, for each pair, the two products of `a` and `b`.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in super::super) fn add_products(a: Words, b: Words, sums: Sums) -> Sums {
@@ -106,7 +106,7 @@ pub(in super::super) fn to_floats(sums: Sums) -> Lanes {
     _mm256_cvtepi32_ps(sums)
 }
 
-/// The nearest integers, to even, of numbers within the range of 16 bits.
+/// The nearest integers (ties to even) of numbers within the range of 16 bits.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
@@ -118,16 +118,16 @@ pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
     words
 }
 
-/// Fetches the cache line of `at`, which may lie anywhere, into the second cache: the first waits for far fewer lines at a
-/// time than memory can deliver.
+/// Prefetches the cache line of `at`, which may be any address, into the second-level cache: the first-level cache can
+/// wait for far fewer lines at a time than memory can deliver.
 #[inline]
 pub(in super::super) fn prefetch(at: *const u8) {
-    // SAFETY: a prefetch does not fault, and every x86-64 processor has the instruction. As an intrinsic the compiler would
-    // gather several in one place.
+    // SAFETY: a prefetch does not fault, and every x86-64 processor has the instruction. With an intrinsic, the
+    // compiler would move several of them to one place.
     unsafe { std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags)) };
 }
 
-/// The nearest f16, to even, of numbers within their range.
+/// The nearest f16 (ties to even) of numbers within their range.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
 pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
@@ -137,7 +137,7 @@ pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     halves
 }
 
-/// The nearest integers, to even, held within +-127; pairs of bytes.
+/// The nearest integers (ties to even), clamped to -127..=127, as pairs of bytes.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 2]; 4] {

@@ -1,7 +1,7 @@
 //! Eight f32 in two registers.
 //!
 //! The functions are safe: every aarch64 target of this program has NEON. The standard library's conversions of f16 are
-//! too young for the oldest compiler supported, so they are written as assembly.
+//! newer than the oldest compiler that this project supports, so they are written as assembly.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -34,7 +34,7 @@ pub(in super::super) unsafe fn halves(at: *const u8) -> float32x4_t {
     }
 }
 
-/// The nearest f16, to even.
+/// The nearest f16 (ties to even).
 #[inline]
 fn narrow(x: float32x4_t) -> uint16x4_t {
     let halves: uint16x4_t;
@@ -129,7 +129,7 @@ pub(in super::super) fn zero_sums() -> Sums {
     unsafe { Sums(vdupq_n_s32(0), vdupq_n_s32(0)) }
 }
 
-/// `sums` and, of each pair, the two products of `a` and `b`.
+/// `sums` plus, for each pair, the two products of `a` and `b`.
 #[inline]
 pub(in super::super) fn add_products(a: Words, b: Words, sums: Sums) -> Sums {
     // SAFETY: NEON.
@@ -144,7 +144,7 @@ pub(in super::super) fn to_floats(sums: Sums) -> Lanes {
     unsafe { Lanes(vcvtq_f32_s32(sums.0), vcvtq_f32_s32(sums.1)) }
 }
 
-/// The nearest integers, to even, of numbers within the range of 16 bits.
+/// The nearest integers (ties to even) of numbers within the range of 16 bits.
 #[inline]
 pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
     let mut words = [0; 8];
@@ -156,15 +156,15 @@ pub(in super::super) fn to_words(x: Lanes) -> [i16; 8] {
     words
 }
 
-/// Fetches the cache line of `at`, which may lie anywhere, into the second cache: the first waits for far fewer lines at a
-/// time than memory can deliver.
+/// Prefetches the cache line of `at`, which may be any address, into the second-level cache: the first-level cache can
+/// wait for far fewer lines at a time than memory can deliver.
 #[inline]
 pub(in super::super) fn prefetch(at: *const u8) {
     // SAFETY: a prefetch does not fault.
     unsafe { asm!("prfm pldl2keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly)) };
 }
 
-/// The nearest f16, to even, of numbers within their range.
+/// The nearest f16 (ties to even) of numbers within their range.
 #[inline]
 pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     let mut halves = [[0; 2]; 8];
@@ -176,7 +176,7 @@ pub(in super::super) fn to_halves(x: Lanes) -> [[u8; 2]; 8] {
     halves
 }
 
-/// The nearest integers, to even, held within +-127; pairs of bytes.
+/// The nearest integers (ties to even), clamped to -127..=127, as pairs of bytes.
 #[inline]
 pub(in super::super) fn to_bytes(x: Lanes) -> [[u8; 2]; 4] {
     let mut bytes = [[0; 2]; 4];

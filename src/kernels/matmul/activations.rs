@@ -12,8 +12,8 @@ use crate::level::Level;
 use crate::pool::ThreadPool;
 use quantize::{Block, quantize_block, quantize_superblock};
 
-/// An `(m, cols)` block of activations in the quantised forms the matrices it meets need; reused between calls so
-/// that decoding allocates nothing.
+/// Activations `(m, cols)` in the quantised forms that their matrices need. Reused between calls, so that decoding does
+/// not allocate.
 #[derive(Default)]
 pub struct Activations {
     pub(super) m: usize,
@@ -46,10 +46,10 @@ pub(super) struct BlockInput<'a> {
 impl BlockForm {
     /// The blocks of the superblock of `width` columns that begins at column `start`, of `rows` rows from `first` on.
     pub(super) fn input(&self, m: usize, start: usize, width: usize, (first, rows): (usize, usize)) -> BlockInput<'_> {
-        let (place, len) = (start * m + first * width, rows * width);
-        let blocks = place / BLOCK..(place + len) / BLOCK;
+        let (offset, len) = (start * m + first * width, rows * width);
+        let blocks = offset / BLOCK..(offset + len) / BLOCK;
         BlockInput {
-            quants: &self.quants[place..place + len],
+            quants: &self.quants[offset..offset + len],
             scales: &self.scales[blocks.clone()],
             scaled_sums: &self.scaled_sums[blocks.clone()],
             sums: &self.sums[blocks],
@@ -82,7 +82,7 @@ pub(super) struct Forms {
 const PARALLEL_FROM: usize = 16 * 1024;
 
 impl Activations {
-    /// Takes `values (m, cols)` in the forms that are asked for.
+    /// Fills the requested forms with `values (m, cols)`.
     pub(super) fn fill(&mut self, pool: &ThreadPool, values: &[f32], cols: usize, forms: Forms) {
         assert!(values.len().is_multiple_of(cols), "{} values are not rows of {cols}", values.len());
         self.cols = cols;
@@ -118,8 +118,9 @@ pub(super) fn row_groups(m: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..m).step_by(GROUP).map(move |first| (first, GROUP.min(m - first)))
 }
 
-/// Runs `tile` for each superblock of a group of 16 weight rows with each group of activation rows: with the superblock's
-/// blocks (of `block_bytes`), the activations, whether they are the first rows, and the rows of `sums (m, 16)`.
+/// Calls `tile` for each superblock of a group of 16 weight rows and each group of activation rows. It gets the
+/// superblock's blocks (of `block_bytes`), the activations, whether they are the first rows, and their rows of `sums
+/// (m, 16)`.
 pub(super) fn for_blocks(
     activations: &Activations,
     weights: &[u8],
@@ -174,8 +175,8 @@ impl BlockForm {
                     let source = values[from..].first_chunk().expect("a whole block follows");
                     let Block { quants, scale, scaled_sum, sum } = quantize_block(level, source);
                     scatter(&quants, &mut group[block * BLOCK * rows..(block + 1) * BLOCK * rows], rows, row);
-                    let place = first * blocks + block * rows + row;
-                    (scales[place], scaled_sums[place], sums[place]) = (scale, scaled_sum, sum);
+                    let index = first * blocks + block * rows + row;
+                    (scales[index], scaled_sums[index], sums[index]) = (scale, scaled_sum, sum);
                 }
             }
         });

@@ -1,4 +1,4 @@
-//! Kernels for x86-64 with AVX2, FMA and F16C, and with AVX-VNNI beside. Everything here is unsafe to call without them.
+//! Kernels for x86-64 with AVX2, FMA and F16C, with or without AVX-VNNI. Unsafe to call without these instruction sets.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -11,12 +11,12 @@ use std::arch::x86_64::*;
 
 use super::formats::with_format;
 use super::kernel::GroupKernel;
-use super::layout::SCALE_PLACE;
+use super::layout::SCALE_ORDER;
 use super::shape::ROWS;
 use crate::quant::QuantType;
 use dot::{Dpbusd, Maddubs};
 
-/// The kernel of a type that has one.
+/// The kernel of an interleaved or float type.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     with_format!(quant,
         float F => floats::group::<F>,
@@ -47,14 +47,14 @@ unsafe fn load(at: *const u8) -> __m256i {
     unsafe { _mm256_loadu_si256(at.cast()) }
 }
 
-/// Bytes in `SCALE_PLACE` order, brought into row order.
+/// Bytes in `SCALE_ORDER` order, brought into row order.
 #[target_feature(enable = "avx2")]
 pub(super) fn in_row_order(bytes: __m128i) -> __m128i {
     const ORDER: [u8; ROWS] = {
         let mut order = [0; ROWS];
         let mut row = 0;
         while row < ROWS {
-            order[row] = SCALE_PLACE[row] as u8;
+            order[row] = SCALE_ORDER[row] as u8;
             row += 1;
         }
         order

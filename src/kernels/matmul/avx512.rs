@@ -17,7 +17,8 @@ use crate::quant::QuantType;
 /// Groups of a wide kernel: with 4 activation rows, 12 sums and as many totals fit the 32 registers.
 const WIDE: usize = 3;
 
-/// The kernel of a type that has one. Floats are bound by memory for few rows; the integer types matter more for many.
+/// The kernel of an interleaved or float type. Floats use that of AVX2: few rows are limited by memory, and for many
+/// rows the integer types matter more.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     with_format!(quant,
         float F => avx2::floats::group::<F>,
@@ -26,8 +27,8 @@ pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     )
 }
 
-/// The kernel of several groups, for a type that has one: more products for each load, and enough sums under way to
-/// hide the latency of adding to one.
+/// The kernel of several groups, for a type that has one: more products per load, and enough independent sums to hide
+/// the latency of an addition.
 pub(super) fn wide_kernel(quant: QuantType) -> Option<WideKernel> {
     let wide = |kernel: GroupKernel| Some(WideKernel { kernel, groups: WIDE, min_rows: GROUP + 1 });
     with_format!(quant, float F => None, legacy F => None, k_quant F => wide(k_quants::groups::<F, WIDE>))
@@ -60,7 +61,7 @@ fn nibbles(bytes: __m512i, high: bool) -> __m512i {
     moved(bytes, if high { 4 } else { 0 }, 0, 15)
 }
 
-/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. With constants, this becomes one shift.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn moved(bytes: __m512i, from: usize, to: usize, mask: i8) -> __m512i {

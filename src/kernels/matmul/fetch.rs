@@ -5,10 +5,11 @@
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// Fetches `len` bytes from `start` on into the cache. There need not be memory.
+/// Fetches `len` bytes from `start` on into the cache. The range need not be mapped.
 ///
-/// Written as assembly that, as far as the compiler knows, touches memory: loads stay on their side of it. As an intrinsic,
-/// the fetches of a superblock would all be moved behind its last load, which is the burst that halves the read rate.
+/// Written as assembly that, as far as the compiler knows, touches memory, so that loads are not moved across it. With
+/// an intrinsic, the compiler would move all fetches of a superblock behind its last load, and such a burst halves the
+/// read rate.
 #[inline]
 pub(super) fn fetch(start: *const u8, len: usize) {
     for line in (0..len).step_by(LINE) {
@@ -23,8 +24,8 @@ pub(super) fn fetch(start: *const u8, len: usize) {
     }
 }
 
-/// Of `len` bytes from `start` on, fetches the lines that fall to step `step` of `steps`; the three numbers should be
-/// constants after inlining.
+/// Fetches the share of step `step` of `steps` in the cache lines of `len` bytes from `start` on. The three numbers
+/// should be constants after inlining.
 #[inline]
 pub(super) fn fetch_share(start: *const u8, len: usize, step: usize, steps: usize) {
     let lines_before = |step: usize| (step * len).div_ceil(steps * LINE);

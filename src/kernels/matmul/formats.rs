@@ -1,11 +1,12 @@
-//! What kernels of every instruction set know of a quantised format: sizes, offsets and places, derived from the layout.
+//! What the kernels of all instruction sets know about a quantised format: sizes and offsets, derived from the layout.
 //! Each format is a type, for which an instruction set implements how its bits are unpacked.
 
 use super::layout;
 use super::shape::{BLOCK, ROWS};
 use crate::quant::QuantType;
 
-/// A format with a scale per block of 32 columns. Up to 8 blocks are a unit, which is 256 columns, or what a row has left.
+/// A format with a scale per block of 32 columns. A unit is 8 blocks, which are 256 columns, or fewer at the end of a
+/// row.
 pub(super) trait LegacyQuant {
     const QUANT: QuantType;
     /// What is subtracted from every quant, as unsigned bits.
@@ -17,7 +18,7 @@ pub(super) trait LegacyQuant {
     const BYTES: usize = ROWS * Self::QUANT.block_bytes() / (Self::QUANT.block_len() / BLOCK);
     /// Where the quants of 16 rows begin in a unit, after the scales and minima of the first block or of all.
     const QUANTS_AT: usize = 2 * ROWS * (1 + Self::HAS_MIN as usize);
-    /// From the quants of one block to those of the next.
+    /// Distance in bytes between the quants of one block and those of the next.
     const QUANTS_STEP: usize = Self::BYTES;
 }
 
@@ -63,15 +64,15 @@ impl LegacyQuant for Iq4Xs {
     const QUANT: QuantType = QuantType::Iq4Xs;
     const OFFSET: i32 = 0;
     const HAS_MIN: bool = false;
-    const QUANTS_AT: usize = layout::place(QuantType::Iq4Xs, 8);
+    const QUANTS_AT: usize = layout::part_offset(QuantType::Iq4Xs, 8);
     const QUANTS_STEP: usize = ROWS * BLOCK / 2;
 }
 
 impl Iq4Xs {
-    /// Where the top two bits of the scales begin in 16 rows, an u16 of each row: bits 2 b and 2 b + 1 for block b.
-    pub(super) const HIGH: usize = layout::place(QuantType::Iq4Xs, 2);
-    /// The low four bits, a dword of each row: nibble b for block b.
-    pub(super) const LOW: usize = layout::place(QuantType::Iq4Xs, 4);
+    /// Where the top two bits of the scales of 16 rows begin: a u16 per row, with bits 2 b and 2 b + 1 for block b.
+    pub(super) const HIGH: usize = layout::part_offset(QuantType::Iq4Xs, 2);
+    /// Where their low four bits begin: a dword per row, with nibble b for block b.
+    pub(super) const LOW: usize = layout::part_offset(QuantType::Iq4Xs, 4);
 }
 
 macro_rules! k_quant {
@@ -88,7 +89,7 @@ macro_rules! k_quant {
         impl $name {
             $(
                 /// Where this part of 16 rows begins in their superblock.
-                pub(super) const $part: usize = layout::place(QuantType::$name, $byte);
+                pub(super) const $part: usize = layout::part_offset(QuantType::$name, $byte);
             )*
         }
     };
@@ -106,8 +107,8 @@ pub(super) struct F32;
 pub(super) struct F16;
 pub(super) struct Bf16;
 
-/// The one table from a type to what is generic over its format: each arm is an expression in which the name it gives is
-/// the format.
+/// The only table from a quantised type to code that is generic over its format. Each arm is an expression that may use
+/// the given name for the format.
 ///
 /// ```ignore
 /// with_format!(quant, float F => floats::group::<F>, legacy F => legacy::group::<F>, k_quant F => k_quants::group::<F>)

@@ -15,7 +15,7 @@ use crate::pool::ThreadPool;
 use crate::quant::QuantType;
 use crate::tuning::Tuning;
 
-/// Fewer multiplications than this are not worth waking another thread for.
+/// Fewer multiplications than this are not worth waking another thread.
 const PARALLEL_FROM: usize = 100_000;
 
 pub(super) fn matmul(
@@ -82,14 +82,15 @@ impl Walk<'_> {
             let out = unsafe { self.out.slice(row * rows + columns.start..row * rows + columns.end) };
             let (whole, rest) = out.as_chunks_mut::<ROWS>();
             let (sums, rest_sums) = sums[..columns.len()].as_chunks::<ROWS>();
-            // Of constant size: a call for every few cache lines would be felt.
+            // The copy has a constant size, so that it is inlined: a call for every few cache lines would cost
+            // noticeable time.
             whole.iter_mut().zip(sums).for_each(|(out, sums)| *out = *sums);
             rest.copy_from_slice(rest_sums);
         }
     }
 }
 
-/// The kernels trust the sizes of the form they read.
+/// Checks the sizes of the form that the kernel reads, which kernels rely on.
 fn assert_form(matrix: &PackedMatrix, activations: &Activations) {
     let len = match matrix.kernel {
         Kernel::Legacy => activations.blocks.quants.len(),

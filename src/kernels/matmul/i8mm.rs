@@ -17,10 +17,10 @@ use super::shape::GROUP;
 use super::superblock::Expanded;
 use crate::quant::QuantType;
 
-/// Up to this many activation rows, unpacking in registers for the dot products is less work.
+/// Up to this many activation rows, the dot products of `neon`, which unpack in registers, are less work.
 const DOT_UP_TO: usize = GROUP;
 
-/// The kernel of a type that has one.
+/// The kernel of an interleaved or float type.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     with_format!(quant,
         float F => neon::floats::group::<F>,
@@ -52,7 +52,7 @@ fn multiply_pairs(sums: int32x4_t, weights: int8x16_t, activations: int8x16_t) -
 }
 
 /// Where the bytes of columns `8 k..8 k + 8` begin in an [`Expanded`], which is `[32][8 pairs of rows][2 rows][8]` here.
-const fn expanded_place(k: usize) -> usize {
+const fn expanded_offset(k: usize) -> usize {
     128 * k
 }
 
@@ -61,16 +61,16 @@ const fn expanded_place(k: usize) -> usize {
 #[inline]
 fn put(expanded: &mut Expanded, k: usize, g: usize, dwords: [int8x16_t; 2]) {
     let [even, odd] = dwords.map(|dword| vreinterpretq_s32_s8(dword));
-    let place = &mut expanded.0[expanded_place(k) + 32 * g..][..32];
+    let target = &mut expanded.0[expanded_offset(k) + 32 * g..][..32];
     // SAFETY: 32 writable bytes.
     unsafe {
-        vst1q_u8(place.as_mut_ptr(), vreinterpretq_u8_s32(vzip1q_s32(even, odd)));
-        vst1q_u8(place.as_mut_ptr().add(16), vreinterpretq_u8_s32(vzip2q_s32(even, odd)));
+        vst1q_u8(target.as_mut_ptr(), vreinterpretq_u8_s32(vzip1q_s32(even, odd)));
+        vst1q_u8(target.as_mut_ptr().add(16), vreinterpretq_u8_s32(vzip2q_s32(even, odd)));
     }
 }
 
-/// Eight columns of `A` activation rows as `P` pairs of rows, out of two neighbouring dwords of each. Where the number is
-/// odd, the last row makes up a pair with something whose sums nobody reads.
+/// Eight columns of `A` activation rows as `P` pairs of rows, from two neighbouring dwords of each. If `A` is odd, the
+/// last row is paired with arbitrary values, whose sums are not read.
 ///
 /// # Safety
 /// NEON; `2 * A` readable dwords, `P` is half of `A`, rounded up.
@@ -92,7 +92,7 @@ unsafe fn activation_pairs<const A: usize, const P: usize>(quants: *const i8) ->
                 pairs[0] = vreinterpretq_s8_s32(vzip1q_s32(dwords, swapped));
             }
             3 => {
-                // a0 b0 c0 a1, c0 a1 b1 c1 to a0 a1 b0 b1, c0 c1 and whatever.
+                // a0 b0 c0 a1, c0 a1 b1 c1 to a0 a1 b0 b1, c0 c1 and two that are not read.
                 let low = vreinterpretq_s32_s8(vld1q_s8(quants));
                 let high = vreinterpretq_s32_s8(vld1q_s8(quants.add(8)));
                 pairs[0] = vreinterpretq_s8_s32(vzip1q_s32(low, vextq_s32::<1>(high, high)));
@@ -127,7 +127,7 @@ unsafe fn multiply_add<const P: usize>(sums: &mut PairSums<P>, weights: *const u
     }
 }
 
-/// What sums start with: `start(i)` for activation row `i` of `A`.
+/// Initial sums: `start(i)` for activation row `i` of `A`.
 #[target_feature(enable = "neon")]
 #[inline]
 fn started<const A: usize, const P: usize>(start: impl Fn(usize) -> i32) -> PairSums<P> {

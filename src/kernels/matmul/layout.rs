@@ -16,9 +16,9 @@ use crate::level::Level;
 use crate::quant::QuantType;
 use crate::tuning::Tuning;
 
-/// Where row r's byte lies in 16 bytes of scales: so ordered that widening to 16 bits and unpacking gives the rows
-/// 0..8 in the low and 8..16 in the high halves without crossing vector lanes.
-pub(super) const SCALE_PLACE: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
+/// Where row r's byte lies in 16 bytes of scales. In this order, widening to 16 bits and unpacking gives rows 0..8 in
+/// the low halves and rows 8..16 in the high halves without crossing vector lanes.
+pub(super) const SCALE_ORDER: [usize; ROWS] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
 
 /// Bytes of the packed six-bit scales and mins of 16 rows.
 const SIX_BIT_BYTES: usize = 192;
@@ -28,17 +28,17 @@ const SIX_BIT_BYTES: usize = 192;
 enum Part {
     /// An f16 (or another two bytes) of each row, in row order.
     Halves(usize),
-    /// Bytes in `SCALE_PLACE` order, one vector of 16 per native byte.
-    Bytes(Range8),
+    /// Bytes in `SCALE_ORDER` order, one vector of 16 per native byte.
+    Bytes(Span),
     /// The 12 bytes of six-bit scales and mins of Q4_K and Q5_K, see `pack::pack_six_bits`.
     SixBits(usize),
     /// Dwords, in row order, one vector of 64 bytes per native dword.
-    Dwords(Range8),
+    Dwords(Span),
 }
 
-/// A start and a count.
+/// A range of bytes or dwords in the native block.
 #[derive(Clone, Copy)]
-struct Range8 {
+struct Span {
     start: usize,
     count: usize,
 }
@@ -48,11 +48,11 @@ const fn halves(start: usize) -> Part {
 }
 
 const fn bytes(start: usize, count: usize) -> Part {
-    Part::Bytes(Range8 { start, count })
+    Part::Bytes(Span { start, count })
 }
 
 const fn dwords(start: usize, count: usize) -> Part {
-    Part::Dwords(Range8 { start, count })
+    Part::Dwords(Span { start, count })
 }
 
 /// The parts of a type's block in the order in which they are stored; `None` if the type is kept as in the file.
@@ -73,15 +73,15 @@ const fn parts(quant: QuantType) -> Option<&'static [Part]> {
     })
 }
 
-/// Where the part that begins at byte `native` of a block begins among the packed bytes of 16 of them.
-pub(super) const fn place(quant: QuantType, native: usize) -> usize {
+/// The offset, among the packed bytes of 16 blocks, of the part that begins at byte `native` of a native block.
+pub(super) const fn part_offset(quant: QuantType, native: usize) -> usize {
     let Some(parts) = parts(quant) else { panic!("the type is kept as in the file") };
-    let (mut part, mut place) = (0, 0);
+    let (mut part, mut offset) = (0, 0);
     while parts[part].start() != native {
-        place += parts[part].packed_bytes();
+        offset += parts[part].packed_bytes();
         part += 1;
     }
-    place
+    offset
 }
 
 /// Whether the type has an interleaved layout.
@@ -89,7 +89,7 @@ pub(super) fn is_interleaved(quant: QuantType) -> bool {
     parts(quant).is_some()
 }
 
-/// Whether every 32 columns have a scale of their own, so that activations with one for as many meet them.
+/// Whether every 32 columns have a scale of their own, and are multiplied with activations that do, too.
 pub(super) fn has_block_scales(quant: QuantType) -> bool {
     is_interleaved(quant) && (quant.block_len() == BLOCK || quant == QuantType::Iq4Xs)
 }
@@ -141,7 +141,7 @@ pub(super) fn unpack_row(quant: QuantType, cols: usize, packed: &[u8], row: usiz
 }
 
 impl Part {
-    /// Its byte offset in the native block.
+    /// The part's byte offset in the native block.
     const fn start(self) -> usize {
         match self {
             Self::Halves(start) | Self::SixBits(start) => start,
@@ -161,13 +161,13 @@ impl Part {
     fn unpack(self, packed: &[u8], row: usize, native: &mut [u8]) {
         match self {
             Self::Halves(start) => native[start..start + 2].copy_from_slice(&packed[2 * row..2 * row + 2]),
-            Self::Bytes(Range8 { start, count }) => {
+            Self::Bytes(Span { start, count }) => {
                 for (byte, vector) in native[start..start + count].iter_mut().zip(packed.chunks_exact(ROWS)) {
-                    *byte = vector[SCALE_PLACE[row]];
+                    *byte = vector[SCALE_ORDER[row]];
                 }
             }
             Self::SixBits(start) => native[start..start + 12].copy_from_slice(&unpack_six_bits(packed, row)),
-            Self::Dwords(Range8 { start, count }) => {
+            Self::Dwords(Span { start, count }) => {
                 let dwords = native[start..start + 4 * count].chunks_exact_mut(4);
                 for (dword, vector) in dwords.zip(packed.chunks_exact(4 * ROWS)) {
                     dword.copy_from_slice(&vector[4 * row..4 * row + 4]);
@@ -180,8 +180,8 @@ impl Part {
 /// The inverse of `pack::pack_six_bits`, back into the native 12 bytes of one row.
 fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
     let value = |v: usize| {
-        let (vector, place) = (v / 2, SCALE_PLACE[row] + v % 2 * ROWS);
-        let stored = |v: usize| packed[v * 32 + place];
+        let (vector, byte) = (v / 2, SCALE_ORDER[row] + v % 2 * ROWS);
+        let stored = |v: usize| packed[v * 32 + byte];
         match vector {
             0..6 => stored(vector) & 63,
             _ => (0..3).map(|i| stored((vector - 6) * 3 + i) >> 6 << (2 * i)).sum(),
@@ -197,8 +197,8 @@ fn unpack_six_bits(packed: &[u8], row: usize) -> [u8; 12] {
     native
 }
 
-/// Row groups of one task of a product with `m` activation rows on `threads` threads: enough tasks to end together, few
-/// enough to stream where memory is the limit.
+/// Row groups of one task of a product with `m` activation rows on `threads` threads: enough tasks that threads finish
+/// together, few enough that each streams where memory is the limit.
 pub(super) fn task_groups(rows: usize, m: usize, threads: usize, tuning: &Tuning) -> usize {
     let tasks_per_thread = if m > GROUP { 32 } else { tuning.tasks_per_thread };
     rows.div_ceil(ROWS).div_ceil(threads * tasks_per_thread).max(1)

@@ -1,5 +1,5 @@
-//! Reading matrices and packing them, many in one go: each thread reads a stretch of rows into its cache and packs it
-//! from there, so the file's bytes never wait in memory.
+//! Reads and packs many matrices in one go. Each thread reads a stretch of rows into its cache and packs it from there,
+//! so that the file's bytes do not take up memory.
 
 use std::cell::RefCell;
 use std::io;
@@ -26,12 +26,13 @@ pub struct Source<'a> {
     pub read: Box<ReadAt<'a>>,
 }
 
-/// Matrices are packed together until they hold this much: many small ones share one parallel region, and whoever waits
-/// is told of progress.
+/// Matrices are packed in batches of about this size, so that many small ones share one parallel region, and progress
+/// is reported after each batch.
 const BATCH_BYTES: usize = (96 << 20) / SMALLER;
-/// What one task packs: several huge pages, since two threads that touch the same fresh one would both clear it.
+/// Bytes that one task packs: several huge pages, since two threads that touch the same new huge page would both clear
+/// it.
 const STRETCH_BYTES: usize = (4 << 20) / SMALLER;
-/// What a thread reads at once, if that is a whole group of rows: half of a second-level cache or less.
+/// Bytes that a thread reads at once, or a whole group of rows: half of a second-level cache or less.
 const READ_BYTES: usize = (256 << 10) / SMALLER;
 /// Lets the tests cross every limit with matrices of some KiB.
 const SMALLER: usize = if cfg!(test) { 256 } else { 1 };
@@ -82,7 +83,7 @@ impl PackedMatrix {
     /// Reads and packs all `sources`; `progress` is told after every batch how many of their bytes are done.
     ///
     /// # Errors
-    /// The first that reading meets.
+    /// Returns the first error of reading.
     ///
     /// # Panics
     /// If the columns of a source are not whole blocks.
@@ -153,7 +154,7 @@ mod tests {
     use crate::quant::dequantize;
     use crate::random::Random;
 
-    /// Of a few rows and of many, of one read and of several, with and without an interleaved layout.
+    /// With few rows and many, read at once and in several reads, with and without an interleaved layout.
     const MATRICES: [(QuantType, usize, usize); 6] = [
         (QuantType::Q4K, 5, 256),
         (QuantType::Q6K, 1000, 1024),

@@ -9,23 +9,24 @@ use crate::pool::ThreadPool;
 use crate::quant::QuantType;
 use crate::tuning::Tuning;
 
-/// What was found out about the processor and its memory.
+/// What was measured about the processor and its memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     pub tuning: Tuning,
     /// Bytes that all threads of the pool together read in a second.
     pub read_bandwidth: f64,
-    /// Bytes of weights it was tried on: with few of them, caches take part.
+    /// Bytes of weights that were read: if they are few, part of them came from caches.
     pub bytes: usize,
 }
 
-/// No measurement takes much longer than this: what is not known by then stays as it is.
+/// A measurement takes little longer than this: choices not tried by then keep their defaults.
 const AT_MOST: Duration = Duration::from_millis(150);
 /// Bytes to read in one trial, more than caches hold.
 pub const TRIAL_BYTES: usize = 128 << 20;
 /// Bytes of the trial with several activation rows, where computing is the limit.
 const SMALL_TRIAL_BYTES: usize = 4 << 20;
-/// How much shorter a trial has to be to be preferred to the choice at hand: less is chance.
+/// The part of the current choice's time that another has to stay below to replace it. A smaller difference may be
+/// chance.
 const BETTER: f64 = 0.97;
 
 /// Tries `matrices` (those of a loaded model) with the pool that will compute.
@@ -54,7 +55,7 @@ pub fn measure_tuning(matrices: &[&PackedMatrix], pool: &ThreadPool) -> Measured
     Measured { tuning: best, read_bandwidth, bytes }
 }
 
-/// The first matrices that together have so many bytes.
+/// The first matrices that together have `bytes` bytes.
 fn of_bytes<'a>(matrices: &[&'a PackedMatrix], bytes: usize) -> Vec<&'a PackedMatrix> {
     let mut sum = 0;
     let taken = matrices.iter().take_while(|matrix| {
@@ -81,7 +82,7 @@ fn read_time(matrices: &[&PackedMatrix], pool: &ThreadPool) -> Duration {
     let parts: Vec<&[u8]> = matrices.iter().flat_map(|matrix| matrix.bytes.as_slice().chunks(PART)).collect();
     let started = Instant::now();
     pool.run(parts.len(), &|index| {
-        // Of independent sums, so that the compiler uses vectors.
+        // Independent sums let the compiler use vectors.
         let mut sums = [0_u64; 16];
         for words in parts[index].as_chunks::<128>().0 {
             for (sum, word) in sums.iter_mut().zip(words.as_chunks::<8>().0) {
@@ -93,7 +94,7 @@ fn read_time(matrices: &[&PackedMatrix], pool: &ThreadPool) -> Duration {
     started.elapsed()
 }
 
-/// Products of all `matrices` with activations of so many rows.
+/// Products of all `matrices` with activations of `rows` rows.
 struct Trial<'a> {
     matrices: &'a [&'a PackedMatrix],
     inputs: Vec<Activations>,
@@ -112,13 +113,13 @@ impl<'a> Trial<'a> {
         Self { matrices, inputs: matrices.iter().map(input).collect(), rows, pool }
     }
 
-    /// The fastest of `at_hand` and `others`, each tried twice in turn.
-    fn best_of(&self, at_hand: Tuning, others: &[Tuning], started: Instant) -> Tuning {
+    /// The fastest of `current` and `others`, each tried twice in turn.
+    fn best_of(&self, current: Tuning, others: &[Tuning], started: Instant) -> Tuning {
         let mut times = vec![Duration::MAX; 1 + others.len()];
         for _ in 0..2 {
-            for (time, tuning) in times.iter_mut().zip(std::iter::once(&at_hand).chain(others)) {
+            for (time, tuning) in times.iter_mut().zip(std::iter::once(&current).chain(others)) {
                 if started.elapsed() > AT_MOST {
-                    return at_hand;
+                    return current;
                 }
                 *time = self.time(tuning).min(*time);
             }
@@ -126,7 +127,7 @@ impl<'a> Trial<'a> {
         let fastest = others.iter().zip(&times[1..]).min_by_key(|(_, time)| **time);
         match fastest {
             Some((other, time)) if time.as_secs_f64() < BETTER * times[0].as_secs_f64() => *other,
-            _ => at_hand,
+            _ => current,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Kernels for aarch64 with NEON and the dot product instructions: a vector holds a dword of 4 rows, and one instruction
 //! multiplies it with a dword of an activation row into 32-bit sums. Unsafe to call without these instruction sets.
 //!
-//! Where the standard library has no stable function for an instruction, it is written as assembly. Products are not marked
-//! as pure: the compiler then keeps them in the order of the program, where it would otherwise load everything first, and
-//! run out of registers.
+//! Where the standard library has no stable function for an instruction, it is written as assembly. Products are not
+//! marked as pure, so that the compiler keeps them in program order. It would otherwise load everything first and run
+//! out of registers.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -19,7 +19,7 @@ use super::kernel::GroupKernel;
 use crate::lanes::neon as lanes;
 use crate::quant::QuantType;
 
-/// The kernel of a type that has one.
+/// The kernel of an interleaved or float type.
 pub(super) fn group_kernel(quant: QuantType) -> GroupKernel {
     with_format!(quant,
         float F => floats::group::<F>,
@@ -89,8 +89,8 @@ unsafe fn load(at: *const u8) -> uint8x16_t {
     unsafe { vld1q_u8(at) }
 }
 
-/// The same pointer, without the compiler knowing: what several sub-blocks read from one place, they read each on its own
-/// then. It would otherwise be kept for the later ones in registers that are not there, by way of the stack.
+/// Returns the same pointer, but hides that from the compiler. Each sub-block then loads what it shares with others
+/// again. The compiler would otherwise keep it for the later ones, run out of registers, and spill it to the stack.
 #[inline]
 #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read")]
 pub(super) fn opaque(mut at: *const u8) -> *const u8 {
@@ -106,7 +106,7 @@ fn nibbles(bytes: uint8x16_t, high: bool) -> uint8x16_t {
     if high { vshrq_n_u8::<4>(bytes) } else { vandq_u8(bytes, vdupq_n_u8(15)) }
 }
 
-/// Four times 4 f16, as f32.
+/// Sixteen f16, as four vectors of f32.
 #[target_feature(enable = "neon")]
 #[inline]
 unsafe fn load_halves(at: *const u8) -> [float32x4_t; 4] {

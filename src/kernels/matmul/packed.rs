@@ -7,7 +7,7 @@ use crate::buffer::AlignedBytes;
 use crate::level::Level;
 use crate::quant::{self, QuantType};
 
-/// A weight matrix `(rows, cols)` in the layout its kernel wants, at about the file's own bytes.
+/// A weight matrix `(rows, cols)` in the layout of its kernel, about as large as in the file.
 pub struct PackedMatrix {
     pub(super) quant: QuantType,
     pub(super) rows: usize,

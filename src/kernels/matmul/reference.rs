@@ -32,7 +32,7 @@ pub(super) fn matmul(matrix: &PackedMatrix, pool: &ThreadPool, activations: &Act
     });
 }
 
-/// Eight partial sums, so that the compiler may vectorise.
+/// Uses eight partial sums, so that the compiler can vectorise.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();

@@ -8,7 +8,7 @@ pub(super) struct Expanded(pub(super) [u8; ROWS * SUPER]);
 
 /// Where sub-block `s` lies in a plane of bits: its half of 128 columns, its block of 32 columns there, and its dword
 /// `chunk` among the 8 of that block.
-pub(super) const fn place(s: usize, chunk: usize) -> (usize, usize, usize) {
+pub(super) const fn plane_indices(s: usize, chunk: usize) -> (usize, usize, usize) {
     (s / 8, s % 8 / 2, s % 2 * 4 + chunk)
 }
 

@@ -25,8 +25,8 @@ const ALL: [QuantType; 16] = [
     QuantType::Iq4Xs,
 ];
 
-/// Most of the error of a product is the rounding of the activations to 8 bits: rms 0.7 % of the rms of the outputs for
-/// Gaussians, five times that for the largest of a few thousand.
+/// Most of the error of a product comes from rounding the activations to 8 bits. For Gaussians, its rms is 0.7 % of the
+/// rms of the outputs, and the largest of a few thousand errors is five times that.
 const QUANTIZED: f64 = 0.05;
 /// Products in f32 differ from f64 only by rounding.
 const PLAIN: f64 = 1e-5;

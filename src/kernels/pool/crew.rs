@@ -1,23 +1,22 @@
 //! How many workers take part in a region while other programs use the processors too.
 //!
-//! The system suspends a worker within a task as readily as between two, and the region then waits until it runs again:
-//! milliseconds, in which the caller alone would have done more than the worker had before. So what workers save is
-//! weighed against what is waited for them. When they have cost more, one fewer takes part for a while, which also
-//! leaves a processor to the other program.
+//! The system may suspend a worker in the middle of a task. The region then waits for milliseconds until it runs again,
+//! and in that time the caller alone would have done more than the worker did. So the time that workers save is
+//! compared with the time spent waiting for them. When they have cost more, one worker fewer takes part for a while,
+//! which also leaves a processor to the other program.
 
 use std::time::{Duration, Instant};
 
-/// What workers may have saved that counts against a later wait, in seconds: enough that a single suspension means
-/// nothing.
+/// How much saved time is credited against later waits, in seconds: enough that a single suspension has no effect.
 const MAX_CREDIT: f64 = 5e-3;
 /// How far the balance may fall, in seconds.
 const MAX_DEBT: f64 = 0.5e-3;
-/// How much of the time that tasks took on a worker they would have taken longer without it. Less than all of it, since
-/// threads share the memory's bandwidth.
+/// The part of the time that tasks took on a worker by which the region would have taken longer without it. It is less
+/// than 1, since threads share the memory's bandwidth.
 const SAVED: f64 = 0.75;
-/// A wait that is no longer, beside two tasks, is part of sharing the work and no suspension; in seconds.
+/// A wait up to this long (in seconds), plus the time of two tasks, is part of sharing the work and no suspension.
 const USUAL_WAIT: f64 = 0.2e-3;
-/// How long a worker stays out the first time, and at most, when it costs more again each time it comes back.
+/// How long a worker is left out the first time, and at most, if it costs more again each time it comes back.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
@@ -27,20 +26,20 @@ pub(super) struct Crew {
     /// Seconds saved less seconds waited for suspended workers.
     balance: f64,
     pause: Duration,
-    /// When the workers that were left out are tried again.
+    /// When the workers that are left out are tried again.
     until: Option<Instant>,
-    /// Seconds saved since then.
+    /// Seconds saved since the number of workers last changed.
     saved: f64,
 }
 
-/// One region, as its caller saw it.
-pub(super) struct Experience {
+/// How long one region took, as its caller measured it.
+pub(super) struct RegionTimes {
     pub(super) workers: usize,
     pub(super) tasks: usize,
     /// Tasks that the caller ran, and how long they took.
     pub(super) own_tasks: usize,
     pub(super) worked: Duration,
-    /// How long it then waited for the workers.
+    /// How long the caller then waited for the workers.
     pub(super) waited: Duration,
 }
 
@@ -58,13 +57,13 @@ impl Crew {
     }
 
     /// Learns from a region that ended now.
-    pub(super) fn learn(&mut self, now: Instant, region: &Experience) {
+    pub(super) fn learn(&mut self, now: Instant, region: &RegionTimes) {
         if region.workers == 0 {
             return;
         }
         let task = region.worked.as_secs_f64() / region.own_tasks.max(1) as f64;
         let elsewhere = region.tasks.saturating_sub(region.own_tasks) as f64;
-        // Of one worker, since one is what may be left out.
+        // Per worker, since one at a time is left out.
         let saved = SAVED * task * elsewhere / region.workers as f64;
         let waited = region.waited.as_secs_f64();
         let lost = if waited > USUAL_WAIT + 2.0 * task { waited } else { 0.0 };
@@ -86,18 +85,18 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     /// A region of 1 ms on each of two threads, with a wait at its end.
-    fn region(waited: Duration) -> Experience {
-        Experience { workers: 1, tasks: 20, own_tasks: 10, worked: MILLISECOND, waited }
+    fn region(waited: Duration) -> RegionTimes {
+        RegionTimes { workers: 1, tasks: 20, own_tasks: 10, worked: MILLISECOND, waited }
     }
 
-    /// Regions one after another, each of which waits as long as told while the worker takes part. How many it took
-    /// part in.
+    /// Runs one region for each of `waits`, which is waited for if the worker takes part. Returns how many regions it
+    /// took part in.
     fn check(crew: &mut Crew, now: &mut Instant, waits: impl Iterator<Item = Duration>) -> usize {
         waits
             .filter(|waited| {
                 *now += MILLISECOND;
                 let workers = crew.active(*now);
-                crew.learn(*now, &Experience { workers, ..region(*waited) });
+                crew.learn(*now, &RegionTimes { workers, ..region(*waited) });
                 *now += if workers == 1 { *waited } else { MILLISECOND };
                 workers == 1
             })
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn workers_leave_one_by_one() {
         let (mut crew, mut now) = (Crew::new(7), Instant::now());
-        let suspended = Experience { workers: 7, ..region(6 * MILLISECOND) };
+        let suspended = RegionTimes { workers: 7, ..region(6 * MILLISECOND) };
         crew.learn(now, &suspended);
         assert_eq!(crew.active(now), 6);
         now += LONGEST_PAUSE;

@@ -1,5 +1,5 @@
-//! The text that something was made for, compared with the document as it is now. Whether the two are still the same
-//! around a place is checked at every key, so its cost depends on what was edited since, not on the length of the
+//! The text that a completion was made for, compared with the document as it is now. Whether the two are still the same
+//! around a place is checked at every key, so the cost depends on what was edited since, and not on the length of the
 //! document.
 
 use std::ops::Range;
@@ -8,40 +8,40 @@ use ropey::RopeSlice;
 
 use crate::text::Rope;
 
-/// Bytes at the edge of what was edited that are looked at first: an edit that stands shows there.
+/// Bytes at the edge of an edit that are compared first, because an edit that was not taken back differs there.
 const EDGE: usize = 64;
 
-/// A text of the past, and what the document is known to have in common with it.
+/// An earlier text, and what the document is known to have in common with it.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     pub text: Rope,
-    /// Bytes at the beginning and at the end that the document still has.
+    /// Bytes at the beginning and at the end that are the same in the document.
     same_start: usize,
     same_end: usize,
 }
 
 impl Base {
-    /// A document as it is.
+    /// The base of a completion for a document as it is.
     pub(super) fn new(text: Rope) -> Self {
         let len = text.len_bytes();
         Self { text, same_start: len, same_end: len }
     }
 
-    /// The text that a document of `len` bytes would be with something else in the place of `range`.
+    /// The base for `text`, which is a document of `len` bytes with another text in place of `range`.
     pub(super) fn with_edit(text: Rope, range: &Range<usize>, len: usize) -> Self {
         let mut base = Self { same_start: usize::MAX, same_end: usize::MAX, text };
         base.edited(range, len);
         base
     }
 
-    /// Notes that the document, `len` bytes long until then, was edited at `range`.
+    /// Notes that the document, which was `len` bytes long, was edited at `range`.
     pub(super) fn edited(&mut self, range: &Range<usize>, len: usize) {
         self.same_start = self.same_start.min(range.start);
         self.same_end = self.same_end.min(len - range.end);
     }
 
-    /// Whether the document, which is `now`, is this text but for `now_range`, which stands for `range`. No text has a range
-    /// that ends beyond it: a place may be from before much was deleted.
+    /// Whether the document, which is `now`, is the same as this text except that it has `now_range` in place of
+    /// `range`. False if a range ends beyond its text, since it may be from before a large deletion.
     pub(super) fn is_same_but(&mut self, range: &Range<usize>, now: &Rope, now_range: &Range<usize>) -> bool {
         let (len, now_len) = (self.text.len_bytes(), now.len_bytes());
         let (Some(after), Some(now_after)) = (len.checked_sub(range.end), now_len.checked_sub(now_range.end)) else {
@@ -63,7 +63,7 @@ impl Base {
             && same_slices(&self.text, known_start..start, now, known_start..start)
             && same_slices(&self.text, range.end..len - known_after, now, now_range.end..now_len - known_after);
         if is_same {
-            // An edit elsewhere was taken back.
+            // An edit elsewhere has been taken back.
             self.same_start = self.same_start.max(start);
             self.same_end = self.same_end.max(after);
         }
@@ -71,12 +71,13 @@ impl Base {
     }
 }
 
-/// Whether the next `len` bytes are the same; of many only the first are looked at.
+/// Whether the next `len` bytes are the same. If there are many, only the first ones are compared.
 fn same_bytes(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>, len: usize) -> bool {
     a.take(len.min(EDGE)).eq(b.take(len.min(EDGE)))
 }
 
-/// Slicing fails inside a character, which a place in the one text may be in the other.
+/// Slicing fails inside a character, and an offset between two characters of one text may be inside a character of the
+/// other.
 fn same_slices(a: &Rope, a_range: Range<usize>, b: &Rope, b_range: Range<usize>) -> bool {
     let a: Option<RopeSlice<'_>> = a.get_byte_slice(a_range);
     a.is_some() && a == b.get_byte_slice(b_range)

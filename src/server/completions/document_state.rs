@@ -12,18 +12,19 @@ use crate::engine::CancelFlag;
 use crate::server::event::CompletionRequest;
 use crate::text::Rope;
 
-/// How long a generation goes on whose request was cancelled: editors cancel at every key and ask again right after.
+/// How long a generation continues after its request was cancelled: editors cancel at every key and ask again right
+/// away.
 const KEPT_AFTER_CANCEL: Duration = Duration::from_millis(200);
 
-/// How long a generation continues that the typed text agrees with, until the next request; clients wait up to 200 ms
+/// How long a generation that agrees with the typed text continues until the next request. Clients wait up to 200 ms
 /// after a key.
 const KEPT_AFTER_EDIT: Duration = Duration::from_millis(600);
 
-/// The same for one of which something is on the screen: a client that shows the rest by itself does not ask at every key, but
-/// when it is told that there is more.
+/// The same for a generation that is partly on the screen. A client that shows the rest by itself does not ask at every
+/// key, but when it is notified that there is more.
 const KEPT_WHILE_SHOWN: Duration = Duration::from_secs(2);
 
-/// Requests for one place that wait for another key.
+/// Requests for one place that wait, in case another key is typed.
 pub(super) struct Delayed {
     pub requests: Vec<CompletionRequest>,
     pub cursor: usize,
@@ -31,7 +32,7 @@ pub(super) struct Delayed {
 }
 
 impl Delayed {
-    /// Whether `request`, asked at `cursor`, asks for the same as these.
+    /// Whether `request`, made at `cursor`, asks for the same as these.
     pub(super) fn takes(&self, request: &CompletionRequest, cursor: usize) -> bool {
         // A selection in the popup is a different request.
         let asks_alike = |other: &CompletionRequest| other.selected.is_none() && request.selected.is_none();
@@ -39,51 +40,52 @@ impl Delayed {
     }
 }
 
-/// A prefill nobody has asked for yet.
+/// A prefill that nobody has asked for yet.
 pub(super) struct WarmUp {
     pub cancel: CancelFlag,
-    /// The place that is read.
+    /// The cursor of the prompt that is read.
     pub cursor: usize,
-    /// It reads the short form of the prompt.
+    /// Whether it reads the short form of the prompt.
     pub is_short: bool,
 }
 
 /// The completions of one document.
 #[derive(Default)]
 pub(super) struct DocumentState {
-    /// The person has turned them off.
+    /// Whether the person has turned completions off.
     pub off: bool,
-    /// The last reason that the client got for having no completions.
+    /// The last reason for having no completions that was sent to the client.
     pub status: Option<String>,
-    /// The last reason that the person got when they asked for a completion.
+    /// The last reason that was shown to the person after they asked for a completion.
     pub told: Option<String>,
-    /// Where the prompts begin, so that one edit does not move them; those that are asked, and their short forms.
+    /// Where the windows of prompts begin, so that one edit does not move them: for whole prompts, and for their short
+    /// forms.
     pub anchor: Anchor,
     pub short_anchor: Anchor,
-    /// Where the cursor was last seen.
+    /// The last known offset of the cursor.
     pub cursor: usize,
-    /// The version of the document whose window was kept last, and how often it had been placed.
+    /// The version of the document, and how often its window had been placed, when the window was last kept.
     pub kept_as: Option<(i32, usize)>,
-    /// The last prompt was asked in its short form: the whole one is still to be read.
+    /// Whether the last prompt was the short form, so that the whole one is still to be read.
     pub is_cold: bool,
     pub recall: Recall,
     pub running: Option<Running>,
-    /// A request that the model is not asked yet: the person may type on.
+    /// Requests that wait, because the person may type on.
     pub delayed: Option<Delayed>,
-    /// The window of a place that was visited, if that is another one.
+    /// The window of a visited place, if it differs from the document's.
     pub visited: Option<Anchor>,
-    /// The prefill nobody has asked for yet.
+    /// The prefill that nobody has asked for yet.
     pub warm_up: Option<WarmUp>,
-    /// When to begin one, and where.
+    /// When and where to begin one.
     pub warm_up_at: Option<(Instant, usize)>,
-    /// When to see, and for which cursor, whether the window still is where it should be.
+    /// When, and for which cursor, to check whether the window should be placed again.
     pub settle_at: Option<(Instant, usize)>,
-    /// The completion that is prepared for the case that the one on screen is accepted.
+    /// The completion that is being prepared in case the one on the screen is accepted.
     pub next: Option<Next>,
 }
 
 impl DocumentState {
-    /// Notes that the document, `len` bytes long until then, is edited at `range`.
+    /// Notes that the document, which was `len` bytes long, is edited at `range`.
     pub(super) fn edited(&mut self, range: &Range<usize>, len: usize) {
         self.recall.edited(range, len);
         let running = self.running.as_mut().map(|running| &mut running.base);
@@ -91,8 +93,8 @@ impl DocumentState {
         running.into_iter().chain(next).for_each(|base| base.edited(range, len));
     }
 
-    /// After an edit that left the cursor at one of `cursors` in `text`: who waits asked about an older text, and the
-    /// generation is kept only while what was typed agrees with it.
+    /// Handles an edit that left the cursor at one of `cursors` in `text`. Requests that wait were about an older text,
+    /// and the generation is kept only if what was typed agrees with it.
     pub(super) fn keep_running_if_fit(&mut self, text: &Rope, cursors: &[usize]) {
         let Some(mut running) = self.running.take() else { return };
         running.dismiss();
@@ -107,14 +109,14 @@ impl DocumentState {
         }
     }
 
-    /// Ends `running`, which ran for this document; who waits is answered with an empty list. What was shown of it is not the
-    /// completion that a person gets who asks again.
+    /// Ends `running`, which ran for this document. Requests that wait are answered with an empty list. A part that was
+    /// shown is forgotten, so that it is not the answer to a later request.
     pub(super) fn give_up(&mut self, running: Running) {
         self.recall.forget(running.job);
         running.give_up();
     }
 
-    /// Ends what runs if nobody has come back for it by `now`.
+    /// Ends the generation if nobody has come back for it by `now`.
     pub(super) fn give_up_left_behind(&mut self, now: Instant) {
         let is_left_behind = |running: &mut Running| running.kept_until.is_some_and(|at| at <= now);
         if let Some(running) = self.running.take_if(is_left_behind) {
@@ -122,8 +124,7 @@ impl DocumentState {
         }
     }
 
-    /// The client is about to be told that what runs has grown, or need not be: it is kept for as long as the client may take to
-    /// ask.
+    /// Keeps the generation for as long as the client may take to ask, after a notification that it has grown.
     pub(super) fn keep_until_asked(&mut self) {
         if let Some(running) = &mut self.running {
             running.is_told = true;
@@ -131,15 +132,15 @@ impl DocumentState {
         }
     }
 
-    /// A request at `cursor` was answered with what is remembered of completion `id`: if that is still written, somebody wants
-    /// it.
+    /// Notes that a request at `cursor` was answered with the remembered part of completion `id`. If that is still
+    /// being written, it is wanted.
     pub(super) fn asked_for(&mut self, id: u64, cursor: usize) {
         if let Some(running) = self.running.as_mut().filter(|running| running.job == id) {
             running.asked_at(cursor);
         }
     }
 
-    /// The client has cancelled `request`, which the library has answered.
+    /// Forgets `request`, which the client has cancelled and the library has answered.
     pub(super) fn abandon(&mut self, request: u64) {
         if let Some(running) = &mut self.running {
             let waited = running.waiting.len();
@@ -154,7 +155,7 @@ impl DocumentState {
         self.delayed.take_if(|delayed| delayed.requests.is_empty());
     }
 
-    /// Answers those who wait for what `newer` asks for, too, with an empty list.
+    /// Answers waiting requests with an empty list if `newer` asks for the same.
     pub(super) fn dismiss_older(&mut self, newer: &CompletionRequest) {
         let waiting = self.running.as_mut().map(|running| &mut running.waiting);
         let delayed = self.delayed.as_mut().map(|delayed| &mut delayed.requests);
@@ -165,7 +166,7 @@ impl DocumentState {
         self.delayed.take_if(|delayed| delayed.requests.is_empty());
     }
 
-    /// Whether somebody waits in a popup, or for ghost text.
+    /// Whether a request for a popup, or one for ghost text, waits.
     pub(super) fn is_awaited(&self, in_popup: bool) -> bool {
         let delayed = self.delayed.iter().flat_map(|delayed| &delayed.requests);
         self.running.as_ref().is_some_and(|running| running.is_awaited(in_popup))
@@ -179,12 +180,12 @@ impl DocumentState {
         }
     }
 
-    /// Whether completion `id` is still written.
+    /// Whether completion `id` is still being written.
     pub(super) fn runs_as(&self, id: u64) -> bool {
         self.running.as_ref().is_some_and(|running| running.job == id)
     }
 
-    /// What runs as `job`, if that is still wanted.
+    /// Takes the generation of `job`, if it is still wanted.
     pub(super) fn take_running(&mut self, job: u64) -> Option<Running> {
         self.running.take_if(|running| running.job == job)
     }
@@ -195,7 +196,7 @@ impl DocumentState {
         }
     }
 
-    /// Cancels the running generation; a waiting request is answered with an empty list.
+    /// Cancels the running generation, and answers waiting requests with an empty list.
     pub(super) fn cancel_jobs(&mut self) {
         self.warm_up_at = None;
         self.settle_at = None;
@@ -209,7 +210,8 @@ impl DocumentState {
         }
     }
 
-    /// When something is due: the end of a generation that nobody came back for, an answer with what there is, a prefill.
+    /// When something is due: the end of a generation that nobody has come back for, an answer with the text so far, or
+    /// a prefill.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let kept = self.running.as_ref().and_then(|running| running.kept_until);
         let waits = |running: &&Running| !running.waiting.is_empty() && running.growth.item().is_some();

@@ -1,4 +1,4 @@
-//! What became of the completions that were shown, for the statistics.
+//! Finds out what becomes of the completions that were shown, for the statistics.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,16 +12,16 @@ use crate::text::Rope;
 /// After how many seconds to check whether accepted text is still there.
 const LOOKED_AT_AFTER: [u64; 2] = [30, 300];
 
-/// How many accepted texts are observed at the same time.
+/// How many accepted texts are followed at the same time.
 const MAX_FOLLOWED: usize = 100;
 
-/// What completions cost is written so often.
+/// How often the cost of completions is written.
 const COUNTED_AFTER: Duration = Duration::from_secs(60);
 
-/// Whoever leaves longer gaps between two keys does something else meanwhile.
+/// A longer gap between two keys does not count as typing.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// A completion on somebody's screen.
+/// A completion on the screen.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
     pub id: u64,
@@ -32,39 +32,39 @@ pub(super) struct Shown {
     pub items: Vec<InlineItem>,
 }
 
-/// Keeps records of what happens to completions.
+/// Writes records of what becomes of completions.
 pub(super) struct Fates {
-    /// Nothing is kept without.
+    /// The file of records; without it, nothing is written.
     file: Option<PathBuf>,
     enabled: bool,
     model: String,
-    /// Of the model, as the file has them.
+    /// The latest completions of the model in the file.
     latest: Latest,
     on_screen: Option<Shown>,
-    /// The newest answer to a client that tells what it shows.
+    /// The newest answer to a client that reports what it shows.
     offered: Option<Shown>,
-    /// Something of the completion on the screen was accepted.
+    /// Whether a part of the completion on the screen was accepted.
     is_partly_accepted: bool,
-    /// The completion of which a part was last seen to be accepted.
+    /// The completion of which a part was last observed to be accepted.
     seen_part: Option<u64>,
-    /// The completion whose part was last told, its text, and how much of that.
+    /// The completion of which the client last reported an accepted part, its text, and the length of the part.
     told_part: Option<(u64, String, usize)>,
     followed: Vec<Accepted>,
-    /// What has not been written yet of what completions cost, by language.
+    /// The cost of completions that has not been written yet, by language.
     work: HashMap<String, Work>,
     work_due_at: Option<Instant>,
     typed_at: Option<Instant>,
     tells: Tells,
 }
 
-/// What completions have cost.
+/// The cost of completions.
 #[derive(Default)]
 struct Work {
     processor: Duration,
     typing: Duration,
 }
 
-/// What the client tells by itself and need not be guessed; known once it has told something.
+/// What the client reports by itself, so that it need not be guessed. It is known once it has reported something.
 #[derive(Default)]
 struct Tells {
     shown: bool,
@@ -75,7 +75,7 @@ struct Tells {
 struct Accepted {
     document: u64,
     language: String,
-    /// The bytes of it that are still there.
+    /// The byte ranges that are left of it.
     pieces: Vec<Range<usize>>,
     characters: usize,
     bytes: usize,
@@ -103,7 +103,7 @@ impl Fates {
         }
     }
 
-    /// What comes from now on is `model`'s; nothing is kept unless `enabled`.
+    /// Sets the `model` of the completions from now on. Nothing is recorded unless `enabled`.
     pub(super) fn configure(&mut self, enabled: bool, model: &str) {
         let is_same = (self.enabled, self.model.as_str()) == (enabled, model);
         (self.enabled, self.model) = (enabled, model.to_owned());
@@ -116,7 +116,7 @@ impl Fates {
         }
     }
 
-    /// The client has its answer. Unless it tells what it shows, that is on the screen now.
+    /// Notes that the client got an answer. Unless it reports what it shows, this is on the screen now.
     pub(super) fn answered(&mut self, shown: Shown) {
         if self.file.is_none() || !self.enabled {
             return;
@@ -128,7 +128,7 @@ impl Fates {
         }
     }
 
-    /// The client says that completion `id` is on the screen.
+    /// Notes that the client has reported completion `id` as shown.
     pub(super) fn told_shown(&mut self, id: u64) {
         self.tells.shown = true;
         if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
@@ -136,7 +136,7 @@ impl Fates {
         }
     }
 
-    /// What became of the model's latest completions; of none where that is not kept.
+    /// What became of the model's latest completions, or of none if nothing is recorded.
     pub(super) fn acceptance(&self) -> Acceptance {
         self.latest.acceptance()
     }
@@ -149,7 +149,7 @@ impl Fates {
         })
     }
 
-    /// A completion is on the screen, maybe the same as before with less of it left.
+    /// Notes that a completion is on the screen, perhaps the same as before with less of it left.
     fn shown(&mut self, shown: Shown) {
         let is_new = self.on_screen.as_ref().is_none_or(|before| before.id != shown.id);
         if is_new {
@@ -160,7 +160,8 @@ impl Fates {
         self.on_screen = Some(shown);
     }
 
-    /// The item `index` of completion `id` was accepted; `text` is the text of a document by its number, with it.
+    /// Notes that item `index` of completion `id` was accepted. `text` gives the text of a document by its number,
+    /// which already contains it.
     pub(super) fn accepted<'a>(&mut self, id: u64, index: usize, text: impl Fn(u64) -> Option<&'a Rope>) {
         if let Some(shown) = self.offered.take_if(|offered| offered.id == id) {
             self.shown(shown);
@@ -187,7 +188,7 @@ impl Fates {
         self.is_partly_accepted = false;
     }
 
-    /// The text of `document` looks as if a word or a line of what is on its screen was accepted.
+    /// Notes that the text of `document` looks as if a word or a line of the completion on the screen was accepted.
     pub(super) fn saw_part(&mut self, document: u64, characters: usize) {
         let Some(shown) = self.on_screen.as_ref().filter(|shown| shown.document == document) else { return };
         if !self.tells.parts {
@@ -196,14 +197,15 @@ impl Fates {
         }
     }
 
-    /// The client says that `length` of `text`, which is what completion `id` says, were accepted by now, in UTF-16.
+    /// Notes that the client has reported that `length` UTF-16 units of `text`, the text of completion `id`, have been
+    /// accepted so far.
     pub(super) fn told_part(&mut self, id: u64, text: &str, length: usize) {
         let was_told = std::mem::replace(&mut self.tells.parts, true);
         let before = match self.told_part.replace((id, text.to_owned(), length)) {
             Some((known, same, before)) if known == id && same == text => before,
             _ => 0,
         };
-        // The client's first word of this may come after it was seen.
+        // The client's first report of this may come after it was observed.
         let is_counted = !was_told && self.seen_part == Some(id);
         if !is_counted && self.on_screen.as_ref().is_some_and(|shown| shown.id == id) {
             let characters = characters_of(text, length).saturating_sub(characters_of(text, before));
@@ -211,7 +213,7 @@ impl Fates {
         }
     }
 
-    /// A word or a line of what is on the screen was accepted.
+    /// Records that a word or a line of the completion on the screen was accepted.
     fn part_accepted(&mut self, characters: usize) {
         let Some(shown) = &self.on_screen else { return };
         let language = shown.language.clone();
@@ -219,21 +221,21 @@ impl Fates {
         self.record(&language, What::Accepted { characters, part: true });
     }
 
-    /// The person sent away what was on the screen of `document`.
+    /// Notes that the person has dismissed what was shown in `document`.
     pub(super) fn dismissed(&mut self, document: u64) {
         if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
             self.resolve(What::Dismissed);
         }
     }
 
-    /// `inserted` bytes take the place of `range` in the document of this number.
+    /// Notes that `inserted` bytes replace `range` in the document with this number.
     pub(super) fn edited(&mut self, document: u64, range: &Range<usize>, inserted: usize) {
         for accepted in self.followed.iter_mut().filter(|accepted| accepted.document == document) {
             accepted.pieces = accepted.pieces.drain(..).flat_map(|piece| left_of(&piece, range, inserted)).collect();
         }
     }
 
-    /// The person has typed in `language` at `now`.
+    /// Notes that the person has typed in `language` at `now`.
     pub(super) fn typed(&mut self, language: &str, now: Instant) {
         let gap = self.typed_at.replace(now).map(|before| now.duration_since(before));
         if let Some(gap) = gap.filter(|gap| *gap <= LONGEST_GAP) {
@@ -241,7 +243,7 @@ impl Fates {
         }
     }
 
-    /// A model has taken so much of the processors for completions in `language`.
+    /// Adds processor time that a model has used for completions in `language`.
     pub(super) fn worked(&mut self, language: &str, processor: Duration) {
         self.count(language, Work { processor, ..Work::default() });
     }
@@ -256,7 +258,7 @@ impl Fates {
         self.work_due_at = self.work_due_at.or(Some(Instant::now() + COUNTED_AFTER));
     }
 
-    /// Writes what completions have cost since the last time.
+    /// Writes the cost of completions since the last time.
     pub(super) fn write_work(&mut self) {
         self.work_due_at = None;
         let whole_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -265,7 +267,7 @@ impl Fates {
         }
     }
 
-    /// The document with this number is closed: what is kept in it is no longer known.
+    /// Stops following texts in the document with this number, which was closed.
     pub(super) fn closed(&mut self, document: u64) {
         if self.on_screen.as_ref().is_some_and(|shown| shown.document == document) {
             self.resolve(What::Ignored);
@@ -278,7 +280,7 @@ impl Fates {
         self.followed.iter().map(Accepted::due_at).chain(self.work_due_at).min()
     }
 
-    /// Looks what is left of texts accepted some time ago.
+    /// Checks what is left of texts accepted some time ago.
     pub(super) fn handle_due(&mut self, now: Instant) {
         if self.work_due_at.is_some_and(|at| at <= now) {
             self.write_work();
@@ -295,7 +297,7 @@ impl Fates {
         records.iter().for_each(|(language, what)| self.record(language, *what));
     }
 
-    /// What was on the screen is gone; if none of it was accepted, the reason is `what`.
+    /// Ends the completion on the screen. If none of it was accepted, it is recorded as `what`.
     fn resolve(&mut self, what: What) {
         let Some(shown) = self.on_screen.take() else { return };
         if !std::mem::take(&mut self.is_partly_accepted) {
@@ -318,7 +320,7 @@ impl Accepted {
     }
 }
 
-/// The characters in the first `length` of `text`, in UTF-16.
+/// The number of characters in the first `length` UTF-16 units of `text`.
 fn characters_of(text: &str, length: usize) -> usize {
     let ends = text.chars().scan(0, |end, character| {
         *end += character.len_utf16();
@@ -327,7 +329,7 @@ fn characters_of(text: &str, length: usize) -> usize {
     ends.take_while(|end| *end <= length).count()
 }
 
-/// What is left of `piece` where `inserted` bytes take the place of `range`, at its new place.
+/// What is left of `piece` after `inserted` bytes replace `range`, at its new offsets.
 fn left_of(piece: &Range<usize>, range: &Range<usize>, inserted: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let before = piece.start..piece.end.min(range.start);
     let moved = |at: usize| at - range.len() + inserted;
@@ -374,7 +376,7 @@ mod tests {
     fn a_completion_is_shown_once_and_comes_to_one_end() {
         let seen = told(|fates| {
             fates.answered(shown(1));
-            // Typed along.
+            // Typing what the completion says.
             fates.answered(shown(1));
             fates.answered(shown(2));
             fates.dismissed(1);
@@ -391,7 +393,7 @@ mod tests {
         let seen = told(|fates| {
             fates.answered(shown(1));
             fates.told_shown(1);
-            // Never on the screen.
+            // Never shown.
             fates.answered(shown(2));
             fates.answered(shown(3));
             fates.told_shown(2);
@@ -407,7 +409,7 @@ mod tests {
     fn parts_that_a_client_tells_are_counted_once() {
         let seen = told(|fates| {
             fates.answered(shown(1));
-            // Before it is known that the client tells.
+            // Before it is known that the client reports parts.
             fates.saw_part(1, 2);
             fates.told_part(1, "t\u{1F600}tal", 3);
             fates.saw_part(1, 1);

@@ -1,8 +1,8 @@
-//! Where the windows of prompts were, and how the model reads, kept from one session to the next: the first prompt in a file that
-//! nobody has changed since begins like the last one, and the model finds what it has read.
+//! The windows of prompts and the speed of the model, kept in files for the next session. The first prompt in a file
+//! that has not changed since then begins like the last one, so that the model finds it in its cache.
 //!
-//! A file for each document holds its window, which is code of the document and of files that were allowed beside it: nobody else
-//! may read it, and it is used only where all of these files still are.
+//! Each document has a file with its window, which is code of the document and of other files that were allowed at the
+//! time. Nobody else may read it, and it is used only if all of these files are still allowed.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,22 +16,22 @@ use crate::private;
 use crate::server::documents::Document;
 use crate::text::Rope;
 
-/// The folder of windows in that of what is kept, and what the names of the readings of models begin with.
+/// The name of the folder of windows, and the prefix of the names of files with readings.
 const WINDOWS: &str = "windows";
 const READINGS: &str = "readings";
 
-/// Windows that are kept; those not used for longest go first.
+/// How many windows are kept. The least recently used ones are removed first.
 const MOST_WINDOWS: usize = 100;
 
 /// Longer documents are not compared.
 const LONGEST_TEXT: usize = 4 << 20;
 
-/// What is kept in files, and when the next are written.
+/// The files, and when to write them next.
 pub(super) struct KeptWindows {
-    /// `None` where nothing is ever kept.
+    /// `None` if nothing is ever kept.
     folder: Option<PathBuf>,
     is_enabled: bool,
-    /// So long after the last edit or request.
+    /// How long after the last edit or request to write.
     after: Duration,
     due_at: Option<Instant>,
 }
@@ -52,11 +52,11 @@ impl KeptWindows {
         Self { folder, is_enabled: true, after, due_at: None }
     }
 
-    /// Whether anything is kept; if not, what there is goes.
+    /// Sets whether windows are kept. If not, existing files are removed.
     pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.is_enabled = enabled;
         if let Some(folder) = self.folder.as_ref().filter(|_| !enabled) {
-            // They may never have been there.
+            // There may be no such folder.
             let _ = std::fs::remove_dir_all(folder.join(WINDOWS));
             files_in(folder)
                 .filter(|(_, path)| is_readings(path))
@@ -64,22 +64,22 @@ impl KeptWindows {
         }
     }
 
-    /// Where things are kept, if they are.
+    /// The folder, if windows are kept.
     fn folder(&self) -> Option<&Path> {
         self.folder.as_deref().filter(|_| self.is_enabled)
     }
 
-    /// There is something new to keep, when nothing else comes for a while.
+    /// Notes that there is something new to keep, once nothing else has happened for a while.
     pub(super) fn note(&mut self) {
         self.due_at = self.folder().is_some().then(|| Instant::now() + self.after);
     }
 
-    /// When windows are to be written.
+    /// When windows have to be written.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.due_at
     }
 
-    /// Whether windows are to be written by `now`; said once.
+    /// Whether windows have to be written at `now`. Returns true only once.
     pub(super) fn take_due(&mut self, now: Instant) -> bool {
         self.due_at.take_if(|at| *at <= now).is_some()
     }
@@ -101,12 +101,12 @@ impl KeptWindows {
         write(&folder, &name_of(file), &window);
         let mut files: Vec<_> = files_in(&folder).collect();
         files.sort();
-        // Another server may have been faster.
+        // Another server may have removed it already.
         files.iter().rev().skip(MOST_WINDOWS).for_each(|(_, path)| drop(std::fs::remove_file(path)));
     }
 
-    /// The window of `document` where it was, with the cursor, if the document is as it was then and all other files in it are
-    /// `allowed`. What cannot be used is removed.
+    /// The kept window of `document` with the cursor, if the document is the same as then and all other files in the
+    /// window are `allowed`. A window that cannot be used is removed.
     pub(super) fn window(&self, document: &Document, allowed: impl Fn(&Path) -> bool) -> Option<(Anchor, usize)> {
         let (folder, file) = (self.folder()?.join(WINDOWS), document.file.as_ref()?);
         let path = folder.join(name_of(file));
@@ -114,7 +114,7 @@ impl KeptWindows {
         let root = document.place.as_ref().and_then(|place| place.root.as_deref());
         let is_allowed = |shown: Option<&Path>| match (root, shown) {
             (Some(root), Some(shown)) => allowed(&root.join(shown)),
-            // Nobody can say which file it was.
+            // It is not known which file it was.
             _ => false,
         };
         let is_sound = kept.version == env!("CARGO_PKG_VERSION")
@@ -132,19 +132,19 @@ impl KeptWindows {
     /// Removes the window of `document`, which may not be read any more.
     pub(super) fn forget(&self, document: &Document) {
         if let (Some(folder), Some(file)) = (self.folder(), &document.file) {
-            // It may never have been there.
+            // There may be no such file.
             let _ = std::fs::remove_file(folder.join(WINDOWS).join(name_of(file)));
         }
     }
 
-    /// Writes how `model` reads.
+    /// Writes the readings of `model`.
     pub(super) fn keep_readings(&self, model: &str, readings: &Readings) {
         if let Some(folder) = self.folder() {
             write(folder, &readings_name(model), readings);
         }
     }
 
-    /// How `model` read in the last session.
+    /// The readings of `model` in the last session.
     pub(super) fn readings(&self, model: &str) -> Option<Readings> {
         read(&self.folder()?.join(readings_name(model)))
     }
@@ -189,7 +189,7 @@ fn write(folder: &Path, name: &str, value: &impl Serialize) {
     }
 }
 
-/// What is in the file at `path`. A damaged one is removed.
+/// Reads the file at `path`. A damaged file is removed.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let bytes = std::fs::read(path).ok()?;
     match serde_json::from_slice(&bytes) {

@@ -1,5 +1,5 @@
-//! The next completion, computed while one is shown, as if that were accepted: a person who accepts several in a row
-//! does not wait.
+//! The next completion, computed while one is shown, as if that were accepted, so that a person who accepts several in
+//! a row does not wait.
 
 use super::base::Base;
 use super::recall::Recall;
@@ -9,28 +9,29 @@ use crate::features::inline_completion::{InlineItem, Plan};
 use crate::text::{Edit, apply_edit, line_content};
 
 /// After this many completions in a row that were shown and not accepted, no next one is prepared until one is
-/// accepted: it would keep the processors busy for nothing.
+/// accepted, since it would keep the processors busy for nothing.
 const MOST_IN_VAIN: usize = 3;
 
-/// Who has used none of so many in a row waits for a pause before the next is asked for.
+/// After this many completions in a row of which nothing was used, the next one is asked for only at a pause.
 const UNUSED: usize = 5;
 
-/// Who has typed so much of a completion as it says has used it.
+/// After this many keys that agree with a completion, it counts as used.
 const TYPED_ALONG: usize = 3;
 
-/// The completions shown since one was accepted.
+/// Counts the completions shown since one was accepted.
 #[derive(Default)]
 pub(super) struct ShownInVain {
     last: u64,
     count: usize,
-    /// Those of them that were no help at all, since one was used in any way.
+    /// Those shown since one was used in any way.
     ignored: usize,
-    /// Keys that said what a completion says, since the last one came.
+    /// Keys that agreed with the completion, since it was shown.
     typed_along: usize,
 }
 
 impl ShownInVain {
-    /// Completion `id` is on screen (again, as a person types along); true if it is worth preparing what follows it.
+    /// Notes that completion `id` is on the screen (again, if a person types what it says). Returns whether it is worth
+    /// preparing the completion that follows.
     pub(super) fn shown(&mut self, id: u64) -> bool {
         if id != self.last {
             self.count += 1;
@@ -41,7 +42,7 @@ impl ShownInVain {
         self.count <= MOST_IN_VAIN
     }
 
-    /// The person has typed what a completion says.
+    /// Notes that the person has typed what the completion says.
     pub(super) fn typed_along(&mut self) {
         self.typed_along += 1;
         if self.typed_along >= TYPED_ALONG {
@@ -49,7 +50,7 @@ impl ShownInVain {
         }
     }
 
-    /// Whether the person has used something lately.
+    /// Whether the person has used a completion lately.
     pub(super) fn is_used(&self) -> bool {
         self.ignored < UNUSED
     }
@@ -64,13 +65,13 @@ pub(super) struct Next {
     pub job: u64,
     pub cancel: CancelFlag,
     pub plan: Plan,
-    /// The text it is planned for beside the document as it is.
+    /// The text that it is planned for, compared with the document as it is.
     pub base: Base,
 }
 
-/// The document, which is `snapshot`, with `item` accepted, that text beside the document as it is, and the cursor in it;
-/// `None` if what follows is known already or under way. A line that is complete then is ended too, as the person would before asking on; `None`
-/// where the next line's indent is a guess.
+/// The document, which is `snapshot`, with `item` accepted; the base of that text; and the cursor in it. If the line is
+/// complete then, it is ended, as the person would do next. `None` if the next completion is known or under way
+/// already, or if the next line's indentation would be a guess.
 pub(super) fn accepted(
     snapshot: &Snapshot,
     item: &InlineItem,
@@ -95,7 +96,7 @@ pub(super) fn accepted(
         offset += break_and_indent.len();
         edit.new_text.push_str(&break_and_indent);
     }
-    // Both are compared with the document, which has the item not yet.
+    // Both are compared with the document, which does not contain the item yet.
     let with_item = |base: &Base| {
         let mut base = base.clone();
         base.edited(&edit.range, len);
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn what_nobody_accepts_is_followed_by_nothing_for_a_while() {
         let mut shown = ShownInVain::default();
-        // Typing along shows the same one again.
+        // Typing what a completion says shows the same one again.
         let worth: Vec<bool> = [1, 1, 1, 1, 2, 3, 4, 5].map(|id| shown.shown(id)).into();
         assert_eq!(worth, [true, true, true, true, true, true, false, false]);
         shown.accepted();

@@ -1,4 +1,4 @@
-//! Plans for a document: the settings as options, the short form of a prompt, and the prefill of what is likely to be asked.
+//! Plans for a document: the settings as options, the short form of a prompt, and prefills of likely requests.
 
 use super::document_state::{DocumentState, WarmUp};
 use crate::config::{Backend, CompletionSettings};
@@ -10,7 +10,7 @@ use crate::server::documents::Document;
 use crate::server::event::{CompletionEvent, Event, SessionSender};
 use crate::statistics::Acceptance;
 
-/// What completions in `document` go by.
+/// The options for completions in `document`.
 pub(super) fn options(
     document: &Document,
     settings: &CompletionSettings,
@@ -22,7 +22,7 @@ pub(super) fn options(
     CompletionOptions { reading, acceptance, ..options.varied(variation) }
 }
 
-/// What to ask the model for `request`, or why nothing.
+/// What to ask the model for `request`, or why it is not asked.
 pub(super) fn plan(
     document: &Document,
     anchor: &mut Anchor,
@@ -32,8 +32,8 @@ pub(super) fn plan(
     inline_completion::plan(&document.snapshot, request, options, anchor)
 }
 
-/// The short form of what `plan` asks, of about so many tokens, for the case that little of the whole has been read. A server that others use too is
-/// fast enough.
+/// The short form of the prompt of `plan`, with about `tokens` tokens, in case little of the whole prompt has been
+/// read. A server is fast enough without.
 pub(super) fn short_prompt(
     backend: &Backend,
     anchor: &mut Anchor,
@@ -46,18 +46,17 @@ pub(super) fn short_prompt(
     is_local.then(short).flatten()
 }
 
-/// What prefills nobody has asked for are planned with.
+/// What is needed to plan prefills that nobody has asked for.
 pub(super) struct Means<'a> {
     pub options: &'a dyn Fn() -> CompletionOptions,
-    /// Tokens of a short prompt.
+    /// The number of tokens of a short prompt.
     pub short_tokens: usize,
     pub settings: &'a CompletionSettings,
-    /// Told of their end.
+    /// Receives an event when they end.
     pub session: &'a SessionSender,
 }
 
-/// Chooses the window for a request at `cursor`: that of a place that was visited, if it serves there and the document's own does
-/// not.
+/// Chooses the window for a request at `cursor`: that of a visited place, if it suits and the document's own does not.
 pub(super) fn choose_window(
     document: &Document,
     state: &mut DocumentState,
@@ -71,9 +70,9 @@ pub(super) fn choose_window(
     }
 }
 
-/// The job that prefills what a request at `cursor` would ask, where nobody has written yet: its short form first, if that
-/// `is_first` and the model is so slow that there is one. Nothing where the document's window serves and has been read. That window
-/// stays where it is, for somebody who only looks and comes back.
+/// The job that prefills the prompt of a request at `cursor`, where nobody has written yet. The short form comes first,
+/// if it `is_first` and the model is so slow that there is one. Nothing is prefilled if the document's window suits and
+/// has been read. That window stays where it is, since the person may come back.
 pub(super) fn visit(
     document: &Document,
     state: &mut DocumentState,
@@ -86,11 +85,11 @@ pub(super) fn visit(
     if serves && !state.is_cold {
         return None;
     }
-    // Somebody who looks around moves no window.
+    // Looking around does not move the document's window.
     let visited = state.visited.take().unwrap_or_default();
     let own = (!serves && state.anchor.is_placed()).then(|| std::mem::replace(&mut state.anchor, visited));
     state.is_cold |= own.is_none();
-    // Where nothing would be offered yet, something may be after the next key.
+    // A place without a completion may get one after the next key, so plan as if it was requested explicitly.
     let plan = planned(document, state, cursor, Trigger::Invoked, &options);
     if let Some(own) = own {
         state.visited = Some(std::mem::replace(&mut state.anchor, own));
@@ -103,7 +102,7 @@ pub(super) fn visit(
     Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short }, means))
 }
 
-/// The job that prefills what a request at `cursor` would ask; nothing where such a request would ask nothing.
+/// The job that prefills the prompt of a request at `cursor`, unless such a request would not ask the model.
 pub(super) fn warm_up(document: &Document, state: &mut DocumentState, cursor: usize, means: &Means<'_>) -> Option<Job> {
     let plan = planned(document, state, cursor, Trigger::Automatic, &(means.options)())?;
     Some(prefill(document, state, plan, WarmUp { cancel: CancelFlag::default(), cursor, is_short: false }, means))
@@ -120,7 +119,7 @@ fn planned(
     plan(document, &mut state.anchor, request, options).ok()
 }
 
-/// The job that reads the prompt of `plan`, as `warm_up`.
+/// The job that reads the prompt of `plan`, recorded as `warm_up`.
 fn prefill(document: &Document, state: &mut DocumentState, plan: Plan, warm_up: WarmUp, means: &Means<'_>) -> Job {
     let (number, cancel, session) = (document.number, warm_up.cancel.clone(), means.session.clone());
     state.warm_up = Some(warm_up);
@@ -147,7 +146,7 @@ pub(super) fn settle(document: &Document, state: &mut DocumentState, cursor: usi
     warm_up(document, state, cursor, means)
 }
 
-/// What to ask for at `offset` of `snapshot`, which a document would be if a completion were accepted.
+/// What to ask at `offset` of `snapshot`, which is a document as if a completion were accepted.
 pub(super) fn plan_accepted(
     anchor: &Anchor,
     snapshot: &Snapshot,
@@ -155,6 +154,6 @@ pub(super) fn plan_accepted(
     options: &CompletionOptions,
 ) -> Option<Plan> {
     let request = InlineRequest { offset, trigger: Trigger::Automatic, selected: None };
-    // It may never come to that: the document's own prompts begin where they did.
+    // The completion may not be accepted, so the document's own window stays where it is.
     inline_completion::plan(snapshot, request, options, &mut anchor.clone()).ok()
 }

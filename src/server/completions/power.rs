@@ -1,16 +1,16 @@
-//! How much may be computed unasked at the moment: as the settings say, and on battery less.
+//! How much may be computed without being asked at the moment: what the settings say, and less on battery.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::{Effort, Machine};
 
-/// So often the system is asked whether the machine runs on its battery.
+/// How often to ask the system whether the machine runs on battery.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What the machine is powered by.
 pub(super) struct Power {
-    /// Where the system says it.
+    /// The folder in which the system describes the power supplies.
     supplies: PathBuf,
     looked_at: Option<Instant>,
     is_on_battery: bool,
@@ -21,7 +21,7 @@ impl Power {
         Self { supplies, looked_at: None, is_on_battery: false }
     }
 
-    /// What of `wished` holds at `now`. Who wishes all there is gets it on battery, too.
+    /// The effort at `now`, if the settings say `wished`. The highest effort stays the same on battery.
     pub(super) fn effort(&mut self, wished: Effort, now: Instant) -> Effort {
         if wished != Effort::Balanced {
             return wished;

@@ -1,6 +1,6 @@
-//! How the completion model reads: the bytes of code that one of its tokens stands for, in each language, the tokens it reads in
-//! a second, and how long a prompt may be for that. All are taken from what it has read, so that budgets are counted as the
-//! model counts.
+//! How the completion model reads: the bytes of code per token in each language, the tokens that it reads per second,
+//! and the length of a prompt that it reads in about a second. All are measured on the prompts that it has read, so
+//! that budgets suit the model.
 
 use std::collections::HashMap;
 
@@ -10,20 +10,20 @@ use crate::context::Reading;
 use crate::engine::Generation;
 use crate::model::{Prompt, PromptForm};
 
-/// Shorter prompts are mostly instructions; shorter parts are read in a time that says nothing.
+/// Shorter prompts are mostly instructions, and the time to read shorter parts says nothing about the speed.
 const LEAST_TOKENS: usize = 200;
 const LEAST_FRESH_TOKENS: usize = 64;
-/// A count outside of this range is a count of something else.
+/// A value outside this range is not a count of bytes per token.
 const PLAUSIBLE_BYTES: std::ops::RangeInclusive<f64> = 1.5..=6.0;
-/// What a new measurement counts beside the old ones. Of speeds, slow ones count as little as that at once: a job may have
-/// waited for others.
+/// The weight of a new measurement among the old ones. A lower speed has this weight, because the job may have waited
+/// for others; a higher speed counts at once.
 const NEW_SHARE: f64 = 0.25;
 const SLOWER_SHARE: f64 = 0.1;
 
-/// Tokens of code that a model reads however slow it is, and before it is known how fast it is.
+/// Tokens of code in a short prompt, however slow the model is, and before its speed is known.
 const LEAST_SHORT_TOKENS: usize = 64;
 
-/// How long a prompt is that a model reads in about a second, by what engines say of its speed.
+/// The length of a prompt that a model reads in about a second, from the speeds that engines report.
 #[derive(Debug, Serialize, Deserialize)]
 struct ShortLength {
     tokens: usize,
@@ -36,7 +36,8 @@ impl Default for ShortLength {
 }
 
 impl ShortLength {
-    /// Records how fast the model was. The length stays while it is about right, because a new one moves the windows.
+    /// Records how fast the model was. The length stays the same while it is about right, because a new one moves the
+    /// windows.
     fn learn(&mut self, generation: &Generation) {
         let Some(speed) = generation.reading_speed else { return };
         let wanted = (speed as usize).max(LEAST_SHORT_TOKENS);
@@ -46,7 +47,7 @@ impl ShortLength {
     }
 }
 
-/// What has been measured.
+/// All measurements.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Readings {
     short: ShortLength,
@@ -55,7 +56,7 @@ pub(super) struct Readings {
 }
 
 impl Readings {
-    /// Takes `generation` into account, which is what became of `prompt` in a document in the language `language_id`.
+    /// Takes `generation` into account, the result of `prompt` for a document in the language `language_id`.
     pub(super) fn note(&mut self, language_id: &str, prompt: &Prompt, generation: &Generation) {
         self.note_length(generation);
         let Generation { prompt_tokens, cached_tokens, time_to_first_token, .. } = *generation;
@@ -69,7 +70,7 @@ impl Readings {
             self.tokens_per_second = Some(f64::from(speed));
             return;
         }
-        // A server's speed is seen from outside.
+        // A server does not report its speed, so it is computed from the time to the first token.
         let fresh = prompt_tokens.saturating_sub(cached_tokens);
         if fresh >= LEAST_FRESH_TOKENS && !time_to_first_token.is_zero() {
             let speed = fresh as f64 / time_to_first_token.as_secs_f64();
@@ -79,17 +80,17 @@ impl Readings {
         }
     }
 
-    /// Takes into account how fast the model read for `generation`, whose prompt is not at hand.
+    /// Takes into account how fast the model read for `generation`, whose prompt is not known.
     pub(super) fn note_length(&mut self, generation: &Generation) {
         self.short.learn(generation);
     }
 
-    /// How many tokens a prompt has that the model reads in about a second.
+    /// How many tokens the model reads in about a second.
     pub(super) fn short_tokens(&self) -> usize {
         self.short.tokens
     }
 
-    /// What is known for a document in the language `language_id`.
+    /// The measurements for a document in the language `language_id`.
     pub(super) fn of(&self, language_id: &str) -> Reading {
         Reading {
             bytes_per_token: self.bytes_per_token.get(language_id).copied(),
@@ -98,7 +99,7 @@ impl Readings {
     }
 }
 
-/// Bytes of the text that a model was asked in `form`.
+/// Bytes of the prompt's text in `form`.
 fn prompt_bytes(prompt: &Prompt, form: PromptForm) -> usize {
     match (form, &prompt.fim) {
         (PromptForm::Fim, Some(parts)) => {
@@ -135,13 +136,13 @@ mod tests {
         assert_eq!(readings.of("rust").bytes_per_token, Some(3.6));
         assert_eq!(readings.of("python").bytes_per_token, None);
         assert_eq!(readings.of("python").tokens_per_second, Some(100.0));
-        // One that has waited says little, a faster one all, a cached one nothing.
+        // A job that has waited counts little, a faster one fully, a cached one not at all.
         readings.note("rust", &prompt, &generation(1000, 0, 100_000));
         assert_eq!(readings.of("rust").tokens_per_second, Some(91.0));
         readings.note("rust", &prompt, &generation(1000, 0, 5000));
         readings.note("rust", &prompt, &generation(1000, 990, 5000));
         assert_eq!(readings.of("rust").tokens_per_second, Some(200.0));
-        // An engine that measures knows better.
+        // A speed that the engine has measured takes precedence.
         readings.note("rust", &prompt, &Generation { reading_speed: Some(40.0), ..generation(1000, 0, 1) });
         assert_eq!(readings.of("rust").tokens_per_second, Some(40.0));
         // A server that does not count tokens.

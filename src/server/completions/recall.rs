@@ -1,8 +1,8 @@
-//! The latest completions of a document: when a person types what one of them says, the rest is answered from it,
+//! The latest completions of a document. When a person types what one of them says, the rest is answered from it,
 //! without the model.
 //!
-//! Places are compared by content, not by counting edits: undo, redo, partial acceptance and a typo that is taken back
-//! need no cases of their own.
+//! Places are compared by content, not by counting edits, so undo, redo, partial acceptance and a corrected typo need
+//! no special cases.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,37 +13,38 @@ use crate::features::inline_completion::{
 };
 use crate::text::{Rope, floor_char_boundary};
 
-/// How many completions a document remembers: enough to type something else for a line or two and come back.
+/// How many completions a document remembers: enough to type something else for a line or two and then come back.
 const REMEMBERED: usize = 64;
 
-/// The most bytes an editor adds after the cursor by itself: closers, on a line of their own if Enter was typed between.
+/// The most bytes that an editor adds after the cursor by itself: closers, which are on a line of their own if Enter
+/// was typed before them.
 const MAX_ADDED: usize = 256;
 
-/// Bytes of an edit at whose end the closers among them are looked for.
+/// How many bytes at the end of an edit are searched for closers.
 const LOOKED_AT: usize = 4 << 10;
 
-/// Visible characters that come in one edit and can still have been typed one by one: some clients gather those of a few
-/// hundred milliseconds. More at once were accepted from somewhere.
+/// How many visible characters in one edit may still have been typed one by one, since some clients collect those of a
+/// few hundred milliseconds. More at once were accepted from somewhere.
 const TYPED_AT_ONCE: usize = 3;
 
-/// One answer of the model.
+/// One completion of the model.
 #[derive(Debug, Clone)]
 pub(super) struct Completion {
-    /// Named in the command that reports acceptance.
+    /// The number in the command that reports acceptance.
     pub id: u64,
-    /// The text it was made for.
+    /// The text that it was made for.
     pub base: Base,
-    /// The cursor in `base`.
+    /// The offset of the cursor in `base`.
     pub offset: usize,
     pub trigger: Trigger,
-    /// Best first; none when the model had nothing useful to say here.
+    /// Best first; empty if the model had nothing useful to say here.
     pub items: Vec<InlineItem>,
 }
 
 /// What is known about a place without asking the model.
 #[derive(Debug, PartialEq)]
 pub(super) enum Recalled {
-    /// The completion `id` goes on like this.
+    /// The rest of completion `id`.
     Items {
         id: u64,
         items: Vec<InlineItem>,
@@ -65,14 +66,14 @@ pub(super) struct Recall {
 struct Remembered {
     completion: Completion,
     shown: bool,
-    /// The person saw it and accepted something else in its place.
+    /// Whether the person saw it and accepted something else in its place.
     rejected: bool,
-    /// The person sent it away with the cursor there.
+    /// The offset of the cursor when the person dismissed it.
     dismissed_at: Option<usize>,
 }
 
 impl Recall {
-    /// Adds `completion`, newest; if its beginning is known, that grows.
+    /// Adds `completion` as the newest, or extends it if its beginning is known.
     pub(super) fn remember(&mut self, completion: Completion) {
         if let Some(known) = self.entries.iter_mut().find(|entry| entry.completion.id == completion.id) {
             known.completion.items = completion.items;
@@ -82,12 +83,12 @@ impl Recall {
         self.entries.truncate(REMEMBERED);
     }
 
-    /// Forgets completion `id`, which will never be whole.
+    /// Forgets completion `id`, which will never be complete.
     pub(super) fn forget(&mut self, id: u64) {
         self.entries.retain(|entry| entry.completion.id != id);
     }
 
-    /// Notes that the document, `len` bytes long until then, was edited at `range`.
+    /// Notes that the document, which was `len` bytes long, was edited at `range`.
     pub(super) fn edited(&mut self, range: &Range<usize>, len: usize) {
         for entry in &mut self.entries {
             entry.completion.base.edited(range, len);
@@ -109,8 +110,8 @@ impl Recall {
         }
     }
 
-    /// The person has sent away what is on the screen, with the cursor at `cursor`: until something is typed there, it is not
-    /// shown again.
+    /// Notes that the person has dismissed what is on the screen, with the cursor at `cursor`. It is not shown again
+    /// until something is typed there.
     pub(super) fn dismiss(&mut self, cursor: usize) {
         let on_screen = self.on_screen.take();
         for entry in self.entries.iter_mut().filter(|entry| Some(entry.completion.id) == on_screen) {
@@ -122,11 +123,12 @@ impl Recall {
         *self = Self::default();
     }
 
-    /// What to answer at `cursor` in `text`. What is found counts as shown.
+    /// The answer at `cursor` in `text`. A completion that is found counts as shown.
     pub(super) fn recall(&mut self, text: &Rope, cursor: usize, trigger: Trigger) -> Recalled {
         for Remembered { completion, shown, rejected, dismissed_at } in &mut self.entries {
             let is_unwanted = *rejected || *dismissed_at == Some(cursor);
-            // A person who asks for a completion wants more than was shown by itself, or wants it after all.
+            // A person who asks explicitly wants more than what was shown automatically, or wants a completion after
+            // all.
             if trigger == Trigger::Invoked && (completion.trigger != trigger || is_unwanted) {
                 continue;
             }
@@ -146,10 +148,10 @@ impl Recall {
         Recalled::Unknown
     }
 
-    /// Notes that `inserted` bytes were put into the document, which is `text` now, with the cursor at one of `cursors`
-    /// after them. True if the completion on screen says something else, and so is gone. It comes back when the person
-    /// takes back what they typed; but where so much came at once that they have accepted something, what was shown in
-    /// its place is rejected.
+    /// Notes that `inserted` bytes were inserted into the document, which is now `text`, with the cursor at one of
+    /// `cursors` after them. Returns whether the completion on the screen says something else, and is therefore gone.
+    /// It comes back if the person takes back what they typed, unless so much was inserted at once that they have
+    /// accepted something else, which rejects it.
     pub(super) fn note_inserted(&mut self, text: &Rope, cursors: &[usize], inserted: usize) -> bool {
         let end = cursors.iter().copied().max().unwrap_or(0);
         let typed = text.get_byte_slice(end.saturating_sub(inserted)..end);
@@ -177,19 +179,19 @@ impl Completion {
         self.items.is_empty() && self.offset == cursor && self.base.is_same_but(&place, text, &place)
     }
 
-    /// What its items would still add at `cursor` in `text`, those that (still) apply there.
+    /// What its items would still add at `cursor` in `text`. Items that do not apply there are left out.
     fn rest(&mut self, text: &Rope, cursor: usize) -> Vec<InlineItem> {
         let (base, offset) = (&mut self.base, self.offset);
         self.items.iter().filter_map(|item| rest(item, base, offset, text, cursor)).collect()
     }
 
-    /// Whether what stands between its place and `cursor` in `text` is neither what its items say nor goes beyond it, with
-    /// the rest of the document as it was.
+    /// Whether the text between its place and `cursor` in `text` disagrees with all of its items, while the rest of the
+    /// document is the same.
     fn disagrees(&mut self, text: &Rope, cursor: usize) -> bool {
         let (base, offset) = (&mut self.base, self.offset);
         self.items.iter().all(|item| {
             consumed(item, base, offset, text, cursor).is_some_and(|range| {
-                // Beyond its end it was accepted, whatever is typed next.
+                // Text that goes beyond an item does not disagree: the item was accepted.
                 let typed = text.bytes_at(range.start).take(cursor - range.start);
                 !typed.zip(item.insert_text.bytes()).all(|(typed, said)| typed == said)
             })
@@ -199,7 +201,8 @@ impl Completion {
 
 /// What `item`, made for `offset` of `base`, would still add at `cursor` in `text`.
 fn rest(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<InlineItem> {
-    // With an item of the suggest widget selected, the range begins before the cursor: asked again at every key.
+    // If an item of the suggest widget was selected, the range begins before the cursor. Such completions are asked for
+    // again at every key.
     if item.range.start != offset || cursor.checked_sub(offset)? > item.insert_text.len() {
         return None;
     }
@@ -211,7 +214,7 @@ fn rest(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: 
     let after = text.get_byte_slice(cursor..end)?.to_string();
     let replaced = base.text.get_byte_slice(item.range.clone())?.to_string();
     let rest = match after.strip_suffix(replaced.as_str()) {
-        // Enter between two brackets has put the closing one on a line of its own, where the completion has it too.
+        // Enter between two brackets has moved the closing one to a line of its own, as in the completion.
         _ if after.starts_with('\n') => {
             let rest = item.insert_text.strip_prefix(typed.as_str())?.strip_suffix(after.as_str())?;
             let rest = InlineItem { insert_text: rest.to_owned(), range: cursor..cursor };
@@ -219,27 +222,27 @@ fn rest(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: 
         }
         Some(added) if is_added_by_editor(added) => type_through(item, &typed, added),
         Some(_) => None,
-        // The cursor went over closers that were there, as they were typed.
+        // Closers that were already there were typed, which only moved the cursor.
         None if replaced.ends_with(&after) => {
             let range = offset..offset + after.len();
             type_through(&InlineItem { range, insert_text: item.insert_text.clone() }, &typed, "")
         }
         None => None,
     };
-    // Nothing new: the text is there already.
+    // An item is of no use if its text is already there.
     rest.filter(|rest| rest.insert_text != after)
 }
 
-/// The range of `item`, made for `offset` of `base`, as it is in `text`, with `cursor` in it; `None` if `text` differs from
-/// the base outside of it.
+/// The range in `text` that corresponds to the range of `item`, which was made for `offset` of `base`. `None` if
+/// `cursor` is not in it, or `text` differs from the base outside it.
 fn consumed(item: &InlineItem, base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<Range<usize>> {
     let end = (item.range.end + text.len_bytes()).checked_sub(base.text.len_bytes())?;
     let now = item.range.start..end;
     (offset <= cursor && cursor <= end && base.is_same_but(&item.range, text, &now)).then_some(now)
 }
 
-/// What was typed at `offset` of `base` to make it `text` with the cursor at `cursor`; `None` if anything else was
-/// changed but for what the editor added after the cursor.
+/// The text typed at `offset` of `base` that led to `text` with the cursor at `cursor`. `None` if anything else was
+/// changed, apart from what the editor added after the cursor.
 pub(super) fn typed_since(base: &mut Base, offset: usize, text: &Rope, cursor: usize) -> Option<String> {
     let end = (offset + text.len_bytes()).checked_sub(base.text.len_bytes())?;
     if cursor < offset || cursor > end || !base.is_same_but(&(offset..offset), text, &(offset..end)) {
@@ -256,8 +259,8 @@ fn is_added_by_editor(text: &str) -> bool {
     closers(text).is_some()
 }
 
-/// Where the cursor may be after an edit that put `inserted` bytes before `end`, likeliest first: at their end, or before
-/// what editors add by themselves, closers and the line a closer is moved to.
+/// Where the cursor may be after an edit that inserted `inserted` bytes before `end`, likeliest first: at their end, or
+/// before what editors add by themselves, which are closers and the line that a closer is moved to.
 pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<usize> {
     let Some(typed) = text.get_byte_slice(end.saturating_sub(inserted)..end) else { return vec![end] };
     let backwards = || typed.chars_at(typed.len_chars()).reversed();
@@ -272,9 +275,10 @@ pub(super) fn likely_cursors(text: &Rope, end: usize, inserted: usize) -> Vec<us
     cursors_before_closers(&typed).into_iter().map(|added| end - added).collect()
 }
 
-/// Whether a generation that has `produced` so far is still what a person wants who has `typed` since it began.
+/// Whether a generation with the text `produced` so far is still wanted after the person has `typed` this since it
+/// began.
 pub(super) fn agrees(produced: &str, typed: &str) -> bool {
-    // While nothing is produced, a new prompt knows more and costs only the typed tokens.
+    // While nothing is produced, a new prompt contains more and costs only the typed tokens.
     produced.starts_with(typed) || (!produced.is_empty() && typed.starts_with(produced))
 }
 
@@ -288,7 +292,7 @@ mod tests {
         (Rope::from_str(&marked.replacen('|', "", 1)), cursor)
     }
 
-    /// A memory of one shown completion at `base`, which replaces the `replaced` bytes after the cursor.
+    /// Remembers one shown completion at `base`, which replaces the `replaced` bytes after the cursor.
     fn shown(base: &str, insert_text: &str, replaced: usize) -> Recall {
         let (text, offset) = place(base);
         let items = vec![InlineItem { insert_text: insert_text.to_owned(), range: offset..offset + replaced }];
@@ -304,7 +308,8 @@ mod tests {
         recall
     }
 
-    /// Makes the document `from` into `to` in one edit, as an editor does; whether the completion on screen is gone.
+    /// Changes the document `from` into `to` in one edit, as an editor does. Returns whether the completion on the
+    /// screen is gone.
     fn edit(recall: &mut Recall, from: &str, to: &str) -> bool {
         let ((from, _), (to, _)) = (place(from), place(to));
         let (from, now) = (from.to_string(), to.to_string());
@@ -409,7 +414,7 @@ mod tests {
         edit(&mut recall, "x = |", "x = f|");
         assert_eq!(accepted(&mut recall, "x = f|"), "Nothing");
 
-        // Not what was accepted elsewhere, nor what it says itself.
+        // Neither accepting something elsewhere nor typing what it says rejects it.
         let mut recall = shown("x = |\ny = \n", "foo(1)", 0);
         edit(&mut recall, "x = |\ny = \n", "x = \ny = zip(a)|\n");
         edit(&mut recall, "x = \ny = zip(a)|\n", "x = |\ny = \n");

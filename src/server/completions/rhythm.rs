@@ -1,20 +1,20 @@
-//! Whether to ask the model at once: not while a person types faster than it answers, and not at every key of somebody who has
-//! used nothing for a while. A completion that is known, or is being written, is shown at once in any case.
+//! Decides whether to ask the model at once: not while a person types faster than it answers, and not at every key if
+//! the person has used nothing for a while. A completion that is known or being written is shown at once in any case.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Gaps between keys that are remembered, and how many say something.
+/// How many gaps between keys are remembered, and how many are needed.
 const REMEMBERED: usize = 20;
 const LEAST: usize = 5;
 
 /// A longer gap is a pause.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
 
-/// A person waits no longer for the sake of what a wait saves than this part of the time that the model takes anyway.
+/// The longest wait, as a part of the time that the model takes anyway.
 const SHARE: u32 = 4;
 
-/// As many gaps are a pause, within these bounds.
+/// A pause is as long as this many gaps, within these bounds.
 const GAPS_OF_PAUSE: u32 = 3;
 const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(300)..=Duration::from_millis(1000);
 
@@ -26,12 +26,12 @@ const NEWEST: f64 = 0.25;
 pub(super) struct Rhythm {
     typed_at: Option<Instant>,
     gaps: VecDeque<Duration>,
-    /// From a request to the first token.
+    /// The time from a request to the first token.
     answers_after: Option<Duration>,
 }
 
 impl Rhythm {
-    /// The person has typed at `now`.
+    /// Notes that the person has typed at `now`.
     pub(super) fn typed(&mut self, now: Instant) {
         let gap = self.typed_at.replace(now).map(|before| now.duration_since(before));
         if let Some(gap) = gap.filter(|gap| *gap <= LONGEST_GAP) {
@@ -42,14 +42,14 @@ impl Rhythm {
         }
     }
 
-    /// The model has begun to answer a request after so long.
+    /// Notes how long after a request the model began to answer.
     pub(super) fn answered(&mut self, after: Duration) {
         let known = self.answers_after.unwrap_or(after);
         self.answers_after = Some(known.mul_f64(1.0 - NEWEST) + after.mul_f64(NEWEST));
     }
 
-    /// How long to wait for another key before the model is asked for what the person, who has `used` something lately or not,
-    /// has not asked for by hand.
+    /// How long to wait for another key before the model is asked for a completion that was not requested explicitly.
+    /// `used` says whether the person has used a completion lately.
     pub(super) fn delay(&self, used: bool, now: Instant) -> Duration {
         let gap = self.usual_gap();
         if !used {
@@ -58,7 +58,7 @@ impl Rhythm {
         let is_typing = |gap: &Duration| self.typed_at.is_some_and(|at| now.duration_since(at) <= *gap);
         match (gap.filter(is_typing), self.answers_after) {
             (Some(gap), Some(after)) if after > gap => gap.min(after / SHARE),
-            // The answer is there before the next key, or there will be none.
+            // Either the answer arrives before the next key, or no other key is expected.
             _ => Duration::ZERO,
         }
     }
@@ -76,7 +76,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Somebody who types with these gaps, and when the last key came.
+    /// The rhythm of somebody who types with these gaps, and the time of the last key.
     fn typing(gaps: &[u32]) -> (Rhythm, Instant) {
         let (mut rhythm, mut now) = (Rhythm::default(), Instant::now());
         rhythm.typed(now);

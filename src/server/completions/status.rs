@@ -1,5 +1,5 @@
-//! Says why there is no completion: to the client as the status of the document, to a person who asked for one as a
-//! message.
+//! Reports why there is no completion: to the client as the status of the document, and to a person who asked for one
+//! as a message.
 
 use tower_lsp_server::gen_lsp_types::MessageType;
 
@@ -12,8 +12,7 @@ use crate::server::documents::Document;
 use crate::server::outgoing::ClientSender;
 
 impl DocumentState {
-    /// Finds out why there are no completions in `document`. Returns what to tell a client that shows it, if that is
-    /// new.
+    /// Finds out why there are no completions in `document`. Returns the message for the client, if it is new.
     pub(super) fn new_status(
         &mut self,
         document: &Document,

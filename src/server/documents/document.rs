@@ -1,4 +1,4 @@
-//! One open document: its text and its syntax tree, kept in line with what the client edits.
+//! One open document: its text and its syntax tree, which follow the client's edits.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,34 +12,34 @@ use crate::syntax::{MAX_PARSE_BYTES, Parsed, language_for};
 use crate::text::{Edit, LineEnding, PositionEncoding, Rope, apply_edit, clamped_range, with_line_feeds};
 use crate::workspace::{FileLocation, Refusal};
 
-/// How long nobody may have typed before a document whose parse took too long is parsed again, and how long at most it is
-/// left alone when that keeps taking too long.
+/// After how long a pause in typing a document whose parse took too long is parsed again, and the longest such pause if
+/// parsing repeatedly takes too long.
 const PARSE_LATER: Duration = Duration::from_millis(300);
 const PARSE_LATER_AT_MOST: Duration = Duration::from_secs(120);
 
 /// One open document.
 pub(in crate::server) struct Document {
-    /// Identifies it to engines, and to everything that keeps something for it.
+    /// Identifies the document to engines and to everything that keeps state for it.
     pub number: u64,
     pub uri: lsp::Uri,
     pub snapshot: Snapshot,
-    /// The line ending for the client; in the snapshot it is `\n`.
+    /// The line ending for the client. In the snapshot, it is `\n`.
     pub line_ending: LineEnding,
-    /// The file behind it, `None` for a text that is no file.
+    /// The file of the document; `None` for a text that is not a file.
     pub file: Option<PathBuf>,
-    /// Where that file is.
+    /// The location of that file.
     pub place: Option<FileLocation>,
-    /// Why it must not enter a prompt, if it must not.
+    /// The reason why it must not enter a prompt, if there is one.
     pub refusal: Option<Refusal>,
     parse_later: ParseLater,
 }
 
-/// When to parse a document again whose last parse took too long: at a pause, and each time it takes too long again after
-/// a longer one. The machine may have been busy, and what was hard to parse is edited away some day.
+/// When to parse a document again whose last parse took too long: at a pause, and each time it takes too long again, at
+/// a longer one. The machine may have been busy, and code that is hard to parse may be edited.
 #[derive(Debug, Default)]
 struct ParseLater {
     at: Option<Instant>,
-    /// Times in a row it took too long at a pause.
+    /// How many times in a row it took too long at a pause.
     failures: u32,
 }
 
@@ -48,13 +48,13 @@ impl ParseLater {
         self.at
     }
 
-    /// The document has no tree and was opened or edited at `now`.
+    /// Schedules a parse of the document, which has no tree and was opened or edited at `now`.
     fn schedule(&mut self, now: Instant) {
         let wait = PARSE_LATER.saturating_mul(4_u32.saturating_pow(self.failures)).min(PARSE_LATER_AT_MOST);
         self.at = Some(now + wait);
     }
 
-    /// A parse at a pause has ended at `now`, with a tree or without.
+    /// Notes the end of a parse at a pause, at `now`, with or without a tree.
     fn parsed(&mut self, has_tree: bool, now: Instant) {
         *self = Self { at: None, failures: if has_tree { 0 } else { self.failures + 1 } };
         if !has_tree {
@@ -88,14 +88,14 @@ impl Document {
         document
     }
 
-    /// Whether nothing of it may enter a prompt.
+    /// Whether it must not enter a prompt.
     pub(in crate::server) fn is_excluded(&self) -> bool {
         self.refusal.is_some()
     }
 
-    /// Applies the changes of one notification; returns where the last of them ends and how many bytes it inserted. Just
-    /// before each of them `note` is called with the range that gives way, the length of the text until then, and how many
-    /// bytes are inserted.
+    /// Applies the changes of one notification. Returns where the last of them ends and how many bytes it inserted.
+    /// Before each change, `note` is called with the range that is replaced, the length of the text, and how many bytes
+    /// are inserted.
     pub(in crate::server) fn apply(
         &mut self,
         version: i32,
@@ -115,13 +115,13 @@ impl Document {
         }
         self.snapshot.version = version;
         let last = edits.last().map(|edit| (edit.range.start + edit.new_text.len(), edit.new_text.len()));
-        // Taken out first: if parsing panics, no tree is better than one of another text.
+        // The tree is taken out first, because no tree is better than one of another text if parsing panics.
         self.snapshot.parsed = self.snapshot.parsed.take().and_then(|parsed| parsed.edit(&edits, &self.snapshot.text));
         self.parse_later_without_tree();
         last
     }
 
-    /// Has it parsed at a pause if it has no tree and could have one.
+    /// Schedules a parse at a pause if the document has no tree and could have one.
     fn parse_later_without_tree(&mut self) {
         let Snapshot { text, parsed, language, .. } = &self.snapshot;
         self.parse_later.at = None;
@@ -130,7 +130,7 @@ impl Document {
         }
     }
 
-    /// Parses it if its time for that has come.
+    /// Parses the document if that is due.
     pub(super) fn parse_if_due(&mut self, now: Instant) {
         let Some(language) = self.snapshot.language.filter(|_| self.parse_later.at.is_some_and(|at| at <= now)) else {
             return;

@@ -23,7 +23,7 @@ impl Notebooks {
                 let Some(cells) = self.cells.get_mut(&notebook) else {
                     return tracing::debug!(uri = notebook.0, "change of a notebook that is not open");
                 };
-                // A client that counts otherwise does not end the session.
+                // A client with wrong numbers must not end the session.
                 let start = (change.start as usize).min(cells.len());
                 let end = start.saturating_add(change.delete_count as usize).min(cells.len());
                 cells.splice(start..end, change.cells.into_iter().flatten().map(|cell| cell.document));
@@ -32,7 +32,7 @@ impl Notebooks {
         }
     }
 
-    /// The other cells of the notebook that `cell` is in: those before it, those after it.
+    /// The other cells of the notebook that `cell` is in: those before it and those after it.
     pub(super) fn around(&self, cell: &lsp::Uri) -> Option<(&[lsp::Uri], &[lsp::Uri])> {
         self.cells.values().find_map(|cells| {
             let index = cells.iter().position(|uri| uri == cell)?;
@@ -62,7 +62,7 @@ mod tests {
         notebooks
     }
 
-    /// The cells `a b c` after `delete_count` of them gave way to `added` at `start`.
+    /// Checks the cells `a b c` after `added` replaced `delete_count` of them at `start`.
     fn check(start: u32, delete_count: u32, added: &[&str], expected: &str) {
         let mut notebooks = notebooks("a b c");
         let cells = (!added.is_empty()).then(|| added.iter().map(|name| cell(name)).collect());

@@ -9,9 +9,9 @@ use super::Document;
 use crate::context::RecentEdit;
 use crate::text::{Rope, line_content};
 
-/// How many are remembered.
+/// How many edits are remembered.
 const REMEMBERED: usize = 8;
-/// Longer lines are data, or many lines that a tool has made one.
+/// Longer lines are data, or many lines that a tool has joined.
 const LONGEST_LINE: usize = 160;
 
 /// The lines changed last.
@@ -32,7 +32,7 @@ struct Current {
 }
 
 impl RecentEdits {
-    /// `document`, which was `before`, is edited at the offset `start` of that.
+    /// Notes that `document` was edited at the offset `start` of its previous text, `before`.
     pub(super) fn note(&mut self, document: &Document, before: &Rope, start: usize) {
         let after = &document.snapshot.text;
         let line = before.byte_to_line(start.min(before.len_bytes()));
@@ -45,7 +45,7 @@ impl RecentEdits {
             Some(current) if goes_on => current.text = after.clone(),
             _ => {
                 self.leave();
-                // Lines that come or go are no change of a line; what is typed into them is.
+                // Adding or removing lines is not a change of a line, but typing into a new line is.
                 self.current = has_same_lines.then(|| Current {
                     uri: document.uri.clone(),
                     path: document.snapshot.path.clone(),
@@ -57,7 +57,7 @@ impl RecentEdits {
         }
     }
 
-    /// The current line is left for another one.
+    /// Notes that the person has left the current line for another one.
     fn leave(&mut self) {
         let Some(current) = self.current.take() else { return };
         let edit =
@@ -71,12 +71,12 @@ impl RecentEdits {
         }
     }
 
-    /// Those that are over, the newest last.
+    /// The finished edits, the newest last.
     pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &RecentEdit> {
         self.left.iter()
     }
 
-    /// Forgets everything: what was changed may not be shown any more.
+    /// Forgets everything, since the changed files may be excluded now.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::text::{Position, PositionEncoding, offset_at};
 
-    /// What is remembered after edits (line, from, to, text) of `text`.
+    /// Checks what is remembered after edits (line, from, to, text) of `text`.
     fn check(text: &str, edits: &[(u32, u32, u32, &str)], expected: &[(&str, &str)]) {
         let item = json!({"uri": "file:///a.rs", "languageId": "rust", "version": 1, "text": text});
         let mut document = Document::open(1, serde_json::from_value(item).expect("a document"));
@@ -116,7 +116,7 @@ mod tests {
         let text = "f(a)\ng(b)\nh(c)\n";
         check(text, &[(0, 3, 3, ","), (0, 4, 4, " 1")], &[]);
         check(text, &[(0, 3, 3, ","), (0, 4, 4, " 1"), (2, 0, 1, "i")], &[("f(a)", "f(a, 1)")]);
-        // Taken back, or nothing but white space.
+        // A change that was taken back, and one of white space only.
         check(text, &[(0, 3, 3, ","), (0, 3, 4, ""), (2, 0, 1, "i")], &[]);
         check(text, &[(0, 0, 0, "    "), (2, 0, 1, "i")], &[]);
         // A new line has had nothing on it.

@@ -1,5 +1,5 @@
-//! The engine of completions: when it starts, when it makes room for the assistant's model, and what the client is told
-//! about it.
+//! The completion engine: when it starts, when it makes room for the assistant model, and what is reported to the
+//! client about it.
 
 use tower_lsp_server::gen_lsp_types::MessageType;
 
@@ -10,27 +10,27 @@ use crate::engine::{EngineError, EngineEvent, Generation, Job};
 use crate::lsp::status::{State, StatusParams, StatusSharing};
 use crate::server::outgoing::{ClientSender, Outgoing};
 
-/// Steps in which the progress of a load is told.
+/// The steps in which the progress of a load is reported.
 const FRACTION_STEP: f32 = 0.02;
 
-/// Fewer tokens after the first say little of how fast a model writes.
+/// Fewer tokens after the first one say little about how fast a model writes.
 const LEAST_TOKENS: usize = 4;
 
 /// Weight of the newest generation among those before it.
 const NEWEST: f32 = 0.25;
 
-/// The engine of completions, started when there is something to complete.
+/// The completion engine, which is started when there is something to complete.
 pub(in crate::server) struct CompletionEngine {
     pub(super) engine: RoleEngine,
     to_client: ClientSender,
-    /// It has made room for the assistant model, and stays unloaded until [`CompletionEngine::come_back`].
+    /// Whether it has made room for the assistant model, and stays unloaded until [`CompletionEngine::come_back`].
     is_away: bool,
     /// Why there is no model.
     failure: Option<String>,
     told_fraction: f32,
-    /// Tokens per second that the model writes.
+    /// How many tokens per second the model writes.
     speed: Option<f32>,
-    /// The last message that the model is too large.
+    /// The last message about the model being too large.
     told_too_large: Option<String>,
     /// The last status that was sent to the client.
     told: Option<StatusParams>,
@@ -52,7 +52,7 @@ impl CompletionEngine {
         }
     }
 
-    /// Applies new settings; an engine that does not match them is stopped.
+    /// Applies new settings. An engine that does not match them is stopped.
     pub(super) fn configure(&mut self, settings: &Settings) {
         if self.engine.configure(settings) {
             (self.failure, self.speed) = (None, None);
@@ -72,7 +72,7 @@ impl CompletionEngine {
         }
     }
 
-    /// Hands `job` to the engine, starting it if need be.
+    /// Submits `job` to the engine, which is started if necessary.
     pub(in crate::server) fn submit(&mut self, job: Job) {
         self.start();
         if self.engine.is_running() {
@@ -91,14 +91,14 @@ impl CompletionEngine {
         }
     }
 
-    /// Gives the memory to the assistant's model; until it comes back, nothing is completed.
+    /// Unloads the model to make room for the assistant model. Until it comes back, there are no completions.
     pub(super) fn make_room(&mut self) {
         self.stop();
         self.is_away = true;
         self.tell(State::Ready, "makes room for the assistant model".to_owned(), None);
     }
 
-    /// The opposite of [`CompletionEngine::make_room`]; true if it was away.
+    /// The opposite of [`CompletionEngine::make_room`]. Returns whether it was away.
     pub(super) fn come_back(&mut self) -> bool {
         std::mem::take(&mut self.is_away)
     }
@@ -108,7 +108,7 @@ impl CompletionEngine {
         self.engine.stop();
     }
 
-    /// Takes note of how fast `generation` was written; the client is told with what the engine says next.
+    /// Notes how fast `generation` was written. The client gets the speed with the next status.
     pub(in crate::server) fn note_speed(&mut self, generation: &Generation) {
         let tokens = generation.generated_tokens.saturating_sub(1);
         let time = generation.total.saturating_sub(generation.time_to_first_token).as_secs_f32();
@@ -118,7 +118,7 @@ impl CompletionEngine {
         }
     }
 
-    /// Tells the client what the engine with the number `engine` reports.
+    /// Passes the report of the engine with the number `engine` on to the client.
     pub(super) fn on_event(&mut self, engine: u64, event: EngineEvent) {
         let begins = !self.engine.is_loading();
         if !self.engine.on_event(engine, &event) {
@@ -132,7 +132,7 @@ impl CompletionEngine {
                 self.tell(State::Ready, format!("{model} is ready"), None);
             }
             EngineEvent::Failed(reason) => self.fail(reason),
-            // Without a model, being busy means that every job fails, so the failure stays visible.
+            // Without a model, every job fails, so the failure stays visible.
             EngineEvent::Busy if is_loaded => self.tell(State::Busy, "completing".to_owned(), None),
             EngineEvent::Idle if is_loaded => self.tell(State::Ready, "ready".to_owned(), None),
             EngineEvent::Busy | EngineEvent::Idle => {}
@@ -141,7 +141,8 @@ impl CompletionEngine {
         }
     }
 
-    /// Tells the person once that the model is too large for this machine: it may be slow, or take what others need.
+    /// Tells the person once that the model is too large for this machine. It may be slow, or take memory that other
+    /// programs need.
     fn tell_too_large(&mut self) {
         let reason = completion_too_large(self.engine.settings());
         if reason != self.told_too_large
@@ -174,7 +175,7 @@ impl CompletionEngine {
         self.told = Some(status);
     }
 
-    /// Who shares the engine has changed, and nothing else.
+    /// Sends the status again after a change of who shares the engine.
     fn tell_again(&mut self) {
         if let Some(StatusParams { state, message, fraction, .. }) = self.told.take() {
             self.tell(state, message, fraction);

@@ -1,5 +1,5 @@
-//! The engine of one role in a session: created from the settings, started when needed, replaced when they change, with
-//! the last status it reported.
+//! The engine of one role in a session: created from the settings, started when needed, and replaced when they change,
+//! with the last status that it reported.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,43 +15,43 @@ use crate::server::event::{Event, SessionSender};
 use crate::server::options::ModelLoader;
 use crate::server::outgoing::{ClientSender, Outgoing};
 
-/// The unit of time in settings.
+/// The unit of time in the settings.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What is kept between sessions is written when nobody has asked for ten seconds.
+/// What is kept between sessions is written when there has been no request for this part of a minute, ten seconds.
 pub(in crate::server) const KEPT_IN_A_MINUTE: u32 = 6;
 
-/// What the engines of a session have in common.
+/// What the engines of a session share.
 #[derive(Clone)]
 pub(in crate::server) struct Common {
     pub loader: ModelLoader,
-    /// Where they report.
+    /// Receives their reports.
     pub session: SessionSender,
     pub to_client: ClientSender,
-    /// Completions of one engine hold up the questions of all.
+    /// The gate that all engines share, so that questions wait for the completions of any engine.
     pub gate: Gate,
-    /// How long what the settings call a minute is.
+    /// How long a minute in the settings lasts.
     pub minute: Duration,
-    /// The program that becomes the engine process for all windows.
+    /// The program that the engine process for all windows is started from.
     pub engine_program: Option<PathBuf>,
-    /// The folder for what is kept from one session to the next.
+    /// The folder for files that are kept between sessions.
     pub kept: Option<PathBuf>,
 }
 
-/// What an engine is created from; when any of it changes, another one is created.
+/// The settings that an engine is created from. If any of them changes, another engine is created.
 #[derive(Debug, Clone, PartialEq)]
 struct EngineConfig {
     backend: Backend,
     model: String,
     load_at_start: bool,
-    /// The model is given back after this long without a job; `None` keeps it.
+    /// Unload the model after this long without a job; `None` keeps it.
     idle_unload: Option<Duration>,
     threads: usize,
     memory_budget_mib: u64,
     kv_cache_type: KvCacheType,
-    /// What completions have read is kept in files.
+    /// Where to keep in files what the model has read for completions.
     keep: Option<KeepOptions>,
-    /// Which engine process it is in.
+    /// The setup of the engine process that it is in.
     setup: Option<Setup>,
 }
 
@@ -60,7 +60,8 @@ impl EngineConfig {
         let Settings { completion, assistant, .. } = settings;
         let (model, idle_unload) = match role {
             Role::Completion if completion.enabled => (&completion.model, completion.idle_unload),
-            // With completions off it only answers questions in the assistant's place, and goes as that would.
+            // With completions off, this engine only answers questions in place of the assistant, and is unloaded like
+            // it.
             Role::Completion => (&completion.model, assistant.idle_unload),
             Role::Assistant => (&assistant.model, assistant.idle_unload),
         };
@@ -86,18 +87,18 @@ impl EngineConfig {
 pub(super) struct RoleEngine {
     common: Common,
     role: Role,
-    /// The client shows progress.
+    /// Whether the client shows progress.
     pub show_progress: bool,
     settings: Settings,
     config: EngineConfig,
     engine: Option<Engine>,
-    /// Numbers engines, so that the last events of a replaced one are not taken for those of the new one.
+    /// The number of the engine, which distinguishes the last events of a replaced engine from those of the new one.
     number: u64,
-    /// The model's own name, once it is loaded.
+    /// The name that the model has in its file, once it is loaded.
     pub loaded: Option<String>,
-    /// Who shares it.
+    /// Who shares the engine.
     pub sharing: Option<Sharing>,
-    /// How far a load is; dropped at its end.
+    /// The progress of loading; dropped at the end.
     load: Option<watch::Sender<f32>>,
 }
 
@@ -119,7 +120,7 @@ impl RoleEngine {
         }
     }
 
-    /// Applies new settings; true if they stop an engine that was created from others.
+    /// Applies new settings. Returns whether they stop an engine that was created from others.
     pub(super) fn configure(&mut self, settings: &Settings) -> bool {
         let config = EngineConfig::new(self.role, settings, &self.common);
         let stops = config != self.config;
@@ -143,7 +144,7 @@ impl RoleEngine {
         self.load.is_some()
     }
 
-    /// The model, or the server that has it, as the settings name it.
+    /// The name in the settings of the model or of the model server.
     pub(super) fn model(&self) -> &str {
         self.config.backend.server().map_or(&self.config.model, |server| &server.base_url)
     }
@@ -151,7 +152,7 @@ impl RoleEngine {
     /// Starts the engine if it is not running.
     ///
     /// # Errors
-    /// A message for the person.
+    /// A message for the person, if it cannot be started.
     pub(super) fn start(&mut self) -> Result<&Engine, String> {
         let engine = match self.engine.take() {
             Some(engine) => engine,
@@ -164,7 +165,7 @@ impl RoleEngine {
         Ok(self.engine.insert(engine))
     }
 
-    /// Hands `job` to the engine, starting it if need be.
+    /// Submits `job` to the engine, which is started if necessary.
     pub(super) fn submit(&mut self, job: Job) {
         match self.start() {
             Ok(engine) => engine.submit(job),
@@ -172,7 +173,7 @@ impl RoleEngine {
         }
     }
 
-    /// An engine for the role as the settings say.
+    /// Creates the engine of the role from the settings.
     fn new_engine(&self) -> std::io::Result<Engine> {
         let minutes = self.common.minute.div_duration_f64(MINUTE);
         let options = StartOptions {
@@ -198,13 +199,13 @@ impl RoleEngine {
         self.load = None;
         self.sharing = None;
         if let Some(engine) = self.engine.take() {
-            // If others use the model as well, only this handle is dropped.
+            // If other clients use the model as well, it stays, and only this handle is dropped.
             engine.unload_after(Some(Duration::ZERO));
             drop_elsewhere(engine);
         }
     }
 
-    /// Records what the engine with the number `engine` reports; false if that engine has been replaced.
+    /// Records the report of the engine with the number `engine`. Returns false if that engine has been replaced.
     pub(super) fn on_event(&mut self, engine: u64, event: &EngineEvent) -> bool {
         if engine != self.number || self.engine.is_none() {
             return false;
@@ -240,7 +241,8 @@ impl RoleEngine {
     }
 }
 
-/// Drops `engine` on a thread of its own: the last handle waits for the engine's, which may be in the middle of a load.
+/// Drops `engine` on a thread of its own, because the last handle waits for the engine's thread, which may be loading a
+/// model.
 fn drop_elsewhere(engine: Engine) {
     let spawned = std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || drop(engine));
     if let Err(error) = spawned {

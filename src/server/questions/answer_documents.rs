@@ -1,5 +1,5 @@
-//! Answers as read-only documents, for clients that fetch a document's text from a server: opened when an answer begins,
-//! fetched again while it grows.
+//! Answers as read-only documents, for clients that fetch a document's text from the server: opened when an answer
+//! begins, and fetched again while it grows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::lsp::{from_proto, to_proto};
 /// How many answers can be fetched.
 const KEPT: usize = 8;
 
-/// How often a client is asked to fetch a growing answer.
+/// How often a client is asked to fetch a growing answer again.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// The last answers, oldest first.
@@ -27,14 +27,14 @@ struct AnswerDocument {
     uri: lsp::Uri,
     /// Markdown.
     text: String,
-    /// When the client was last told that there is something to fetch.
+    /// When the client was last told that it can fetch more.
     told: Instant,
-    /// The client could not open it.
+    /// Whether the client could not open it.
     refused: bool,
 }
 
 impl AnswerDocuments {
-    /// Makes a document for the answer to `question`, called `title`, which so far is `body`.
+    /// Creates a document for the answer to `question` with this `title`, which so far is `body`.
     pub(super) fn open(&mut self, question: u64, title: &str, body: &str, now: Instant) -> lsp::Uri {
         let (uri, text) = (to_proto::answer_uri(question, title), whole_text(title, body));
         self.kept.push_back(AnswerDocument { question, uri: uri.clone(), text, told: now, refused: false });
@@ -48,13 +48,13 @@ impl AnswerDocuments {
         self.kept.iter().any(|document| document.question == question)
     }
 
-    /// Adds `delta`; the document's name if the client is to be told at `now`.
+    /// Adds `delta`. Returns the document's URI if the client should fetch it at `now`.
     pub(super) fn grow(&mut self, question: u64, delta: &str, now: Instant) -> Option<lsp::Uri> {
         let document = self.find(question)?;
         document.grow(delta, now).then(|| document.uri.clone())
     }
 
-    /// Ends the answer: with `text`, or without any, for `reason`. The document's name if the client shows it.
+    /// Ends the answer, with `text`, or without any for `reason`. Returns the document's URI if the client shows it.
     pub(super) fn end(&mut self, question: u64, title: &str, text: &str, reason: Option<&str>) -> Option<lsp::Uri> {
         let document = self.find(question)?;
         document.text = match text {
@@ -64,17 +64,17 @@ impl AnswerDocuments {
         (!document.refused).then(|| document.uri.clone())
     }
 
-    /// Notes that the client could not open the answer to `question`; what it has been told of it so far.
+    /// Notes that the client could not open the answer to `question`. Returns the text so far.
     pub(super) fn refuse(&mut self, question: u64) -> Option<String> {
         let document = self.find(question)?;
         document.refused = true;
         Some(document.text.clone())
     }
 
-    /// What the document `uri` holds.
+    /// The text of the document `uri`.
     ///
     /// # Errors
-    /// If it is not kept any more.
+    /// If it is no longer kept.
     pub(super) fn text(&mut self, uri: &lsp::Uri) -> Result<String> {
         let document = from_proto::answer_number(uri).and_then(|question| self.find(question));
         let missing = || format!("expected one of the last {KEPT} answers, found {}; ask again", uri.0);
@@ -87,7 +87,7 @@ impl AnswerDocuments {
 }
 
 impl AnswerDocument {
-    /// Adds `delta`; true if the client is to be told at `now`.
+    /// Adds `delta`. Returns whether the client should fetch the document at `now`.
     fn grow(&mut self, delta: &str, now: Instant) -> bool {
         self.text.push_str(delta);
         let due = !self.refused && now.duration_since(self.told) >= REFRESH_EVERY;
@@ -98,7 +98,7 @@ impl AnswerDocument {
     }
 }
 
-/// An answer with its title over it.
+/// An answer with its title above it.
 pub(super) fn whole_text(title: &str, body: &str) -> String {
     format!("# {}\n\n{body}", title.lines().next().unwrap_or_default())
 }

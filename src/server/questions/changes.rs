@@ -11,10 +11,10 @@ use crate::lsp::{actions, to_proto};
 use crate::server::documents::{Document, Documents};
 use crate::text::{Edit, LineEnding, Rope, with_line_feeds};
 
-/// The edit by which `client` makes `change`, which is the answer to `question`.
+/// The edit that makes `change`, which is the answer to `question`, in a form that `client` supports.
 ///
 /// # Errors
-/// Why it cannot be made: a message for the person.
+/// A message for the person, if the change cannot be made.
 pub(super) fn workspace_edit(
     question: &Pending,
     change: &Change,

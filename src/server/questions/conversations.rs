@@ -1,4 +1,4 @@
-//! Conversations that can be continued: the last answers by their ids.
+//! Conversations that can be continued, by the id of their last answer.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::engine::Generation;
 use crate::features::conversation::Conversation;
 use crate::server::documents::{Document, Documents};
 
-/// How many can be continued: about as many as an engine's prefix cache holds.
+/// How many are kept: about as many as an engine's prefix cache holds.
 const KEPT: usize = 8;
 
 /// The last conversations, oldest first.
@@ -17,18 +17,19 @@ pub(super) struct Conversations {
     kept: VecDeque<Kept>,
 }
 
-/// A conversation that may go on.
+/// A conversation that can be continued.
 pub(super) struct Kept {
-    /// The `id` of the answer it ends with.
+    /// The `id` of its last answer.
     pub answer: u64,
     about: About,
-    /// The role whose cache holds it.
+    /// The role of the model that has it in its cache.
     pub by: Role,
     pub conversation: Conversation,
 }
 
 impl Kept {
-    /// The document it is about, if that is still open and may be read: a conversation goes with its document.
+    /// The document that it is about, if that is still open and may be read. Without the document, there is no
+    /// conversation.
     pub(super) fn document<'a>(&self, documents: &'a Documents) -> Option<&'a Document> {
         self.about.document(documents).filter(|document| !document.is_excluded())
     }
@@ -40,7 +41,7 @@ impl Conversations {
         let Some(about) = question.about.clone() else { return };
         let Some(conversation) = Conversation::new(question.plan.prompt().clone(), generation) else { return };
         let (answer, by) = (question.number, question.by);
-        // A question that was asked once more has another answer.
+        // A question that was asked again has another answer.
         self.kept.retain(|kept| kept.answer != answer);
         self.kept.push_back(Kept { answer, about, by, conversation });
         if self.kept.len() > KEPT {

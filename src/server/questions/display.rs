@@ -1,5 +1,5 @@
-//! What the client shows of questions and their answers, in whichever of these ways it can: progress under the request's
-//! token, `phi-ls/answer`, a document it fetches, a file it opens, messages.
+//! Shows questions and their answers in the best way that the client supports: progress under the request's token,
+//! `phi-ls/answer`, a document that it fetches, a file that it opens, or messages.
 
 use std::time::Instant;
 
@@ -16,14 +16,14 @@ use crate::lsp::from_proto::Client;
 use crate::server::event::SessionSender;
 use crate::server::outgoing::{ClientSender, Outgoing};
 
-/// Lines of an answer that are shown as a message where nothing better is there.
+/// How many lines of an answer are shown if it can only be shown as a message.
 const MESSAGE_LINES: usize = 12;
 
 /// Shows questions and answers to the client, and keeps the answers that it can fetch.
 pub(super) struct Display {
     client: Client,
     to_client: ClientSender,
-    /// Where it is told that the client did not open a document.
+    /// Receives an event if the client does not open a document.
     session: SessionSender,
     documents: AnswerDocuments,
 }
@@ -37,7 +37,7 @@ impl Display {
         self.client = client;
     }
 
-    /// A question is about to be handed to a model, which is called `model` if it is loaded.
+    /// Shows that a question is about to be submitted to a model, which is called `model` if it is loaded.
     pub(super) fn begin(&mut self, question: &Pending, model: Option<&str>) {
         let title = format!("phi-ls: {}", question.title);
         self.work(question, &json!({"kind": "begin", "title": title, "cancellable": false}));
@@ -47,12 +47,12 @@ impl Display {
         }
     }
 
-    /// How far the answer is.
+    /// Shows the progress of an answer.
     pub(super) fn report(&self, question: &Pending, message: &str) {
         self.work(question, &json!({"kind": "report", "message": message}));
     }
 
-    /// The answer goes on with `delta`.
+    /// Shows that the answer continues with `delta`.
     pub(super) fn grow(&mut self, question: &Pending, delta: String, model: Option<&str>) {
         if let Some(uri) = self.documents.grow(question.number, &delta, Instant::now()) {
             self.to_client.send(Outgoing::RefreshAnswer(uri));
@@ -60,7 +60,7 @@ impl Display {
         self.answer(question, model, AnswerParams { delta, ..AnswerParams::default() });
     }
 
-    /// What came of the question.
+    /// Shows how the question ended.
     pub(super) fn end(&mut self, question: &Pending, ending: &Ending, model: Option<&str>) {
         let Ending { text, reason, timings, .. } = ending;
         self.work(question, &json!({"kind": "end"}));
@@ -79,7 +79,7 @@ impl Display {
         };
         self.answer(question, model, params);
         let is_document = self.end_document(question, text, reason);
-        // The client that asks for a commit message puts it in its place.
+        // A client that asks for a commit message inserts it by itself.
         let is_for_client = question.about.is_none();
         let shown_elsewhere = self.client.answers || is_document || is_for_client || text.is_empty();
         if let Some(reason) = reason {
@@ -93,7 +93,7 @@ impl Display {
         }
     }
 
-    /// The client has cancelled the question.
+    /// Shows the end of a question that the client has cancelled.
     pub(super) fn cancel(&mut self, question: &Pending, model: Option<&str>) {
         self.work(question, &json!({"kind": "end"}));
         let reason = "cancelled";
@@ -102,7 +102,7 @@ impl Display {
         self.answer(question, model, AnswerParams { done: true, reason, ..AnswerParams::default() });
     }
 
-    /// Says why a question called `title` has no answer or why that is not applied.
+    /// Shows why the question with this `title` has no answer, or why the answer is not applied.
     pub(super) fn warn(&self, title: &str, reason: &str) {
         self.to_client.message(lsp::MessageType::Warning, &format!("{title}: {}", reason.trim_end()));
     }
@@ -111,12 +111,13 @@ impl Display {
         self.to_client.message(lsp::MessageType::Info, message);
     }
 
-    /// Sends an edit to the client, which is not waited for.
+    /// Sends an edit to the client, without waiting for its answer.
     pub(super) fn apply(&self, question: &Pending, edit: lsp::WorkspaceEdit) {
         self.to_client.send(Outgoing::ApplyEdit { label: question.title.clone(), edit });
     }
 
-    /// The client could not open the document of question `number`: its answer is shown at its end, as to any other client.
+    /// Notes that the client could not open the document of question `number`. Its answer is shown when it is complete,
+    /// as to clients without such documents.
     pub(super) fn document_not_opened(&mut self, number: u64, has_ended: bool) {
         let Some(text) = self.documents.refuse(number) else { return };
         if has_ended {
@@ -125,13 +126,13 @@ impl Display {
         }
     }
 
-    /// What the document `uri` holds.
+    /// Replies with the text of the document `uri`.
     pub(super) fn document_text(&mut self, uri: &lsp::Uri, reply: oneshot::Sender<Result<String>>) {
-        // If nobody receives it, it has been cancelled in the meantime.
+        // If nobody receives this, the request has been cancelled in the meantime.
         let _ = reply.send(self.documents.text(uri));
     }
 
-    /// Opens a document for the answer, which so far is `body`, where the client takes such documents.
+    /// Opens a document for the answer, which so far is `body`, if the client supports such documents.
     fn open_document(&mut self, question: &Pending, body: &str) -> bool {
         if !self.client.text_document_content || self.client.answers {
             return false;
@@ -142,7 +143,7 @@ impl Display {
         true
     }
 
-    /// The answer has ended: with `text`, or without any, for `reason`. True if the client shows it as a document.
+    /// Ends the answer, with `text`, or without any for `reason`. Returns whether the client shows it as a document.
     fn end_document(&mut self, question: &Pending, text: &str, reason: Option<&str>) -> bool {
         if !self.documents.has(question.number) {
             let is_to_open = !text.is_empty() && question.about.is_some();
@@ -163,7 +164,7 @@ impl Display {
         }
     }
 
-    /// `phi-ls/answer`, for clients that know it.
+    /// Sends `phi-ls/answer` to clients that support it.
     fn answer(&self, question: &Pending, model: Option<&str>, params: AnswerParams) {
         if let Some(about) = question.about.as_ref().filter(|_| self.client.answers) {
             let (id, follows, uri) = (question.number, question.follows, about.uri.0.clone());

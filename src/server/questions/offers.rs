@@ -8,7 +8,7 @@ use crate::lsp::actions;
 use crate::lsp::from_proto::{self, Client};
 use crate::server::documents::Document;
 
-/// The actions for a range of `document`, at once: no model is asked.
+/// The actions for a range of `document`. No model is asked.
 pub(in crate::server) fn offers(
     document: &Document,
     params: &lsp::CodeActionParams,

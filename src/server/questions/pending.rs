@@ -9,27 +9,28 @@ use crate::lsp::ask::Timings;
 use crate::server::documents::{Document, Documents};
 use crate::server::event::CommandRequest;
 
-/// A question under way.
+/// A question that is under way.
 pub(super) struct Pending {
-    /// That of the request.
+    /// The number of the request.
     pub number: u64,
-    /// The document it is about; the message of a commit is about none.
+    /// The document that it is about; `None` for a commit message.
     pub about: Option<About>,
     /// The title of the question.
     pub title: String,
-    /// The answer it follows.
+    /// The answer that it follows.
     pub follows: Option<u64>,
     pub plan: Plan,
     pub request: CommandRequest,
-    /// The role whose model answers; before the question is submitted, the role that answered the one it follows.
+    /// The role of the model that answers. Before the question is submitted, the role that answered the previous
+    /// question.
     pub by: Role,
-    /// What the model has written so far, unchanged.
+    /// The model's text so far, unchanged.
     pub written: String,
-    /// What was sent of it to the client, made safe.
+    /// The part that was sent to the client, made safe.
     pub streamed: String,
 }
 
-/// A document, by its name and by the number it has while it is open.
+/// A document, by its URI and by the number that it has while it is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub uri: lsp::Uri,
@@ -44,7 +45,8 @@ impl About {
 }
 
 impl Pending {
-    /// A question by `request` that follows no other and that nobody has been asked yet; about `document`, if about one.
+    /// A new question by `request`, about `document` if there is one, which follows no other and has not been
+    /// submitted.
     pub(super) fn new(title: String, document: Option<&Document>, plan: Plan, request: CommandRequest) -> Self {
         let about = |document: &Document| About { uri: document.uri.clone(), document: document.number };
         Self {
@@ -64,9 +66,9 @@ impl Pending {
 /// How a question ends.
 #[derive(Default)]
 pub(super) struct Ending {
-    /// Markdown to read, or empty.
+    /// Markdown to read; may be empty.
     pub text: String,
-    /// Why there is no answer or why it is not applied.
+    /// Why there is no answer, or why it is not applied.
     pub reason: Option<String>,
     pub timings: Option<Timings>,
     pub applied: bool,
@@ -77,22 +79,22 @@ impl Ending {
         Self { reason: Some(reason.into()), ..Self::default() }
     }
 
-    /// An answer that is to be read.
+    /// An answer to read.
     pub(super) fn text(text: String) -> Self {
         Self { text, ..Self::default() }
     }
 
-    /// An answer that is applied.
+    /// An answer that was applied.
     pub(super) fn applied() -> Self {
         Self { applied: true, ..Self::default() }
     }
 
-    /// An answer that is not applied, to be read as `text`.
+    /// An answer that was not applied, with `text` to read.
     pub(super) fn rejected(text: String, reason: impl std::fmt::Display) -> Self {
         Self { text, ..Self::failed(format!("nothing was changed: {reason}")) }
     }
 
-    /// The same after `generation`.
+    /// The same ending, with the figures of `generation`.
     pub(super) fn after(self, generation: &Generation) -> Self {
         Self { timings: Some(Timings::from(generation)), ..self }
     }

@@ -1,4 +1,4 @@
-//! Where the settings come from and what is wrong with them: the editor takes precedence over `config.toml`, and the
+//! The sources of the settings, and what is wrong with them. The editor takes precedence over `config.toml`, and the
 //! command line over both.
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Configuration {
         self.initial = value;
     }
 
-    /// The settings of all layers; problems are kept until they are told.
+    /// The settings of all layers. Problems are kept until they are reported.
     fn settings(&mut self) -> Settings {
         let mut layers = self.fixed.clone();
         layers.push((Source::Editor, self.initial.clone()));
@@ -53,7 +53,7 @@ impl Configuration {
 }
 
 impl Session {
-    /// A client that sends the notification without settings wants to be asked for them.
+    /// Handles the notification. A client that sends it without settings expects to be asked for them.
     pub(super) fn configuration_changed(&mut self, settings: Value) {
         if settings.is_null() && self.client.configuration {
             self.to_client.send(Outgoing::PullConfiguration(self.sender.clone()));
@@ -70,7 +70,7 @@ impl Session {
         self.tell_problems();
     }
 
-    /// Tells a client of completions for its popup that was not told of them at the start.
+    /// Announces completions for the popup to a client that was not told about them at the start.
     fn offer_popup(&mut self) {
         let is_wanted = in_popup(self.client, &self.settings.completion);
         if is_wanted && !self.is_in_popup && self.client.dynamic_completion {
@@ -79,14 +79,14 @@ impl Session {
         }
     }
 
-    /// Reads all layers again and brings everything in line with them.
+    /// Reads all layers again and applies the settings everywhere.
     pub(super) fn apply_settings(&mut self) {
         let settings = self.configuration.settings();
         if settings == self.settings {
             return;
         }
         if settings.exclude != self.settings.exclude {
-            // Its content was allowed by other globs.
+            // The index was built with other globs.
             self.indexer = None;
             self.forget_other_files();
             Arc::make_mut(&mut self.workspaces).set_exclude(&settings.exclude);
@@ -107,7 +107,7 @@ impl Session {
         self.index_workspaces();
     }
 
-    /// Tells the person, once, what is ignored in the settings.
+    /// Tells the person once which settings are ignored.
     pub(super) fn tell_problems(&mut self) {
         let problems = std::mem::take(&mut self.configuration.untold);
         for problem in &problems {

@@ -1,6 +1,6 @@
-//! What happens to documents, files and workspaces, and who has to know: which workspace a document belongs to and whether it
-//! may be read is looked at when it opens, when folders, settings or ignore files change, when it is saved, and when
-//! somebody asks by hand.
+//! Handles changes of documents, files and workspaces. Which workspace a document belongs to, and whether it may be
+//! read, is checked when it opens, when folders, settings or ignore files change, when it is saved, and when somebody
+//! asks explicitly.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    /// The document of this number is not open any more.
+    /// Forgets the document with this number, which is no longer open.
     fn gone(&mut self, document: u64) {
         self.completions.close(document);
         self.questions.end_pointless(&self.documents, &self.engines);
@@ -83,21 +83,22 @@ impl Session {
         self.load_if_wanted();
     }
 
-    /// The person has dismissed what was shown in a document.
+    /// Notes that the person has dismissed what was shown in a document.
     pub(super) fn dismissed(&mut self, params: &DismissedParams) {
         if let Some(document) = self.documents.get(&params.uri) {
             self.completions.dismissed(document.number);
         }
     }
 
-    /// Finds out where the document `uri` is now and whether it may be read, and says what is new about that.
+    /// Finds out which workspace the document `uri` belongs to and whether it may be read, and passes on what has
+    /// changed.
     pub(super) fn look_at(&mut self, uri: &lsp::Uri) {
         let Some(document) = self.documents.get_mut(uri) else { return };
         let refusal = match from_proto::file_behind(uri) {
             Some(file) => self.workspaces.refusal(&file),
             None => self.workspaces.refusal_of_name(&from_proto::path_in(uri)),
         };
-        // Until now, prompts about other documents could have code of this one.
+        // Until now, prompts about other documents could contain code of this one.
         let was_lent = document.place.is_some() && document.refusal.is_none();
         document.place = document.file.as_ref().map(|file| self.workspaces.location_of(file));
         document.snapshot.path = document.place.as_ref().map(|place| place.shown.clone());
@@ -117,14 +118,15 @@ impl Session {
         }
     }
 
-    /// Shows completions in the document `uri` what other files say now.
+    /// Updates what completions in the document `uri` may take from other files.
     pub(super) fn update_surroundings(&mut self, uri: &lsp::Uri) {
         if self.settings.completion.other_files {
             self.documents.update_surroundings(uri, self.indexer.as_ref().map(Indexer::index));
         }
     }
 
-    /// What may be read has changed: prompts that begin from here on show nothing of what was let pass before.
+    /// Forgets the code of other files, because what may be read has changed. Later prompts contain nothing that is no
+    /// longer allowed.
     pub(super) fn forget_other_files(&mut self) {
         self.documents.forget_surroundings();
         self.completions.forget_windows();
@@ -147,7 +149,7 @@ impl Session {
         self.look_at_documents();
     }
 
-    /// Makes the project around the document `uri` a workspace if it is in none.
+    /// Adds the project around the document `uri` as a workspace if it is in none.
     fn add_workspace_around(&mut self, uri: &lsp::Uri) {
         let Some(file) = from_proto::file_path(uri) else { return };
         if self.workspaces.refusal(&file).is_none() && Arc::make_mut(&mut self.workspaces).add_around(&file) {
@@ -161,11 +163,11 @@ impl Session {
         }
     }
 
-    /// Files were saved, or the client has seen them change.
+    /// Handles files that were saved, or that the client has seen change.
     pub(super) fn files_changed(&mut self, uris: &[lsp::Uri]) {
         let files: Vec<_> = uris.iter().filter_map(from_proto::file_path).collect();
         if files.iter().any(|file| IGNORE_FILES.iter().any(|name| file.ends_with(name))) {
-            // The content of the index was allowed by other rules.
+            // The index was built with other rules.
             self.indexer = None;
             self.forget_other_files();
             self.look_at_documents();
@@ -177,7 +179,7 @@ impl Session {
         }
     }
 
-    /// Begins to index the workspaces, once a document is open that completions and questions may be about.
+    /// Begins to index the workspaces, once a document is open that may have completions or questions.
     pub(super) fn index_workspaces(&mut self) {
         let is_wanted = self.documents.iter().any(|document| !document.is_excluded());
         if self.indexer.is_some() || !is_wanted || self.workspaces.roots().next().is_none() {
@@ -189,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Asks the client to tell of changes that happen outside of it.
+    /// Asks the client to report file changes from outside of it.
     pub(super) fn watch_files(&self) {
         if self.client.watched_files {
             self.to_client.send(Outgoing::Register(to_proto::watch_sources()));

@@ -1,4 +1,4 @@
-//! The command line goes by the same settings and rules as the server. What is refused needs no model.
+//! The command line follows the same settings and rules as the server. A command that is refused needs no model.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ impl Home {
         self.0.path().canonicalize().unwrap().join(name)
     }
 
-    /// Runs the binary in `project`, where there is no model.
+    /// Runs the binary in `project`, without any models.
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_phi-ls")));
         command.env("PHI_LS_MODELS", self.path("models")).args(arguments).output().unwrap()
@@ -86,7 +86,7 @@ fn what_the_editor_refuses_the_command_line_refuses() {
     check("secrets.yaml", "looks like a secret (`secrets.*`)");
     let off = home.failure(&["complete", "x.go:1:1"]);
     assert_eq!(off, "phi-ls: not completed: completions are turned off for go by `completion.languages`");
-    // What is not refused gets as far as the model, which is not there.
+    // A command that is not refused gets as far as the model, which is missing.
     for arguments in [["complete", "x.py:1:6"], ["ask", "x.py:1"]] {
         let arguments = if arguments[0] == "ask" { vec!["ask", "explain", arguments[1]] } else { arguments.to_vec() };
         assert_eq!(home.failure(&arguments), "phi-ls: no model is installed; run: phi-ls pull starter");
@@ -163,7 +163,7 @@ fn flags_without_effect_are_refused() {
     check(&["--completion-model", "starter", "complete", "x.py:1:1"], "found them before another command");
 }
 
-/// The models are no models: what is said before they are loaded counts.
+/// The model files are not valid; only the messages before they are loaded matter.
 #[test]
 fn a_model_that_is_not_there_is_not_replaced_silently() {
     let home = |config: &str| {
@@ -174,12 +174,12 @@ fn a_model_that_is_not_there_is_not_replaced_silently() {
     };
     let all = |home: &Home, arguments: &[&str]| String::from_utf8_lossy(&home.run(arguments).stderr).into_owned();
     let (complete, ask) = (["complete", "x.py:1:6"], ["ask", "explain", "x.py:1"]);
-    // A choice of the person's own.
+    // A model that the person chose.
     let chosen = home("[completion]\nmodel = \"b.gguf\"\n");
     assert!(chosen.failure(&complete).starts_with("phi-ls: the setting `completion.model`: there is no file b.gguf"));
     let misspelt = home("[assistant]\nmodel = \"phi-5\"\n");
     assert!(misspelt.failure(&ask).starts_with("phi-ls: the setting `assistant.model`: expected a model ("));
-    // A default.
+    // A default model.
     let default = home("[completion]\nmodel = \"a.gguf\"\n");
     let said = all(&default, &ask);
     assert!(

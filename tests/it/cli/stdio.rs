@@ -1,4 +1,4 @@
-//! The real binary on real pipes: a conversation, the exit code, and nothing but protocol on standard output.
+//! The real binary on real pipes: a session, the exit code, and nothing but protocol on standard output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -18,27 +18,27 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The binary with `arguments`, away from the settings and models of whoever runs the tests. Its engine process ends with
-    /// it.
+    /// The binary with `arguments`, without the settings and models of the person who runs the tests. Its engine
+    /// process ends with it.
     pub(crate) fn start(arguments: &[&str], models: &Path) -> Self {
         Self::start_with(LEAVE_AT_ONCE, arguments, models)
     }
 
-    /// The same with `settings` as the user's file.
+    /// The same, with `settings` in the user's `config.toml`.
     pub(crate) fn start_with(settings: &str, arguments: &[&str], models: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
         let server = Self::start_in(home.path(), settings, arguments, models);
         Self { _home: Some(home), ..server }
     }
 
-    /// The same with `home` as the person's folder, where several servers find each other.
+    /// The same, with `home` as the home folder, in which several servers find each other.
     pub(crate) fn start_in(home: &Path, settings: &str, arguments: &[&str], models: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
         command.args(arguments);
         Self::run_in(home, settings, command, models)
     }
 
-    /// What `command` runs, as [`Server::start`] does.
+    /// Runs `command` like [`Server::start`].
     pub(crate) fn run(command: Command, models: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
         let server = Self::run_in(home.path(), LEAVE_AT_ONCE, command, models);
@@ -85,7 +85,7 @@ impl Server {
             if self.output.read_line(&mut header).unwrap() == 0 {
                 return None;
             }
-            // Anything else here would be a print to standard output.
+            // Anything else here would be text that was printed to standard output.
             let len = header.trim_end().strip_prefix("Content-Length: ").expect("only messages").parse().unwrap();
             self.output.read_line(&mut String::new()).unwrap();
             let mut body = vec![0; len];
@@ -103,11 +103,11 @@ impl Server {
     }
 
     pub(crate) fn open_with_a_hole(&mut self) {
-        // However slow the machine is, the whole completion is waited for.
+        // Wait for the whole completion, however slow the machine is.
         self.open_with_settings(json!({"completion.timeBudgetMs": 60_000}));
     }
 
-    /// Opens a document with a hole, the editor's settings being `settings`.
+    /// Opens a document with a hole, with `settings` from the editor.
     pub(crate) fn open_with_settings(&mut self, settings: Value) {
         self.call(1, "initialize", json!({"capabilities": {}, "initializationOptions": settings}));
         self.notify("initialized", json!({}));
@@ -116,7 +116,7 @@ impl Server {
         self.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
 
-    /// Changes the document, so that what was completed is not remembered.
+    /// Changes the document, so that the last completion is not remembered.
     pub(crate) fn retype(&mut self) {
         let text = "def multiply(first, second):\n    return \n\n\nprint(multiply(1, 2))\n";
         let document = json!({"uri": "file:///tmp/a.py", "version": 2});
@@ -133,7 +133,7 @@ impl Server {
         self.call(id, "textDocument/inlineCompletion", params)["result"]["items"].clone()
     }
 
-    /// Ends the conversation; the exit code.
+    /// Ends the session and returns the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         self.call(1000, "shutdown", Value::Null);
         self.notify("exit", Value::Null);
@@ -164,7 +164,7 @@ fn a_closed_input_ends_the_process_with_a_code_of_its_own() {
     assert_eq!(server.process.wait().unwrap().code(), Some(1));
 }
 
-/// Output of `phi-ls replay` with `arguments`; the error where it fails.
+/// The output of `phi-ls replay` with `arguments`, or its error.
 fn replay(arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_phi-ls")).arg("replay").args(arguments).output().unwrap();
     match output.status.success() {
@@ -187,7 +187,7 @@ fn a_session_can_be_recorded_and_replayed_alone_and_beside_answers() {
     assert_eq!(server.end(), Some(0));
 
     let arguments = [trace, "--model", model, "--wait", "--json", "--during-answers-of"];
-    // The same model in both roles would be one engine; a link to it is another model.
+    // The same model in both roles would use one engine, but a link to it counts as another model.
     let other = folder.path().join("assistant.gguf");
     std::fs::hard_link(model, &other).or_else(|_| std::fs::copy(model, &other).map(drop)).unwrap();
     let report = replay(&[&arguments[..], &[other.to_str().unwrap()]].concat()).unwrap();
@@ -199,7 +199,7 @@ fn a_session_can_be_recorded_and_replayed_alone_and_beside_answers() {
     assert_eq!(report["alone"]["answer_pieces"], 0, "{report}");
 }
 
-/// A typing session that makes `END` of a file, in `folder`.
+/// Writes a typing session to `folder` that changes a file to `END`.
 fn write_session(folder: &std::path::Path) {
     use sha2::{Digest as _, Sha256};
     const TEXT: &str = "def add(first, second):\n    return \n\n\nprint(add(1, 2))\n";
@@ -225,7 +225,7 @@ fn typing_sessions_of_a_folder_are_replayed_key_by_key() {
     let report = replay(&[&arguments[..], &["--html", page.to_str().unwrap()]].concat()).unwrap();
     assert_eq!((&report["sessions"], &report["keys"], &report["asked"]), (&json!(1), &json!(3), &json!(4)), "{report}");
     assert!(report["first_text_ms"]["p50"].as_f64() > Some(0.0), "{report}");
-    // It is written word by word, and both are shown.
+    // It is written word by word, so the first words are shown before the whole.
     assert!(report["complete_text_ms"]["p99"].as_f64() > report["first_text_ms"]["p99"].as_f64(), "{report}");
     assert!(report["without_model_share"].as_f64() > Some(0.0), "typing along costs no model: {report}");
     assert!(report["prefilled_tokens_per_key"]["p95"].as_u64() > Some(0), "{report}");
@@ -241,7 +241,7 @@ fn a_given_text_is_written_and_accepted() {
     write_session(folder.path());
     let arguments = [folder.path().to_str().unwrap(), "--model", model.to_str().unwrap(), "--json", "--full-speed"];
     let report = replay(&[&arguments[..], &["--given"]].concat()).unwrap();
-    // All that was on screen was typed or taken.
+    // All text on the screen was typed or accepted.
     assert_eq!((&report["accepted_chars"], &report["on_screen_share"]), (&json!(12), &json!(1.0)), "{report}");
     assert!(report["cpu_seconds_per_accepted_char"].as_f64() > Some(0.0) || !cfg!(unix), "{report}");
     let two_keys = replay(&[&arguments[..], &["--given", "--keys", "2"]].concat()).unwrap();

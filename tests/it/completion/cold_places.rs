@@ -1,5 +1,5 @@
-//! Places of which the model has read nothing: the first answer comes from a short prompt, and the whole one is read while nobody
-//! waits.
+//! Places that the model has not read: the first answer comes from a short prompt, and the whole prompt is read while
+//! nobody waits.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +13,8 @@ use crate::support::test_server::{TestServer, URI};
 
 const ITEM: &str = "def area(width, height):\n    total = width * height\n    return total\n\n\n";
 
-/// A server whose model is so large that nobody can wait for it to read much, until it turns out to be fast; what it read
-/// whenever it wrote a token.
+/// A server whose model is so large that it seems too slow to read much, until its speed is measured; and what it had
+/// read whenever it wrote a token.
 fn large(settings: serde_json::Value) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let read = Arc::new(Mutex::new(Vec::new()));
     let recorded = Arc::clone(&read);
@@ -33,7 +33,7 @@ fn large(settings: serde_json::Value) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     (server, read)
 }
 
-/// Waits until the engine has done what it had to do.
+/// Waits until the engine is idle.
 fn idle(server: &mut TestServer) {
     server.notification("phi-ls/status", |status| status["message"] == "ready");
 }
@@ -46,7 +46,7 @@ fn the_first_answer_comes_from_the_code_before_the_cursor_and_the_next_one_from_
     let short = read.lock().unwrap()[0].clone();
     assert!(short.contains("    return total\n\n\nx ="), "{short}");
     assert!(short.len() < 1000 && !short.contains("It ends with this code"), "{short}");
-    // Without being asked, it reads the whole.
+    // It reads the whole prompt without being asked.
     idle(&mut server);
     idle(&mut server);
     let before = server.counters.tokens();
@@ -66,7 +66,7 @@ fn what_is_read_quickly_is_asked_whole() {
     let (mut server, read) = large(json!({}));
     server.open(URI, "python", &format!("{ITEM}x = \n"));
     assert_eq!(server.complete(5, 4), ["foo(1)"]);
-    // Of a small file the short form would leave nothing out that is worth while.
+    // For a small file, the short form would leave out too little to be worthwhile.
     let asked = read.lock().unwrap()[0].clone();
     assert!(asked.contains("main.py"), "{asked}");
     server.finish();

@@ -1,4 +1,5 @@
-//! Completions that are shown while they are written: to clients that say they can, and to others when their time is over.
+//! Completions that are shown while they are written: to clients that support it, and to others when their time is
+//! over.
 
 use phi_ls::config::Source;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use crate::support::model_server::{ModelServer, writing};
 use crate::support::test_options::{Brake, TestOptions, braked, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
-/// Nothing in a prompt begins like any part of it: no guess at what comes next takes a pass.
+/// No part of a prompt begins like any part of it, so there are no guesses, and each token takes one pass.
 const ANSWER: &str = "zq_xj(vk, jw)";
 
 /// A server for a client that shows completions while they are written, with `text` open.
@@ -20,7 +21,7 @@ fn growing(options: TestOptions, text: &str) -> TestServer {
     server
 }
 
-/// Lets the model write the first `count` characters; it stands still in the pass for the next one.
+/// Lets the model write the first `count` characters. It then stops in the pass for the next one.
 fn write(brake: &Brake, count: usize) {
     for _ in 0..count {
         brake.begun.recv().unwrap();
@@ -35,12 +36,12 @@ fn go_on(brake: Brake) {
     drop(brake.begun);
 }
 
-/// Waits until the engine has done all it had to do.
+/// Waits until the engine is idle.
 fn idle(server: &mut TestServer) {
     server.notification("phi-ls/status", |status| status["message"] == "ready");
 }
 
-/// Asks as a client does that shows what comes, until that is `expected`.
+/// Asks like a client that shows growing completions, until the text is `expected`.
 fn fetch(server: &mut TestServer, line: u32, character: u32, expected: &str) {
     loop {
         let shown = server.complete(line, character);
@@ -62,7 +63,7 @@ fn the_first_words_are_shown_while_the_rest_is_written() {
     let mut server = growing(options, "x = \n");
     let first = server.request_completion(0, 4);
     write(&brake, "zq_xj(".len());
-    // The model stands still.
+    // The model has stopped.
     assert_eq!(texts(&server.result(first)), ["zq_xj("]);
     assert_eq!(told(&server), 0);
     go_on(brake);
@@ -105,10 +106,10 @@ fn what_is_typed_or_accepted_midway_stays_and_the_rest_follows() {
     write(&brake, "zq_xj(".len());
     assert_eq!(texts(&server.result(first)), ["zq_xj("]);
     asked.lock().unwrap().clear();
-    // Typed along: answered by what is written already.
+    // Typing what it says is answered with the text so far.
     server.edit(2, (0, 4), (0, 4), "zq");
     assert_eq!(server.complete(0, 6), ["_xj("]);
-    // Accepted: the rest is waited for.
+    // After the text so far is accepted, the answer waits for the rest.
     server.edit(3, (0, 6), (0, 6), "_xj(");
     let rest = server.request_completion(0, 10);
     go_on(brake);
@@ -116,7 +117,7 @@ fn what_is_typed_or_accepted_midway_stays_and_the_rest_follows() {
     assert!(ANSWER["zq_xj(".len()..].starts_with(&shown[0]), "{shown:?}");
     idle(&mut server);
     assert_eq!(server.complete(0, 10), ["vk, jw)"]);
-    // Nothing that was written is written a second time.
+    // No text is generated twice.
     let asked = asked.lock().unwrap();
     assert!(!asked.iter().any(|line| "x = zq_xj".starts_with(line.as_str())), "{asked:?}");
     server.finish();
@@ -141,7 +142,7 @@ fn a_key_that_disagrees_ends_it_and_the_next_one_begins_anew() {
 
 #[test]
 fn what_is_shown_stays_where_the_text_runs_in_circles() {
-    // Alone, nothing of this is worth showing: the line breaks off within itself.
+    // Nothing of this is worth showing by itself, because the line repeats itself without end.
     let circles = "total = a.b.a.b.a.b.a.b.a.b.a.b";
     let mut plain = TestServer::initialized(TestOptions::scripted(move |read| rest_of(circles, read)));
     plain.open(URI, "python", "x = 1\n\n");
@@ -182,7 +183,7 @@ fn when_time_is_over_what_is_there_is_answered_and_the_rest_is_there_later() {
     server.open(URI, "python", "x = \n");
     let id = server.request_completion(0, 4);
     write(&brake, "zq_xj(vk".len());
-    // The first words were there when the time was over already.
+    // The first words were written before the time was over.
     assert_eq!(texts(&server.result(id)), ["zq_xj("]);
     go_on(brake);
     idle(&mut server);
@@ -236,7 +237,7 @@ fn a_request_by_hand_is_shown_its_first_words_too() {
     let shown = texts(&server.result(id));
     assert!(ANSWER.starts_with(&shown[0]), "{shown:?}");
     idle(&mut server);
-    // All candidates are the same text with this model, so there is one item.
+    // With this model, all candidates are the same text, so there is one item.
     assert_eq!(server.complete(0, 4), [ANSWER]);
     server.finish();
 }

@@ -37,7 +37,7 @@ fn a_completion_begins_with_a_name_that_exists_in_another_file() {
     };
     let shapes = "class Shape:\n    def area(self):\n        return self.width\n";
     assert!(offered(shapes).starts_with("area"), "{}", offered(shapes));
-    // What the model wants to say is there, or may be.
+    // The name that the model wants exists, or may exist.
     assert_eq!(offered(&shapes.replace("area", "around")), "around()");
     assert_eq!(offered(&shapes.replace("Shape:", "Shape(make()):")), "around()");
 }
@@ -54,7 +54,7 @@ fn text_typed_in_agreement_is_answered_without_the_model() {
         server.edit(2 + index as i32, (0, at), (0, at), &character.to_string());
         assert_eq!(server.complete(0, at + 1), [&"compute(first, second)"[index + 1..]]);
     }
-    // Undone to where it began.
+    // Undone to the beginning.
     server.edit(100, (0, 4), (0, 4 + typed.len() as u32), "");
     assert_eq!(server.complete(0, 4), ["compute(first, second)"]);
     assert_eq!(server.counters.forward_calls(), calls);
@@ -73,8 +73,8 @@ fn a_bracket_closed_by_the_editor_is_not_doubled() {
     server.finish();
 }
 
-/// A server that has offered `foo(1)` at `x = ` and whose model has something else to say there by now; after a `z` it
-/// goes on with `zip`.
+/// A server that has offered `foo(1)` at `x = `, and whose model would now write something else there; after a `z` it
+/// continues with `zip`.
 fn offered_foo() -> TestServer {
     let is_over = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&is_over);
@@ -143,7 +143,7 @@ fn a_generation_goes_on_while_the_typed_text_agrees_with_it() {
     assert_eq!(texts(&server.result(older)), [""; 0]);
     brake.go_on.send(()).unwrap();
     assert_eq!(texts(&server.result(newer)), ["mpute(1)"]);
-    // Nothing that was written already is asked a second time.
+    // No text is generated twice.
     let asked = brake.asked.lock().unwrap();
     assert!(!asked.iter().any(|line| "x = co".starts_with(line.as_str())), "{asked:?}");
     server.finish();
@@ -189,7 +189,7 @@ fn the_next_completion_is_written_before_one_is_accepted() {
     let script = move |read: &str| {
         let line = read.rsplit('\n').next().unwrap_or_default();
         if line == "second(2)" {
-            // A test that is over listens no more.
+            // This fails if the test is over.
             let _ = written_sender.lock().unwrap().send(());
         }
         rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
@@ -197,7 +197,7 @@ fn the_next_completion_is_written_before_one_is_accepted() {
     let mut server = TestServer::initialized(TestOptions { prepare_next: true, ..TestOptions::scripted(script) });
     server.open(URI, "python", "x = \n");
     assert_eq!(server.complete(0, 4), ["first(1)"]);
-    // Nobody has asked for it.
+    // It was not requested.
     written.recv().unwrap();
     server.edit(2, (0, 4), (0, 4), "first(1)");
     server.edit(3, (0, 12), (0, 12), "\n");
@@ -212,7 +212,7 @@ fn after_three_that_nobody_accepts_the_next_is_not_written_until_one_is() {
     let script = move |read: &str| {
         let line = read.rsplit('\n').next().unwrap_or_default();
         if line == "second(2)" {
-            // A test that is over listens no more.
+            // This fails if the test is over.
             let _ = written_sender.lock().unwrap().send(());
         }
         rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)
@@ -229,7 +229,7 @@ fn after_three_that_nobody_accepts_the_next_is_not_written_until_one_is() {
     server.call("workspace/executeCommand", json!({"command": "phi-ls.accepted", "arguments": [1, 0]}));
     assert_eq!(server.complete(4 * 6, 4), ["first(1)"]);
     written.recv().unwrap();
-    // Of the three in between none.
+    // None of the three in between was generated.
     assert!(written.try_recv().is_err());
     server.finish();
 }
@@ -244,14 +244,14 @@ fn an_edit_nobody_asks_about_is_read_ahead() {
     let read = server.counters.tokens();
     assert!(read > "x = a + ".len());
     assert_eq!(server.complete(0, 8), ["foo(1)"]);
-    // Only what healing backed up over and what was written.
+    // Only the tokens that healing writes again and the generated ones were read.
     assert!(server.counters.tokens() - read < 16, "{} tokens read again", server.counters.tokens() - read);
     server.finish();
 }
 
 #[test]
 fn a_request_by_hand_offers_alternatives_each_once() {
-    // At four places two characters are equally likely.
+    // Two characters are equally likely at four places.
     let likely: Vec<String> =
         (0..16).map(|n| format!("f{}(g{}, h{}, i{})", n & 1, n >> 1 & 1, n >> 2 & 1, n >> 3)).collect();
     let texts_of_model = likely.clone();

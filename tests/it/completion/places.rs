@@ -24,7 +24,7 @@ fn places() -> Vec<(String, String, String)> {
     places
 }
 
-/// What comes of a request at `$0`.
+/// The result of a request at `$0`.
 fn verdict(language_id: &str, fixture: &str, trigger: Trigger) -> String {
     let offset = fixture.find("$0").unwrap_or_else(|| panic!("{fixture} marks no cursor"));
     let snapshot = document(language_id, &fixture.replacen("$0", "", 1));

@@ -1,4 +1,4 @@
-//! Completions in the popup: of clients that show no ghost text, and of those that show both and want both.
+//! Completions in the popup: for clients that show no ghost text, and for clients that show both.
 
 use phi_ls::config::Source;
 use phi_ls::statistics::{self, What};
@@ -10,10 +10,10 @@ use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 const POPUP: &str = "textDocument/completion";
 
-/// Nothing in a prompt begins like any part of it: no guess at what comes next takes a pass.
+/// No part of a prompt begins like any part of it, so there are no guesses, and each token takes one pass.
 const ANSWER: &str = "zq_xj(vk, jw)";
 
-/// A server for a client that shows ghost text and wants its popup to have the same, with `x = ` open.
+/// A server for a client that shows the same completions as ghost text and in its popup, with `x = ` open.
 fn both(options: TestOptions, experimental: &Value) -> TestServer {
     let settings = vec![(Source::File, json!({"completion.popup": true}))];
     let mut server = TestServer::start(TestOptions { settings, ..options });
@@ -58,7 +58,7 @@ fn one_generation_answers_the_ghost_text_and_the_popup() {
     brake.go_on.send(()).unwrap();
     assert_eq!(labels(&server.result(popup)), ["compute(1)"]);
     assert_eq!(texts(&server.result(ghost)), ["compute(1)"]);
-    // What was written was not asked for a second time, and is one completion to those who count.
+    // The text was generated once, and counts as one completion.
     let asked = brake.asked.lock().unwrap().iter().filter(|line| *line == "x = ").count();
     assert_eq!(asked, 1);
     let is_shown = |record: &statistics::Record| matches!(record.what, What::Shown { .. });
@@ -104,7 +104,7 @@ fn what_follows_an_item_of_the_popup_waits_for_the_popup() {
     let mut server = both(options, &json!({}));
     let popup = server.request(POPUP, completion_params(URI, 0, 4));
     brake.begun.recv().unwrap();
-    // Another server's item is selected in the popup while ours is written.
+    // An item of another server is selected in the popup while ours is being written.
     let mut params = completion_params(URI, 0, 4);
     let place = json!({"line": 0, "character": 4});
     params["context"]["selectedCompletionInfo"] = json!({"range": {"start": place, "end": place}, "text": "sum"});
@@ -126,7 +126,7 @@ fn ghost_text_grows_and_the_popup_waits_for_the_whole() {
     }
     brake.begun.recv().unwrap();
     assert_eq!(texts(&server.result(ghost)), ["zq_xj("]);
-    // Asked again while it is written, it waits as well.
+    // A repeated request waits as well while it is being written.
     let again = server.request(POPUP, completion_params(URI, 0, 4));
     assert_eq!(labels(&server.result(popup)), [""; 0]);
     assert!(!server.answered().contains(&again));

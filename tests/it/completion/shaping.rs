@@ -1,4 +1,4 @@
-//! Whatever a model writes, wherever the cursor is: what is shown fits into the document.
+//! Whatever a model writes, and wherever the cursor is, the shown text fits into the document.
 
 use phi_ls::config::CompletionSettings;
 use phi_ls::context::{Anchor, Snapshot};
@@ -10,7 +10,7 @@ use phi_ls::model::PromptForm;
 
 use crate::support::documents::{DOCUMENTS, Lcg, document};
 
-/// Pieces model texts are made of: code, closers, white space, noise, characters of several bytes.
+/// Pieces of model texts: code, closers, white space, noise, characters of several bytes.
 const PIECES: &[&str] = &[
     "foo",
     "(",
@@ -65,7 +65,7 @@ fn check_fits(snapshot: &Snapshot, offset: usize, raw: &str, item: &InlineItem) 
     assert!(!replaced.contains(['\n', '\r']), "the range is on one line: {}", about());
     assert!(!item.insert_text.trim().is_empty(), "something is shown: {}", about());
     assert!(!item.insert_text.contains("<|end|>"), "no role tags: {}", about());
-    // An editor shows ghost text only if what is replaced can be found in it, in order.
+    // An editor shows ghost text only if the characters of the replaced text occur in it in order.
     let mut inserted = item.insert_text.chars();
     for character in replaced.chars().filter(|character| !character.is_whitespace()) {
         assert!(inserted.any(|other| other == character), "what is replaced is inserted again: {}", about());
@@ -102,7 +102,7 @@ fn any_text_at_any_place_fits_or_is_not_shown() {
     assert!(shown > 1000, "only {shown} texts were shown: this test says nothing");
 }
 
-/// Wherever a line is cut, its own rest is a completion that restores the document.
+/// Wherever a line is cut, the rest of the line as a completion restores the document.
 #[test]
 fn the_rest_of_a_line_restores_the_document() {
     let mut restored = 0;
@@ -129,7 +129,8 @@ fn the_rest_of_a_line_restores_the_document() {
     assert!(restored > 500, "only {restored} places had a completion: this test says nothing");
 }
 
-/// Lets `raw` be written piece by piece; checks that what is shown of it fits and only grows. Whether the end says the same.
+/// Lets `raw` be written piece by piece, and checks that the shown part fits and only grows. Returns whether the end
+/// says the same, if anything was shown.
 fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop_reason: StopReason) -> Option<bool> {
     let mut growth = Growth::default();
     let mut shown: Option<InlineItem> = None;
@@ -152,7 +153,7 @@ fn check_growth(snapshot: &Snapshot, plan: &Plan, offset: usize, raw: &str, stop
     Some(finish(plan, &candidate).as_ref() == items.first())
 }
 
-/// What a model may well write is shown while it writes, and comes to the same as if it had been shown at the end.
+/// The text that is shown while a plausible text is written is the beginning of what is shown at its end.
 #[test]
 fn what_is_shown_while_it_is_written_is_the_beginning_of_the_whole() {
     let (mut grown, mut cut) = (0, Vec::new());
@@ -173,7 +174,7 @@ fn what_is_shown_while_it_is_written_is_the_beginning_of_the_whole() {
     assert!(cut.is_empty(), "the end was cut off: {cut:?}");
 }
 
-/// However absurd the text is, nothing that is shown is taken back.
+/// However absurd the text is, nothing that was shown is taken back.
 #[test]
 fn whatever_is_written_what_is_shown_only_grows() {
     let mut random = Lcg::new(17);
@@ -193,6 +194,6 @@ fn whatever_is_written_what_is_shown_only_grows() {
             }
         }
     }
-    // Of texts like these many end in a way that nobody shows.
+    // Many texts like these end in a way that is not shown.
     assert!(grown > 300 && cut < grown, "{grown} grew to their end, {cut} were cut off");
 }

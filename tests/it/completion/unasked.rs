@@ -1,5 +1,5 @@
-//! What is computed before anybody asks, and when the model is not asked although somebody types: where a file is opened, where the
-//! cursor goes, what a person sends away or never uses.
+//! Work before anybody asks, when a file is opened or the cursor goes somewhere, and cases in which the model is not
+//! asked although somebody types, because completions are dismissed or never used.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,10 +13,10 @@ use crate::engine::kept::long_text;
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params};
 
-/// A document that is open beside the one in question.
+/// Another open document.
 const OTHER: &str = "file:///home/user/project/other.py";
 
-/// Fewer tokens are read for a completion at a place that has been read.
+/// At a place that has been read, fewer tokens than this are read for a completion.
 const FEW: usize = 100;
 
 fn server(settings: Value) -> TestServer {
@@ -27,23 +27,24 @@ fn server(settings: Value) -> TestServer {
     server
 }
 
-/// Waits until the engine has read a place, once in a test. A model that is slow, or not known, reads the short form first.
+/// Waits until the engine has read a place; to be called once in a test. A model that is slow, or whose speed is
+/// unknown, reads the short form first.
 fn read(server: &mut TestServer) {
     server.notification("phi-ls/status", |status| status["state"] == "busy");
     server.notification("phi-ls/status", |status| status["message"] == "ready");
-    // The rest has been handed to the engine by then, and is not read when this is answered; but when the engine is idle.
+    // When this is answered, the job for the rest has been submitted, and it is done once the engine is idle.
     server.answer_of_nothing();
     assert!(tokens_for_completion(server, OTHER, 0, 4) > 0);
     server.notification("phi-ls/status", |status| status["message"] == "ready");
 }
 
-/// Waits until the engine has nothing to do any more.
+/// Waits until the engine is idle.
 fn finished(server: &mut TestServer) {
     server.notification("phi-ls/status", |status| status["message"] == "ready");
     server.notifications.clear();
 }
 
-/// Tokens that are read for a completion of the document `uri` at a place.
+/// How many tokens are read for a completion at a place in the document `uri`.
 fn tokens_for_completion(server: &mut TestServer, uri: &str, line: u32, character: u32) -> usize {
     let before = server.counters.tokens();
     let result = server.call("textDocument/inlineCompletion", completion_params(uri, line, character));
@@ -51,7 +52,7 @@ fn tokens_for_completion(server: &mut TestServer, uri: &str, line: u32, characte
     server.counters.tokens() - before
 }
 
-/// Asks for the actions at a place, as editors do wherever the cursor goes.
+/// Asks for code actions at a place, as editors do wherever the cursor goes.
 fn go_to(server: &mut TestServer, line: u32, character: u32) {
     let place = json!({"line": line, "character": character});
     let range = json!({"start": place, "end": place});
@@ -103,7 +104,7 @@ fn a_file_that_is_opened_again_is_read_where_it_was_edited() {
         json!({"textDocument": {"uri": uri, "version": line}, "contentChanges": [change]})
     };
     server.notify("textDocument/didChange", edit(500, "1 + "));
-    // The line is left for another one.
+    // Moves on to another line.
     server.notify("textDocument/didChange", edit(900, "2"));
     server.notify("textDocument/didClose", json!({"textDocument": {"uri": uri}}));
     server.notify("workspace/didChangeConfiguration", enabled(true));
@@ -126,7 +127,7 @@ fn where_the_cursor_goes_is_read_and_where_it_was_is_not_lost() {
     assert!(tokens_for_completion(&mut server, URI, 1, 16) < FEW);
     server.finish();
 
-    // Who only looks, and comes back.
+    // A person who only looks there, and comes back.
     let mut server = self::server(json!({}));
     server.open(URI, "python", &text);
     tokens_for_completion(&mut server, URI, 500, 4);
@@ -167,7 +168,7 @@ fn who_uses_nothing_is_asked_for_after_a_pause() {
         assert_eq!(server.complete(line, 4), ["foo(1)"]);
         server.edit(line as i32 + 2, (line, 4), (line, 4), "bar(2)\nx = ");
     }
-    // Somebody types on before the pause is over: the model is not asked for that.
+    // If the person types on before the pause is over, the model is not asked.
     let before = asked.load(Ordering::SeqCst);
     let first = server.request_completion(5, 4);
     server.edit(9, (5, 4), (5, 4), "b");
@@ -176,7 +177,7 @@ fn who_uses_nothing_is_asked_for_after_a_pause() {
     server.edit(10, (5, 5), (5, 5), " + ");
     assert_eq!(server.result(second), json!({"items": []}));
     assert_eq!(asked.load(Ordering::SeqCst), before);
-    // Who waits gets it, and so does who asks by hand.
+    // A person who waits gets a completion, and so does one who asks explicitly.
     assert_eq!(server.complete(5, 8), ["foo(1)"]);
     server.finish();
 }

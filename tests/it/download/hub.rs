@@ -11,22 +11,22 @@ use std::time::Duration;
 use phi_ls::hub::{self, Hub, HubError, ModelRef, PullEvent, Pulled};
 use sha2::{Digest, Sha256};
 
-/// What the test hub was asked.
+/// A request to the test hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     method: String,
     path: String,
-    /// The first byte of the range asked for.
+    /// The first byte of the requested range.
     range_start: Option<usize>,
     authorization: Option<String>,
 }
 
-/// What the test hub answers.
+/// An answer of the test hub.
 pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    /// The connection is closed after so many bytes of the body.
+    /// Close the connection after this many bytes of the body.
     break_off_at: Option<usize>,
 }
 
@@ -35,7 +35,7 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Vec::new(), break_off_at: None }
     }
 
-    /// `content` from the range asked for on.
+    /// `content` from the start of the requested range on.
     pub(crate) fn content(content: &[u8], asked: &Asked) -> Self {
         let whole = Self { body: content.to_vec(), ..Self::status(200) };
         match asked.range_start {
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-/// An HTTP server on 127.0.0.1 whose answers are a function of what is asked and of how often it was asked before.
+/// An HTTP server on 127.0.0.1 whose answers are a function of the request and of how often it was asked before.
 pub(crate) struct TestHub {
     pub(crate) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -152,7 +152,7 @@ fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A megabyte in which no two places are alike.
+/// A megabyte without repetition.
 pub(crate) fn content() -> Vec<u8> {
     (0..250_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
@@ -473,7 +473,7 @@ fn a_full_disk_is_noticed_before_the_download() {
     assert_eq!(server.ranges(), []);
 }
 
-/// `/dev/full` answers every write with "no space left on device".
+/// Every write to `/dev/full` fails with "no space left on device".
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_fills_up_under_way_is_one_clear_error() {

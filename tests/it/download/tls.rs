@@ -1,4 +1,4 @@
-//! `phi-ls pull` in a company: behind a proxy that inspects TLS and shows certificates of an authority of its own.
+//! `phi-ls pull` in a company network: behind a proxy that inspects TLS and uses certificates of its own authority.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,11 +13,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::download::hub::{Answer, TestHub, content};
 use crate::download::pull::{phi_ls, run};
 
-/// A hub that no name server knows: only a proxy gets there.
+/// A hub that no name server knows, so that it can be reached only through the proxy.
 const HUB: &str = "hub.example.invalid";
 
-/// Ends TLS in the hub's name, with a certificate of its own authority, and asks the hub in the clear. Takes `CONNECT` as a
-/// proxy does, and connections as the hub itself.
+/// Terminates TLS in the hub's name, with a certificate of its own authority, and asks the hub without TLS. Accepts
+/// `CONNECT` like a proxy, and direct connections like the hub itself.
 struct InspectingProxy {
     address: String,
     /// The targets of `CONNECT`.
@@ -28,7 +28,8 @@ struct InspectingProxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// An authority's certificate (PEM), and what a server needs that shows one signed by it for [`HUB`] and this machine.
+/// An authority's certificate (PEM), and the configuration of a server whose certificate it has signed for [`HUB`] and
+/// this machine.
 fn authority() -> (String, Arc<ServerConfig>) {
     let authority_key = rcgen::KeyPair::generate().expect("a key");
     let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("no names");
@@ -62,7 +63,7 @@ impl InspectingProxy {
                 if over.load(Ordering::SeqCst) {
                     return;
                 }
-                // A client that trusts no such certificate goes away in the middle.
+                // A client that does not trust the certificate closes the connection.
                 let _ = serve(stream, &config, &targets, &hub);
             }
         });
@@ -87,7 +88,7 @@ impl Drop for InspectingProxy {
     }
 }
 
-/// One connection: at most one request of the hub.
+/// Serves one connection, with at most one request to the hub.
 fn serve(
     mut stream: TcpStream,
     config: &Arc<ServerConfig>,
@@ -121,7 +122,7 @@ fn serve(
     stream.flush()
 }
 
-/// What `phi-ls pull` says, and what it brought, with these variables set.
+/// Runs `phi-ls pull` with these variables. Returns whether it succeeded, standard error, and the downloaded file.
 fn pull(variables: &[(&str, &str)], endpoint: &str) -> (bool, String, Option<Vec<u8>>) {
     let models = tempfile::tempdir().expect("a temporary folder");
     let mut command = phi_ls(&["pull", "hf:owner/repo/m.gguf"], models.path(), endpoint);
@@ -175,7 +176,7 @@ fn a_mirror_with_a_private_certificate_is_reached_directly() {
     assert!(success, "{stderr}");
     assert_eq!(file, Some(content()));
     assert!(mirror.connected.lock().expect("no test panics with it").is_empty());
-    // Without the exception it is the proxy that cannot be reached.
+    // Without the exception, the download fails because the proxy cannot be reached.
     let (success, stderr, _) = pull(&variables[..2], &endpoint);
     assert!(!success && stderr.contains("check the network and HTTPS_PROXY"), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! `$/cancelRequest`: answered at once with its own code, whatever is busy, and the model stops.
+//! `$/cancelRequest` is answered at once with its own error code, however busy the server is, and stops the model.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn a_cancel_while_sixteen_requests_are_in_flight_is_answered_while_the_model_is_
         server.open(&uri(index), "python", "x = \n");
         ids.push(server.request("textDocument/inlineCompletion", completion_params(&uri(index), 0, 4)));
     }
-    // The model stands still in its first pass.
+    // The model stops in its first pass.
     brake.begun.recv().unwrap();
     for index in [9, 0, 15] {
         server.cancel(ids[index]);
@@ -56,7 +56,7 @@ fn a_generation_cancelled_by_a_key_that_agrees_is_taken_up_again() {
         brake.go_on.send(()).unwrap();
     }
     brake.begun.recv().unwrap();
-    // What an editor sends at a key: the edit, the cancellation, the next request.
+    // An editor sends these at a key: the edit, the cancellation, the next request.
     server.edit(2, (0, 4), (0, 4), "c");
     server.cancel(older);
     let newer = server.request_completion(0, 5);

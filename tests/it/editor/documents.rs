@@ -1,12 +1,12 @@
-//! Documents: edits in order, positions in the client's units, ends of documents.
+//! Documents: edits in order, positions in the client's units, closed documents.
 
 use serde_json::{Value, json};
 
 use crate::support::test_options::TestOptions;
 use crate::support::test_server::{TestServer, URI, change, completion_params, texts};
 
-/// A server whose model says how many characters stand before the cursor on its line: a completion shows which text it
-/// was made for.
+/// A server whose model writes how many characters are before the cursor on its line, so that a completion shows which
+/// text it was made for.
 fn counting() -> TestServer {
     TestServer::initialized(counting_options())
 }
@@ -24,7 +24,7 @@ fn counting_options() -> TestOptions {
 fn positions_count_utf16_units() {
     let mut server = counting();
     server.open(URI, "python", "a = '😀' + \nb\n");
-    // After the emoji, which is two units: `+ ` ends at 11 units, 10 characters, 13 bytes.
+    // After the emoji, which is two UTF-16 units: `+ ` ends at 11 units, 10 characters, 13 bytes.
     assert_eq!(server.complete(0, 11), ["<10>"]);
     server.edit(2, (0, 8), (0, 11), "漢字 + ");
     assert_eq!(server.complete(0, 13), ["<12>"]);
@@ -72,7 +72,7 @@ fn two_hundred_pipelined_pairs_are_each_answered_for_their_own_text() {
         let own = format!("<{len}>");
         assert!(texts.is_empty() && id != last || texts == [own], "request {id}: {texts:?}");
     }
-    // Older ones first.
+    // Older requests are answered first.
     let answered: Vec<i64> = server.answered().to_vec();
     assert!(answered.is_sorted(), "{answered:?}");
     server.finish();
@@ -137,13 +137,13 @@ fn where_completions_are_off_nothing_is_computed() {
     set(&mut server, false);
     assert_eq!(server.complete(0, 4), [""; 0]);
     server.edit(2, (0, 4), (0, 4), "b");
-    // Another document's completion comes after whatever this one would have begun.
+    // The completion of another document arrives after any that this one would have begun.
     server.open("file:///home/user/project/other.py", "python", "ab = ");
     let other = completion_params("file:///home/user/project/other.py", 0, 5);
     assert_eq!(texts(&server.call("textDocument/inlineCompletion", other)), ["<5>"]);
     set(&mut server, true);
     assert_eq!(server.complete(0, 5), ["<5>"]);
-    // Opened again, it has them.
+    // After it is opened again, it has completions.
     set(&mut server, false);
     server.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
     server.open(URI, "python", "a = ");

@@ -1,4 +1,5 @@
-//! Documents that nobody has written: endless lines, generated code, binary data, scripts that take many tokens.
+//! Documents that nobody has written by hand: endless lines, generated code, binary data, scripts that take many
+//! tokens.
 
 use phi_ls::config::CompletionSettings;
 use phi_ls::context::{Anchor, ItemOptions, Limits, Problem, Snapshot, Surroundings, completion_context, item_context};
@@ -16,7 +17,7 @@ fn plan_at(snapshot: &Snapshot, offset: usize, trigger: Trigger, anchor: &mut An
     plan(snapshot, InlineRequest { offset, trigger, selected: None }, &options, anchor)
 }
 
-/// The most memory the keys of a word typed at `offset` take at once, the first left out.
+/// The peak memory of each key but the first of a word typed at `offset`.
 fn memory_of_a_key(language_id: &str, text: &str, offset: usize) -> usize {
     let mut snapshot = document(language_id, text);
     let (mut anchor, mut most) = (Anchor::default(), 0);
@@ -92,7 +93,7 @@ fn binary_data_has_a_reason_of_its_own() {
     for trigger in [Trigger::Invoked, Trigger::Automatic] {
         assert_eq!(reason("GIF89a\0\u{1}x = ", trigger), Some(Skip::Binary));
         assert_eq!(reason("let escape = \"\u{1b}[0m", trigger), None);
-        // Far away from the cursor and from the beginning it may be anything.
+        // It is not noticed far away from the cursor and from the beginning.
         let text = format!("{}\0{}x = ", "a = 1\n".repeat(2000), "a = 1\n".repeat(2000));
         assert_eq!(reason(&text, trigger), None);
     }
@@ -125,7 +126,7 @@ fn a_prompt_has_about_as_many_tokens_in_any_script() {
             .map(|part| tokens(part))
             .iter()
             .sum();
-        // The frame around them takes 160.
+        // The rest of the prompt takes 160.
         assert!((400..=1400).contains(&found), "{found} tokens: {script}");
     }
 }

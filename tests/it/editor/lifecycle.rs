@@ -1,4 +1,4 @@
-//! The beginning and the end of a conversation, with the initialize parameters real editors send.
+//! The beginning and the end of a session, with the `initialize` parameters of real editors.
 
 use phi_ls::server::Ended;
 use serde_json::{Value, json};
@@ -10,13 +10,14 @@ fn options() -> TestOptions {
     TestOptions::scripted(|read| rest_of("1 + 1", read))
 }
 
-/// The `params` an editor was seen to send.
+/// The recorded `params` of an editor.
 fn recorded(file: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/initialize").join(file);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Goes through a whole session as `file`'s editor; what it is offered: position encoding and popup completions.
+/// Runs a whole session as the editor of `file`, and checks which position encoding and whether popup completions are
+/// offered.
 fn check_editor(file: &str, encoding: &str, popup: bool) {
     let mut server = TestServer::start(options());
     let result = server.initialize(recorded(file));
@@ -109,7 +110,7 @@ fn broken_messages_are_answered_and_the_server_lives() {
 
 #[test]
 fn a_client_that_writes_before_it_reads_does_not_hang_the_server() {
-    // Pipes far smaller than what is under way; nothing is read until all is written.
+    // The pipes are far smaller than the messages, and the client reads nothing until it has written everything.
     let mut server = TestServer::initialized(TestOptions { pipe_bytes: 512, ..options() });
     let ids: Vec<i64> = (0..300).map(|_| server.request("workspace/executeCommand", json!({"command": "x"}))).collect();
     for id in ids {

@@ -11,10 +11,10 @@ use crate::support::test_server::{TestServer, URI, completion_params, texts};
 
 const SOURCE: &str = include_str!("../../../src/engine/queue.rs");
 
-/// What a model was given to read, in order.
+/// The texts that a model has read, in order.
 type Reads = Arc<Mutex<Vec<String>>>;
 
-/// A server whose model writes `answer`, and what it reads.
+/// A server whose model writes `answer`, and the texts that it reads.
 fn reading(answer: &'static str) -> (TestServer, Reads) {
     let reads = Reads::default();
     let record = Arc::clone(&reads);
@@ -70,7 +70,7 @@ fn accepting_typing_along_and_undo_need_no_model_in_a_file_of_windows() {
     server.edit(2, (0, 9), (0, 9), &whole);
     server.edit(3, (0, 9), (2, 12), "");
     assert_eq!(server.complete(0, 9), [whole.as_str()]);
-    // Enter, with the indentation that the editor adds.
+    // Enter, and the indentation that the editor adds.
     server.edit(4, (0, 9), (0, 9), "\r\n    ");
     assert_eq!(server.complete(1, 4), ["b = a\r\n    return b"]);
     server.edit(5, (1, 4), (1, 4), "b = a");
@@ -90,7 +90,7 @@ fn the_next_completion_is_prepared_in_a_file_of_windows() {
     let script = move |read: &str| {
         let line = read.rsplit('\n').next().unwrap_or_default();
         if line == "second(2)" {
-            // A test that is over listens no more.
+            // This fails if the test is over.
             let _ = written_sender.lock().unwrap().send(());
         }
         rest_of(if line.starts_with("x = ") { "first(1)\n" } else { "second(2)" }, read)

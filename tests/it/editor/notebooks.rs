@@ -1,4 +1,4 @@
-//! Notebooks: what of the other cells enters a prompt, and notebooks as a client keeps them in step.
+//! Notebooks: which parts of other cells enter a prompt, and how the server follows a client's changes.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::support::documents::document;
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, completion_params, texts};
 
-/// The cell of `cells` with the cursor, `$0`, between the others.
+/// The cell of `cells` with the cursor `$0`, among the others.
 fn cell_of(cells: &[&str]) -> (Snapshot, usize) {
     let index = cells.iter().position(|cell| cell.contains("$0")).expect("a cell marks the cursor with $0");
     let offset = cells[index].find("$0").expect("found there");
@@ -25,7 +25,7 @@ fn cell_of(cells: &[&str]) -> (Snapshot, usize) {
     (snapshot, offset)
 }
 
-/// The last question and the prefill for the cursor in `cells`; a bar ends the prefill.
+/// Checks the last turn and the prefill for the cursor in `cells`. A bar marks the end of the prefill.
 fn check(cells: &[&str], total_bytes: usize, expected: Expect) {
     let (snapshot, offset) = cell_of(cells);
     let context = completion_context(&snapshot, offset, Limits::of_bytes(total_bytes), &mut Anchor::default());
@@ -174,7 +174,7 @@ fn change(server: &mut TestServer, cells: Value) {
     server.notify("notebookDocument/didChange", change);
 }
 
-/// What the model was asked last, from the question on.
+/// The last prompt of the model, from the last turn on.
 fn asked(server: &mut TestServer, prompts: &Mutex<Vec<String>>, cell: &str, character: u32) -> String {
     let result = server.call("textDocument/inlineCompletion", completion_params(&uri(cell), 0, character));
     assert_eq!(texts(&result), ["foo()"]);
@@ -182,7 +182,7 @@ fn asked(server: &mut TestServer, prompts: &Mutex<Vec<String>>, cell: &str, char
     prompts.first().expect("the model was asked").clone()
 }
 
-/// Whether `parts` stand in `text` in this order.
+/// Whether `text` contains `parts` in this order.
 fn in_order(text: &str, parts: &[&str]) -> bool {
     let mut rest = text;
     parts.iter().all(|part| rest.split_once(part).map(|(_, after)| rest = after).is_some())
@@ -194,7 +194,7 @@ fn cells_are_completed_with_those_around_them() {
     let prompt = asked(&mut server, &prompts, "b", 4);
     assert!(in_order(&prompt, &["last = 3", "first = 1\n\nx = "]), "{prompt}");
     assert!(!prompt.contains("Some words"), "{prompt}");
-    // The last cell goes before the first, and a new one between them.
+    // The last cell moves before the first, with a new one between them.
     let array = json!({"start": 0, "deleteCount": 4, "cells": cells(&["c", "new", "a", "note", "b"])});
     let opened = [item("new", "python", "second = 2")];
     change(&mut server, json!({"structure": {"array": array, "didOpen": opened, "didClose": []}}));

@@ -1,5 +1,5 @@
-//! Off is off: where completions are off nothing is computed and nothing stays in memory; and a model that nobody needs for a
-//! while is given back.
+//! Where completions are off, nothing is computed and nothing stays in memory. A model that nobody needs for a while is
+//! unloaded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -23,11 +23,11 @@ fn type_one(server: &mut TestServer, uri: &str, line: u32, character: u32) {
     server.notify("textDocument/didChange", json!({"textDocument": document, "contentChanges": [change]}));
 }
 
-/// Passes of the model after an edit of a Rust document for which nobody asks a completion, and one of a Python document before
-/// that, if `python` says so: prefills begin in the order of the edits.
+/// How many passes the model makes after an edit of a Rust document without a request, and, with `python`, one of a
+/// Python document before it. Prefills begin in the order of the edits.
 fn passes(settings: &Value, python: bool) -> usize {
     let options = TestOptions::scripted(|read| rest_of("foo(1)", read));
-    // What was edited elsewhere makes a prompt longer.
+    // Otherwise, the edit of the other document would make the prompt longer.
     let alone = (Source::File, json!({"completion.otherFiles": false}));
     let settings = vec![alone, (Source::Flags, settings.clone())];
     let mut server = TestServer::initialized(TestOptions { settings, ..options });
@@ -55,7 +55,7 @@ fn nothing_is_prefilled_where_completions_are_off_or_come_by_hand() {
     }
 }
 
-/// Tells when the model it belongs to is dropped.
+/// Reports when the model that it belongs to is dropped.
 struct GivenBack(Mutex<mpsc::Sender<()>>);
 
 impl Drop for GivenBack {
@@ -64,7 +64,7 @@ impl Drop for GivenBack {
     }
 }
 
-/// A model that is held up at every token until `go_on` is dropped.
+/// A model that stops at every token until `go_on` is dropped.
 struct Held {
     options: TestOptions,
     begun: mpsc::Receiver<()>,
@@ -89,7 +89,7 @@ fn held(answer: &'static str) -> Held {
         let script = move |read: &str| {
             let _belongs_to_the_model = &guard;
             counted.fetch_add(1, Ordering::SeqCst);
-            // A test that is over holds nothing up.
+            // This fails if the test is over.
             let _ = begun.lock().unwrap().send(());
             let _ = wait.lock().unwrap().recv();
             rest_of(answer, read)
@@ -111,7 +111,7 @@ fn turning_off_ends_what_runs_and_gives_the_memory_back() {
         assert_eq!(server.result(id)["items"], json!([]));
         let status = server.notification("phi-ls/status", |status| status["message"] == "completions are off");
         assert_eq!(status["state"], "ready");
-        // It stands in its first token, and ends after it.
+        // It is in the pass of its first token, and ends after it.
         drop(go_on);
         given_back.recv_timeout(Duration::from_secs(60)).expect("the memory is given back");
         assert_eq!(tokens.load(Ordering::SeqCst), 1, "{off}");
@@ -126,7 +126,7 @@ fn turning_off_ends_what_runs_and_gives_the_memory_back() {
     }
 }
 
-/// Waits until the person is told that the model is not in memory.
+/// Waits for the status that the model is not in memory.
 fn unloaded(server: &mut TestServer) {
     server.notification("phi-ls/status", |status| status["message"] == "unloaded until needed");
     server.notifications.retain(|message| message["method"] != "phi-ls/status");

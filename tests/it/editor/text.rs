@@ -4,13 +4,13 @@ use phi_ls::text::{Edit, Position, PositionEncoding, Rope, apply_edit, offset_at
 
 const ENCODINGS: [PositionEncoding; 3] = [PositionEncoding::Utf8, PositionEncoding::Utf16, PositionEncoding::Utf32];
 
-/// Pieces random texts are made of: every width of character, every line break, and what only looks like one.
+/// Pieces of random texts: characters of every width, every line break, and characters that only look like one.
 const PIECES: [&str; 16] = [
     "a", "let x", " ", "\t", "é", "ß", "漢", "😀", "e\u{301}", "\n", "\r\n", "\r", "\u{2028}", "\u{85}", "\u{b}",
     "\u{c}",
 ];
 
-/// xorshift64*: enough randomness for a test, the same on every machine.
+/// xorshift64*: random enough for a test, and the same on every machine.
 struct Random(u64);
 
 impl Random {
@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// Start and end of content of every line, the slow and obvious way.
+/// Start and end of the content of every line, computed in the obvious way.
 fn naive_lines(text: &str) -> Vec<(usize, usize)> {
     let (mut lines, mut start, mut at) = (Vec::new(), 0, 0);
     while at < text.len() {
@@ -124,7 +124,7 @@ fn every_boundary_survives_the_round_trip() {
 fn edits_agree_with_string_replacement() {
     let mut random = Random(42);
     for _ in 0..8 {
-        // Longer than a rope leaf, so that edits meet chunk borders.
+        // Longer than a leaf of the rope, so that edits cross chunk borders.
         let mut text = random.text(1500);
         let mut rope = Rope::from_str(&text);
         for _ in 0..60 {

@@ -1,4 +1,5 @@
-//! Workspaces through the protocol: folders that come and go, files of none, what a refusal says and to whom.
+//! Workspaces through the protocol: folders that are added and removed, files in no workspace, and what is reported
+//! about excluded files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,24 +74,24 @@ impl Project {
         texts(&self.server.call("textDocument/inlineCompletion", params))
     }
 
-    /// Whether typing in `uri` is completed.
+    /// Whether there are completions for typing in `uri`.
     fn is_completed(&mut self, uri: &str) -> bool {
         !self.complete(uri, false).is_empty()
     }
 
-    /// The next reason the client is given for `uri`.
+    /// The next status that the client gets for `uri`.
     fn status(&mut self, uri: &str) -> Value {
         self.server.notification("phi-ls/documentStatus", |status| status["uri"] == uri)["reason"].clone()
     }
 
-    /// The next message the person sees.
+    /// The next message to the person.
     fn message(&mut self) -> String {
         let shown = self.server.notification("window/showMessage", |_| true);
         assert_eq!(shown["type"], 3);
         shown["message"].as_str().unwrap().to_owned()
     }
 
-    /// Checks also that nobody was told anything else.
+    /// Also checks that there was no other message.
     fn finish(mut self) {
         self.server.answer_of_nothing();
         let untaken: Vec<_> =
@@ -173,17 +174,17 @@ fn who_asks_by_hand_is_told_why_not_once() {
     let file = project.uri("a/private/x.py");
     project.open(&file);
     assert_eq!(project.status(&file), IGNORED);
-    // Typing is never commented on, and a reason is given once.
+    // Typing never leads to a message, and each reason is reported once.
     assert!(!project.is_completed(&file));
     for _ in 0..3 {
         assert_eq!(project.complete(&file, true), [""; 0]);
     }
     assert_eq!(project.message(), format!("phi-ls: {IGNORED}"));
-    // What the person changes counts at the next time of asking.
+    // A change of the rules counts at the next explicit request.
     project.write("a/.gitignore", "");
     assert_eq!(project.complete(&file, true), ["foo(1)"]);
     assert_eq!(project.status(&file), Value::Null);
-    // Another reason is said, and the first one again after it.
+    // Another reason is reported, and then the first one again.
     project.write("a/.phi-lsignore", "# mine\n*.py\n");
     assert_eq!(project.complete(&file, true), [""; 0]);
     let own = "not completed: .phi-lsignore line 2 `*.py` ignores it";

@@ -1,4 +1,5 @@
-//! The engine with a scripted model: what is reused, what is cancelled, who goes first, what happens when it fails.
+//! The engine with a scripted model: what is reused, what is cancelled, which job goes first, and what happens when it
+//! fails.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -30,12 +31,12 @@ fn options() -> EngineOptions {
     }
 }
 
-/// An engine whose model goes on with what `answer` says after the last `>`.
+/// An engine whose model continues with what `answer` returns for the text after the last `>`.
 fn fixture(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Fixture {
     fixture_of(scripted, answer)
 }
 
-/// The same with a model that `make` makes of what it is to say.
+/// The same, with a model that `make` creates from its script.
 fn fixture_of(
     make: fn(Script, Counters) -> LoadedModel,
     answer: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -49,7 +50,7 @@ fn fixture_of(
     Fixture { engine: embedded::start(loader, options(), on_event).unwrap(), counters, events }
 }
 
-/// What is left of `answer` when the text already ends with a part of it.
+/// The rest of `answer`, if `text` already ends with a part of it.
 fn rest_of(answer: &str, text: &str) -> String {
     let written = (0..=answer.len()).rev().find(|&len| text.ends_with(&answer[..len])).unwrap_or(0);
     answer[written..].to_owned()
@@ -63,7 +64,7 @@ fn params(max_new_tokens: usize) -> GenerationParams {
     GenerationParams { max_new_tokens, ..GenerationParams::default() }
 }
 
-/// Hands a job in; the receiver hears what it came to.
+/// Submits a job. The receiver gets its result.
 fn submit(
     engine: &Engine,
     priority: Priority,
@@ -107,7 +108,7 @@ fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
     let asked = run(&chat.engine, prompt.clone(), params.clone()).unwrap().candidates.remove(0);
     assert_eq!((asked.text.trim(), asked.stop_reason, asked.form), ("2", StopReason::StopString, PromptForm::Chat));
 
-    // The code as it is, the suffix before what was typed, and nothing that belongs to a chat.
+    // The code as it is, the suffix before the prefix, and nothing that belongs to a chat.
     let fills = fixture_of(scripted_fim, |text| match text.strip_prefix("a\n\nc\nb = ") {
         Some(written) => rest_of("2 ```", written),
         None => String::new(),
@@ -121,15 +122,15 @@ fn a_model_made_for_it_fills_in_the_middle_and_any_other_is_asked_by_a_turn() {
     assert!(refused.contains("has no fill-in-the-middle tokens"), "{refused}");
 }
 
-/// A model so large that nobody can wait for it to read much.
+/// A model so large that it is expected to be too slow to read much.
 fn large(script: Script, counters: Counters) -> LoadedModel {
     LoadedModel { weight_bytes: 1 << 40, ..scripted(script, counters) }
 }
 
-/// As long as somebody waits for a completion.
+/// The time limit of a completion.
 const WAIT: Duration = Duration::from_millis(1500);
 
-/// Asks `long`, or in its place `short`.
+/// Submits a job with the prompt `long` and its short form `short`.
 fn run_either(engine: &Engine, priority: Priority, long: &str, short: &str) -> Generation {
     let (sender, receiver) = mpsc::channel();
     engine.submit(Job {
@@ -156,11 +157,11 @@ fn where_too_much_would_have_to_be_read_the_short_prompt_is_asked() {
     assert_eq!(asked(&fast.engine, Priority::Interactive, &short), (false, 500));
     let slow = fixture_of(large, |text| rest_of("!", text));
     assert_eq!(asked(&slow.engine, Priority::Interactive, &short), (true, 40));
-    // Hardly shorter, and nobody waits.
+    // The short form is hardly shorter, or nobody waits.
     assert_eq!(asked(&slow.engine, Priority::Interactive, &"y".repeat(300)), (false, 500));
     let slow = fixture_of(large, |text| rest_of("!", text));
     assert_eq!(asked(&slow.engine, Priority::WarmUp, &short), (false, 500));
-    // It has been read, and how fast is known.
+    // Once a prompt has been read, the speed is known.
     assert_eq!(asked(&slow.engine, Priority::Interactive, &short), (false, 500));
 }
 
@@ -172,7 +173,7 @@ fn a_prompt_that_goes_on_from_the_last_one_computes_only_what_is_new() {
     let before = fixture.counters.tokens();
     let generation = run(&fixture.engine, plain(&format!("{long}yz")), params(4)).unwrap();
     assert_eq!((generation.prompt_tokens, generation.cached_tokens), (202, 200));
-    // y, z, and the one generated token that is fed back.
+    // y, z, and the generated token that is fed back.
     assert_eq!(fixture.counters.tokens() - before, 3);
 }
 
@@ -197,7 +198,7 @@ fn healing_backs_up_over_a_split_word_and_returns_only_the_rest() {
     assert_eq!(generation.prompt_tokens, 4);
 }
 
-/// The params of a text that has to begin with one of `names`, of which `begun` stands in the prompt.
+/// The parameters of a text that has to begin with one of `names`, of which `begun` is already in the prompt.
 fn named(names: &[&str], begun: &str) -> GenerationParams {
     let names = KnownNames::new(names.iter().copied(), begun);
     assert!(names.is_some(), "some name begins with {begun:?}");
@@ -212,11 +213,11 @@ fn a_text_that_begins_with_a_known_name_stays_and_any_other_is_made_to() {
 
     let inside = run(&fixture.engine, plain("> self."), named(&["area", "return_value", "reset"], "")).unwrap();
     assert_eq!((&inside.candidates[0].text, inside.is_corrected), (&free.candidates[0].text, Some(false)));
-    // In a name that is begun, whose last token is healed.
+    // Inside a name, whose last token is healed.
     let begun = run(&fixture.engine, plain("> self.re"), named(&["area", "return_value", "reset"], "re")).unwrap();
     assert_eq!((begun.candidates[0].text.as_str(), begun.is_corrected), ("turn_value(1)", Some(false)));
 
-    // It goes as far with what the model wants as a name does.
+    // It follows the model as far as some name does.
     let outside = run(&fixture.engine, plain("> self."), named(&["area", "retire"], "")).unwrap();
     let text = &outside.candidates[0].text;
     assert!(text.strip_prefix("retire").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)), "{text:?}");
@@ -245,7 +246,7 @@ fn guesses_from_the_text_save_passes_and_change_nothing() {
     let generation = run(&fixture.engine, plain(&format!("{text}\n")), params(200)).unwrap();
     assert_eq!(generation.candidates[0].text, answer);
     assert!(generation.accepted_tokens > 0, "{generation:?}");
-    // One pass reads the prompt and gives the first token; each right guess saves one of the others.
+    // One pass reads the prompt and gives the first token. Each right guess saves one of the others.
     let passes = generation.generated_tokens - generation.accepted_tokens;
     assert_eq!(fixture.counters.forward_calls(), passes, "{generation:?}");
 }
@@ -258,7 +259,7 @@ fn several_candidates_are_decoded_side_by_side() {
         run(&fixture.engine, plain("> "), GenerationParams { candidates: 3, sampling, ..params(10) }).unwrap();
     let texts: Vec<&str> = generation.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
     assert_eq!(texts, ["abc", "abc", "abc"]);
-    // One pass for the prompt, one for each of a, b and c of all three.
+    // One pass for the prompt, and one for each of a, b and c, for all three together.
     assert_eq!(fixture.counters.forward_calls(), 4);
 }
 
@@ -280,7 +281,7 @@ fn a_warm_up_writes_nothing_and_leaves_the_prompt_cached() {
     assert_eq!(run(&fixture.engine, plain(&prompt), params(2)).unwrap().cached_tokens, 90);
 }
 
-/// A model that blocks in its first pass until told to go on, so that jobs can pile up behind it.
+/// A model that blocks in its first pass until it is let on, so that jobs can queue up.
 fn blocked() -> (Fixture, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (started_sender, started) = mpsc::channel();
     let (go_on, gate) = mpsc::channel::<()>();
@@ -367,7 +368,7 @@ fn dropping_the_last_handle_answers_what_is_left() {
     assert!(running.recv().is_ok(), "every job is answered, the last one too");
 }
 
-/// An engine whose model is held up in every pass.
+/// An engine whose model stops in every pass.
 struct Held {
     engine: Engine,
     begun: mpsc::Receiver<()>,
@@ -378,7 +379,7 @@ fn held(gate: &Gate) -> Held {
     let ((begun_sender, begun), (go_on, wait)) = (mpsc::channel(), mpsc::channel::<()>());
     let (begun_sender, wait) = (Mutex::new(begun_sender), Mutex::new(wait));
     let script: Script = Arc::new(move |_| {
-        // A test that is over holds nothing up.
+        // This fails if the test is over.
         let _ = begun_sender.lock().unwrap().send(());
         let _ = wait.lock().unwrap().recv();
         "!".to_owned()

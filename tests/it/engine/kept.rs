@@ -1,5 +1,5 @@
-//! What is kept from one session to the next: a model goes on where it was, its text is the same to the last bit, and what is
-//! damaged, of another model or too much is not used and goes.
+//! What is kept between sessions: a model continues where it was, its text is the same to the last bit, and files that
+//! are damaged, of another model or too many are not used and are removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -19,13 +19,13 @@ use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 use crate::support::tiny_gguf::TinyModel;
 
-/// More than the files of any of these tests.
+/// A limit above the size of all files in any of these tests.
 const PLENTY: u64 = 64 << 20;
 
 const CODE: &str =
     "def total(items):\n    result = 0\n    for item in items:\n        result += item.price\n    return ";
 
-/// A model in a folder of its own, beside what is kept for it.
+/// A model in a folder of its own, with the folder for its prefixes.
 struct Home {
     folder: tempfile::TempDir,
     kv_type: KvType,
@@ -50,7 +50,7 @@ impl Home {
         page_files(&self.prefixes())
     }
 
-    /// An engine, as after a restart, that keeps up to `limit_bytes` as soon as nobody asks.
+    /// An engine, as after a restart, that keeps up to `limit_bytes` as soon as it is idle.
     fn engine(&self, limit_bytes: u64) -> Engine {
         let (path, kv_type) = (self.model(), self.kv_type);
         let loader = move |progress: &mut dyn FnMut(f32)| {
@@ -67,15 +67,15 @@ impl Home {
         embedded::start(Box::new(loader), options, Box::new(|_| {})).unwrap()
     }
 
-    /// Waits until all of `generation` is in files.
+    /// Waits until everything that was read for `generation` is in files.
     fn until_kept(&self, generation: &Generation) {
-        // What was chosen last has never been read.
+        // The last token was never read.
         let tokens = generation.prompt_tokens + generation.generated_tokens - 1;
         until("all is kept", || self.files().len() == tokens.div_ceil(PAGE_LEN));
     }
 }
 
-/// The files of pages below `folder`, the newest last.
+/// The page files below `folder`, the newest last.
 pub(crate) fn page_files(folder: &Path) -> Vec<PathBuf> {
     let folders = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
@@ -128,7 +128,7 @@ fn after_a_restart_nothing_is_read_again_and_the_text_is_the_same_to_the_last_bi
         if home.kv_type == KvType::F16 {
             assert_eq!(restored.candidates, cold.candidates);
         }
-        // Another prompt that begins alike, in the middle of a page.
+        // Another prompt, which differs in the middle of a page.
         let longer = run(&home.engine(PLENTY), &format!("{}self.name", &CODE[..70]));
         assert!(longer.cached_tokens > PAGE_LEN, "{}", longer.cached_tokens);
     }
@@ -144,7 +144,7 @@ fn what_was_computed_in_another_way_is_not_used() {
     drop(first);
     let q8 = Home { folder: home.folder, kv_type: KvType::Q8_0 };
     assert_eq!(run(&q8.engine(PLENTY), CODE).cached_tokens, 0, "another format");
-    // Both have their place, until the model is another one.
+    // Both formats are kept, until the model changes.
     let home = Home { folder: q8.folder, kv_type: KvType::F16 };
     assert_eq!(run(&home.engine(PLENTY), CODE).cached_tokens, generation.prompt_tokens);
     let before = home.files();
@@ -177,10 +177,10 @@ fn a_damaged_file_is_not_used_and_goes() {
             let generation = run(&again, CODE);
             assert_eq!(generation.candidates, expected.candidates);
             cached.push(generation.cached_tokens);
-            // It is written again from what was read, and the next engine goes on with it.
+            // It is written again after it was read, and the next engine continues with it.
             home.until_kept(&expected);
         }
-        // What is before the damaged page still holds.
+        // The pages before the damaged one are still used.
         cached.sort_unstable();
         let pages = home.files().len();
         let expected: Vec<_> = (0..pages).map(|page| (page * PAGE_LEN).min(expected.prompt_tokens)).collect();
@@ -197,7 +197,7 @@ fn what_is_kept_is_bounded_and_what_was_used_last_stays() {
     home.until_kept(&generation);
     let (limit, before) = (kept_prefixes::kept_bytes(&home.prefixes()), home.files());
     drop(engine);
-    // The same room for another place of the same length.
+    // The same limit, with another prompt of the same length.
     let engine = home.engine(limit);
     let second = run(&engine, &place(2));
     until("the second place is kept", || home.files().iter().all(|file| !before.contains(file)));
@@ -206,7 +206,7 @@ fn what_is_kept_is_bounded_and_what_was_used_last_stays() {
     assert!(kept_prefixes::kept_bytes(&home.prefixes()) <= limit);
     assert_eq!(run(&home.engine(limit), &place(2)).cached_tokens, second.prompt_tokens);
     assert!(run(&home.engine(limit), &place(1)).cached_tokens < PAGE_LEN, "what made room is gone");
-    // Nothing at all is kept, and what there was goes.
+    // With 0, nothing is kept, and existing files are removed.
     assert_eq!(run(&home.engine(0), &place(2)).cached_tokens, 0);
     assert!(!home.prefixes().exists());
 }
@@ -221,13 +221,13 @@ fn questions_are_not_kept() {
     assert!(generation.cached_tokens >= CODE.len() / 2, "in memory it is of use");
 }
 
-/// Text of many windows.
+/// Text that is longer than many windows.
 pub(crate) fn long_text() -> String {
     let item = "def area(width, height):\n    total = width * height\n    return total\n\n\n";
     format!("{}x = \n{}", item.repeat(100), item.repeat(100))
 }
 
-/// A server whose model reads from `model`, and keeps in `folder`; what it reads is counted.
+/// A server that keeps files in `folder`.
 fn server(folder: &Path, settings: serde_json::Value) -> TestServer {
     let model = folder.join("scripted.gguf");
     if !model.exists() {
@@ -246,7 +246,7 @@ fn server(folder: &Path, settings: serde_json::Value) -> TestServer {
     })
 }
 
-/// Tokens read for a completion in the middle of `text`, in a session of its own that keeps up to `mib` MiB.
+/// How many tokens are read for a completion in the middle of `text`, in a new session that keeps up to `mib` MiB.
 pub(crate) fn tokens_read(folder: &Path, mib: u64, text: &str) -> usize {
     let mut server = server(folder, json!({"completion.keptPrefixesMiB": mib}));
     server.open(URI, "python", text);
@@ -254,7 +254,7 @@ pub(crate) fn tokens_read(folder: &Path, mib: u64, text: &str) -> usize {
     let read = server.counters.tokens();
     if mib > 0 {
         let prefixes = folder.join("kept").join(kept_prefixes::FOLDER);
-        // Guesses that were wrong are not among it.
+        // Wrong guesses are not kept.
         until("what was read is kept", || (page_files(&prefixes).len() + 1) * PAGE_LEN >= read);
     }
     server.finish();
@@ -269,7 +269,7 @@ fn the_first_completion_after_a_restart_costs_what_a_warm_one_does() {
     assert!(first > 1000, "{first}");
     let again = tokens_read(folder.path(), 64, &text);
     assert!(again < 100, "{again} tokens were read again");
-    // Somebody has changed the file meanwhile: its window is placed again.
+    // If the file has been changed in the meantime, its window is placed again.
     let changed = tokens_read(folder.path(), 64, &text.replacen("area", "volume", 90));
     assert!(changed > 200, "{changed}");
 }

@@ -1,5 +1,5 @@
-//! Memory the server holds of the system while files come and go, each with a completion: the prefix cache keeps its budget
-//! in what is resident, not only in what it counts.
+//! The resident memory of the server while files are opened and closed, each with a completion. The prefix cache keeps
+//! its budget in resident memory, and not only in its own count.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::cli::stdio::Server;
 
 const MIB: u64 = 1 << 20;
 
-/// What a server holds beside weights and budget: docs/src/models.md, "Memory".
+/// The memory of a server beside weights and budget: see docs/src/models.md, "Memory".
 const WORKING_BYTES: u64 = 150 * MIB;
 
-/// A server that completes once in each file it is shown, with the model in its own process.
+/// A server that completes once in each file, with the model in its own process.
 struct Soak {
     server: Server,
     next_id: i64,
@@ -46,7 +46,7 @@ impl Soak {
         self.files += 1;
     }
 
-    /// Bytes of the server's process that are in memory; `None` where the system does not tell.
+    /// The resident bytes of the server's process; `None` if the system does not report them.
     fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.process_id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -54,14 +54,14 @@ impl Soak {
     }
 }
 
-/// The first line from the middle on that has something on it, and its number.
+/// The first line with content from the middle on, and its number.
 fn middle_line(text: &str) -> (usize, &str) {
     let middle = text.lines().count() / 2;
     let mut lines = text.lines().enumerate().skip(middle);
     lines.find(|(_, line)| !line.trim().is_empty()).unwrap_or((0, ""))
 }
 
-/// The Rust files of `folder` that have neither next to nothing in them nor too much, sorted; `count` of them from all over it.
+/// The Rust files of `folder` that are neither tiny nor too large, sorted: `count` of them, spread over all.
 fn source_files(folder: &Path, count: usize) -> Vec<PathBuf> {
     let of_some_size = |entry: &ignore::DirEntry| {
         entry.metadata().is_ok_and(|metadata| metadata.is_file() && (100..200_000).contains(&metadata.len()))
@@ -82,10 +82,10 @@ fn source_files(folder: &Path, count: usize) -> Vec<PathBuf> {
 #[test]
 fn resident_memory_stays_within_the_budget_while_files_come_and_go() {
     let Some(model) = crate::support::starter() else { return };
-    // What is forgotten to be given back shows only with files of many sizes: this program's own.
+    // Memory that is not given back shows only with files of many sizes. These are this program's own.
     let files = source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), 24);
     for kv_type in ["f16", "q8_0"] {
-        // An eighth of the budget goes to keys and values: 8 MiB, a few of these files.
+        // An eighth of the budget goes to keys and values: 8 MiB, enough for a few of these files.
         let settings = json!({
             "completion": {"contextTokens": 128, "maxTokens": 4, "prepareNext": false},
             "assistant.model": model, "memoryBudgetMiB": 64, "kvCacheType": kv_type, "engine.shared": false,
@@ -105,7 +105,7 @@ fn resident_memory_stays_within_the_budget_while_files_come_and_go() {
     }
 }
 
-/// Where there are source files of many sizes: `PHI_LS_SOAK_FOLDER`, else what cargo has downloaded.
+/// A folder with source files of many sizes: `PHI_LS_SOAK_FOLDER`, or else cargo's registry.
 fn soak_folder() -> PathBuf {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let cargo = || variable("CARGO_HOME").or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -113,7 +113,8 @@ fn soak_folder() -> PathBuf {
     folder.expect("PHI_LS_SOAK_FOLDER, or a home")
 }
 
-/// A thousand real files with the starter, in both formats of the cache. `PHI_LS_SOAK_FILES` takes fewer.
+/// Completes in a thousand real files with the starter, in both formats of the cache. `PHI_LS_SOAK_FILES` sets another
+/// number.
 #[test]
 #[ignore = "takes many minutes; see CONTRIBUTING.md"]
 fn soak_with_a_thousand_real_files() {

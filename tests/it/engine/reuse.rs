@@ -1,5 +1,5 @@
-//! The engine on a real decoder: whatever it computed, cancelled or cached before, a text is the one a fresh engine
-//! writes. For plain and quantised weights, and for both kinds of caches.
+//! The engine with a real decoder: whatever it computed, cancelled or cached before, it writes the same text as a fresh
+//! engine. Checked for plain and quantised weights, and for both kinds of caches.
 
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use phi_ls::text::KnownNames;
 
 use crate::support::tiny_gguf::TinyModel;
 
-/// What most jobs here begin with: several pages of cache.
+/// The beginning of most prompts here, which fills several pages of cache.
 const COMMON: &str =
     "def total(items):\n    result = 0\n    for item in items:\n        result += item.price\n    return ";
 
@@ -86,7 +86,7 @@ fn run(engine: &Engine, text: &str, params: GenerationParams) -> Generation {
     outcome(&submit(engine, text, params, CancelFlag::default(), None)).expect("a generation")
 }
 
-/// A job that is cancelled from within, once it has written something.
+/// Runs a job that cancels itself once it has written something.
 fn run_cancelled(engine: &Engine, text: &str) {
     let cancel = CancelFlag::default();
     let (flag, heard) = (cancel.clone(), Arc::new(Mutex::new(false)));
@@ -105,7 +105,7 @@ fn fresh(setup: &(TinyModel, KvType), text: &str, params: GenerationParams) -> V
     run(&engine(setup), text, params).candidates
 }
 
-/// With an f16 cache equal to the last bit of the confidence; an 8-bit one rounds in another order in other passes.
+/// With an f16 cache, the certainty is equal to the last bit; an 8-bit cache rounds differently in other passes.
 #[track_caller]
 fn assert_same(found: &[Candidate], expected: &[Candidate], setup: &(TinyModel, KvType)) {
     if setup.1 == KvType::F16 {
@@ -173,7 +173,7 @@ fn a_text_is_held_to_known_names_and_stays_if_it_begins_with_one() {
             let end = written.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(written.len());
             let (name, rest) = written.split_at(end);
             let is_name = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
-            // Bytes that are no text stand for letters.
+            // Bytes that are not valid text count as letters.
             if is_name && rest.chars().next().is_none_or(|next| next.is_ascii()) {
                 for speculate in [true, false] {
                     let params = GenerationParams { speculate, ..named(&["area", name, "sides"]) };

@@ -1,5 +1,5 @@
-//! One engine process for all windows: real processes that hold a miniature, joined by clients of the library and by real
-//! servers.
+//! One engine process for all windows: real processes with a miniature model, joined by clients of the library and by
+//! real servers.
 #![cfg(unix)]
 
 use std::io::{Read as _, Write as _};
@@ -22,14 +22,14 @@ use crate::cli::stdio::Server;
 use crate::engine::kept::page_files;
 use crate::support::tiny_gguf::TinyModel;
 
-/// Longer than anything takes that is not broken.
+/// Longer than anything takes unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_phi-ls").into()
 }
 
-/// A folder with a miniature, and one for sockets.
+/// A folder with a miniature model, and one for sockets.
 struct Machine {
     folder: tempfile::TempDir,
     gate: Gate,
@@ -68,7 +68,7 @@ impl Machine {
         process::ask(&self.endpoint(&self.setup()))
     }
 
-    /// The lines of the processes' log that hold `text`.
+    /// How many lines of the processes' log contain `text`.
     fn logged(&self, text: &str) -> usize {
         let log = std::fs::read_to_string(self.path("models/engine.log")).unwrap_or_default();
         log.lines().filter(|line| line.contains(text)).count()
@@ -80,7 +80,7 @@ impl Machine {
 
     fn client_with(&self, setup: Setup, wishes: Wishes) -> Client {
         let (sender, events) = mpsc::channel();
-        // A test that is over hears nothing.
+        // This fails if the test is over.
         let on_event = Box::new(move |event| drop(sender.send(event)));
         let engine =
             shared::start(self.endpoint(&setup), setup, wishes, program(), self.gate.clone(), on_event).unwrap();
@@ -88,7 +88,7 @@ impl Machine {
     }
 }
 
-/// The processes of a test end with it, however that ends.
+/// Ends the processes of a test, even if it fails.
 impl Drop for Machine {
     fn drop(&mut self) {
         for socket in std::fs::read_dir(self.path("run")).into_iter().flatten().flatten() {
@@ -118,7 +118,7 @@ struct Client {
 }
 
 impl Client {
-    /// The next event for which `wanted` gives something.
+    /// The next event for which `wanted` returns a value.
     fn event<T>(&self, wanted: impl Fn(&EngineEvent) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -151,7 +151,7 @@ impl Client {
         self.submit_given(work, 100)
     }
 
-    /// Hands in a job that writes `token` again and again.
+    /// Submits a job that writes `token` repeatedly.
     fn submit_given(&self, work: Work, token: u32) -> Submitted {
         let (sender, outcome) = mpsc::channel();
         let (text_sender, text) = mpsc::channel();
@@ -179,7 +179,7 @@ impl Client {
     }
 }
 
-/// A job that writes so many tokens, whatever the model thinks of them.
+/// A job that writes a number of given tokens, whatever the model computes.
 struct Work {
     priority: Priority,
     document: u64,
@@ -188,7 +188,7 @@ struct Work {
     wants_text: bool,
 }
 
-/// What a miniature writes in some seconds.
+/// How many tokens a miniature writes in some seconds.
 const LONG: usize = 12_000;
 
 impl Default for Work {
@@ -209,7 +209,7 @@ impl Submitted {
         self.outcome.recv_timeout(PATIENCE).expect("every job is answered")
     }
 
-    /// Waits until it is under way.
+    /// Waits until the job has begun.
     fn begun(&self) {
         self.text.recv_timeout(PATIENCE).expect("some text");
     }
@@ -230,7 +230,7 @@ pub(crate) fn kill(pid: u32) {
 }
 
 pub(crate) fn is_alive(pid: u32) -> bool {
-    // One that has ended is there until its parent, the system's first process, looks.
+    // A process that has ended exists until its parent, the system's first process, waits for it.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::test_kill_process(pid).is_ok() && !stat.contains(") Z")
@@ -301,7 +301,7 @@ fn the_process_stays_while_a_client_is_there_and_leaves_after_the_last() {
     drop(second);
     until("the process leaves", || !is_alive(pid));
     assert!(!machine.endpoint(&machine.setup()).socket().exists());
-    // And comes again for who wants it.
+    // The model is loaded again for a client that needs it.
     machine.client(wishes()).run().unwrap();
     assert_eq!(machine.logged("the engine process is running"), 2);
 }
@@ -320,7 +320,7 @@ fn who_wants_something_else_has_a_process_of_its_own() {
     check(Setup { threads: 2, ..machine.setup() });
     check(Setup { kernels: "portable".to_owned(), ..machine.setup() });
     check(Setup { completion_model: machine.setup().assistant_model, ..machine.setup() });
-    // The other role, other times: one process.
+    // Another role and other times still share one process.
     let other = Wishes { role: Role::Assistant, idle_unload: Some(PATIENCE), linger: PATIENCE, ..wishes() };
     let (shared, _second) = pid(machine.setup(), other);
     assert_eq!(shared, own);
@@ -368,10 +368,10 @@ fn a_job_under_way_when_the_process_dies_is_sent_again_or_answered_with_a_senten
     told.begun();
     let pid = client.pid();
     kill(pid);
-    // Half of an answer is on the screen: it cannot begin again.
+    // Half of an answer is on the screen, so the job cannot begin again.
     let error = told.outcome().unwrap_err();
     assert_eq!(error.to_string(), "the engine failed: the engine process ended while it was answering; ask again");
-    // Of the other one nobody has seen anything.
+    // No text of the other job was reported.
     assert_eq!(silent.outcome().unwrap().generated_tokens, LONG);
 }
 
@@ -391,7 +391,7 @@ fn a_job_over_which_two_processes_die_is_not_sent_a_third_time() {
     }
     let error = silent.outcome().unwrap_err().to_string();
     assert!(error.starts_with("the engine failed: the engine process ended"), "{error}");
-    // The one that dies again and again is not started again at once; who asks is told why.
+    // A process that dies repeatedly is not started again at once, and jobs fail with the reason.
     let error = client.run().unwrap_err();
     assert!(matches!(&error, EngineError::Unavailable(reason) if reason.contains("ended unexpectedly")), "{error}");
 }
@@ -401,7 +401,7 @@ fn a_killed_server_ends_its_own_jobs_only() {
     let machine = Machine::new();
     let client = machine.client(Wishes { linger: PATIENCE, ..wishes() });
     client.run().unwrap();
-    // A process of its own that has joined and asked for something long, by the words of this one's.
+    // Another client, which speaks the protocol itself, has joined and submitted a long job.
     let mut other = Raw::join(&machine);
     other.job(7, LONG);
     other.stream.read_exact(&mut [0; 64]).unwrap();
@@ -424,7 +424,7 @@ fn garbage_and_silence_hold_nobody_up() {
         stream.write_all(garbage).unwrap();
         client.run().unwrap();
     }
-    // One says nothing, one joins and reads nothing of what it is told.
+    // One client sends nothing, and one joins but never reads.
     let _silent = UnixStream::connect(&socket).unwrap();
     let mut deaf = Raw::join(&machine);
     for id in 0..20 {
@@ -444,7 +444,7 @@ fn documents_of_different_clients_never_supersede_each_other_and_a_clients_own_d
     let (first, second) = (machine.client(wishes()), machine.client(wishes()));
     let long = first.submit(Work { tokens: LONG, wants_text: true, ..Work::default() });
     long.begun();
-    // The same number of document, and answered while the other one waits: somebody types there now.
+    // A job with the same document number is done while the other one waits, because somebody types in that window now.
     second.run().unwrap();
     assert!(long.outcome.try_recv().is_err(), "it has ended");
     let newer = first.submit(Work::default());
@@ -513,7 +513,7 @@ fn models_that_do_not_fit_together_are_in_memory_one_at_a_time() {
     let wishes = |role| Wishes { role, fits_beside_the_other: false, linger: PATIENCE, ..wishes() };
     let (completing, asking) = (machine.client(wishes(Role::Completion)), machine.client(wishes(Role::Assistant)));
     completing.run().unwrap();
-    // Its model takes 4096 tokens.
+    // The model takes 4096 tokens.
     let question = Work { priority: Priority::Background, tokens: 4000, wants_text: true, ..Work::default() };
     let question = asking.submit(question);
     question.begun();
@@ -522,7 +522,7 @@ fn models_that_do_not_fit_together_are_in_memory_one_at_a_time() {
     assert!(error.contains("is unloaded while the assistant model answers"), "{error}");
     question.cancel.cancel();
     question.outcome().unwrap_err();
-    // The process hears of it a moment later.
+    // The process gets to know a moment later.
     until("there is room", || completing.run().is_ok());
     let report = machine.report().unwrap();
     let loaded = report.models.iter().filter(|model| matches!(model.state, ModelState::Loaded(_))).count();
@@ -542,7 +542,7 @@ fn a_model_goes_when_the_last_who_wants_it_gives_it_up() {
     second.event(|event| matches!(event, EngineEvent::Unloaded).then_some(()));
 }
 
-/// Two windows of one person, with the starter; what is missing is said.
+/// Windows of one person, with the starter. Prints if it is missing.
 fn windows<const COUNT: usize>(home: &Path, settings: &str) -> Option<[Server; COUNT]> {
     let model = crate::support::starter()?;
     let arguments = ["serve", "--completion-model", model.to_str().unwrap(), "--threads", "1"];
@@ -553,7 +553,7 @@ fn windows<const COUNT: usize>(home: &Path, settings: &str) -> Option<[Server; C
     }))
 }
 
-/// What a window is told of who shares its engine, once that is as `wanted`.
+/// Waits until the status about who shares the engine is as `wanted`.
 fn sharing(server: &mut Server, wanted: impl Fn(&Value) -> bool) -> Value {
     let is_status = |message: &Value| message["method"] == "phi-ls/status" && wanted(&message["params"]["sharing"]);
     server.read_until(is_status).expect("a status")["params"]["sharing"].clone()
@@ -632,7 +632,7 @@ fn overhead_of_the_socket() {
         Client { engine, events }
     };
     let shared = machine.client(wishes());
-    // As long as prompts are, and cached after the first round: what is measured is the way there and back.
+    // As long as usual prompts, and cached after the first round, so that only the communication is measured.
     let prompt = "return the name ".repeat(400);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..500 {
@@ -649,7 +649,7 @@ fn overhead_of_the_socket() {
     println!("a job of {} bytes: {alone:?} in the process, {shared:?} through the socket", prompt.len());
 }
 
-/// A client that speaks for itself.
+/// A client that sends and reads messages itself.
 struct Raw {
     stream: UnixStream,
 }

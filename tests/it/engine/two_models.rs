@@ -1,4 +1,4 @@
-//! Completions and answers from two models on one machine: who goes first, and what is given back.
+//! Completions and answers from two models on one machine: which goes first, and which model is unloaded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -26,23 +26,23 @@ fn two_models(completions: TestOptions, answers: TestOptions) -> TestOptions {
     TestOptions { loader: Arc::new(loader), settings: vec![(Source::Flags, models)], ..completions }
 }
 
-/// What the models were asked for, in order.
+/// The names of the models' tokens, in order.
 type Log = Arc<Mutex<Vec<&'static str>>>;
 
-/// A model that is held up at every token it chooses.
+/// A model that stops at every token that it chooses.
 struct Held {
     options: TestOptions,
     begun: mpsc::Receiver<()>,
     go_on: mpsc::Sender<()>,
 }
 
-/// A model that writes `answer`; each token is noted as what `name` makes of what was read.
+/// A model that writes `answer`. Each token is logged as what `name` returns for the text so far.
 fn held(answer: &'static str, log: &Log, name: fn(&str) -> &'static str) -> Held {
     let ((begun_sender, begun), (go_on, gate)) = (mpsc::channel(), mpsc::channel::<()>());
     let (gate, begun_sender, log) = (Mutex::new(gate), Mutex::new(begun_sender), Arc::clone(log));
     let options = TestOptions::scripted(move |read| {
         log.lock().unwrap().push(name(read));
-        // A test that is over holds nothing up.
+        // This fails if the test is over.
         let _ = begun_sender.lock().unwrap().send(());
         let _ = gate.lock().unwrap().recv();
         rest_of(answer, read)
@@ -60,7 +60,7 @@ fn while_a_completion_is_under_way_the_other_model_waits() {
     answers.begun.recv().unwrap();
     let completion = server.request_completion(7, 4);
     completions.begun.recv().unwrap();
-    // From here on nothing but the completion holds the answer up.
+    // From here on, only the completion delays the answer.
     drop(answers.go_on);
     completions.go_on.send(()).unwrap();
     completions.begun.recv().unwrap();
@@ -85,7 +85,7 @@ fn after_an_answer_was_cancelled_completions_run_and_it_does_not() {
     answers.begun.recv().unwrap();
     server.cancel(question);
     assert_eq!(server.answer(question)["error"]["code"], -32800);
-    // Its model is still at the token it was cancelled in.
+    // The other model is still at the token at which it was cancelled.
     assert_eq!(server.complete(7, 4), [COMPLETION]);
     drop(answers.go_on);
     let question = choose(&mut server, "Explain this problem");
@@ -95,7 +95,7 @@ fn after_an_answer_was_cancelled_completions_run_and_it_does_not() {
     server.finish();
 }
 
-/// Tells when the model it belongs to is dropped.
+/// Reports when the model that it belongs to is dropped.
 struct GivenBack(Mutex<mpsc::Sender<()>>);
 
 impl Drop for GivenBack {

@@ -1,4 +1,5 @@
-//! The decoder against itself: however a text is cut into passes, cached, forked or batched, the numbers are the same.
+//! The decoder compared with itself: however a text is divided into passes, cached, forked or batched, the numbers are
+//! the same.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ fn tokens(model: &TinyModel, len: usize) -> Vec<u32> {
     (0..len).map(|_| random.below(model.vocab_size()) as u32).collect()
 }
 
-/// One pass over `tokens`; the logits of every one of them.
+/// One pass over `tokens`. Returns the logits of every one of them.
 fn pass(decoder: &mut Decoder, cache: &mut KvCache, tokens: &[u32]) -> Vec<f32> {
     let mut logits = Logits::default();
     let sequence = Sequence { tokens, cache, logits: LogitRows::All };
@@ -54,7 +55,7 @@ fn fresh(decoder: &mut Decoder, factors: RopeFactors, tokens: &[u32]) -> Vec<f32
     pass(decoder, &mut cache, tokens)
 }
 
-/// The micro models every self-check runs on, with both kinds of caches.
+/// The micro models that every self-check runs on, with both kinds of caches.
 fn models() -> Vec<(TinyModel, KvType)> {
     let untied = TinyModel { tied: false, num_kv_heads: 4, rope_dim: 16, ..TinyModel::phi3() };
     let mut models = vec![TinyModel::phi3(), untied, TinyModel::llama()];
@@ -65,11 +66,11 @@ fn models() -> Vec<(TinyModel, KvType)> {
     models.into_iter().flat_map(|model| [(model.clone(), KvType::F16), (model, KvType::Q8_0)]).collect()
 }
 
-/// How far logits may be apart that were computed in other passes, as a part of the largest one. With an f16 cache not at
-/// all: every row of a product, and every row of queries, is computed as if it were alone, so caching, chunk sizes and
-/// batching can never change what the model says. An 8-bit page is multiplied as it is for few queries and widened to f32
-/// for many, with the scales before or after the sums: f32's rounding, which can tip an activation over to the next of
-/// its 8 bits where weights are quantised.
+/// How much logits may differ between different passes, as a part of the largest one. With an f16 cache, they may not
+/// differ at all: every row of a product, and every row of queries, is computed as if it were alone, so caching, chunk
+/// sizes and batching never change the result. An 8-bit page is multiplied as it is for few queries and widened to f32
+/// for many, with the scales before or after the sums. This changes the rounding of f32, which can move an activation
+/// to the next of its 8-bit values if weights are quantised.
 fn tolerance(kv_type: KvType, quant: QuantType) -> f32 {
     match (kv_type, quant) {
         (KvType::F16, _) => 0.0,
@@ -172,7 +173,7 @@ fn a_batch_of_sequences_equals_each_alone() {
         let [left_alone, right_alone] = [left, right].map(|tokens| fresh(&mut decoder, RopeFactors::Short, tokens));
         let (mut left_cache, mut right_cache) =
             (decoder.new_cache(RopeFactors::Short), decoder.new_cache(RopeFactors::Short));
-        // The first tokens apart, so that the batch starts at two positions.
+        // The first tokens are read separately, so that the batch starts at two positions.
         pass(&mut decoder, &mut left_cache, &left[..10]);
         pass(&mut decoder, &mut right_cache, &right[..3]);
         let mut logits = Logits::default();
@@ -195,7 +196,7 @@ fn only_the_rows_asked_for_have_logits() {
     let all = fresh(&mut decoder, RopeFactors::Short, &tokens);
     for (rows, expected) in [(LogitRows::None, &all[..0]), (LogitRows::Last, &all[8 * model.vocab_size()..])] {
         let mut cache = decoder.new_cache(RopeFactors::Short);
-        // Left over from a larger pass: the memory is reused, the rows are not.
+        // Values of a larger pass: the memory is reused, but the rows are not.
         let mut logits = Logits { values: vec![1.0; 9000], vocab_size: 3 };
         decoder
             .forward(&mut [Sequence { tokens: &tokens, cache: &mut cache, logits: rows }], &mut logits)
@@ -211,7 +212,7 @@ fn a_pass_without_tokens_changes_nothing() {
     let mut cache = decoder.new_cache(RopeFactors::Short);
     assert!(pass(&mut decoder, &mut cache, &[]).is_empty());
     assert_eq!(cache.bytes(), 0);
-    // Beside a sequence that has some, it is no row either.
+    // It is not a row beside a sequence with tokens either.
     let mut other = decoder.new_cache(RopeFactors::Short);
     let mut logits = Logits::default();
     let mut batch = [
@@ -247,7 +248,7 @@ fn a_refused_pass_leaves_every_cache_as_it_was() {
     assert!(error.to_string().contains("expected a cache of this model"), "{error}");
 }
 
-/// Where one query's pages are shared out among threads, their sums are joined in another order: f32's rounding.
+/// If threads share the pages of one query, their sums are joined in another order, which changes the rounding.
 #[test]
 fn a_long_context_read_by_three_threads_stays_within_rounding() {
     let model = TinyModel::phi3();
@@ -280,7 +281,8 @@ fn the_cache_grows_by_pages_as_it_is_used() {
 
 #[test]
 fn factor_sets_hold_across_the_original_context_and_never_mix() {
-    // The switch at a position that is quick to reach; the parity tests cross it where the real models have it.
+    // The factors switch at a position that is quick to reach. The parity tests cross it at the position of the real
+    // models.
     let model = TinyModel { original_context_length: 128, context_length: 1024, ..TinyModel::phi3() };
     let (mut decoder, tokens) = (load(&model), tokens(&model, 132));
     let vocab_size = model.vocab_size();
@@ -294,7 +296,7 @@ fn factor_sets_hold_across_the_original_context_and_never_mix() {
         assert_same(&logits, &long[start * vocab_size..end * vocab_size], &model);
         start = end;
     }
-    // The short set gives other numbers from the second position on, and ends where its factors do.
+    // The short set gives other numbers from the second position on, and ends at the original context length.
     let mut cache = decoder.new_cache(RopeFactors::Short);
     let short = pass(&mut decoder, &mut cache, &tokens[..128]);
     assert_same(&short[..vocab_size], &long[..vocab_size], &model);
@@ -310,7 +312,7 @@ fn factor_sets_hold_across_the_original_context_and_never_mix() {
     );
 }
 
-/// With keys and queries that are zero in the rotated dimensions, one layer cannot tell the order of what it has read.
+/// With keys and queries that are zero in the rotated dimensions, one layer cannot distinguish the order of tokens.
 #[test]
 fn dimensions_beyond_the_rotary_ones_carry_no_position() {
     let model = TinyModel { num_layers: 1, ..TinyModel::phi3() };
@@ -338,7 +340,7 @@ fn dimensions_beyond_the_rotary_ones_carry_no_position() {
     let difference = |[left, right]: [Vec<f32>; 2]| {
         left.iter().zip(&right).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max)
     };
-    // Sums in another order, f16 values: far below what a rotation does.
+    // The difference of sums in another order and f16 values, which is far below the effect of a rotation.
     let rounding = 1e-3;
     let unrotated = difference(last_rows(0.0, 1.0));
     let rotated = difference(last_rows(1.0, 1.0));
@@ -347,7 +349,7 @@ fn dimensions_beyond_the_rotary_ones_carry_no_position() {
 
 #[test]
 fn separate_and_fused_projections_of_mixed_types_agree() {
-    // The value projection in another type than query and key, as Q4_K_M files of the llama architecture have it.
+    // The value projection has another type than query and key, as in Q4_K_M files of the llama architecture.
     let model = TinyModel::llama();
     let mut decoder = load(&model);
     let mut writer = model.writer();
@@ -369,7 +371,7 @@ fn separate_and_fused_projections_of_mixed_types_agree() {
     assert_ne!(logits, fresh(&mut decoder, RopeFactors::Short, &tokens));
     let expected = fresh(&mut uniform, RopeFactors::Short, &tokens);
     let largest = logits.iter().zip(&expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
-    // The values are exact in both types; the kernels may sum in another order.
+    // The values are exact in both types, but the kernels may sum in another order.
     assert!(largest < 1e-3, "{largest:e}");
 }
 
@@ -385,7 +387,7 @@ fn every_quantisation_loads_and_stays_near_full_precision() {
         let dot: f32 = logits.iter().zip(&expected).map(|(found, expected)| found * expected).sum();
         let norms = logits.iter().map(|logit| logit * logit).sum::<f32>() * expected.iter().map(|e| e * e).sum::<f32>();
         let cosine = dot / norms.sqrt();
-        // What random weights keep in 2 to 3 bits, in 4, and in more.
+        // The correlation that random weights keep with 2 to 3 bits, with 4, and with more.
         let least = match quant {
             QuantType::Q2K | QuantType::Q3K => 0.4,
             QuantType::Q4_0 | QuantType::Q4_1 | QuantType::Q4K => 0.9,
@@ -406,7 +408,7 @@ fn eight_bit_caches_stay_near_half_precision_ones() {
     assert!(largest > 0.0 && largest < 0.05 * scale, "{largest} of {scale}");
 }
 
-/// Loading a model without `name` fails with a message that contains `expected`.
+/// Checks that loading a model without `name` fails with a message that contains `expected`.
 #[track_caller]
 fn check_missing(model: &TinyModel, name: &str, expected: &str) {
     let mut writer = model.writer();
@@ -460,7 +462,7 @@ fn the_earliest_phi_3_files_leave_out_what_is_known_of_them() {
     assert_eq!((without.original_max_position_embeddings, without.has_long_rope()), (4096, true));
     assert!((without.rope_attn_factor - 1.190_238).abs() < 1e-6, "{}", without.rope_attn_factor);
     assert!((without.rope_attn_factor - with.rope_attn_factor).abs() < 1e-6);
-    // A window as wide as the context, as later files have it, is none.
+    // A window as wide as the context, as in later files, is no window.
     writer.u32("phi3.attention.sliding_window", 262_144);
     assert_eq!(config_of(&writer).sliding_window, None);
     assert!(load_writer(&writer, &options()).is_ok());
@@ -476,7 +478,7 @@ fn positions_are_divided_by_whichever_key_says_so() {
     }
 }
 
-/// Loading what `change` makes of a sound file fails with a message that contains `expected`.
+/// Checks that loading a valid file after `change` fails with a message that contains `expected`.
 #[track_caller]
 fn check_refused(model: &TinyModel, change: impl FnOnce(&mut GgufWriter), expected: &str) {
     let mut writer = model.writer();

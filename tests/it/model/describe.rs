@@ -1,4 +1,4 @@
-//! What `phi-ls models` tells about a file.
+//! The report of `phi-ls models` about a file.
 
 use std::fmt::Write as _;
 
@@ -89,7 +89,7 @@ fn what_is_wrong_is_told_by_check() {
     );
 }
 
-/// What of the report of a micro model in the shape of Phi-4-mini is not as it should be, after `change`.
+/// The problems in the report of a micro model in the shape of Phi-4-mini after `change`.
 fn problems(change: impl FnOnce(&mut GgufWriter)) -> Vec<String> {
     let mut writer = TinyModel::phi3().writer();
     change(&mut writer);

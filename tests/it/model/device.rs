@@ -1,5 +1,5 @@
-//! The decoder on candle's tensors, on the processor: the numbers of the decoder on this project's own kernels, however a
-//! text is cut into passes, batched, forked or cut back.
+//! The decoder on candle's tensors, run on the processor, gives the same numbers as the decoder on this project's
+//! kernels, however a text is divided into passes, batched, forked or truncated.
 
 use std::sync::Arc;
 
@@ -52,15 +52,15 @@ fn tokens(pair: &Pair, len: usize) -> Vec<u32> {
     (0..len).map(|_| random.below(pair.vocab_size) as u32).collect()
 }
 
-/// Logits of every one of `tokens` after what `cache` holds.
+/// The logits of every one of `tokens` after the contents of `cache`.
 fn pass(model: &mut dyn LanguageModel, cache: &mut KvCache, tokens: &[u32]) -> Vec<f32> {
     let mut logits = Logits::default();
     model.forward(&mut [Sequence { tokens, cache, logits: LogitRows::All }], &mut logits).unwrap();
     logits.values
 }
 
-/// One keeps keys and values in f16, the other in f32, and with quantised weights they round activations in different
-/// places; how exact each is by itself is shown against other references.
+/// One keeps keys and values in f16, the other in f32, and with quantised weights they round activations at different
+/// points. Other tests compare each with references.
 #[track_caller]
 fn assert_near(found: &[f32], expected: &[f32], quant: QuantType) {
     assert_eq!(found.len(), expected.len());

@@ -1,7 +1,7 @@
-//! The tokenizers of the families made for completion, on their own vocabularies: against ids by transformers, and against
-//! Hugging Face's `tokenizers` with the published pre-tokenizers, on a megabyte of source in eight languages.
+//! The tokenizers of the families made for completion, with their own vocabularies, compared with ids by transformers,
+//! and with Hugging Face's `tokenizers` and the published pre-tokenizers on a megabyte of source in eight languages.
 //!
-//! The vocabularies come with llama.cpp's source, which a Python package carries; so does the source text.
+//! The vocabularies are part of llama.cpp's source, which a Python package contains; so is the source text.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use crate::model::tokenizer::{cache_folder, run, skip_without};
 
 const PACKAGE: &str = "llama_cpp_python-0.3.36";
-/// Of the package's source.
+/// The folder of vocabularies in the package.
 const MODELS: &str = "vendor/llama.cpp/models";
 
-/// A vocabulary, and how its published `tokenizer.json` cuts text.
+/// A vocabulary, and the pre-tokenizer of its published `tokenizer.json`.
 struct Family {
-    /// Of its files `ggml-vocab-NAME.gguf`, `.gguf.inp` and `.gguf.out`.
+    /// The NAME of its files `ggml-vocab-NAME.gguf`, `.gguf.inp` and `.gguf.out`.
     name: &'static str,
     pre_tokenizer: fn() -> Value,
     ignore_merges: bool,
@@ -48,7 +48,7 @@ fn split(pattern: &str) -> Value {
     json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
 }
 
-/// Of Qwen's and Llama 3's `tokenizer.json`, which differ in how digits are cut.
+/// The pre-tokenizer of Qwen's and Llama 3's `tokenizer.json`, which differ in how digits are split.
 fn words(digits: &str) -> Value {
     let pattern = [
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
@@ -67,7 +67,7 @@ fn deepseek_coder() -> Value {
 }
 
 fn deepseek_llm() -> Value {
-    // All letters that have a case; what the published list leaves out is in none of these sources.
+    // All letters that have a case. The letters that the published list leaves out do not occur in these sources.
     let splits = [
         r"[\r\n]",
         r"\s?[\p{Lu}\p{Ll}\p{Lt}]+",
@@ -86,13 +86,13 @@ fn starcoder() -> Value {
     json!({"type": "Sequence", "pretokenizers": [digits, byte_level(true)]})
 }
 
-/// The package's source, fetched once into a folder outside the repository.
+/// The package's source, downloaded once into a folder outside the repository.
 fn package() -> Result<PathBuf, String> {
     let folder = cache_folder()?;
     let cached = folder.join(format!("{PACKAGE}-vocabularies"));
     if !cached.exists() {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // A folder of its own for each process, renamed into place: tests run at the same time.
+        // Each process uses a folder of its own and renames it at the end, because tests run at the same time.
         let fetched = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
         let requirement = PACKAGE.replace('_', "-").replacen("python-", "python==", 1);
         let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", &requirement];
@@ -115,7 +115,7 @@ fn vocabulary(package: &Path, name: &str) -> (GgufFile, Tokenizer) {
     (gguf, tokenizer)
 }
 
-/// Where two lists of ids part, with a few pieces of each.
+/// Checks that two lists of ids are the same. The message shows where they differ, with a few pieces of each.
 fn assert_same(tokenizer: &Tokenizer, found: &[u32], expected: &[u32], place: &str) {
     let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
     if at < found.len().max(expected.len()) {
@@ -151,7 +151,7 @@ fn every_family_agrees_with_llama_cpps_vectors_by_transformers() {
     }
 }
 
-/// The same vocabulary under the published pre-tokenizer.
+/// The same vocabulary with the published pre-tokenizer.
 fn reference(gguf: &GgufFile, family: &Family) -> tokenizers::Tokenizer {
     let strings = |key: &str| gguf.strings(key).expect("a part of the vocabulary").iter().collect::<Vec<_>>();
     let types: Vec<i64> = gguf.integers("tokenizer.ggml.token_type").expect("the kinds").iter().collect();
@@ -178,7 +178,7 @@ fn reference(gguf: &GgufFile, family: &Family) -> tokenizers::Tokenizer {
     tokenizers::Tokenizer::from_str(&document.to_string()).expect("a tokenizer of the published kind")
 }
 
-/// Source files of eight languages, 128 KiB of each or what there is.
+/// Source files of eight languages, up to 128 KiB of each.
 fn corpus(package: &Path) -> Vec<(String, String)> {
     let mut texts = Vec::new();
     for extension in ["c", "cpp", "py", "ts", "js", "sh", "kt", "cu"] {
@@ -187,7 +187,7 @@ fn corpus(package: &Path) -> Vec<(String, String)> {
         let mut left = 160 << 10;
         for path in files.filter(|path| path.extension().is_some_and(|found| found == extension)) {
             let Ok(text) = std::fs::read_to_string(&path) else { continue };
-            // Minified and generated files are not what somebody writes.
+            // Minified and generated files are not written by hand.
             if text.len() > 64 << 10 || text.lines().any(|line| line.len() > 2000) {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! Models of full size against llama.cpp, where there are any: `PHI_LS_FULL_SIZE` names a folder of `NAME.gguf` files,
-//! and for some of them a `NAME.json` from `tests/references/llama_cpp_greedy.py`. Too large for every run.
+//! Models of full size, compared with llama.cpp. `PHI_LS_FULL_SIZE` names a folder with `NAME.gguf` files, and for some
+//! of them a `NAME.json` from `tests/references/llama_cpp_greedy.py`. They are too large for every run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use phi_ls::model::{self, LoadOptions, LogitRows, Logits, RopeFactors, Sequence}
 
 use crate::model::greedy::{self, Case};
 
-/// Memory beyond the file and the caches in use: scratch, tokenizer, code.
+/// Memory beyond the file and the caches: scratch, tokenizer, code.
 const OVERHEAD_BYTES: u64 = 400 << 20;
 
 fn models() -> Vec<PathBuf> {
@@ -23,7 +23,7 @@ fn models() -> Vec<PathBuf> {
     models
 }
 
-/// The most memory this process has had at once since `reset_peak`, where the system tells.
+/// The peak memory of this process since `reset_peak`; `None` if the system does not report it.
 fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -31,11 +31,11 @@ fn peak_bytes() -> Option<u64> {
 }
 
 fn reset_peak() {
-    // Only a Linux kernel has this file; elsewhere there is no peak to read either.
+    // Only Linux has this file. Other systems do not report the peak either.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Loads `path`, lets it read a prompt in chunks, and gives back the peak of memory and the bytes of caches.
+/// Loads `path` and lets it read a prompt in chunks. Returns the peak memory and the bytes of caches.
 fn load_and_prefill(path: &Path) -> (model::LoadedModel, Option<u64>, u64) {
     reset_peak();
     let options = LoadOptions { pool: Arc::new(ThreadPool::new(2)), kv_type: Default::default() };
@@ -54,7 +54,7 @@ fn full_size_models_fit_their_memory_and_continue_as_llama_cpp_does() {
     for path in models() {
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         let file_bytes = std::fs::metadata(&path).expect("the file").len();
-        // The first copy is dropped before the second is loaded, and must be gone.
+        // The first copy is dropped before the second is loaded, and must have given its memory back.
         drop(load_and_prefill(&path));
         let (mut loaded, peak, cache_bytes) = load_and_prefill(&path);
         if let Some(peak) = peak {

@@ -1,5 +1,5 @@
-//! Damaged and hostile model files: whatever is flipped, cut or made absurd, loading gives a model or one error, never
-//! a panic, and reading a file never takes more memory than the file. (A hang would end the run in CI.)
+//! Damaged and hostile model files: whatever is flipped, cut or made absurd, loading gives a model or an error, and
+//! never a panic, and reading a file never takes more memory than the file. (A hang would fail the run in CI.)
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,16 +13,17 @@ use phi_ls::model::{self, GgufFile, LoadOptions, LogitRows, Logits, ModelError, 
 use crate::support::allocations::peak_of;
 use crate::support::tiny_gguf::{QUANT_TYPES, Random, TinyModel};
 
-/// Damaged files for each type of each architecture. A run without end would find more; this many take seconds.
+/// How many damaged files are tried for each type of each architecture. More would find more, but these take only
+/// seconds.
 const MUTATIONS: usize = 40;
 
-/// What reading may take beyond the bytes of the file: the path, a message.
+/// Memory that reading may take beyond the bytes of the file: the path, a message.
 const OVERHEAD_BYTES: usize = 16 << 10;
-/// What loading and a pass may take beyond twice the bytes of the file: tables of the tokenizer, scratch. Measured: 578
-/// KB, whatever the damage.
+/// Memory that loading and a pass may take beyond twice the bytes of the file: tables of the tokenizer, scratch.
+/// Measured: 578 KB, whatever the damage.
 const LOADING_BYTES: usize = 1 << 20;
 
-/// Reads all there is in a file: the arrays, and every block of every tensor.
+/// Reads everything in a file: the arrays, and every block of every tensor.
 fn read_all(path: &Path) -> Result<usize, ModelError> {
     let gguf = GgufFile::open(path)?;
     let mut read = 0;
@@ -41,7 +42,7 @@ fn read_all(path: &Path) -> Result<usize, ModelError> {
     Ok(read)
 }
 
-/// Reads a file of `bytes`, which takes no more memory than they do.
+/// Reads a file of `bytes`, and checks that this takes no more memory than they do.
 #[track_caller]
 fn check_memory(path: &Path, bytes: &[u8]) -> Result<usize, ModelError> {
     std::fs::write(path, bytes).expect("writing a file");
@@ -62,12 +63,12 @@ fn load_and_run(path: &Path, options: &LoadOptions) -> Option<()> {
     let mut cache = loaded.model.new_cache(RopeFactors::Short);
     let tokens = [0, loaded.model.config().vocab_size as u32 - 1, 1];
     let mut sequence = [Sequence { tokens: &tokens, cache: &mut cache, logits: LogitRows::Last }];
-    // A context of two positions is as good as any other; the error for it is no panic.
+    // A context of two positions is valid, and its error is not a panic.
     let _ = loaded.model.forward(&mut sequence, &mut Logits::default());
     Some(())
 }
 
-/// One of the ways files get damaged, in the header (which decides what is read where) more often than in the data.
+/// Damages a file in some way, more often in the header (which decides what is read where) than in the data.
 fn damage(sound: &[u8], header_len: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = sound.to_vec();
     let reach = if random.below(4) == 0 { bytes.len() } else { header_len };
@@ -119,16 +120,16 @@ fn damaged_files_are_refused_without_a_panic() {
             }
         }
     }
-    // Some damage hits text nobody depends on, or weights; but most of it must be noticed for this test to mean much.
+    // Some damage affects only weights or unused text, but this test means little unless most damage is noticed.
     assert!(refused > loaded, "{refused} refused, {loaded} loaded");
 }
 
-/// Strings as a GGUF file has them.
+/// A string as in a GGUF file.
 fn string(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// A file of the smallest entries there can be: what costs a reader most for each of its bytes.
+/// A file of the smallest possible entries, which cost a reader the most memory per byte.
 fn dense(tensors: u64, entries: u64, empty_strings: u64) -> Vec<u8> {
     let mut bytes = [b"GGUF".as_slice(), &3_u32.to_le_bytes()].concat();
     bytes.extend(tensors.to_le_bytes());

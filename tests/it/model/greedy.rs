@@ -1,4 +1,4 @@
-//! Greedy continuations of the starter model against llama.cpp's, made by `tests/references/llama_cpp_greedy.py`.
+//! Greedy continuations of the starter model, compared with llama.cpp's from `tests/references/llama_cpp_greedy.py`.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use phi_ls::model::{self, LoadOptions, LoadedModel, LogitRows, Logits, RopeFacto
 
 use crate::support::starter;
 
-/// Where the text leaves the model undecided, either of two tokens closer than this is right: both engines quantise
-/// activations to 8 bits and add in different orders. Against the same weights in f32 the logits of this model have an
-/// error of 0.17 here and 0.16 in llama.cpp (standard deviation over the vocabulary, at one position of these prompts).
+/// If the logits of two tokens are closer than this, either is right, since both engines quantise activations to 8 bits
+/// and add in different orders. Against the same weights in f32 the logits of this model have an error of 0.17 here and
+/// 0.16 in llama.cpp (standard deviation over the vocabulary, at one position of these prompts).
 pub(crate) const ROUNDING: f64 = 0.5;
 
-/// The fixture's first prompts are those whose text decides what comes next.
+/// How many of the fixture's first prompts determine clearly what comes next.
 const DECIDED: usize = 10;
 
 #[derive(serde::Deserialize)]
@@ -29,7 +29,8 @@ fn argmax(logits: &[f32]) -> u32 {
     (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))).unwrap() as u32
 }
 
-/// How many tokens agree, feeding llama.cpp's own token each time so that one close call does not end the comparison.
+/// The tokens that differ, with their positions and the difference of their logits. llama.cpp's token is fed each time,
+/// so that one close call does not end the comparison.
 pub(crate) fn compare(loaded: &mut LoadedModel, case: &Case) -> Vec<(usize, u32, u32, f64)> {
     let mut cache = loaded.model.new_cache(RopeFactors::Short);
     let mut logits = Logits::default();
@@ -92,9 +93,9 @@ fn where_the_model_is_undecided_only_close_calls_differ_from_llama_cpp() {
     assert!(wrong.is_empty(), "differences beyond rounding: {wrong:?}");
 }
 
-/// The effect of 8-bit keys and values on real code, which is that of any other rounding. Measured: 0.235 (rms), 2.23 at
-/// most, the best token equal at 953 positions. llama.cpp on the same tokens: 0.222, 2.28, 959; and between its f16
-/// cache with and without flash attention: 0.205, 2.06, 957.
+/// The effect of 8-bit keys and values on real code is no larger than that of other rounding. Measured: 0.235 (rms),
+/// 2.23 at most, the best token equal at 953 positions. llama.cpp on the same tokens: 0.222, 2.28, 959; and between its
+/// f16 cache with and without flash attention: 0.205, 2.06, 957.
 #[test]
 fn an_eight_bit_cache_changes_the_starters_logits_as_any_other_rounding_does() {
     let Some(mut half) = load_starter(KvType::F16) else { return };

@@ -1,6 +1,6 @@
-//! The decoder against two independent engines: transformers (residual stream after every layer, logits) and
-//! llama.cpp (logits on quantised weights), at positions around the switch of the rotary factors, and greedy
-//! continuations of 64 tokens that run free. The references are made by `tests/parity/make_references.py`.
+//! The decoder compared with two independent engines: transformers (residual stream after every layer, logits) and
+//! llama.cpp (logits on quantised weights), at positions around the switch of the rotary factors, and in greedy
+//! continuations of 64 tokens. `tests/parity/make_references.py` makes the references.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use phi_ls::model::{
     Decoder, DeviceDecoder, GgufFile, LanguageModel, LoadOptions, LogitRows, Logits, ModelConfig, RopeFactors, Sequence,
 };
 
-/// Against transformers with keys and values rounded to f16: what is left is f32 sums in another order, and the odd
-/// value that they tip over to the next f16. Measured: 4.4e-4 on values up to 15.
+/// For transformers with keys and values rounded to f16: the remaining differences are f32 sums in another order, and
+/// values that these move to the next f16. Measured: 4.4e-4 on values up to 15.
 const SAME_CACHE_TOLERANCE: f32 = 1.5e-3;
-/// Against transformers as it is, with f32 keys and values: f16 keeps 11 bits. Measured: 2.2e-2.
+/// For transformers as it is, with f32 keys and values, since f16 keeps 11 bits. Measured: 2.2e-2.
 const F32_CACHE_TOLERANCE: f32 = 5e-2;
-/// The decoder on candle's tensors against transformers as it is: both keep keys and values in f32. Measured: 1e-5 on
-/// values up to 6.
+/// For the decoder on candle's tensors and transformers as it is, which both keep keys and values in f32. Measured:
+/// 1e-5 on values up to 6.
 const DEVICE_TOLERANCE: f32 = 1e-4;
-/// Against llama.cpp on quantised weights, which both multiply with activations rounded to 8 bits, in blocks of their
-/// own. Measured: 0.14 on logits up to 15.7, of which both engines' distance to exact arithmetic explains all; 0.22 with IQ4_XS,
-/// where llama.cpp's blocks are eight times as long.
+/// For llama.cpp on quantised weights, which both multiply with activations rounded to 8 bits, in blocks of different
+/// sizes. Measured: 0.14 on logits up to 15.7, which the distance of both engines to exact arithmetic explains
+/// completely; 0.22 with IQ4_XS, where llama.cpp's blocks are eight times as long.
 const QUANTIZED_TOLERANCE: f32 = 0.25;
-/// Against exact arithmetic on quantised weights: the part of the residual stream that is rounding. Measured: 1.8e-2.
+/// For exact arithmetic on quantised weights: the rounding error as a part of the residual stream. Measured: 1.8e-2.
 const RESIDUAL_TOLERANCE: f32 = 3e-2;
-/// How much further than llama.cpp from exact arithmetic the kernels may be, as a ratio of root mean squares.
+/// How much further from exact arithmetic than llama.cpp the kernels may be, as a ratio of root mean squares.
 const ROUNDING_RATIO: f32 = 1.25;
 
-/// One model for each thing that another family has and the Phis have not.
+/// One model for each feature that another family has and the Phi models do not.
 const OTHER_FAMILIES: [&str; 7] = [
     "qwen2-shaped",
     "qwen3-shaped",
@@ -56,7 +56,7 @@ struct Case {
     tokens: Vec<u32>,
     /// Positions whose values were kept.
     positions: Vec<usize>,
-    /// The best token after each of the tokens, and its lead over the second; empty where nothing is rounded.
+    /// The best token after each token, and its lead over the second; empty if nothing is rounded.
     #[serde(default)]
     best: Vec<u32>,
     #[serde(default)]
@@ -70,13 +70,13 @@ struct Continuation {
     factors: String,
     prompt: Vec<u32>,
     greedy: Vec<u32>,
-    /// How far the best logit was ahead of the second, step by step.
+    /// The lead of the best logit over the second, step by step.
     gaps: Vec<f32>,
 }
 
 #[derive(serde::Deserialize)]
 struct Values {
-    /// After the embedding and after every layer, each `(positions, hidden_size)`.
+    /// The residual stream after the embedding and after every layer, each `(positions, hidden_size)`.
     hidden_states: Vec<Vec<f32>>,
     /// `(positions, vocab_size)`
     logits: Vec<f32>,
@@ -103,11 +103,11 @@ fn load(name: &str) -> (Decoder, Reference) {
     (decoder, serde_json::from_str(&text).expect("the reference's fields"))
 }
 
-/// What the decoder computes for a case.
+/// The results of the decoder for a case.
 struct Computed {
-    /// In the shape of the reference: the positions that were kept.
+    /// The values in the shape of the reference, at the positions that were kept.
     kept: Values,
-    /// Of all positions.
+    /// The best token at every position.
     best: Vec<u32>,
 }
 
@@ -132,7 +132,7 @@ fn best(logits: &[f32]) -> u32 {
     (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("a vocabulary") as u32
 }
 
-/// The largest difference of `found` and `expected`, which is at most `tolerance`.
+/// Checks that the largest difference between `found` and `expected` is at most `tolerance`.
 #[track_caller]
 fn check(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -142,7 +142,7 @@ fn check(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert!(largest <= tolerance, "{what}: largest difference {largest:e}, tolerance {tolerance:e}");
 }
 
-/// Every continuation equals the reference's to its end, with nobody's tokens but the decoder's own fed back.
+/// Checks that every continuation equals the reference's to its end, with the decoder's own tokens fed back.
 fn check_greedy(name: &str, decoder: &mut Decoder, continuations: &[Continuation]) {
     for Continuation { factors: set, prompt, greedy, gaps } in continuations {
         let (mut cache, mut logits) = (decoder.new_cache(factors(set)), Logits::default());
@@ -179,7 +179,7 @@ fn check_against_transformers(name: &str) {
     check_greedy(name, &mut decoder, &reference.continuations);
 }
 
-/// The decoder for GPUs, on the processor, in passes of some hundred tokens.
+/// Compares the decoder for GPUs, run on the processor, in passes of some hundred tokens.
 fn check_device_against_transformers(name: &str) {
     let (decoder, reference) = load(name);
     let gguf = GgufFile::open(&folder().join(format!("{name}.gguf"))).expect("the model of a reference");
@@ -206,7 +206,7 @@ fn rms_difference(left: &[f32], right: &[f32]) -> f32 {
     (squares / left.len() as f32).sqrt()
 }
 
-/// How far the residual stream is from exact arithmetic after every layer.
+/// Checks how far the residual stream is from exact arithmetic after every layer.
 fn check_residual_stream(what: &str, found: &Values, exact: &Values) {
     assert_eq!(found.hidden_states.len(), exact.hidden_states.len());
     for (layer, (found, exact)) in found.hidden_states.iter().zip(&exact.hidden_states).enumerate() {
@@ -231,7 +231,7 @@ fn check_against_llama_cpp(name: &str) {
         eprintln!("{what}: {ours:.2e} from exact arithmetic (rms), llama.cpp {theirs:.2e}");
         assert!(ours <= ROUNDING_RATIO * theirs, "{what}: {ours:e} from exact arithmetic, llama.cpp {theirs:e}");
 
-        // Where llama.cpp is sure by more than two logits may be off, the same token is best.
+        // Where llama.cpp's lead is larger than the error of two logits, the same token must be best.
         let sure = |index: &usize| case.best_gaps[*index] > 2.0 * QUANTIZED_TOLERANCE;
         let differing = (0..best.len()).filter(|index| best[*index] != case.best[*index]).collect::<Vec<_>>();
         eprintln!("{what}: best token equal at {} of {} positions", best.len() - differing.len(), best.len());
@@ -240,7 +240,7 @@ fn check_against_llama_cpp(name: &str) {
     check_greedy(name, &mut decoder, &reference.continuations);
 }
 
-/// What the comparisons are worth: the other list of factors does not pass them.
+/// Checks that the comparisons can fail: the other list of factors does not pass them.
 fn check_that_factors_matter(name: &str) {
     let (mut decoder, mut reference) = load(name);
     let case = reference.cases.swap_remove(0);

@@ -1,4 +1,4 @@
-//! Dequantisation against candle's own block types, on random blocks of every type a GGUF file can hold.
+//! Dequantisation compared with candle's block types, on random blocks of every type that a GGUF file can contain.
 
 use std::borrow::Cow;
 
@@ -72,7 +72,8 @@ fn dequantisation_equals_candle_for_every_type() {
     }
 }
 
-/// candle does not know these: the sums are of what the Python package `gguf` 0.19.0 makes of the same blocks.
+/// candle does not support these types. The expected sums come from the Python package `gguf` 0.19.0 for the same
+/// blocks.
 #[test]
 fn dequantisation_of_looked_up_values_equals_ggml() {
     let sums = [

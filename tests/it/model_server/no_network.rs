@@ -1,4 +1,4 @@
-//! Without a model server in the settings nothing is asked over any network: the binary completes where there is none.
+//! Without a model server in the settings, nothing is sent over any network: the binary completes without one.
 
 #![cfg(target_os = "linux")]
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cli::stdio::Server;
 
-/// `unshare` with what it takes to have a network namespace of one's own: nothing for root, a user namespace for others.
-/// Where neither is allowed, CI fails and a person's run says it skips.
+/// `unshare` with the flags for a network namespace of its own; users other than root also need a user namespace. If
+/// neither is allowed, CI fails, and any other run prints that it skips the test.
 fn unshare() -> Option<Command> {
     let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
     let command = |arguments: &[&str]| {
@@ -30,7 +30,7 @@ fn unshare() -> Option<Command> {
     way.map(|arguments| command(arguments))
 }
 
-/// The sockets of the network that process `id` sees.
+/// The network sockets that process `id` sees.
 fn sockets(id: u32) -> Vec<String> {
     let tables = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"];
     let read = |table: &str| std::fs::read_to_string(format!("/proc/{id}/net/{table}")).unwrap_or_default();
@@ -47,7 +47,7 @@ fn a_completion_needs_no_network_and_opens_no_socket() {
     server.open_with_settings(Value::Null);
     let items = server.complete(2);
     assert!(items[0]["insertText"].as_str().is_some_and(|text| text.contains("first")), "{items}");
-    // `unshare` becomes the server: it is the same process.
+    // `unshare` is replaced by the server, so it is the same process.
     assert_eq!(sockets(server.process_id()), [""; 0]);
     let interfaces = std::fs::read_to_string(format!("/proc/{}/net/dev", server.process_id())).unwrap();
     assert_eq!(

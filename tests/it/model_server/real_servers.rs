@@ -1,5 +1,5 @@
-//! Engines on a real server with the starter: llama-server, which `tests/run remote` starts, or vLLM, which `tests/remote/run.sh
-//! vllm` does. What a server must not be made to do is seen in its own account of what it does.
+//! Engines on a real server with the starter: llama-server, which `tests/run remote` starts, or vLLM, which
+//! `tests/remote/run.sh vllm` starts. What the server works on is read from its own metrics.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::cli::stdio::Server;
 use crate::model_server::remote::submit;
 
-/// No answer takes so long unless something hangs.
+/// No answer takes this long unless something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 fn url() -> String {
@@ -33,7 +33,7 @@ fn engine() -> Engine {
     remote::start(settings(), Patience::default(), Gate::default(), None, Box::new(|_| {})).unwrap()
 }
 
-/// What the server says at `path`, if there is such a thing.
+/// The server's answer at `path`, if it has one.
 fn get(path: &str) -> Option<String> {
     let url = url();
     let address = url.trim_start_matches("http://");
@@ -45,16 +45,16 @@ fn get(path: &str) -> Option<String> {
     head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
-/// What a server works on.
+/// The work of a server.
 #[derive(Debug)]
 struct Work {
-    /// Requests.
+    /// How many requests it works on.
     busy: usize,
-    /// Tokens written for them, or, as vLLM counts, for all that were ever made.
+    /// Tokens written for them, or with vLLM, for all requests since it started.
     written: u64,
 }
 
-/// As the server itself says.
+/// Reads it from the server.
 fn work() -> Work {
     match get("/slots") {
         Some(slots) => slots_of_llama_server(&serde_json::from_str(&slots).unwrap()),
@@ -78,7 +78,7 @@ fn metrics_of_vllm(metrics: &str) -> Work {
     Work { busy: busy as usize, written: metric("vllm:generation_tokens_total") }
 }
 
-/// Waits until the server works on nothing; what it has written then.
+/// Waits until the server is idle. Returns how many tokens it has written by then.
 fn written_when_idle() -> u64 {
     loop {
         let work = work();
@@ -144,7 +144,7 @@ fn what_was_read_ahead_is_not_read_again() {
     let params = GenerationParams { max_new_tokens: 8, ..GenerationParams::default() };
     let written = submit(&engine, Priority::Interactive, prompt, params, CancelFlag::default());
     let written = written.outcomes.recv_timeout(HANGS_AFTER).unwrap().unwrap();
-    // vLLM keeps what fills a block of 128.
+    // vLLM keeps whole blocks of 128 tokens.
     assert!(written.cached_tokens + 129 > read.prompt_tokens, "{written:?}");
 }
 
@@ -167,7 +167,7 @@ fn an_editor_is_offered_what_the_server_writes() {
     assert!(status["params"]["model"].as_str().unwrap().starts_with("SmolLM2-135M-Instruct"), "{status}");
     let items = server.complete(2);
     let text = items[0]["insertText"].as_str().expect("a completion");
-    // Where the server is slow, what it has written so far.
+    // If the server is slow, the text is only what it has written so far.
     assert!(text.contains("first"), "{text}");
     assert_eq!(server.end(), Some(0));
 }

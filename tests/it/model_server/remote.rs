@@ -1,5 +1,5 @@
-//! Engines on a server: what is asked, how the text comes back, what goes wrong and what is said of it. The server is
-//! scripted; a real one is asked by `tests/run remote`.
+//! Engines on a server: what is sent, how the text comes back, what can go wrong and what is reported. The server is
+//! scripted; `tests/run remote` uses a real one.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ use crate::support::scripted_model::{Counters, scripted};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 
-/// No answer takes so long unless something hangs.
+/// No answer takes this long unless something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(30);
 
 fn settings(url: &str, more: Value) -> RemoteServer {
@@ -33,7 +33,7 @@ fn settings(url: &str, more: Value) -> RemoteServer {
     Backend::try_from(value).unwrap().server().unwrap().clone()
 }
 
-/// Little, since every fault is waited for.
+/// Short times, because the tests wait for every fault.
 fn patience() -> Patience {
     Patience {
         connect: Duration::from_secs(5),
@@ -73,14 +73,14 @@ impl Fixture {
         self.run(prompt, params).unwrap().candidates[0].text.clone()
     }
 
-    /// What the engine has said besides that it is busy or idle.
+    /// The engine's events, except for those about being busy or idle.
     fn told(&self) -> Vec<EngineEvent> {
         let events = self.events.lock().unwrap();
         events.iter().filter(|event| !matches!(event, EngineEvent::Busy | EngineEvent::Idle)).cloned().collect()
     }
 }
 
-/// A job on its way.
+/// A job that was submitted.
 pub(crate) struct Pending {
     pub(crate) texts: mpsc::Receiver<String>,
     pub(crate) outcomes: mpsc::Receiver<Result<Generation, EngineError>>,
@@ -168,7 +168,7 @@ fn a_completion_goes_on_from_the_word_that_the_cursor_cuts() {
     let body = &server.asked()[0].body;
     assert_eq!(body["messages"][2], json!({"role": "assistant", "content": "```py\nx ="}));
     assert_eq!((&body["continue_final_message"], &body["add_generation_prompt"]), (&json!(true), &json!(false)));
-    // Another word is no completion of this one.
+    // A text that begins with another word is not a completion of this one.
     assert_eq!(fixture.text(chat("```py\nx = su"), healed(20)), "");
 }
 
@@ -221,7 +221,7 @@ fn the_probability_of_a_token_counts_whose_text_comes_with_the_next() {
     assert_eq!((certainty.mean(), generation.generated_tokens), (-2.0, 3));
 }
 
-/// A server of `owner` that reads the prompt `first` until it is told to go on, and answers any other at once.
+/// A server of `owner` that does not answer the prompt `first` until it is let on, and answers any other at once.
 fn reading_first(owner: &'static str) -> (ModelServer, mpsc::Sender<()>) {
     let (go_on, told) = mpsc::channel();
     let told = Mutex::new(told);
@@ -405,7 +405,7 @@ fn alternatives_are_asked_for_at_once_and_come_without_what_failed() {
     assert_eq!(texts, ["best", "second"]);
 }
 
-/// How `script` is asked for a completion, and what it comes to.
+/// Whether a server with `script` is asked to continue a message, and the completion.
 fn way(script: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> (bool, String) {
     let server = ModelServer::start(script);
     let text = Fixture::of(&server).text(chat("```py\nx = to"), healed(20));
@@ -413,7 +413,7 @@ fn way(script: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> (bool
     (is_continued, text)
 }
 
-/// Answers what is asked first as a server that takes any field: with `content` where a message is to be continued.
+/// Answers the first requests like a server that accepts any field, with `content` if a message should be continued.
 fn lenient(asked: &Asked, stream: &mut TcpStream, content: &str) -> bool {
     let is_models = asked.path == "/v1/models";
     if !is_models && asked.is_probe() {
@@ -425,9 +425,9 @@ fn lenient(asked: &Asked, stream: &mut TcpStream, content: &str) -> bool {
 
 #[test]
 fn what_a_server_can_do_is_found_out() {
-    // It says so.
+    // It knows the field.
     assert_eq!(way(writing(&[" total"])), (true, "tal".to_owned()));
-    // It does so without knowing the field.
+    // It continues without knowing the field.
     let goes_on = |asked: &Asked, stream: &mut TcpStream| {
         if !lenient(asked, stream, "ve, 13") {
             stream_text(stream, asked, &[" total"]);
@@ -478,14 +478,14 @@ fn a_server_that_keeps_no_white_space_is_given_none() {
     assert_eq!(server.asked()[0].last_message(), "```py\ndef f():");
 }
 
-/// A prompt of a completion, in both forms.
+/// The prompt of a completion, in both forms.
 fn around_the_cursor() -> Prompt {
     let parts = FimParts { prefix: "a = 1\n".to_owned(), typed: "x = to".to_owned(), ..FimParts::default() };
     let fim = FimParts { suffix: "\nprint(x)\n".to_owned(), path: Some("a.py".to_owned()), ..parts };
     Prompt { fim: Some(fim), ..chat("```py\nx = to") }
 }
 
-/// Answers probes as a server of `owner` whose model has the tokens `tokens`, and all else with `text`.
+/// Answers probes like a server of `owner` whose model has `tokens`, and everything else with `text`.
 fn with_tokens(
     owner: &'static str,
     tokens: &'static str,
@@ -511,7 +511,7 @@ fn a_server_whose_model_fills_in_the_middle_is_asked_for_it() {
         (asked.path.as_str(), &asked.body["prompt"]),
         ("/v1/completions", &json!("<fim_prefix><fim_suffix>\nprint(x)\n<fim_middle>a = 1\nx ="))
     );
-    // A question is none.
+    // A question does not fill in a middle.
     assert_eq!(fixture.text(chat("```py\nx = to"), healed(20)), "tal");
     assert_eq!(server.asked()[1].path, "/v1/chat/completions");
     let found = remote::look_into(&settings(&server.url, json!({})), patience()).unwrap();
@@ -542,7 +542,7 @@ fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
     let then = "set `protocol` in the setting `backend` to \"auto\"";
     check("suffix", &format!("the model server at URL does not accept a `suffix`; {then}"));
     check("fim", &format!("the model server at URL has a model without fill-in-the-middle tokens (coder); {then}"));
-    // Found out, not set: it is asked in a chat.
+    // If this is found out and not set, it is asked in a chat.
     let server = ModelServer::start(move |asked, stream| {
         lacks(asked, stream);
         if !asked.is_probe() {
@@ -559,7 +559,7 @@ fn a_way_to_fill_in_the_middle_that_the_server_lacks_is_said() {
     );
 }
 
-/// What is said of a server that answers every question like this.
+/// The error message about a server that answers like this.
 fn fault(more: Value, patience: Patience, script: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> String {
     let server = ModelServer::start(script);
     let fixture = Fixture::new(settings(&server.url, more), patience, None);
@@ -670,7 +670,7 @@ fn silence_is_not_waited_for_without_end() {
     let short = Duration::from_millis(200);
     let found = fault(json!({}), Patience { interactive: short, ..patience() }, after_probes(hangs));
     assert!(found.ends_with("did not answer for 200ms; it may be overloaded or loading its model"), "{found}");
-    // Comments show that it lives, not that it writes.
+    // Comments show that it is alive, but not that it writes.
     let breathes = |_: &Asked, stream: &mut TcpStream| {
         begin(stream);
         while write!(stream, ": ping\n\n").is_ok() {
@@ -748,7 +748,7 @@ fn the_embedded_model_stands_in_until_the_server_is_back() {
 
 const KEY: &str = "sk-very-secret-0123456789";
 
-/// A file with the key that others cannot read.
+/// A file with the key, which others cannot read.
 fn key_file(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("key");
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
@@ -766,7 +766,7 @@ fn a_key_is_shown_to_the_server_alone() {
     assert_eq!(fixture.text(chat(""), params(5)), "ok");
     let bearer = format!("Bearer {KEY}");
     assert!(server.all_asked().iter().all(|asked| asked.header("authorization") == Some(&bearer)));
-    // A server that repeats it is not repeated.
+    // If the server repeats the key, the message does not contain it.
     let repeats = |asked: &Asked, stream: &mut TcpStream| {
         let key = asked.header("authorization").unwrap_or_default();
         respond(stream, 503, "", &json!({"error": {"message": format!("not with {key}")}}).to_string());
@@ -794,7 +794,7 @@ fn a_key_that_others_can_read_is_not_used() {
     );
 }
 
-/// A server for an editor with `backends` in its settings, whose own models write what comes from here.
+/// A language server with `backends` in its settings, whose own models write "here".
 fn editor(backends: Value) -> TestServer {
     let options = TestOptions::scripted(|text| rest_of("from_here", text));
     let mut server = TestServer::start(TestOptions { settings: vec![(Source::Flags, backends)], ..options });
@@ -803,12 +803,12 @@ fn editor(backends: Value) -> TestServer {
     server
 }
 
-/// The settings of a role that is asked of `server`.
+/// The settings of a role that uses `server`.
 fn backend(server: &ModelServer, when_it_fails: &str) -> Value {
     json!({"kind": "openai", "baseUrl": server.url, "whenItFails": when_it_fails})
 }
 
-/// What is offered where [`editor`]'s document has a hole, behind `x = `.
+/// The completions at the hole in the document of [`editor`], after `x = `.
 fn complete(server: &mut TestServer) -> Vec<String> {
     server.complete(7, 4)
 }
@@ -827,7 +827,7 @@ fn a_person_is_told_once_that_the_server_fails_and_that_it_is_back() {
     let status = server.status("error");
     assert_eq!(status["model"], model_server.url);
     model_server.become_(writing(&[" back()"]));
-    // Asked again after a second; the test ends with an audit that finds no second message.
+    // The server is asked again after a second. The test ends with a check that there was no second message.
     let offered = (0..2000).map(|_| {
         std::thread::sleep(Duration::from_millis(10));
         complete(&mut server)
@@ -874,7 +874,7 @@ fn one_server_for_both_roles_is_one_engine() {
     server.finish();
 }
 
-/// The binary with a file of settings that name `server`, and its key in the environment.
+/// Runs the binary with settings that name `server`, and with its key in the environment.
 fn command(server: &ModelServer, home: &Path, arguments: &[&str]) -> std::process::Command {
     let folder = home.join("phi-ls");
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! What people read is true: the settings reference is the server's, links lead somewhere, and the commands in it work.
-//! `UPDATE_EXPECT=1` writes the reference afresh.
+//! The documentation is true: the settings reference matches the server, links have targets, and commands work.
+//! `UPDATE_EXPECT=1` rewrites the reference.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::support::tiny_gguf::TinyModel;
 
 const REFERENCE: &str = "docs/src/settings.md";
 
-/// The reference is generated behind this line.
+/// The reference after this line is generated.
 const GENERATED: &str =
     "<!-- Generated from src/config/keys.rs by tests/it/project/docs.rs: what follows is not edited by hand. -->\n";
 
@@ -72,7 +72,7 @@ fn the_settings_reference_is_the_servers() {
     }
 }
 
-/// What people read, relative to the package.
+/// The pages of the documentation, relative to the package.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     let folders =
@@ -91,7 +91,7 @@ fn read(page: &Path) -> String {
     std::fs::read_to_string(root().join(page)).unwrap()
 }
 
-/// The lines of `text` with whether each is in a block of code.
+/// The lines of `text`, and whether each is in a code block.
 fn lines(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut is_code = false;
     text.lines().map(move |line| {
@@ -105,7 +105,7 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, bool)> {
 fn links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (line, _) in lines(text).filter(|(_, is_code)| !is_code) {
-        // Every second piece is code.
+        // Every other piece is code.
         let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join("``");
         for (at, start) in prose.match_indices("](") {
             let rest = &prose[at + start.len()..];
@@ -133,7 +133,7 @@ fn links_lead_somewhere() {
         for link in links(&read(&page)) {
             let (file, anchor) =
                 link.split_once('#').map_or((link.as_str(), None), |(file, anchor)| (file, Some(anchor)));
-            // What is elsewhere is not looked at: no test needs a network.
+            // Links to other sites are not checked, because tests do not need a network.
             if file.contains("://") || file.starts_with("mailto:") {
                 continue;
             }
@@ -175,7 +175,7 @@ fn commands(page: &Path) -> Vec<Vec<String>> {
     found
 }
 
-/// The words of a command line; what is quoted is one.
+/// The words of a command line; a quoted text is one word.
 fn words(line: &str) -> impl Iterator<Item = String> {
     let pieces = line.split('"').enumerate();
     let words = pieces.flat_map(|(at, piece)| match at % 2 {
@@ -185,7 +185,7 @@ fn words(line: &str) -> impl Iterator<Item = String> {
     words.map(str::to_owned)
 }
 
-/// Whether a command can be run here: it needs no network and no model that writes sense, and it ends.
+/// Whether a command can be run here: it needs no network and no real model, and it ends.
 fn can_run(command: &[String]) -> bool {
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     match command[..] {
@@ -195,7 +195,7 @@ fn can_run(command: &[String]) -> bool {
     }
 }
 
-/// A project as the guide has one, and a home whose settings name models that are there.
+/// A project like the one in the guide, and a home folder whose settings name models that exist.
 fn project() -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| home.path().join(name);
@@ -230,7 +230,7 @@ fn commands_in_the_guide_work() {
     let (mut ran, mut understood) = (0, 0);
     for page in pages() {
         for command in commands(&page) {
-            // What is wrong with arguments is said before the help is.
+            // Wrong arguments are reported before the help is printed.
             let (output, _, stderr) = run_in_project(&[command.clone(), vec!["--help".to_owned()]].concat());
             assert!(output.status.success(), "{}: {command:?}: {stderr}", page.display());
             understood += 1;

@@ -1,8 +1,8 @@
-//! The rules of the house, executable: layers, where a crate may be used, file headers, where printing is allowed.
+//! Checks the rules of the code: layers, where a crate may be used, file headers, where printing is allowed.
 
 use std::path::{Path, PathBuf};
 
-/// Modules by layer; a module imports from lower rows, or from its own row along `SAME_ROW`.
+/// Modules by layer. A module imports from lower rows, or within its row as in `SAME_ROW`.
 const LAYERS: &[&[&str]] = &[
     &["text", "config", "kernels"],
     &["syntax", "workspace", "model", "hub", "statistics", "private"],
@@ -13,11 +13,11 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// Imports inside one row, in their only direction.
+/// The allowed imports within a row.
 const SAME_ROW: &[(&str, &str)] =
     &[("prompt", "context"), ("lsp", "features"), ("engine", "hub"), ("config", "kernels")];
 
-/// Crates that only some modules, or folders of modules, may name, and what they are for.
+/// Crates that only some modules, or folders of modules, may name.
 const CONFINED: &[(&str, &[&str])] = &[
     ("tree_sitter", &["syntax"]),
     ("candle_core", &["model", "engine"]),
@@ -32,7 +32,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper_rustls", &["engine/remote"]),
     ("hyper_util", &["engine/remote"]),
     ("http_body_util", &["engine/remote"]),
-    // Settings hold addresses and open no socket.
+    // Settings contain addresses, but open no socket.
     ("std::net", &["hub", "config"]),
     ("TcpStream", &["hub"]),
     ("println!", &["cli"]),
@@ -44,7 +44,7 @@ struct Source {
     path: String,
     /// The top-level module.
     module: String,
-    /// Without its tests and comments.
+    /// The code without its tests and comments.
     code: String,
     text: String,
 }

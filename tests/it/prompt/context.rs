@@ -1,4 +1,4 @@
-//! Contexts chosen from fixtures: `$0` marks the cursor, the snapshot shows every part.
+//! Contexts chosen from fixtures: `$0` marks the cursor, and the snapshot shows every part.
 
 use std::fmt::Write;
 
@@ -242,7 +242,7 @@ fn twenty_megabytes_cost_a_window() {
     assert!(context.prefix.starts_with("some words"));
 }
 
-/// Types `keys` at the cursor of `marked`, a context after each; returns the prompts' parts in order and the anchor.
+/// Types `keys` at the cursor of `marked`. Returns the context after each key, and the anchor.
 fn typed(path: &str, marked: &str, keys: &str, total_bytes: usize) -> (Vec<CompletionContext>, Anchor) {
     let (mut snapshot, mut offset) = fixture(path, marked);
     let (mut anchor, limits) = (Anchor::default(), Limits::of_bytes(total_bytes));
@@ -268,7 +268,7 @@ fn typing_only_appends_to_the_prompt() {
     for (path, total_bytes) in [("src/numbers.rs", 900), ("src/numbers.txt", 900)] {
         let (contexts, anchor) = typed(path, &long_file(40, "$0"), &keys, total_bytes);
         let moves = contexts.windows(2).filter(|pair| !only_appends(&pair[0], &pair[1])).count();
-        // Some 450 bytes typed, and the window leaves two fifths of its 630 bytes of prefix to grow into.
+        // About 450 bytes are typed, and the window leaves two fifths of its 630 bytes of prefix to grow into.
         assert_eq!(moves, 1, "{path}");
         assert_eq!(anchor.moves(), 2, "{path}: the first placement, and that one");
     }
@@ -282,7 +282,7 @@ fn typing_in_a_file_that_fits_never_moves_the_window() {
     assert_eq!(anchor.moves(), 1);
 }
 
-/// Whether the anchor holds when the document of `before` becomes `after` (each with its cursor).
+/// Checks whether the anchor stays when the document `before` becomes `after` (each with its cursor).
 fn check_holds(before: &str, after: &str, expected: bool) {
     let (mut anchor, limits) = (Anchor::default(), Limits::of_bytes(900));
     let (first, offset) = fixture("src/numbers.rs", before);
@@ -298,7 +298,7 @@ fn check_holds(before: &str, after: &str, expected: bool) {
 fn the_window_moves_only_when_it_must() {
     let at = |body: &str| long_file(40, body);
     check_holds(&at("x$0"), &at("x + y$0"), true);
-    // A deletion, a line taken back, a closing bracket the editor has added.
+    // A deletion, a removed line, a closing bracket that the editor has added.
     check_holds(&at("x + y$0"), &at("x$0"), true);
     check_holds(&at("x\n    $0"), &at("x$0"), true);
     check_holds(&at("call$0"), &at("call($0)"), true);

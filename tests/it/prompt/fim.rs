@@ -1,4 +1,5 @@
-//! Prompts that ask for the middle: each family's own form, on the examples of its documentation; and what a key costs.
+//! Prompts that ask to fill in the middle: the format of each family, with the examples of its documentation; and the
+//! cost of a key.
 
 use std::path::Path;
 
@@ -25,7 +26,7 @@ const STARCODER: &[&str] =
     &["<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>", "<filename>", "<reponame>"];
 const CODELLAMA: &[&str] = &["▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"];
 
-/// A tokenizer of single bytes and the special tokens of a family, which some files call normal.
+/// A tokenizer of single bytes and the special tokens of a family, which some files mark as normal.
 fn tokenizer(model: &str, specials: &[&str], special_type: i64) -> Tokenizer {
     let is_spm = model == "llama";
     let bytes = |byte: u8| if is_spm { format!("<0x{byte:02X}>") } else { byte_level_char(byte).to_string() };
@@ -55,7 +56,7 @@ fn tokenizer(model: &str, specials: &[&str], special_type: i64) -> Tokenizer {
     Tokenizer::from_data(data).expect("a sound vocabulary")
 }
 
-/// What a model reads: text as it is, special tokens as they are spelled.
+/// The text that a model reads, with special tokens as they are spelled.
 fn shown(tokenizer: &Tokenizer, ids: &[u32]) -> String {
     let mut bytes = Vec::new();
     for id in ids {
@@ -72,7 +73,7 @@ fn check(name: &str, tokenizer: &Tokenizer, family: &str, parts: &FimParts, expe
     assert_eq!(fim.name(), family);
     let encoded = fim.encode(tokenizer, parts);
     assert_eq!(encoded.form, PromptForm::Fim);
-    // A bar where the text begins that healing may take back.
+    // A bar marks where the text begins that healing may remove.
     let (before, after) = encoded.tokens.split_at(encoded.prefill_start);
     expected.assert_eq(&format!("{}|{}\n", shown(tokenizer, before), shown(tokenizer, after)));
 }
@@ -94,7 +95,7 @@ fn in_project(parts: FimParts, path: &str, other: (&str, &str)) -> FimParts {
 #[test]
 fn qwen_fills_in_between_prefix_and_suffix() {
     let tokenizer = tokenizer("gpt2", QWEN, 3);
-    // Of the documentation of Qwen2.5-Coder: a file alone, and one in a repository.
+    // From the documentation of Qwen2.5-Coder: a single file, and one in a repository.
     let file =
         parts("def quicksort(arr):\n    if len(arr) <= 1:\n        return arr\n", "    pivot", "\n    middle = []");
     check(
@@ -155,7 +156,7 @@ fn deepseek_coder_fills_the_hole_and_names_files_in_comments() {
 
 #[test]
 fn code_llama_takes_the_suffix_first() {
-    // Its files call the markers normal.
+    // Its files mark the special tokens as normal.
     let tokenizer = tokenizer("llama", CODELLAMA, 1);
     let file = parts("def remove_non_ascii(s: str) -> str:\n", "    \"\"\"", "\n    return result\n");
     check(
@@ -196,7 +197,7 @@ fn granite_and_starcoder_take_the_suffix_first() {
 #[test]
 fn mellum_has_the_same_tokens_in_another_order() {
     let tokenizer = tokenizer("gpt2", STARCODER, 3);
-    // Of Mellum's documentation, which has two more files.
+    // From Mellum's documentation, with two more files.
     let file =
         parts("def calculate_sum(a, b):\n", "", "\n# Test the function\nresult = calculate_sum(5, 10)\nprint(result)");
     let project = in_project(file, "example.py", ("utils.py", "def multiply(x, y):\n    return x * y\n"));
@@ -261,7 +262,7 @@ fn markers_in_code_stay_text() {
     assert_eq!(ids.iter().filter(|id| **id == middle).count(), 1);
 }
 
-/// The prompts of one document as it is typed.
+/// The prompts of one document while it is typed.
 fn typed(path: &str, texts: &[String]) -> Vec<Prompt> {
     let mut anchor = Anchor::default();
     let prompt = |marked: &String| {
@@ -281,7 +282,7 @@ fn the_code_right_of_the_cursor_is_the_beginning_of_the_suffix() {
     let fim = prompts[0].fim.as_ref().expect("the parts");
     assert_eq!((fim.prefix.as_str(), fim.typed.as_str()), ("fn f() {\n", "    let x = g("));
     assert_eq!((fim.suffix.as_str(), fim.path.as_deref()), (");\n    h(x);\n}\n", Some("src/a.rs")));
-    // Who cannot fill in is asked by a turn.
+    // A model that cannot fill in the middle is asked in a chat turn.
     assert_eq!(prompts[0].turns.len(), 2);
 }
 
@@ -312,7 +313,7 @@ fn what_was_typed_becomes_part_of_the_prefix_when_it_is_long() {
     let typed: Vec<usize> =
         typed("src/a.rs", &texts).iter().map(|prompt| prompt.fim.as_ref().expect("the parts").typed.len()).collect();
     assert!(typed.iter().all(|len| *len <= 1024 + line.len()), "{typed:?}");
-    // It moves seldom: each time the model reads the suffix anew.
+    // The window moves rarely, because each time the model has to read the suffix again.
     let moves = typed.windows(2).filter(|pair| pair[1] < pair[0]).count();
     assert!((1..=2).contains(&moves), "{moves} moves: {typed:?}");
 }

@@ -1,4 +1,5 @@
-//! Questions grounded in other files: what of them enters a prompt, from which of many candidates, and what never does.
+//! Questions with context from other files: which parts enter a prompt, from which of many candidates, and which never
+//! do.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -18,10 +19,10 @@ use crate::support::documents::{Lcg, snapshot};
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::TestServer;
 
-/// After this long the index is taken to hang. No test waits for it when all is well.
+/// After this long, the index is considered to hang. No test waits this long unless something is wrong.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
-/// Where the other files of a test are.
+/// The source of the other files in a test.
 #[derive(Clone, Copy)]
 enum Others {
     Open,
@@ -45,7 +46,7 @@ fn indexed(root: &Path) -> Option<Arc<WorkspaceIndex>> {
     Some(Arc::new(index))
 }
 
-/// The context of the item around `$0` of `marked` beside the files `others`.
+/// The context of the item around `$0` in `marked`, with the other files `others`.
 fn context(path: &str, marked: &str, others: &[(&str, &str)], place: Others, budget: usize) -> ItemContext {
     let offset = marked.find("$0").expect("a fixture marks the place with $0");
     let document = snapshot(path, &marked.replacen("$0", "", 1));
@@ -61,12 +62,12 @@ fn context(path: &str, marked: &str, others: &[(&str, &str)], place: Others, bud
     item_context(&document, offset..offset, None, &options)
 }
 
-/// What is said before the request of an explanation; the same from open documents and from the index.
+/// Checks the context of an explanation, which must be the same from open documents and from the index.
 fn check(path: &str, marked: &str, others: &[(&str, &str)], expected: Expect) {
     let said = |place| {
         let mut context = context(path, marked, others, place, 3000);
         if matches!(place, Others::OnDisk) {
-            // The index knows no uses.
+            // The index does not contain uses of names.
             assert!(context.callers.iter().all(|caller| caller.path.is_none()), "{:?}", context.callers);
         }
         context.callers.clear();
@@ -224,7 +225,7 @@ fn typescript_definitions_come_with_their_files() {
     );
 }
 
-/// Paths and first lines of what is shown from other files.
+/// Paths and first lines of the code from other files.
 fn shown(context: &ItemContext) -> Vec<String> {
     let first_line = |code: &str| code.lines().next().unwrap_or_default().to_owned();
     let shown = context.definitions_elsewhere.iter();
@@ -244,10 +245,10 @@ fn what_an_import_names_is_meant() {
     let call = |import: &str| format!("{import}def g():\n    return f()$0\n");
     check_shown("main.py", &call("from c import f\n"), &four, &["c.py: def f(): pass"]);
     check_shown("main.py", &call("from d.e import f\n"), &four, &["d/e.py: def f(): pass"]);
-    // In more than three places and none imported: it means nothing.
+    // The name is defined in more than three files and imported from none, so it is ambiguous.
     check_shown("main.py", &call(""), &four, &[]);
     check_shown("main.py", &call(""), &four[1..], &["b.py: def f(): pass", "c.py: def f(): pass"]);
-    // The document's own is the one.
+    // The document's own definition is the one that is meant.
     check_shown("main.py", &format!("{f}{}", call("from c import f\n")), &four, &[]);
 }
 
@@ -319,7 +320,7 @@ fn callers_are_shown_one_a_line() {
         Explain what this code does, how it does it, and what to watch out for when using or changing it. Answer in a few short paragraphs or list items of Markdown and do not repeat the code."#]].assert_eq(tail);
 }
 
-/// A server whose prompts are looked at.
+/// A server whose prompts are checked.
 struct Asked {
     server: TestServer,
     prompt: Arc<Mutex<String>>,
@@ -353,7 +354,7 @@ impl Asked {
         self.prompt.lock().unwrap().clone()
     }
 
-    /// Asks until the prompt has `wanted` in it: the index is made in the background.
+    /// Asks until the prompt contains `wanted`, because the index is built in the background.
     fn explain_until(&mut self, file: &Path, wanted: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -412,11 +413,11 @@ fn the_workspace_is_indexed_kept_fresh_and_searched() {
     let path = |name: &str| root.path().join(name);
     let mut asked = Asked::start(root.path(), &answers());
     asked.open(&path("main.py"));
-    // The rest of the index may come later than this file; the files after it are what is left out.
+    // The rest of the index may come later than this file. The files after it are left out.
     let prompt = asked.explain_until(&path("main.py"), "'first'");
     assert!(prompt.contains("The code uses, from `lib.py`:"), "{prompt}");
     assert!(asked.server.requests.contains(&"client/registerCapability".to_owned()));
-    // Saved in this editor, or changed outside of it.
+    // Saved in this editor, or changed outside it.
     std::fs::write(path("lib.py"), "# New.\ndef plus(x):\n    return 'second'\n").expect("file");
     asked.server.notify("textDocument/didSave", json!({"textDocument": {"uri": uri(&path("lib.py"))}}));
     asked.explain_until(&path("main.py"), "'second'");
@@ -424,7 +425,7 @@ fn the_workspace_is_indexed_kept_fresh_and_searched() {
     let changes = |kind: u32| json!({"changes": [{"uri": uri(&path("new.py")), "type": kind}]});
     asked.server.notify("workspace/didChangeWatchedFiles", changes(1));
     asked.explain_until(&path("main.py"), "'new'");
-    // Out of date and nobody said so: never wrong text, and the file is read anew by itself.
+    // A file changed without notice never leads to wrong text, and is read again.
     std::fs::write(path("lib.py"), "def other(x):\n    return 1\n\n\ndef plus(x):\n    return 'third'\n")
         .expect("file");
     let prompt = asked.explain(&path("main.py"));
@@ -454,7 +455,8 @@ fn completions_see_the_project_and_nothing_that_is_excluded() {
     let path = |name: &str| root.path().join(name);
     let mut asked = Asked::start(root.path(), &answers());
     let (begun, main) = (Instant::now(), path("main.py"));
-    // No action was looked at: the index begins when a document opens, and a document that opens again has a window of its own.
+    // Without a request for actions, indexing begins when a document is opened, and a document that is opened again
+    // gets a new window.
     let prompt_with = |asked: &mut Asked, wanted: &str| loop {
         asked.open(&main);
         let prompt = asked.complete(&main, 3, 8);
@@ -468,7 +470,7 @@ fn completions_see_the_project_and_nothing_that_is_excluded() {
     for never in ["ignored", "secret", "private", "generated"] {
         assert!(!prompt.contains(never), "{never} in {prompt}");
     }
-    // Another rule: the window is placed anew without what is excluded now.
+    // After a change of the rules, the window is placed again without what is now excluded.
     std::fs::write(path(".phi-lsignore"), "also\nsigns.py\n").expect("file");
     let changes = json!({"changes": [{"uri": uri(&path(".phi-lsignore")), "type": 2}]});
     asked.server.notify("workspace/didChangeWatchedFiles", changes);
@@ -497,7 +499,7 @@ fn open_documents_are_searched_but_for_excluded_ones() {
     for name in ["ignored.py", ".env.py", "lib.py", "main.py"] {
         asked.open(&path(name));
     }
-    // What the person has typed counts, not what is on disk.
+    // The text in the editor counts, not the file on disk.
     let range = json!({"start": {"line": 1, "character": 12}, "end": {"line": 1, "character": 16}});
     let change = json!({
         "textDocument": {"uri": uri(&path("lib.py")), "version": 2},
@@ -538,14 +540,14 @@ fn workspaces_that_come_are_indexed_and_those_that_go_are_forgotten() {
     );
     asked.server.notify("workspace/didChangeWorkspaceFolders", change(&json!([]), &folders));
     assert!(!asked.explain(&path("a/main.py")).contains("'added'"));
-    // A file of no workspace brings its own.
+    // A file outside every workspace adds its own workspace.
     asked.open(&path("c/main.py"));
     let prompt = asked.explain_until(&path("c/main.py"), "'found'");
     assert!(!prompt.contains("'private'"), "{prompt}");
     asked.finish();
 }
 
-/// Text of a file that looks like one of a large project: names of its own, names of others, words that all have.
+/// A file like those of a large project: names of its own, names of other files, and common words.
 fn made_up(number: usize, random: &mut Lcg) -> String {
     let mut text = format!("from folder_{}.module_{} import helper_{number}\n\n\n", number / 200, random.below(20_000));
     for function in 0..8 {
@@ -559,7 +561,7 @@ fn made_up(number: usize, random: &mut Lcg) -> String {
     text
 }
 
-/// What the index of a large project costs, and what a window that is placed in it.
+/// Measures the cost of the index of a large project, and of placing a window in it.
 #[test]
 #[ignore = "a measurement: cargo nextest run --release --run-ignored only --no-capture -E 'test(20_000)'"]
 fn measure_an_index_of_20_000_files() {
@@ -598,7 +600,7 @@ fn measure_an_index_of_20_000_files() {
     println!("a window is placed in {:?} (p50), {:?} (p95)", times[100], times[190]);
 }
 
-/// Where in `text` a name begins that is reached through something.
+/// The offsets in `text` at which a member name begins.
 fn reached_names(text: &str) -> Vec<usize> {
     let is_name = |character: char| character.is_alphanumeric() || character == '_';
     let starts = text
@@ -612,8 +614,8 @@ fn reached_names(text: &str) -> Vec<usize> {
     starts.map(|(at, _)| at).filter(|at| is_reached(*at)).collect()
 }
 
-/// How often all names that can stand at a place are known in the code of `PHI_LS_NAMES_FOLDER`, and the one that stands there is one
-/// of them. Each line that has such a place ends there while it is asked.
+/// Measures, in the code of `PHI_LS_NAMES_FOLDER`, how often all names that can stand at a place are known, and whether
+/// the actual name is one of them. Each line ends at that place while it is asked.
 #[test]
 #[ignore = "a measurement: PHI_LS_NAMES_FOLDER=... cargo nextest run --release --run-ignored only --no-capture -E 'test(names_that_are_known)'"]
 fn measure_names_that_are_known() {
@@ -633,7 +635,7 @@ fn measure_names_that_are_known() {
             let at = places.swap_remove(random.below(places.len()));
             let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
             let shown = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
-            // The source of an import of scripts stands behind the names.
+            // In JavaScript and TypeScript, the source of an import comes after the names.
             let rest = text[at..line_end].find(" from ").map_or(line_end, |from| at + from);
             let mut document = snapshot(&shown, &format!("{}{}", &text[..at], &text[rest..]));
             document.surroundings =

@@ -1,4 +1,4 @@
-//! Prompts made from fixtures, as the model gets them but for the role tags.
+//! Prompts made from fixtures, as the model gets them except for the role tags.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use phi_ls::prompt::{
 
 use crate::support::documents::snapshot;
 
-/// Options of a question that looks at no callers.
+/// The options of a question without callers.
 fn alone(budget: usize, surroundings: &Surroundings) -> ItemOptions<'_> {
     ItemOptions { budget, surroundings, with_callers: false }
 }
 
-/// Every turn under its role; a bar ends the prefill.
+/// Every turn under its role. A bar marks the end of the prefill.
 fn shown(prompt: &Prompt) -> String {
     let mut shown = String::new();
     for turn in &prompt.turns {
@@ -161,7 +161,7 @@ fn a_plain_prompt_is_the_file_itself() {
     .assert_eq(&shown(&completion("src/shapes.rs", &marked, Layout::of(Form::Plain), 420)));
 }
 
-/// A place in a file that imports from another, as `layout` shows it.
+/// The prompt with `layout` for a place in a file that imports from another.
 fn laid_out(layout: Layout) -> String {
     let lines: String = (0..8).map(|n| format!("    canvas.line({n})\n")).collect();
     let marked = format!(
@@ -361,7 +361,7 @@ fn a_longer_prefix_only_appends() {
     }
 }
 
-/// Every layout but those that differ in nothing.
+/// All layouts that differ from each other.
 fn layouts() -> Vec<Layout> {
     let mut layouts = Vec::new();
     for others in [Others::Files, Others::Comments] {
@@ -374,7 +374,7 @@ fn layouts() -> Vec<Layout> {
     layouts
 }
 
-/// The prompts of one document as it is typed.
+/// The prompts of one document while it is typed.
 fn typed_prompts(layout: Layout, path: &str, typed: &[&str]) -> Vec<Prompt> {
     let mut anchor = Anchor::default();
     let prompt = |marked: &&str| {
@@ -574,7 +574,7 @@ fn edits_are_asked_for_as_one_code_block() {
     "#]].assert_eq(&last_request(&tests_prompt(&item(None))));
 }
 
-/// What follows the code in the last question, and the prefill.
+/// The text after the code in the last turn, and the prefill.
 fn last_request(prompt: &Prompt) -> String {
     let question = &prompt.turns.last().expect("a question").text;
     let after_code = question.rsplit("```\n").next().unwrap_or_default();
@@ -616,7 +616,7 @@ fn a_selection_is_shown_by_whole_lines() {
     assert_eq!(context.outline, "impl Shape\n    pub fn around(&self) -> f64\n");
 }
 
-/// The code that is shown for the item around `$0`, and whether it is a part.
+/// Checks the code that is shown for the item around `$0`, and whether it is only a part.
 fn check_item(path: &str, marked: &str, budget: usize, expected: Expect) {
     let offset = marked.find("$0").expect("a fixture marks the place with $0");
     let snapshot = snapshot(path, &marked.replacen("$0", "", 1));

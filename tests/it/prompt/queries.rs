@@ -1,9 +1,9 @@
 //! The query files: each compiles, and each captures what the carets in `tests/fixtures/queries/` say.
 //!
-//! A fixture `<language>/<query>.<ext>` is source in which a comment line names what begins on the line above it:
-//! carets from the capture's start to its end (or to the end of its first line), or `<-` where the carets would not fit
-//! right of the comment marker. Every capture of the query must be named. `UPDATE_EXPECT=1` rewrites the carets; read
-//! the difference before you keep it.
+//! A fixture `<language>/<query>.<ext>` is source code in which a comment line names the captures that begin on the
+//! line above it: carets from the capture's start to its end (or to the end of its first line), or `<-` if the carets
+//! would not fit to the right of the comment marker. Every capture of the query must be named. `UPDATE_EXPECT=1`
+//! rewrites the carets; read the difference before you keep it.
 
 use std::path::{Path, PathBuf};
 
@@ -119,7 +119,7 @@ fn broken_code_gets_answers_too() {
     }
 }
 
-/// Asks everything about `offset`, which may be outside the text or inside a character.
+/// Checks that every query about `offset` has an answer. The offset may be outside the text or inside a character.
 fn assert_answers(parsed: &Parsed, text: &str, offset: usize) {
     for item in parsed.enclosing_items(offset) {
         assert!(item.signature.end <= text.len() && parsed.item_start(&item) <= item.range.start, "{text}");
@@ -144,7 +144,7 @@ fn assert_answers(parsed: &Parsed, text: &str, offset: usize) {
 
 #[test]
 fn endless_nesting_costs_little() {
-    // Each of these took minutes when questions about a tree were bounded by nothing but its depth.
+    // Each of these took minutes when queries about a tree were limited only by its depth.
     let language = |id: &str| Language::by_id(id).expect("a known language");
     for (id, open, close) in [("javascript", "f(", ")"), ("python", "[", "]"), ("rust", "if x {", "}")] {
         for text in [format!("{}{}", open.repeat(20_000), close.repeat(20_000)), open.repeat(20_000)] {

@@ -32,7 +32,7 @@ pub(crate) fn capabilities() -> Value {
     })
 }
 
-/// One model in both roles: no second engine, and nothing said about it.
+/// The setting that gives both roles one model: no second engine, and no message about it.
 pub(crate) fn same_model() -> (Source, Value) {
     (Source::Flags, json!({"assistant": {"model": "one"}, "completion": {"model": "one"}}))
 }
@@ -66,7 +66,7 @@ fn titles(actions: &[Value]) -> Vec<&str> {
     actions.iter().map(|action| action["title"].as_str().expect("a title")).collect()
 }
 
-/// Chooses the action called `title` without waiting for it.
+/// Runs the action with this `title` without waiting for it.
 pub(crate) fn choose(server: &mut TestServer, title: &str) -> i64 {
     let offered = actions(server, &json!([diagnostic(4)]), &Value::Null);
     let action = offered.iter().find(|action| action["title"] == title).expect("it is offered");
@@ -136,7 +136,7 @@ fn actions_are_offered_at_once_and_without_a_model() {
     assert!(offered.iter().all(|action| action.get("isPreferred").is_none()));
     let fixes = actions(&mut server, &json!([diagnostic(4)]), &json!(["quickfix"]));
     assert_eq!(titles(&fixes), expected[..2]);
-    // A problem beyond the end is no problem of this document.
+    // A diagnostic beyond the end does not belong to this document.
     let outside = actions(&mut server, &json!([diagnostic(4711)]), &Value::Null);
     assert_eq!(titles(&outside), expected[2..]);
     assert_eq!(server.counters.forward_calls(), 0);
@@ -166,7 +166,7 @@ fn excluded_documents_have_no_actions_that_can_be_chosen() {
         assert!(action["disabled"]["reason"].as_str().expect("a reason").contains("excluded"), "{action}");
         assert!(action.get("command").is_none(), "{action}");
     }
-    // Who asks nevertheless is told, and the model is not.
+    // A command that is sent nevertheless gets an error, and the model is not asked.
     let arguments = json!([{"uri": uri, "action": "explainCode", "range": range, "title": "Explain"}]);
     let result = server.call("workspace/executeCommand", json!({"command": "phi-ls.ask", "arguments": arguments}));
     assert_eq!(result["applied"], false);
@@ -302,7 +302,7 @@ fn tests_are_added_to_those_on_disk() {
     server.finish();
 }
 
-/// Answers that are no edit: what is told, and that nothing is applied.
+/// Checks the message about an answer that is not an edit, and that nothing is applied.
 fn check_rejected(answer: &'static str, message: &str) {
     let mut server = answering(answer);
     let id = choose(&mut server, "Fix this problem");
@@ -329,7 +329,7 @@ fn fixing(meanwhile: impl FnOnce(&mut TestServer)) -> (TestServer, i64) {
     let id = choose(&mut server, "Fix this problem");
     brake.begun.recv().unwrap();
     meanwhile(&mut server);
-    // Answered in order: what happened meanwhile has arrived.
+    // Since messages are handled in order, everything before has arrived.
     server.answer_of_nothing();
     brake.go_on.send(()).unwrap();
     (server, id)
@@ -391,7 +391,7 @@ fn a_cancelled_question_is_answered_at_once_and_the_model_stops() {
     let (text, end) = streamed(&mut server);
     assert_eq!((text.as_str(), &end["reason"]), ("", &json!("cancelled")));
     let passes = server.counters.forward_calls();
-    // The model ends the pass it is in, and begins no other.
+    // The model ends its current pass, and begins no other.
     brake.go_on.send(()).unwrap();
     server.settle();
     assert_eq!(server.counters.forward_calls(), passes);
@@ -404,7 +404,7 @@ fn a_completion_is_answered_while_an_answer_is_written() {
     let (begun_sender, begun) = std::sync::mpsc::channel();
     let (go_on, gate) = std::sync::mpsc::channel::<()>();
     let (gate, begun_sender) = (std::sync::Mutex::new(gate), std::sync::Mutex::new(begun_sender));
-    // Every token of an explanation is held up; completions are not.
+    // The model stops at every token of an explanation, but not of a completion.
     let script = move |read: &str| {
         if read.contains("Explain what this code does") {
             let _ = begun_sender.lock().unwrap().send(());
@@ -419,7 +419,7 @@ fn a_completion_is_answered_while_an_answer_is_written() {
     begun.recv().unwrap();
     let completion = server.request_completion(7, 4);
     server.answer_of_nothing();
-    // One token of the answer is let through; the completion comes before the next.
+    // After one token of the answer, the completion comes before the next one.
     go_on.send(()).unwrap();
     assert_eq!(texts(&server.result(completion)), ["area(1, 2)"]);
     drop(go_on);
@@ -429,7 +429,7 @@ fn a_completion_is_answered_while_an_answer_is_written() {
     server.finish();
 }
 
-/// Options whose assistant is another model than the completions', and comes from `load`.
+/// Options with another model for the assistant, which comes from `load`.
 pub(crate) fn with_assistant(load: fn() -> Result<&'static str, ModelError>) -> TestOptions {
     let completions = TestOptions::scripted(|read| rest_of("the completion model", read));
     let resident = Arc::clone(&completions.loader);
@@ -475,7 +475,7 @@ fn without_the_assistants_model_the_completion_model_answers_and_it_is_said_once
     server.finish();
 }
 
-/// What a person is told and what answers when two models of 1 GiB are to share 1 GiB.
+/// Checks the message and which model answers if two models of 1 GiB have to share 1 GiB.
 fn check_no_room(policy: &str, text: Option<&str>, told: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| {
@@ -501,7 +501,7 @@ fn check_no_room(policy: &str, text: Option<&str>, told: Option<&str>) {
     if let Some(told) = told {
         assert!(warning(&mut server).contains(told), "{policy}");
     }
-    // Completions are there again, whoever answered.
+    // Afterwards there are completions again, whichever model answered.
     server.edit(2, (7, 4), (7, 4), "1\ny = ");
     assert_eq!(server.complete(8, 4), ["the completion model"], "{policy}");
     server.finish();

@@ -9,7 +9,7 @@ use crate::support::test_server::{TestServer, URI, completion_params, texts};
 const REFRESH: &str = "workspace/textDocumentContent/refresh";
 const SHOWN: &str = "# Explain this function\n\nIt multiplies `width` and `height`.\n\n* one\n* two [x]\n";
 
-/// A client that knows nothing of ours, but fetches documents.
+/// A client that supports none of this project's extensions, but fetches documents.
 fn fetching() -> Value {
     let mut capabilities = capabilities();
     capabilities["experimental"] = Value::Null;
@@ -37,7 +37,7 @@ fn the_scheme_is_registered_where_documents_are_fetched() {
         result["capabilities"]["workspace"]["textDocumentContent"]["schemes"].clone()
     };
     assert_eq!(schemes(fetching()), json!(["phi-ls-answer"]));
-    // A client that takes our own notification shows answers by itself.
+    // A client that supports `phi-ls/answer` shows answers by itself.
     assert_eq!(schemes(capabilities()), Value::Null);
 }
 

@@ -1,4 +1,4 @@
-//! Questions and answers that are of no use: one clear message each, nothing applied, nothing left behind.
+//! Useless questions and answers: each leads to one clear message, and nothing is applied or left behind.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::questions::actions::{capabilities, choose, diagnostic, same_model, st
 use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI};
 
-/// A server whose answers `script` writes. The two models do not fit together, so that completions are there again only
-/// when no question is left.
+/// A server whose answers come from `script`. The two models do not fit together, so there are completions again only
+/// after the last question.
 fn server(folder: &tempfile::TempDir, script: fn(&str) -> String) -> TestServer {
     let path = |name: &str| {
         let path = folder.path().join(name);
@@ -33,7 +33,8 @@ fn server(folder: &tempfile::TempDir, script: fn(&str) -> String) -> TestServer 
     started(options, &capabilities())
 }
 
-/// Asks for `title` of a model that writes `script`; what the person reads. Nothing may be applied or left.
+/// Asks the question `title` with a model that follows `script`. Returns what the person reads, and checks that nothing
+/// is applied or left.
 fn check_useless(script: fn(&str) -> String, title: &str, message: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut server = server(&folder, script);
@@ -48,12 +49,12 @@ fn check_useless(script: fn(&str) -> String, title: &str, message: Option<&str>)
     server.edit(2, (7, 4), (7, 4), "1\ny = ");
     assert_eq!(server.complete(8, 4), ["1 + 1"], "{title}: a question is left");
     assert!(server.edits.is_empty());
-    // Which also checks that the person was told nothing else.
+    // This also checks that there was no other message.
     server.finish();
     result["text"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Digits without end and without repetition.
+/// Endless digits without repetition.
 fn endless(read: &str) -> String {
     let mut hasher = DefaultHasher::new();
     read.hash(&mut hasher);
@@ -74,7 +75,7 @@ fn a_model_that_only_talks_says_nothing_or_never_stops_changes_nothing() {
     assert!(text.ends_with("(The answer was cut off here, at the limit set by `assistant.maxTokens`.)"), "{text}");
 }
 
-/// Asks about `range` of the document at `uri`; what the person is told. The model is not asked.
+/// Checks the message after a question about the document at `uri`. The model must not be asked.
 fn check_not_asked(uri: &str, text: &str, diagnostic: &Value, expected: &str) {
     let options = TestOptions { settings: vec![same_model()], ..TestOptions::scripted(|_| "x".to_owned()) };
     let mut server = started(options, &capabilities());

@@ -1,5 +1,5 @@
-//! The message of a commit, from a real repository of git and a scripted model: what is staged reaches the model, what must
-//! not stays out, and the person is told.
+//! Commit messages, with a real git repository and a scripted model: staged changes reach the model, excluded files do
+//! not, and the person is told.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::test_server::TestServer;
 
 const MESSAGE: &str = "Add a mean\n\nIt divides by the count.";
 
-/// A folder with a repository in it that has one commit.
+/// A folder with a repository that has one commit.
 struct Repository(tempfile::TempDir);
 
 impl Repository {
@@ -42,7 +42,7 @@ impl Repository {
         assert!(git.output().expect("git runs").status.success(), "git {arguments:?}");
     }
 
-    /// Stages a change of code, and a secret.
+    /// A repository in which a change of code and a secret are staged.
     fn staged() -> Self {
         let repository = Self::new();
         repository.write("a.py", "def mean(values):\n    return sum(values) / len(values)\n");
@@ -52,7 +52,7 @@ impl Repository {
     }
 }
 
-/// A server whose model writes [`MESSAGE`], and what its model has read.
+/// A server whose model writes [`MESSAGE`], and the texts that it has read.
 fn writing() -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let read = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&read);
@@ -78,7 +78,7 @@ fn message(server: &mut TestServer, path: &Path) -> Value {
 #[test]
 fn the_model_writes_the_message_of_what_is_staged_and_sees_no_secret() {
     let repository = Repository::staged();
-    // Changed since, and not staged.
+    // Changed again, but not staged.
     repository.write("a.py", "def median(values): ...\n");
     let (mut server, read) = writing();
     let result = message(&mut server, &repository.path(""));
@@ -162,7 +162,7 @@ fn a_message_nobody_waits_for_any_more_is_not_written() {
     server.finish();
 }
 
-/// `phi-ls ask commit` in the repository, as far as it gets without a model.
+/// The error of `phi-ls ask commit` in the repository, without a model.
 fn refused(repository: &Repository, arguments: &[&str]) -> String {
     let mut command =
         phi_ls(&[&["ask", "commit"], arguments].concat(), Path::new("/nonexistent"), "http://127.0.0.1:1");

@@ -1,4 +1,4 @@
-//! Questions that go on from an answer, and what the model has to read again for them.
+//! Follow-up questions, and what the model has to read again for them.
 
 use phi_ls::config::Source;
 use phi_ls::kernels::pool::ThreadPool;
@@ -15,7 +15,7 @@ use crate::support::test_server::{TestServer, URI};
 const SUM: &str = "It multiplies.";
 const REASON: &str = "Because it is an area.";
 
-/// A model that explains, fixes, and knows why.
+/// A model that explains, fixes, and answers follow-up questions.
 fn talking() -> TestOptions {
     let script = |read: &str| {
         let known = [("Explain what", SUM), ("Correct the code", FIXED), ("Why?", REASON), ("And then?", "Nothing.")];
@@ -30,14 +30,14 @@ fn follow_up(server: &mut TestServer, answer: &Value, question: &str) -> i64 {
     server.request("workspace/executeCommand", json!({"command": "phi-ls.followUp", "arguments": arguments}))
 }
 
-/// Asks by the menu and waits for the answer's end.
+/// Runs the action `title` and waits for the end of the answer.
 fn ask(server: &mut TestServer, title: &str) -> Value {
     let id = choose(server, title);
     server.result(id);
     streamed(server).1
 }
 
-/// Follows `answer` and waits for the answer's end.
+/// Asks a follow-up question about `answer` and waits for the end of the answer.
 fn follow(server: &mut TestServer, answer: &Value, question: &str) -> Value {
     let id = follow_up(server, answer, question);
     let result = server.result(id);
@@ -64,7 +64,7 @@ fn a_question_goes_on_from_an_answer_and_can_be_followed_itself() {
     let third = follow(&mut server, &second["id"], "And then?");
     assert_eq!((&third["text"], &third["follows"]), (&json!("Nothing."), &second["id"]));
     assert!(first["id"] != second["id"] && second["id"] != third["id"]);
-    // The answer's end, the tags around the question and the question; the scripted model's tokens are bytes.
+    // The end of the answer, the tags around the question, and the question. The scripted model's tokens are bytes.
     let tags = "<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n";
     assert!(read_anew(&second) < (tags.len() + "Why?".len()) as u64, "{second}");
     assert!(read_anew(&third) < (tags.len() + "And then?".len()) as u64, "{third}");
@@ -83,7 +83,7 @@ fn an_edit_can_be_asked_about_although_it_has_changed_the_document() {
     server.finish();
 }
 
-/// Checks that a question gets an error that says `expected`, and nobody anything else.
+/// Checks that a question gets an error that contains `expected`, and that there is no other message.
 fn check_refused(server: &mut TestServer, arguments: &Value, expected: &str) {
     let id = server.request("workspace/executeCommand", json!({"command": "phi-ls.followUp", "arguments": arguments}));
     let error = &server.answer(id)["error"];
@@ -158,7 +158,8 @@ fn the_starter_reads_only_what_is_new() {
         let before = ask(&mut server, title);
         let after = follow(&mut server, &before["id"], "Why does it need two parameters?");
         let count = |end: &Value, name: &str| end["timings"][name].as_u64().expect("a count");
-        // The model may have spelled its answer in other tokens than the tokenizer would: then that much is read anew.
+        // The model may have written its answer with other tokens than the tokenizer would use. Then that much is read
+        // again.
         let known = count(&before, "promptTokens") + count(&before, "generatedTokens") / 2;
         assert!(count(&after, "cachedTokens") >= known, "{title}: {before} {after}");
     }

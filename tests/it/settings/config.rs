@@ -79,7 +79,7 @@ fn every_key_is_read() {
     assert_eq!(settings.memory_budget_mib, 6000);
     assert_eq!(settings.kv_cache_type, KvCacheType::Q8_0);
     assert_eq!(settings.exclude, ["generated/**"]);
-    // None is left out above.
+    // Check that no key is left out above.
     let value = |settings: &Settings| serde_json::to_value(settings).expect("settings are JSON");
     let (read, defaults) = (value(&settings), value(&Settings::default()));
     for description in Settings::describe() {
@@ -152,7 +152,8 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     );
 }
 
-/// They come with the features that read them. Until then whoever sets one is told that it has no effect.
+/// These settings will come with the features that read them. Until then, a person who sets one is told that it has no
+/// effect.
 #[test]
 fn settings_of_features_to_come_are_unknown() {
     let mut settings = Settings::default();
@@ -251,10 +252,10 @@ fn shapes_that_editors_send_are_understood() {
 #[test]
 fn what_stands_beside_the_phi_ls_object_counts_too() {
     let value = json!({"phi-ls": {"threads": 3}, "completion": {"model": "starter"}, "threads": 2, "gopls": {"x": 1}});
-    // Editors send the settings of other servers along.
+    // Editors also send the settings of other servers.
     let settings = check(value.clone(), &[]);
     assert_eq!((settings.threads, settings.completion.model.as_str()), (3, "starter"));
-    // Nobody else reads our file.
+    // Other programs do not read this file.
     let problems = Settings::default().apply(&value, Source::File);
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["config.toml: `gopls`: there is no such setting"]);

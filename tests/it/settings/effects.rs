@@ -1,5 +1,5 @@
-//! Nothing is advertised that has no effect: for every setting and every command there is a check here that observes what it
-//! does. One without a check fails the test.
+//! Every setting and every command has an effect: for each of them, a check here observes it. A setting or command
+//! without a check fails the test.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,14 @@ use crate::support::test_options::{TestOptions, rest_of};
 use crate::support::test_server::{TestServer, URI, completion_params};
 use crate::support::tiny_gguf::TinyModel;
 
-/// What models were loaded for and what they read, while a server did what a check wants to see.
+/// What a server did during a check: which models it loaded and what they read.
 #[derive(Default)]
 struct Seen {
-    /// The settings that each engine was made from, with its model's name.
+    /// The settings that each engine was created from, with its model's name.
     loads: Vec<(String, Settings)>,
-    /// The names of the models that were loaded, again and again where they were given back.
+    /// The names of the models that were loaded, repeatedly if they were unloaded in between.
     loaded: Vec<String>,
-    /// The prompts, as far as they were read when a token was chosen.
+    /// The text that had been read whenever a token was chosen.
     read: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ fn observed(settings: &Value, answer: &'static str, text: &str) -> Observed {
             load(progress)
         })
     };
-    // A setting that is checked wins over what the others need.
+    // The setting under test takes precedence over the others.
     let settings = vec![(Source::Flags, settings.clone())];
     let minute = Duration::from_millis(1);
     let options = TestOptions::scripted(|_| String::new());
@@ -65,7 +65,7 @@ fn observed(settings: &Value, answer: &'static str, text: &str) -> Observed {
     Observed { server, seen }
 }
 
-/// A model server that writes `from(there)` and says that each token had this logarithm of a probability.
+/// A model server that writes `from(there)` and reports this log-probability for each token.
 fn as_sure_as(logprob: f64) -> ModelServer {
     ModelServer::start(move |asked, stream| {
         if !probed(asked, stream, "vllm") {
@@ -80,7 +80,7 @@ fn as_sure_as(logprob: f64) -> ModelServer {
     })
 }
 
-/// What is offered at the end of the `line` of `text`.
+/// The completion at the end of `line` in `text`.
 fn completion(settings: Value, answer: &'static str, text: &str, line: usize) -> Vec<String> {
     let mut observed = observed(&settings, answer, text);
     let end = text.lines().nth(line).expect("a line").len();
@@ -89,12 +89,12 @@ fn completion(settings: Value, answer: &'static str, text: &str, line: usize) ->
     offered
 }
 
-/// The bytes of the longest prompt that was read for a completion or an answer.
+/// The length in bytes of the longest prompt that was read for a completion or an answer.
 fn prompt_bytes(seen: &Mutex<Seen>) -> usize {
     seen.lock().unwrap().read.iter().map(String::len).max().expect("a model was asked")
 }
 
-/// What `phi-ls doctor` finds with `settings` in the user's file.
+/// The report of `phi-ls doctor` with `settings` in the user's `config.toml`.
 fn doctor(settings: &str) -> Value {
     let home = tempfile::tempdir().expect("a temporary folder");
     let folder = home.path().join("phi-ls");
@@ -103,14 +103,14 @@ fn doctor(settings: &str) -> Value {
     let (output, stdout, stderr) = run(&mut phi_ls(&["doctor", "--json"], home.path(), "http://127.0.0.1:1"));
     assert!(output.status.success(), "{stderr}");
     let findings: Value = serde_json::from_str(&stdout).expect("JSON");
-    // Where macOS keeps settings is not where this wrote them.
+    // On macOS, the settings are in another folder than the one written here.
     if cfg!(target_os = "linux") {
         assert_eq!(findings["problems"], json!([]));
     }
     findings
 }
 
-/// The engine process of a real server with these settings, once its model is loaded; `None` where the model is in the
+/// The engine process of a real server with these settings, once its model is loaded; `None` if the model is in the
 /// server itself.
 fn engine_process(settings: &str) -> Option<u64> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -183,7 +183,7 @@ const SETTINGS: &[(&str, fn())] = &[
         assert!(lines("never") <= 1 && lines("always") > 2);
     }),
     ("completion.layout", || {
-        // The scripted model knows turns, and has no tokens to fill in the middle with.
+        // The scripted model has chat turns, but no tokens to fill in the middle.
         let offered = |layout: &str| completion(json!({"completion.layout": layout}), "foo(1)", "x = \n", 0);
         for layout in ["auto", "chat"] {
             assert_eq!(offered(layout), ["foo(1)"], "{layout}");
@@ -237,13 +237,13 @@ const SETTINGS: &[(&str, fn())] = &[
             let offered = completion(json!({"completion.timeBudgetMs": budget}), BLOCK, "def f():\nx = 1\n", 0);
             offered.first().map_or(0, |text| text.lines().count())
         };
-        // Over before the first line is: it ends there.
+        // The time is over before the end of the first line, so the text ends there.
         assert!(lines(0) < lines(600_000), "{} {}", lines(0), lines(600_000));
     }),
     ("completion.prepareNext", || {
         let mut observed = observed(&json!({"completion.prepareNext": true}), "first(1)", "x = \n");
         assert_eq!(observed.server.complete(0, 4), ["first(1)"]);
-        // A job that nobody has asked for: the engine is at work once more.
+        // After a job that nobody has asked for, the engine is busy once more.
         observed.server.notification("phi-ls/status", |status| status["state"] == "busy");
         observed.server.notification("phi-ls/status", |status| status["message"] == "ready");
         observed.server.notification("phi-ls/status", |status| status["state"] == "busy");
@@ -290,7 +290,7 @@ const SETTINGS: &[(&str, fn())] = &[
             server.initialize(json!({"capabilities": capabilities()}));
             server.open(URI, "python", "x = \n");
             assert_eq!(server.complete(0, 4), ["foo(1)"]);
-            // It is counted once the answer has been sent.
+            // The completion is recorded after the answer has been sent.
             if on {
                 until("it is counted", || shown() == 1);
             }
@@ -298,7 +298,7 @@ const SETTINGS: &[(&str, fn())] = &[
             shown()
         };
         assert_eq!((counted(false), counted(true)), (0, 1));
-        // A model that nothing was fitted for has to be surer where what it writes is sent away.
+        // A model without fitted weights has to be more certain after its completions are dismissed.
         let model_server = as_sure_as(-1.0);
         let offered = |on: bool| {
             let backend = json!({"kind": "openai", "baseUrl": model_server.url});
@@ -368,7 +368,7 @@ const SETTINGS: &[(&str, fn())] = &[
     ("assistant.idleUnloadMinutes", || {
         let settings = json!({"assistant.model": "another", "assistant.idleUnloadMinutes": 1});
         let mut observed = observed(&settings, "It multiplies.", TEXT);
-        // A minute is a millisecond here: sooner or later the model is away when a question comes.
+        // A minute is a millisecond here, so sooner or later the model is unloaded when a question arrives.
         let asked = (0..1000).find(|_| {
             let id = choose(&mut observed.server, "Explain this function");
             assert_eq!(observed.server.result(id)["reason"], Value::Null);
@@ -419,7 +419,7 @@ const SETTINGS: &[(&str, fn())] = &[
         };
         let pid = left_by(0);
         until("the process leaves", || !is_alive(pid));
-        // A minute is longer than this waits.
+        // This test does not wait for a whole minute.
         let pid = left_by(1);
         std::thread::sleep(Duration::from_secs(1));
         assert!(is_alive(pid));
@@ -471,7 +471,7 @@ fn every_setting_has_an_effect() {
     }
 }
 
-/// A folder with what commands are tried on.
+/// A folder with files for the commands.
 struct Workbench {
     folder: tempfile::TempDir,
 }
@@ -507,7 +507,7 @@ impl Workbench {
         command
     }
 
-    /// What a command that is to succeed prints.
+    /// The output of a command, which has to succeed.
     fn output(&self, arguments: &[&str]) -> String {
         let (output, stdout, stderr) = run(&mut self.command(arguments));
         assert!(output.status.success(), "{arguments:?}: {stderr}");
@@ -520,7 +520,7 @@ impl Workbench {
     }
 }
 
-/// What a command does.
+/// A check that observes what a command does.
 type CommandCheck = fn(&Workbench);
 
 const COMMANDS: &[(&str, CommandCheck)] = &[
@@ -529,7 +529,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}"#;
         let message = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        // Its end is the end of the input.
+        // It ends at the end of the input.
         std::io::Write::write_all(&mut process.stdin.take().unwrap(), message.as_bytes()).unwrap();
         let output = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
         assert!(output.contains("\"capabilities\""), "{output}");
@@ -547,7 +547,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let place = format!("{}:2", bench.path("code/area.py"));
         let report = bench.json(&["ask", "explain", &place, "--model", &bench.path("tiny.gguf"), "--json"]);
         assert!(report["generated_tokens"].as_u64() > Some(0), "{report}");
-        // Staged changes are read, and the answer has all of standard output.
+        // Staged changes are read, and standard output contains only the answer.
         let git = |arguments: &[&str]| {
             let output = Command::new("git").current_dir(bench.path("code")).args(arguments).output().unwrap();
             assert!(output.status.success(), "{arguments:?}");
@@ -559,7 +559,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         assert!(output.status.success(), "{stderr}");
         let report: Value = serde_json::from_str(&stdout).unwrap();
         assert!(report["prompt_tokens"].as_u64() > Some(0) && report["answer"] != "", "{report}");
-        // Only models made for it are asked for the next edit.
+        // Only models made for next edits are asked for one.
         git(&["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-qm", "Begin"]);
         let (output, _, stderr) =
             run(&mut bench.command(&["ask", "next", &place, "--model", &bench.path("tiny.gguf")]));
@@ -598,7 +598,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let counted: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
         assert_eq!(counted["languages"]["python"]["characters_accepted"], 7, "{counted}");
         assert!(stats(&[]).contains("starter"), "a table");
-        // What a model without a fit has to be sure of moves with what is sent away.
+        // The threshold of a model without fitted weights moves when completions are dismissed.
         let thresholds = |counted: &Value| counted["thresholds"]["another"]["balanced"].as_f64();
         statistics::append(&file, "python", "another", What::Dismissed).unwrap();
         let few: Value = serde_json::from_str(&stats(&["--json"])).unwrap();
@@ -638,7 +638,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         let model = bench.path("tiny.gguf");
         let report = bench.json(&["bench", "--model", &model, "-p", "40", "-n", "4", "-r", "1", "--json"]);
         assert!(report["decode_tokens_per_second"].as_f64() > Some(0.0), "{report}");
-        // The rule of memory, kept: 150 MiB to work in.
+        // The memory rule includes 150 MiB of working memory.
         assert!(report["needed_bytes"].as_u64() > Some(150 << 20), "{report}");
         if let Some(peak) = report["peak_rss_bytes"].as_u64() {
             assert!(report["needed_bytes"].as_u64() > Some(peak), "{report}");
@@ -655,7 +655,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         assert_eq!(report["holes"].as_array().map(Vec::len), Some(2), "{report}");
         assert!(report["holes"][0]["prompt_tokens"].as_u64() > Some(0), "{report}");
         assert!(std::fs::read_to_string(&page).unwrap().contains("<article"));
-        // The same holes with a smaller prompt, side by side; and beside what was reported before.
+        // The same holes with a smaller prompt for comparison, and compared with an earlier report.
         let smaller = bench.json(&[&arguments[..], &["--versus", "completion.contextTokens=256"]].concat());
         let tokens = |report: &Value| {
             report["compared"].as_array().unwrap().iter().find(|row| row["figure"] == "prompt tokens").cloned().unwrap()
@@ -665,7 +665,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         std::fs::write(&earlier, report.to_string()).unwrap();
         let again = bench.json(&[&arguments[..], &["--against", &earlier]].concat());
         assert_eq!(tokens(&again)["after"], tokens(&again)["before"], "{again}");
-        // Several ways to ask, each beside the first or the longest.
+        // Several variants, each compared with the first or the longest.
         let several = |flag: &str| bench.json(&["eval", &code, "--model", &model, "--holes", "2", flag, "--json"]);
         let length = |report: &Value, name: &str| {
             let row = report["summary"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned();
@@ -678,7 +678,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
         assert!(length(&parts, "without path") < length(&parts, "whole"), "{parts}");
         let lengths = several("--context-tokens=64,512");
         assert!(length(&lengths, "64") < length(&lengths, "512"), "{lengths}");
-        // Reports of several ways count together, too.
+        // Reports of several variants can be combined, too.
         let (one, other) = (bench.path("one.json"), bench.path("other.json"));
         std::fs::write(&one, parts.to_string()).unwrap();
         std::fs::write(&other, parts.to_string()).unwrap();
@@ -697,7 +697,7 @@ const COMMANDS: &[(&str, CommandCheck)] = &[
     }),
 ];
 
-/// Names and descriptions of the commands, as `phi-ls --help` lists them: everybody's, then the developers'.
+/// Names and descriptions of the commands, as `phi-ls --help` lists them: the usual ones, then those for developers.
 fn listed_commands() -> Vec<(String, String)> {
     let (_, help, _) = run(&mut phi_ls(&["--help"], Path::new("/nowhere"), "http://127.0.0.1:1"));
     ["\nCommands:\n", "\nDeveloper commands:\n"].iter().flat_map(|heading| commands_under(heading, &help)).collect()
@@ -706,7 +706,7 @@ fn listed_commands() -> Vec<(String, String)> {
 fn commands_under(heading: &str, help: &str) -> Vec<(String, String)> {
     let list = help.split(heading).nth(1).unwrap_or_else(|| panic!("expected {heading:?} in {help}"));
     let list = list.split("\n\n").next().unwrap_or_default();
-    // A long description goes on in the next line, further to the right.
+    // A long description continues on the next line, further to the right.
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in list.lines() {
         match (line.strip_prefix("  ").and_then(|line| line.split_once(' ')), commands.last_mut()) {

@@ -1,4 +1,4 @@
-//! Settings from every side, models that cannot be loaded, and what the person is told.
+//! Settings from every source, models that cannot be loaded, and the messages about them.
 
 use phi_ls::config::Source;
 use phi_ls::model::ModelError;
@@ -30,7 +30,7 @@ fn a_bad_setting_is_told_once_and_the_default_kept() {
     server.notify("workspace/didChangeConfiguration", json!({"settings": {"phi-ls": settings}}));
     server.notify("workspace/didChangeConfiguration", json!({"settings": {"phi-ls": settings}}));
     assert_eq!(server.complete(0, 4), ["foo(1)"]);
-    // Finishing fails if anything was told a second time.
+    // Finishing fails if there was a second message.
     server.finish();
 }
 

@@ -1,5 +1,5 @@
-//! The settings in the VS Code extension's manifest are those of the server: same keys, types, defaults, meaning, and
-//! the same ones out of an untrusted workspace's reach.
+//! The settings in the VS Code extension's manifest are those of the server: the same keys, types, defaults and
+//! descriptions, and the same ones are restricted in untrusted workspaces.
 
 use phi_ls::config::{KeyDescription, Settings};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ fn manifest() -> Value {
     serde_json::from_str(&text).expect("the manifest is JSON")
 }
 
-/// What VS Code shows of one key.
+/// The property of one key in the manifest.
 fn property(key: &KeyDescription) -> Value {
     let mut property = key.schema.clone();
     let mut doc: Vec<char> = key.doc.chars().collect();
@@ -44,7 +44,7 @@ fn the_vs_code_manifest_restricts_what_an_untrusted_workspace_cannot_set() {
     let described = Settings::describe();
     let restricted = described.iter().filter(|key| key.trusted_only);
     let mut expected: Vec<String> = restricted.map(|key| format!("phi-ls.{}", key.key)).collect();
-    // Models, servers, globs that could take a secret out of the exclusions, and the program that is run.
+    // Models, servers, globs that could include a secret again, and the program to run.
     assert_eq!(expected.len(), 5);
     expected.push("phi-ls.serverPath".to_owned());
     expected.sort();

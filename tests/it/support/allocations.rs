@@ -1,4 +1,4 @@
-//! How much memory a thread has at once: an allocator that counts, for the whole test program.
+//! A counting allocator for the whole test program, which measures the peak memory of a thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -9,19 +9,19 @@ static COUNTING: Counting = Counting;
 struct Counting;
 
 thread_local! {
-    /// Bytes this thread has allocated beyond what it has freed, and the most there has been of them.
+    /// The bytes that this thread has allocated and not freed, and their peak.
     static LIVE_AND_PEAK: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
 fn count(bytes: isize) {
-    // A thread that ends frees memory after its counters are gone.
+    // A thread that ends also frees memory after its counters are gone.
     let _ = LIVE_AND_PEAK.try_with(|cell| {
         let (live, peak) = cell.get();
         cell.set((live + bytes, peak.max(live + bytes)));
     });
 }
 
-// SAFETY: every call goes on to the system's allocator unchanged; counting allocates nothing.
+// SAFETY: every call is passed to the system's allocator unchanged, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // While it moves there are both.
+        // While the memory is moved, both exist.
         count(new_size as isize);
         // SAFETY: the caller's pointer, layout and size.
         let moved = unsafe { System.realloc(pointer, layout, new_size) };
@@ -51,7 +51,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What `work` gives, and the most bytes this thread had at once meanwhile, beyond those it had before.
+/// The result of `work`, and this thread's peak bytes meanwhile, beyond those before.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let (before, _) = LIVE_AND_PEAK.get();
     LIVE_AND_PEAK.set((before, before));

@@ -7,7 +7,7 @@ use phi_ls::context::Snapshot;
 use phi_ls::syntax::{Language, Parsed, language_for};
 use phi_ls::text::Rope;
 
-/// Language id and text; no line has white space at its end, and none is the same as a neighbour.
+/// Language id and text. No line has white space at its end, and no two neighbouring lines are the same.
 pub(crate) const DOCUMENTS: &[(&str, &str)] = &[
     (
         "rust",
@@ -37,7 +37,7 @@ pub(crate) const DOCUMENTS: &[(&str, &str)] = &[
     ("unheard-of", "begin\n    say \"hello 😀\" (twice)\nend\n"),
 ];
 
-/// A document without a version, as it would be in a workspace; its path says its language.
+/// A document without a version, as if in a workspace. Its language follows from the path.
 pub(crate) fn snapshot(path: &str, text: &str) -> Snapshot {
     let path = PathBuf::from(path);
     let language = language_for("", Some(&path));

@@ -1,4 +1,4 @@
-//! A model server on this machine that answers as a script says: for faults and protocols, never for quality.
+//! A scripted model server on this machine, to test faults and protocols, never quality.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// A request as it came in.
+/// A request that was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) path: String,
-    /// Name in lower case, value.
+    /// Names in lower case, and values.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
 }
@@ -21,15 +21,15 @@ impl Asked {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// The text that is to be gone on with, or the question.
+    /// The text to continue, or the question.
     pub(crate) fn last_message(&self) -> &str {
         let last = self.body["messages"].as_array().and_then(|messages| messages.last());
         last.map_or(&self.body["prompt"], |message| &message["content"]).as_str().unwrap_or_default()
     }
 
-    /// It is one of the requests by which phi-ls finds out what a server can do.
+    /// Whether this is one of the requests by which phi-ls finds out what a server can do.
     pub(crate) fn is_probe(&self) -> bool {
-        // Of what a person waits for, all streams, and what is read ahead says that it does not.
+        // Requests that a person waits for stream, and those that read ahead set `stream` to false.
         let is_short = self.path == "/v1/completions" && self.body["max_tokens"] == 1 && self.body["stream"].is_null();
         self.path == "/v1/models"
             || is_short
@@ -43,7 +43,7 @@ pub(crate) type Script = Arc<dyn Fn(&Asked, &mut TcpStream) + Send + Sync>;
 pub(crate) struct ModelServer {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
-    /// Says when a client has closed the connection of an answer that is held.
+    /// Receives a message when a client has closed the connection of an answer that is held.
     pub(crate) closed: mpsc::Receiver<()>,
     script: Arc<Mutex<Script>>,
     closer: mpsc::Sender<()>,
@@ -66,37 +66,37 @@ impl ModelServer {
         Self { url, asked, closed, script, closer }
     }
 
-    /// From now on it answers like this.
+    /// Replaces the script.
     pub(crate) fn become_(&self, script: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Arc::new(script);
     }
 
-    /// What it was asked besides what it can do.
+    /// The requests other than probes.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|asked| !asked.is_probe()).cloned().collect()
     }
 
-    /// Waits until it is asked something besides what it can do.
+    /// Waits for a request other than a probe.
     pub(crate) fn wait_until_asked(&self) {
         while self.asked().is_empty() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// All that it was asked.
+    /// All requests.
     pub(crate) fn all_asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// A script that answers probes as llama-server does, begins every other answer with `beginning` and then holds it until
-    /// the client closes the connection, which is told.
+    /// Switches to a script that answers probes like llama-server, begins every other answer with `beginning`, and then
+    /// waits until the client closes the connection, which it reports.
     pub(crate) fn hold_after(&self, beginning: &'static str) {
         let closer = Mutex::new(self.closer.clone());
         self.become_(move |asked, stream| {
             if !probed(asked, stream, "llamacpp") {
                 begin(stream);
                 event(stream, &delta(beginning));
-                // What a client has not read it does not answer: the connection ends when the client ends it.
+                // The client sends nothing more, so this returns when it closes the connection.
                 let _ = stream.read(&mut [0]);
                 let _ = closer.lock().unwrap().send(());
             }
@@ -132,7 +132,7 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     Some(Asked { path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
-/// Sends an answer as a whole. A client that has gone away is no fault of a test.
+/// Sends a whole answer. It is not an error if the client is gone.
 pub(crate) fn respond(stream: &mut TcpStream, status: u16, headers: &str, body: &str) {
     let length = body.len();
     let _ =
@@ -143,7 +143,7 @@ pub(crate) fn json_response(stream: &mut TcpStream, body: &Value) {
     respond(stream, 200, "Content-Type: application/json\r\n", &body.to_string());
 }
 
-/// Begins an answer that streams.
+/// Begins a streamed answer.
 pub(crate) fn begin(stream: &mut TcpStream) {
     let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
 }
@@ -156,7 +156,7 @@ pub(crate) fn delta(text: &str) -> Value {
     json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]})
 }
 
-/// Streams `pieces` to their end.
+/// Streams `pieces` and ends the answer.
 pub(crate) fn stream_text(stream: &mut TcpStream, asked: &Asked, pieces: &[&str]) {
     begin(stream);
     for piece in pieces {
@@ -172,7 +172,7 @@ pub(crate) fn stream_text(stream: &mut TcpStream, asked: &Asked, pieces: &[&str]
     let _ = write!(stream, "data: [DONE]\n\n");
 }
 
-/// Answers `asked` as a server of `owner` that continues messages does, if it is a probe.
+/// Answers `asked` like a server of `owner` that continues messages, if it is a probe. Returns whether it is.
 pub(crate) fn probed(asked: &Asked, stream: &mut TcpStream, owner: &str) -> bool {
     if asked.path == "/v1/models" {
         json_response(stream, &json!({"object": "list", "data": [{"id": "coder", "owned_by": owner}]}));
@@ -186,7 +186,7 @@ pub(crate) fn probed(asked: &Asked, stream: &mut TcpStream, owner: &str) -> bool
     asked.is_probe()
 }
 
-/// A script of a server that writes `pieces` whatever it is asked.
+/// A script that writes `pieces` for every request.
 pub(crate) fn writing(pieces: &'static [&'static str]) -> impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static {
     move |asked, stream| {
         if !probed(asked, stream, "llamacpp") {

@@ -1,4 +1,4 @@
-//! A language model that writes what it is told to: for tests of the engine and the protocol, never for quality.
+//! A language model that follows a script, to test the engine and the protocol, never quality.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use phi_ls::model::{
     RopeFactors, Sequence, Tokenizer,
 };
 
-/// Given everything read so far as text, what comes next; the empty text ends the turn. Texts with [`OR`] between them are
-/// equally likely.
+/// Returns the text that comes next, given all text read so far. The empty text ends the turn. Texts separated by
+/// [`OR`] are equally likely.
 pub(crate) type Script = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// Separates texts that a script may continue with.
 pub(crate) const OR: &str = "\0";
 
-/// Counts what the model was asked to do.
+/// Counts the work of the model.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Counters {
     pub(crate) forward_calls: Arc<AtomicUsize>,
@@ -45,7 +45,7 @@ pub(crate) struct ScriptedModel {
     pause: Option<Box<dyn Fn() + Send>>,
 }
 
-/// ChatML's tags after the 256 bytes.
+/// ChatML's tags, which follow the 256 bytes.
 const SPECIALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
 /// Tokens of several bytes, so that healing has something to do.
 const WORDS: [&str; 3] = ["re", "tu", "retu"];
@@ -66,7 +66,7 @@ fn byte_alphabet() -> Vec<char> {
     (0..256).map(spell).collect()
 }
 
-/// Qwen's, for a model that fills in the middle.
+/// Qwen's tokens, for a model that fills in the middle.
 const FIM: [&str; 4] = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>"];
 
 fn tokenizer(more: &[&str]) -> Tokenizer {
@@ -95,7 +95,7 @@ pub(crate) fn scripted(script: Script, counters: Counters) -> LoadedModel {
     scripted_with(&[], script, counters)
 }
 
-/// The same, made to fill in the middle.
+/// The same, for a model that fills in the middle.
 pub(crate) fn scripted_fim(script: Script, counters: Counters) -> LoadedModel {
     scripted_with(&FIM, script, counters)
 }
@@ -137,7 +137,7 @@ fn scripted_with(specials: &[&str], script: Script, counters: Counters) -> Loade
 }
 
 impl ScriptedModel {
-    /// Logits after `tokens`: those of the tokens that the script continues with stand out.
+    /// The logits after `tokens`: high for the tokens that the script continues with.
     fn row(&self, tokens: &[u32]) -> Vec<f32> {
         let bytes: Vec<u8> = tokens.iter().flat_map(|&id| self.tokenizer.bytes(id).iter().copied()).collect();
         let continuations = (self.script)(&String::from_utf8_lossy(&bytes));
@@ -177,7 +177,7 @@ impl LanguageModel for ScriptedModel {
                 logits.values.extend(self.row(&all[..=row]));
             }
         }
-        // Its one layer lies behind it.
+        // This is the pause after its only layer.
         if let Some(pause) = &self.pause {
             pause();
         }

@@ -1,4 +1,4 @@
-//! What a server is tested with: settings, and models that say what a script says, held up where a test wants it.
+//! The options of a test server: settings, and scripted models that can stop where a test wants it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,27 +13,27 @@ use serde_json::Value;
 
 use super::scripted_model::{Counters, Script, scripted};
 
-/// What a server is tested with.
+/// The options of a test server.
 pub(crate) struct TestOptions {
     pub(crate) loader: ModelLoader,
     pub(crate) settings: Vec<(Source, Value)>,
     pub(crate) counters: Counters,
     /// Whether the client answers `window/workDoneProgress/create`.
     pub(crate) answers_requests: bool,
-    /// Off unless it is what the test is about: it asks the model when the test does not expect it.
+    /// Off unless the test is about it, because it asks the model when a test does not expect it.
     pub(crate) prepare_next: bool,
-    /// How long a minute of the settings is.
+    /// How long a minute in the settings lasts.
     pub(crate) minute: Duration,
-    /// Where it is kept what becomes of completions.
+    /// The file for statistics of completions.
     pub(crate) statistics: Option<PathBuf>,
-    /// Where it is kept what models have read.
+    /// The folder for what models have read.
     pub(crate) kept: Option<PathBuf>,
-    /// Bytes the pipes hold.
+    /// The size of the pipes in bytes.
     pub(crate) pipe_bytes: usize,
 }
 
 impl TestOptions {
-    /// A model that goes on with what `script` says after everything it has read.
+    /// A model that continues with what `script` returns for all text read so far.
     pub(crate) fn scripted(script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let (script, counters): (Script, _) = (Arc::new(script), Counters::default());
         let counted = counters.clone();
@@ -64,21 +64,21 @@ impl TestOptions {
     }
 }
 
-/// What is left of `answer` when `text` already ends with a part of it.
+/// The rest of `answer`, if `text` already ends with a part of it.
 pub(crate) fn rest_of(answer: &str, text: &str) -> String {
     let written = (0..=answer.len()).rev().find(|&len| text.ends_with(&answer[..len])).unwrap_or(0);
     answer[written..].to_owned()
 }
 
-/// A model whose pass can be held up: it announces each pass it begins and waits to be let on.
+/// Controls a model that announces the beginning of each pass and waits until it is let on.
 pub(crate) struct Brake {
     pub(crate) begun: mpsc::Receiver<()>,
     pub(crate) go_on: mpsc::Sender<()>,
-    /// The last lines of the texts the model was asked to go on with.
+    /// The last lines of the texts that the model was asked to continue.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// Options with a model that always writes `answer` and stops at its first `held` passes that choose a token.
+/// Options with a model that always writes `answer`, and stops in its first `held` passes that choose a token.
 pub(crate) fn braked(answer: &'static str, held: usize) -> (TestOptions, Brake) {
     let (begun_sender, begun) = mpsc::channel();
     let (go_on, gate) = mpsc::channel::<()>();
@@ -88,7 +88,7 @@ pub(crate) fn braked(answer: &'static str, held: usize) -> (TestOptions, Brake) 
     let options = TestOptions::scripted(move |read| {
         record.lock().unwrap().push(read.rsplit('\n').next().unwrap_or_default().to_owned());
         if passes.fetch_add(1, Ordering::SeqCst) < held {
-            // A test that is over holds nothing up.
+            // This fails if the test is over.
             let _ = begun_sender.lock().unwrap().send(());
             let _ = gate.lock().unwrap().recv();
         }

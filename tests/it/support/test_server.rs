@@ -1,7 +1,7 @@
-//! A protocol client for a server in the same process, over pipes in memory, with a scripted model behind it.
+//! A protocol client for a server in the same process, over pipes in memory, with a scripted model.
 //!
-//! At its end it checks what must hold for every conversation: each request was answered exactly once, and the person
-//! was shown no message the test did not ask for.
+//! At its end it checks what must hold for every session: each request was answered exactly once, and the person was
+//! shown no message that the test did not expect.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc;
@@ -15,12 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use super::scripted_model::Counters;
 use super::test_options::{TestOptions, rest_of};
 
-/// After this long without a message the server is taken to hang. No test waits for it when all is well.
+/// After this long without a message, the server is considered to hang. No test waits this long unless something is
+/// wrong.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 pub(crate) const URI: &str = "file:///home/user/project/main.py";
 
-/// A running server and what it has said.
+/// A running server and the messages that it has sent.
 pub(crate) struct TestServer {
     runtime: tokio::runtime::Runtime,
     input: Option<WriteHalf<DuplexStream>>,
@@ -30,35 +31,35 @@ pub(crate) struct TestServer {
     next_id: i64,
     /// Requests sent, by id; true once answered.
     sent: BTreeMap<i64, bool>,
-    /// Answers nobody has asked for yet.
+    /// Answers that the test has not read yet.
     answers: BTreeMap<i64, Value>,
     /// Ids in the order of their answers.
     answered: Vec<i64>,
     pub(crate) notifications: VecDeque<Value>,
-    /// Methods of the server's requests.
+    /// The methods of the server's requests.
     pub(crate) requests: Vec<String>,
     /// Parameters of its `workspace/applyEdit` requests.
     pub(crate) edits: VecDeque<Value>,
-    /// What it wanted shown by `window/showDocument`: the texts of files, else the URIs.
+    /// What it asked to show by `window/showDocument`: the texts of files, or else the URIs.
     pub(crate) shown: VecDeque<String>,
-    /// Whether the client opens documents that are no files.
+    /// Whether the client opens documents that are not files.
     pub(crate) opens_answers: bool,
     pub(crate) counters: Counters,
 }
 
 impl TestServer {
-    /// Starts a server; nothing is sent yet.
+    /// Starts a server, without sending anything.
     pub(crate) fn start(options: TestOptions) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (client, server) = tokio::io::duplex(options.pipe_bytes);
         let (server_input, server_output) = tokio::io::split(server);
         let (output, input) = tokio::io::split(client);
         let mut settings = options.settings;
-        // However slow the machine is: a completion is whole unless the test is about time.
+        // However slow the machine is, completions are whole, unless the test is about time.
         let base = json!({
             "completion.prepareNext": options.prepare_next,
             "completion.timeBudgetMs": 600_000,
-            // Whatever else the machine does meanwhile.
+            // Independent of what else the machine does.
             "completion.effort": "eager",
         });
         settings.insert(0, (Source::File, base));
@@ -91,7 +92,7 @@ impl TestServer {
         }
     }
 
-    /// Starts and initialises a server as an editor with inline completion does that counts in UTF-16.
+    /// Starts and initialises a server like an editor with inline completion and UTF-16 positions.
     pub(crate) fn initialized(options: TestOptions) -> Self {
         let mut server = Self::start(options);
         server.initialize(json!({"capabilities": {"textDocument": {"inlineCompletion": {}}}}));
@@ -113,7 +114,7 @@ impl TestServer {
 
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         let input = self.input.as_mut().expect("the input is open");
-        // The server may have ended, which the test will notice by what it does not answer.
+        // The server may have ended. The test will notice that it does not answer.
         let _ = self.runtime.block_on(input.write_all(bytes));
     }
 
@@ -126,7 +127,7 @@ impl TestServer {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
-    /// Sends a request without waiting; its id.
+    /// Sends a request without waiting, and returns its id.
     pub(crate) fn request(&mut self, method: &str, params: Value) -> i64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -135,7 +136,7 @@ impl TestServer {
         id
     }
 
-    /// The result of a request.
+    /// Sends a request and returns its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         let id = self.request(method, params);
         self.result(id)
@@ -145,7 +146,7 @@ impl TestServer {
         self.notify("$/cancelRequest", json!({"id": id}));
     }
 
-    /// The answer to request `id`, result or error, as it came.
+    /// Waits for the answer to request `id`, a result or an error.
     pub(crate) fn answer(&mut self, id: i64) -> Value {
         loop {
             if let Some(answer) = self.answers.remove(&id) {
@@ -215,7 +216,8 @@ impl TestServer {
         self.sent.iter().filter(|(_, answered)| !**answered).map(|(id, _)| *id).collect()
     }
 
-    /// Takes in messages until a notification of `method` fulfils `wanted`, which is taken out and returned.
+    /// Receives messages until there is a notification of `method` that fulfils `wanted`, which is removed and
+    /// returned.
     pub(crate) fn notification(&mut self, method: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let fits = |message: &Value| message["method"] == method && wanted(&message["params"]);
@@ -232,7 +234,7 @@ impl TestServer {
         self.answer(id);
     }
 
-    /// Waits for an edit the server wants applied.
+    /// Waits for an edit that the server asks to apply.
     pub(crate) fn applied_edit(&mut self) -> Value {
         loop {
             if let Some(params) = self.edits.pop_front() {
@@ -242,7 +244,7 @@ impl TestServer {
         }
     }
 
-    /// Waits for a text the server wants shown as a document.
+    /// Waits for a text that the server asks to show as a document.
     pub(crate) fn shown_text(&mut self) -> String {
         loop {
             if let Some(text) = self.shown.pop_front() {
@@ -252,7 +254,7 @@ impl TestServer {
         }
     }
 
-    /// Waits until the server has sent a request of `method`; those before are forgotten.
+    /// Waits until the server has sent a request of `method`. Earlier ones are dropped.
     pub(crate) fn requested(&mut self, method: &str) {
         while !self.requests.iter().any(|sent| sent == method) {
             self.receive();
@@ -260,7 +262,7 @@ impl TestServer {
         self.requests.clear();
     }
 
-    /// Waits until the model's state is `state`; older states are forgotten.
+    /// Waits until the model's state is `state`. Earlier states are dropped.
     pub(crate) fn status(&mut self, state: &str) -> Value {
         let status = self.notification("phi-ls/status", |params| params["state"] == state);
         self.notifications.retain(|message| message["method"] != "phi-ls/status");
@@ -292,18 +294,18 @@ impl TestServer {
         self.request("textDocument/inlineCompletion", completion_params(URI, line, character))
     }
 
-    /// The texts offered at a place of [`URI`].
+    /// The completions at a place in [`URI`].
     pub(crate) fn complete(&mut self, line: u32, character: u32) -> Vec<String> {
         let id = self.request_completion(line, character);
         texts(&self.result(id))
     }
 
-    /// Waits until the engine has nothing to do.
+    /// Waits until the engine is idle.
     pub(crate) fn settle(&mut self) {
         self.status("ready");
     }
 
-    /// Ends the conversation in order and checks it.
+    /// Ends the session in the right order and checks it.
     pub(crate) fn finish(mut self) {
         self.call("shutdown", Value::Null);
         self.notify("exit", Value::Null);
@@ -324,7 +326,7 @@ impl TestServer {
         self.runtime.block_on(input.shutdown()).unwrap();
     }
 
-    /// Takes in what the ended server has left and checks that nothing is missing or too much.
+    /// Receives the last messages of the ended server, and checks that nothing is missing or unexpected.
     pub(crate) fn audit(&mut self) {
         while let Ok(message) = self.messages.recv_timeout(HANGS_AFTER) {
             self.take_in(message);
@@ -352,7 +354,7 @@ pub(crate) fn change(version: i32, start: (u32, u32), end: (u32, u32), text: &st
     })
 }
 
-/// The texts of an inline completion's result, which is always a list of items with a range on one line.
+/// The texts in the result of an inline completion, which is always a list of items with a range on one line.
 pub(crate) fn texts(result: &Value) -> Vec<String> {
     let items = result["items"].as_array().unwrap_or_else(|| panic!("expected a list, found {result}"));
     let text = |item: &Value| {

@@ -1,11 +1,11 @@
-//! Micro models with random weights, written as GGUF files: whole enough to load, tokenize, chat and decode, small
-//! enough for every test.
+//! Micro models with random weights, written as GGUF files: complete enough to load, tokenize, chat and decode, and
+//! small enough for every test.
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use phi_ls::kernels::quant::QuantType;
 
-/// Sizes and settings of a micro model. Change what a test is about, then [`TinyModel::bytes`].
+/// Sizes and settings of a micro model. Change what a test is about, then call [`TinyModel::bytes`].
 #[derive(Debug, Clone)]
 pub(crate) struct TinyModel {
     /// `phi3` or `llama`.
@@ -17,17 +17,17 @@ pub(crate) struct TinyModel {
     pub(crate) num_kv_heads: usize,
     pub(crate) rope_dim: usize,
     pub(crate) context_length: usize,
-    /// Beyond it `phi3` needs two factor lists.
+    /// If the context is longer than this, `phi3` needs two lists of factors.
     pub(crate) original_context_length: usize,
-    /// Whether the embedding is the output projection too.
+    /// Whether the embedding is also the output projection.
     pub(crate) tied: bool,
-    /// Of all matrices.
+    /// The type of all matrices.
     pub(crate) quant: QuantType,
     pub(crate) seed: u64,
 }
 
 impl TinyModel {
-    /// In the shape of Phi-4-mini: grouped queries, partial rotation, LongRoPE, tied output.
+    /// A model in the shape of Phi-4-mini: grouped queries, partial rotation, LongRoPE, tied output.
     pub(crate) fn phi3() -> Self {
         Self {
             architecture: "phi3",
@@ -45,7 +45,7 @@ impl TinyModel {
         }
     }
 
-    /// In the shape of the starter: separate projections, full rotation, one context length.
+    /// A model in the shape of the starter: separate projections, full rotation, one context length.
     pub(crate) fn llama() -> Self {
         Self {
             architecture: "llama",
@@ -57,14 +57,14 @@ impl TinyModel {
         }
     }
 
-    /// The same model with matrices of `quant`, its widths whole blocks.
+    /// The same model with matrices of `quant`, and with widths that are whole blocks.
     pub(crate) fn quantized(self, quant: QuantType) -> Self {
         let wide = |size: usize| size.next_multiple_of(quant.block_len());
         let (hidden_size, intermediate_size) = (wide(self.hidden_size), wide(self.intermediate_size));
         Self { quant, hidden_size, intermediate_size, ..self }
     }
 
-    /// Tokens in the vocabulary.
+    /// The number of tokens in the vocabulary.
     pub(crate) fn vocab_size(&self) -> usize {
         self.vocabulary().len()
     }
@@ -160,7 +160,8 @@ impl TinyModel {
         let (hidden, intermediate) = (self.hidden_size, self.intermediate_size);
         let (vocab_size, key_value) = (self.vocab_size(), self.num_kv_heads * head_dim);
         let mut matrix = |file: &mut GgufWriter, name: &str, rows: usize, cols: usize| {
-            // Twice the scale that keeps the variance: a micro model needs louder layers to have opinions.
+            // Twice the scale that keeps the variance, because a micro model needs larger weights for clear
+            // preferences.
             let scale = 2.0 / (cols as f32).sqrt();
             let values: Vec<f32> = (0..rows * cols).map(|_| random.gaussian() * scale).collect();
             file.tensor(name, &[rows, cols], self.quant, quantize(self.quant, &values));
@@ -199,7 +200,7 @@ impl TinyModel {
     }
 }
 
-/// A GGUF file in the making: entries and tensors in the order they were added.
+/// Builds a GGUF file, with entries and tensors in the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GgufWriter {
     entries: Vec<(String, Vec<u8>)>,
@@ -244,13 +245,13 @@ impl GgufWriter {
         self.entry(key, 9, [kind.to_le_bytes().as_slice(), &len.to_le_bytes(), &bytes].concat());
     }
 
-    /// Replaces an entry of the same key.
+    /// Adds an entry, or replaces the one with the same key.
     fn entry(&mut self, key: &str, kind: u32, value: Vec<u8>) {
         self.remove(key);
         self.entries.push((key.to_owned(), [kind.to_le_bytes().to_vec(), value].concat()));
     }
 
-    /// Adds a tensor of `shape` in this project's order: the contiguous dimension last. Replaces one of that name.
+    /// Adds a tensor of `shape` (with the contiguous dimension last), or replaces the one with that name.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize], quant: QuantType, bytes: Vec<u8>) {
         self.remove(name);
         self.tensors.push((name.to_owned(), shape.to_vec(), quant, bytes));
@@ -291,7 +292,7 @@ fn string(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// Every type a matrix can have, with its number in GGUF files and candle's name for it.
+/// Every type of a matrix, with its number in GGUF files and candle's name for it.
 pub(crate) const QUANT_TYPES: [(QuantType, u32, GgmlDType); 13] = [
     (QuantType::F32, 0, GgmlDType::F32),
     (QuantType::F16, 1, GgmlDType::F16),
@@ -312,7 +313,7 @@ fn ggml_id(quant: QuantType) -> u32 {
     QUANT_TYPES.iter().find(|(known, ..)| *known == quant).expect("a type matrices have").1
 }
 
-/// `values` in blocks of `quant`, by candle.
+/// `values` in blocks of `quant`, quantised by candle.
 pub(crate) fn quantize(quant: QuantType, values: &[f32]) -> Vec<u8> {
     let (_, _, dtype) = QUANT_TYPES.iter().find(|(known, ..)| *known == quant).expect("a type matrices have");
     let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu).expect("a tensor");
@@ -320,7 +321,7 @@ pub(crate) fn quantize(quant: QuantType, values: &[f32]) -> Vec<u8> {
     quantized.data().expect("data on the processor").into_owned()
 }
 
-/// How byte-level BPE writes a byte: printable Latin-1 as itself, the others from U+0100 on.
+/// The character for a byte in byte-level BPE: printable Latin-1 as itself, the others from U+0100 on.
 pub(crate) fn byte_level_char(value: u8) -> char {
     let printable = |value: u8| matches!(value, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
     if printable(value) {
@@ -347,7 +348,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// About normal, of mean 0 and variance 1.
+    /// Approximately normal, with mean 0 and variance 1.
     fn gaussian(&mut self) -> f32 {
         (0..12).map(|_| (self.next() >> 40) as f32 / (1_u32 << 24) as f32).sum::<f32>() - 6.0
     }

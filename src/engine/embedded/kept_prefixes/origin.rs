@@ -1,5 +1,5 @@
-//! By what pages were computed. Those of another model, another format or another version are other numbers: they lie in a folder
-//! of their own, and go when nobody can use them any more.
+//! What pages were computed with. Pages of another model, format or version hold other numbers, so they are in a folder
+//! of their own. They are removed when nobody can use them any more.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,10 +11,10 @@ use crate::kernels::level::Level;
 use crate::model::KvCache;
 use crate::private;
 
-/// Says of a folder what its pages were computed by.
+/// The file in a folder that says what its pages were computed with.
 const ABOUT: &str = "about.json";
 
-/// What pages are the same for.
+/// Everything that pages depend on beside their tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Origin {
@@ -22,7 +22,7 @@ pub(super) struct Origin {
     kernels: String,
     model: PathBuf,
     model_bytes: u64,
-    /// When the model's file was written, since 1970.
+    /// When the model's file was written, as time since 1970.
     model_written: Duration,
     kv_type: String,
     layers: usize,
@@ -31,7 +31,8 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Of pages of caches like `cache`, which the model in the file at `path` computes; `None` where there is no such file.
+    /// The origin of pages of caches like `cache`, computed by the model in the file at `path`; `None` if there is no
+    /// such file.
     pub(super) fn of(path: &Path, cache: &KvCache) -> Option<Self> {
         let model = std::fs::canonicalize(path).ok()?;
         let (model_bytes, model_written) = length_and_time(&model)?;
@@ -56,7 +57,7 @@ impl Origin {
         root.join(digest)
     }
 
-    /// Makes its folder below `root` and says there what it is.
+    /// Creates its folder below `root`, with a description.
     pub(super) fn create_folder(&self, root: &Path) -> std::io::Result<PathBuf> {
         private::create_folder(root)?;
         let folder = self.folder(root);
@@ -65,7 +66,7 @@ impl Origin {
         Ok(folder)
     }
 
-    /// Why nobody can use such pages any more, if so.
+    /// Why nobody can use such pages any more, if that is so.
     fn why_stale(&self) -> Option<String> {
         let version = env!("CARGO_PKG_VERSION");
         if self.version != version {
@@ -90,13 +91,13 @@ pub(super) fn remove_stale(root: &Path) {
         });
         if let Some(reason) = origin.map_or_else(Some, |origin| origin.why_stale()) {
             tracing::info!("{}, which models have read, is deleted: {reason}", folder.display());
-            // Whoever wants to write there makes it again.
+            // A process that wants to write there creates it again.
             let _ = std::fs::remove_dir_all(&folder);
         }
     }
 }
 
-/// The folders below `root`, one of each origin.
+/// The folders below `root`, one per origin.
 pub(super) fn folders(root: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())

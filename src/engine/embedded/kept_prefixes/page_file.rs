@@ -1,16 +1,16 @@
 //! A page of keys and values as a file, named after what it is.
 //!
 //! ```text
-//! mark      8 bytes   which format this is
-//! checksum  u64       of everything behind it
+//! mark      8 bytes   names the format
+//! checksum  u64       of everything after it
 //! before    16 bytes  the id of the page before this one
 //! count     u32       tokens that the page is for
 //! tokens    u32 each
 //! page      keys and values of all layers, as they are in memory
 //! ```
 //!
-//! Numbers are little-endian. The id is a digest of `before` and the tokens, so the name vouches for the head of the file, and the
-//! checksum for its page.
+//! Numbers are little-endian. The id is a digest of `before` and the tokens, so the file's name verifies the header,
+//! and the checksum verifies the page.
 
 use std::fmt;
 use std::fs::File;
@@ -23,27 +23,27 @@ use crate::kernels::attention::PAGE_LEN;
 use crate::model::RopeFactors;
 use crate::private;
 
-/// What the names of these files end with.
+/// The extension of these files.
 pub(super) const EXTENSION: &str = "kv";
 
 const MARK: &[u8; 8] = b"phi-ls 1";
-/// Mark and checksum, the id of the page before, the count.
+/// Size of the mark, the checksum, the id of the page before, and the count.
 const HEAD_BYTES: usize = 8 + 8 + 16 + 4;
 
-/// Odd, its bits without pattern: the golden ratio in 64 bits.
+/// An odd number whose bits have no pattern: the golden ratio in 64 bits.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Names a page by every token up to its end.
+/// Identifies a page by all tokens up to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Id([u8; 16]);
 
 impl Id {
-    /// What stands before the first page of sequences that are rotated with `factors`.
+    /// The id before the first page of sequences that are rotated with `factors`.
     pub(super) fn root(factors: RopeFactors) -> Self {
         Self::digest(&[format!("{factors:?}").as_bytes()])
     }
 
-    /// The page of `tokens` behind this one.
+    /// The id of the page of `tokens` after this one.
     pub(super) fn then(self, tokens: &[u32]) -> Self {
         Self::digest(&[&self.0, &bytes_of(tokens)])
     }
@@ -69,7 +69,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// What a file says of its page.
+/// What a file says about its page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub id: Id,
@@ -78,25 +78,25 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The page of `tokens` behind the page `before`.
+    /// The header of the page of `tokens` after the page `before`.
     pub(super) fn new(before: Id, tokens: &[u32]) -> Self {
         Self { id: before.then(tokens), before, tokens: tokens.to_vec() }
     }
 
-    /// Where its file is in `folder`.
+    /// The path of the file in `folder`.
     pub(super) fn file_in(&self, folder: &Path) -> PathBuf {
         folder.join(format!("{}.{EXTENSION}", self.id))
     }
 
-    /// Bytes of the file for a page of `page_bytes`.
+    /// The size of the file for a page of `page_bytes`.
     pub(super) fn file_bytes(&self, page_bytes: usize) -> u64 {
         (HEAD_BYTES + self.tokens.len() * 4 + page_bytes) as u64
     }
 
-    /// Reads the head of the file at `path`, which is to hold a page of `page_bytes`.
+    /// Reads the header of the file at `path`, which should hold a page of `page_bytes`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub(super) fn read(path: &Path, page_bytes: usize) -> Result<Self, String> {
         let mut file = File::open(path).map_err(|error| error.to_string())?;
         let (head, _) = Self::read_from(&mut file).map_err(|error| error.to_string())?;
@@ -110,7 +110,7 @@ impl Head {
         Ok(head)
     }
 
-    /// The head, and the checksum of the rest.
+    /// The header, and the checksum of the rest.
     fn read_from(file: &mut File) -> io::Result<(Self, u64)> {
         let mut fixed = [0; HEAD_BYTES];
         file.read_exact(&mut fixed)?;
@@ -132,7 +132,7 @@ impl Head {
     /// Reads the page of the file in `folder`.
     ///
     /// # Errors
-    /// There is no such file any more, or it is damaged.
+    /// If there is no such file any more, or it is damaged.
     pub(super) fn read_page(&self, folder: &Path, page: &mut [u8]) -> io::Result<()> {
         let mut file = File::open(self.file_in(folder))?;
         let (head, checksum) = Self::read_from(&mut file)?;
@@ -140,15 +140,15 @@ impl Head {
         if head != *self || head.checksum(page) != checksum {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong"));
         }
-        // What is used stays longest.
+        // The least recently used files are removed first.
         touch(&file);
         Ok(())
     }
 
-    /// Writes the file to `folder`, which is made if need be.
+    /// Writes the file to `folder`, which is created if necessary.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// If it cannot be written.
     pub(super) fn write(&self, folder: &Path, page: &[u8]) -> io::Result<()> {
         private::create_folder(folder)?;
         let count = u32::try_from(self.tokens.len()).map_err(io::Error::other)?.to_le_bytes();
@@ -162,9 +162,9 @@ impl Head {
     }
 }
 
-/// Notes that `file` is of use.
+/// Marks `file` as used now.
 pub(super) fn touch(file: &File) {
-    // Without it the file goes a little earlier than it might.
+    // If this fails, the file is only removed a little earlier.
     let _ = file.set_modified(std::time::SystemTime::now());
 }
 
@@ -172,7 +172,7 @@ fn bytes_of(tokens: &[u32]) -> Vec<u8> {
     tokens.iter().flat_map(|token| token.to_le_bytes()).collect()
 }
 
-/// `sum` with `bytes` added. It finds what is damaged by chance, at the speed of memory; nobody is kept from forging.
+/// `sum` with `bytes` added. It detects accidental damage at the speed of memory; it does not protect from forgery.
 fn checksum(sum: u64, bytes: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! The clients of an engine process: what each wants, what it is told, and its jobs.
+//! The clients of an engine process: what each wants, the replies to it, and its jobs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::super::messages::{self, ClientReport};
 use super::super::{Wishes, endpoint};
 use crate::engine::CancelFlag;
 
-/// A client with this much unread output is given up, since it hangs.
+/// A client with this much unread output hangs, and is given up.
 const MOST_UNREAD_BYTES: usize = 32 << 20;
 
 /// A client as the process knows it.
@@ -30,7 +30,7 @@ impl Client {
     }
 }
 
-/// What a client is told, written by a thread of its own. Telling never blocks.
+/// The replies to a client, written by a thread of its own. Sending never blocks.
 #[derive(Clone)]
 pub(super) struct Outbox {
     frames: Sender<Vec<u8>>,
@@ -55,10 +55,10 @@ impl Outbox {
         };
         let unread = self.unread_bytes.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
         if unread > MOST_UNREAD_BYTES {
-            // Its reader ends, and with it the client.
+            // This ends the client's reading thread, and with it the client.
             return endpoint::shut_down(&self.stream);
         }
-        // A client that is gone is told nothing.
+        // This fails if the client is gone, which is fine.
         let _ = self.frames.send(frame);
     }
 }
@@ -73,7 +73,7 @@ fn write_all(queue: &Receiver<Vec<u8>>, mut stream: &Stream, unread_bytes: &Atom
     }
 }
 
-/// The jobs of one client that are under way or wait, by the numbers it gave them.
+/// The jobs of one client that are under way or waiting, by the numbers that it gave them.
 #[derive(Clone, Default)]
 pub(super) struct Jobs(Arc<Mutex<HashMap<u64, CancelFlag>>>);
 

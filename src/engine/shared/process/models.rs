@@ -1,4 +1,4 @@
-//! The models of an engine process: an embedded engine for each role that somebody has asked for.
+//! The models of an engine process: an embedded engine for each role that a client has asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Held {
     role: Role,
     engine: Engine,
     state: ModelState,
-    /// Jobs under way or waiting.
+    /// How many jobs are under way or waiting.
     jobs: usize,
     idle_unload: Option<Duration>,
 }
@@ -34,7 +34,7 @@ struct Held {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
     Free,
-    /// Another model is in its place.
+    /// Another model takes the memory.
     Taken,
 }
 
@@ -53,7 +53,7 @@ impl Models {
         self.held.iter_mut().find(|held| held.role == role)
     }
 
-    /// No model is in memory or about to be.
+    /// Whether no model is in memory or about to be.
     pub(super) fn is_empty(&self) -> bool {
         !self.held.iter().any(|held| matches!(held.state, ModelState::Loaded(_) | ModelState::Loading(_)))
     }
@@ -86,7 +86,7 @@ impl Models {
         }
     }
 
-    /// Has the model of `role` go after `limit` without a job.
+    /// Unloads the model of `role` after `limit` without a job.
     pub(super) fn unload_after(&mut self, role: Role, limit: Option<Duration>) {
         if let Some(held) = self.of_mut(role).filter(|held| held.idle_unload != limit) {
             held.idle_unload = limit;
@@ -103,7 +103,7 @@ fn name(role: Role, setup: &Setup) -> &str {
     }
 }
 
-/// The engine for what `wishes` say, started if it is not running.
+/// The engine that `wishes` ask for, started if it is not running.
 pub(super) fn engine(process: &Arc<Process>, wishes: &Wishes, load_at_start: bool) -> std::io::Result<Engine> {
     let mut state = process.state();
     if let Some(held) = state.models.of(wishes.role) {
@@ -143,7 +143,7 @@ fn receive(process: &Process, role: Role, event: EngineEvent) {
         EngineEvent::Ready { model } => ModelState::Loaded(model.clone()),
         EngineEvent::Failed(reason) => ModelState::Failed(reason.clone()),
         EngineEvent::Unloaded => ModelState::Unloaded,
-        // Each client knows whether it has something to do.
+        // Each client knows by itself whether it has jobs.
         EngineEvent::Busy | EngineEvent::Idle | EngineEvent::Shared(_) => return,
     };
     let is_news = !matches!(new_state, ModelState::Loading(_));
@@ -161,8 +161,8 @@ fn receive(process: &Process, role: Role, event: EngineEvent) {
     }
 }
 
-/// Makes room for the model of `wishes` where it does not fit beside the other one: that goes, if `insist` and unless it answers
-/// a question, which is the error.
+/// Makes room for the model of `wishes` if it does not fit beside the other one, which is unloaded if `insist` is set.
+/// It is an error if the other one is answering a question.
 pub(super) fn make_room(process: &Process, wishes: &Wishes, insist: bool) -> Result<Room, String> {
     if wishes.fits_beside_the_other {
         return Ok(Room::Free);
@@ -184,12 +184,12 @@ pub(super) fn make_room(process: &Process, wishes: &Wishes, insist: bool) -> Res
     let clients = state.clients.iter().filter(|client| client.wishes.role == other.role);
     clients.for_each(|client| client.outbox.tell(&unloaded));
     drop(state);
-    // Waits for the thread, which holds the memory.
+    // Waits for the engine's thread, which owns the memory.
     drop(other);
     Ok(Room::Free)
 }
 
-/// A job under way or waiting, counted until it is dropped.
+/// Counts a job that is under way or waiting, until it is dropped.
 pub(super) struct UnderWay {
     process: Arc<Process>,
     role: Role,

@@ -9,7 +9,7 @@ use super::tile::{HeadPage, Tile};
 /// Numbers in a vector.
 const LANES: usize = 16;
 
-/// Takes one head's page into the softmax of `tile`.
+/// Adds one head's page to the softmax of `tile`.
 ///
 /// # Safety
 /// AVX-512 with VNNI beside AVX2; [`takes`] is true; `page` and `tile` are of one shape.
@@ -23,8 +23,8 @@ pub(super) unsafe fn attend_page(page: &HeadPage<'_>, tile: &mut Tile) {
     }
 }
 
-/// Whether these kernels take a page of this shape for so many queries: few queries of f16 are bound by memory, and
-/// vectors of eight do.
+/// Whether these kernels are used for a page of this shape and this many queries. For few queries, f16 is limited by
+/// memory, and vectors of eight are enough.
 pub(super) fn takes(shape: &KvShape, queries: usize) -> bool {
     shape.head_dim.is_multiple_of(LANES) && (shape.kv_type == KvType::Q8_0 || queries >= floats::MIN_QUERIES)
 }

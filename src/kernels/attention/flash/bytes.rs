@@ -1,9 +1,9 @@
 //! A page of Q8_0 in vectors of eight: integer products of the cached bytes with queries and weights of 16 bits.
 //!
-//! A query has one scale and keeps 15 bits and a sign, the weights of a block times the scales of its values likewise:
-//! what the cache lost to its 8 bits, they do not lose again. Two elements of a key, or two positions of a value, lie
-//! side by side and are multiplied and added by one instruction. Every number of queries takes the same steps for each
-//! of them, so that batches give what single rows do.
+//! Each query has one scale and keeps 15 bits and a sign, and so do the weights of a block, multiplied by the scales of
+//! its values: far more than the 8 bits of the cache, so that precision is not lost twice. Two elements of a key, or
+//! two positions of a value, lie side by side and are multiplied and added by one instruction. Each query goes through
+//! the same steps, however many there are, so that batches give the same results as single rows.
 //!
 //! Register tiles are 1 or 2 queries by 4 vectors, 3 or 4 by 2.
 
@@ -16,7 +16,7 @@ use crate::lanes;
 /// Vectors of a page's scores.
 const VECTORS: usize = PAGE_LEN / 8;
 
-/// Takes one head's page into the softmax of `tile`.
+/// Adds one head's page to the softmax of `tile`.
 ///
 /// # Safety
 /// The level's instruction sets; the head size is a multiple of 8; `page` and `tile` are of one shape.
@@ -65,7 +65,7 @@ struct Bytes {
     dim: usize,
     at: *const u8,
     scales: *const u8,
-    /// Those of the block that is read next.
+    /// The keys or values of the block that is read next.
     ahead: *const u8,
 }
 
@@ -191,7 +191,8 @@ impl Bytes {
     }
 }
 
-/// The weights of a page times the scales of a block of its values, as integers; returns what one of them stands for.
+/// Writes the weights of a page, times the scales of a block of its values, to `words` as integers. Returns the value
+/// of one unit.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 unsafe fn weigh(weights: *const f32, scales: *const u8, words: &mut [i16; PAGE_LEN]) -> f32 {
     let mut products = [lanes::splat(0.0); VECTORS];

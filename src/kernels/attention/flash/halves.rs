@@ -1,9 +1,10 @@
 //! A page of f16 in vectors of eight, see [`lanes`].
 //!
-//! A page is read as it lies in the cache for few queries, and widened to f32 once for many. Register tiles of queries by
-//! vectors (8 positions for the scores, 8 elements of the head for the output) are 6, 4 and 3 by 2, 2 by 4 and, for a lone
-//! query, 1 by 4 and 1 by 12, so that it reads each value row in one go; with 3 by 4 one sum would have no register. Each
-//! element, or position, is added in the same order whatever the tile, so that batches give what single rows do.
+//! A page is read as it lies in the cache for few queries, and widened to f32 once for many. Register tiles of queries
+//! by vectors (8 positions for the scores, 8 elements of the head for the output) are 6, 4 and 3 by 2, 2 by 4 and, for
+//! a lone query, 1 by 4 and 1 by 12, so that it reads each value row in one go; with 3 by 4 one sum would have no
+//! register. Each element, or position, is added in the same order whatever the tile, so that batches give the same
+//! results as single rows.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -11,7 +12,7 @@ use super::super::page::{self, PAGE_LEN};
 use super::tile::{HeadPage, Tile};
 use crate::lanes::{self, Lanes};
 
-/// From how many queries on a page is widened to f32 once instead of by each tile of them.
+/// From this many queries on, a page is widened to f32 once instead of by each tile of queries.
 const WIDEN_FROM: usize = 8;
 
 /// Vectors of a page's scores.
@@ -19,7 +20,7 @@ const VECTORS: usize = PAGE_LEN / 8;
 /// Bytes that one prefetch brings.
 const LINE: usize = 64;
 
-/// Takes one head's page into the softmax of `tile`.
+/// Adds one head's page to the softmax of `tile`.
 ///
 /// # Safety
 /// The level's instruction sets; the head size is a multiple of 8; `page` and `tile` are of one shape.
@@ -43,7 +44,7 @@ pub(super) unsafe fn attend_page(page: &HeadPage<'_>, tile: &mut Tile) {
     }
 }
 
-/// The page as f32 in the same layout, in the memory of `tile.widened`; to be given back there.
+/// The page as f32 in the same layout. It uses the memory of `tile.widened`, where the caller has to put it back.
 ///
 /// # Safety
 /// As for [`attend_page`].
@@ -66,7 +67,7 @@ pub(super) unsafe fn widened(page: &HeadPage<'_>, tile: &mut Tile) -> Vec<f32> {
     wide
 }
 
-/// Takes the keys and values of the page that begins at position `start` into `tile`.
+/// Adds the keys and values of the page that begins at position `start` to `tile`.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 unsafe fn attend_with<P: Numbers>(dim: usize, start: usize, keys: &P, values: &P, tile: &mut Tile) {
     // SAFETY: the tile holds as many rows of each of its parts as it has queries; the pages are whole.
@@ -152,7 +153,7 @@ trait Numbers {
     /// The level's instruction sets; the elements lie inside the page.
     unsafe fn load(&self, index: usize) -> Lanes;
 
-    /// Fetches what is needed next in place of the cache line of element `index`.
+    /// Prefetches the cache line in the next block that corresponds to the one of element `index`.
     ///
     /// # Safety
     /// As for `load`.
@@ -162,7 +163,7 @@ trait Numbers {
 /// f16 as in the cache.
 struct Halves {
     at: *const u8,
-    /// Those of the block that is read next.
+    /// The keys or values of the block that is read next.
     ahead: *const u8,
 }
 
@@ -182,7 +183,7 @@ impl Numbers for Halves {
     }
 }
 
-/// The same layout in f32, all of it in the nearest cache.
+/// The same layout in f32, which lies entirely in the first-level cache.
 struct Floats {
     at: *const f32,
 }
@@ -261,8 +262,8 @@ unsafe fn accumulate<P: Numbers, const Q: usize, const S: usize>(
     }
 }
 
-/// `sums[q][v] += factor(q) * vector(v)`, in the order that needs the fewest registers beside the sums: of the fewer
-/// kind all, of the other one at a time.
+/// `sums[q][v] += factor(q) * vector(v)`, in the order that needs the fewest registers beside the sums: all of the
+/// factors or vectors, whichever are fewer, and one at a time of the others.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn multiply_add<const Q: usize, const V: usize>(
     sums: &mut [[Lanes; V]; Q],

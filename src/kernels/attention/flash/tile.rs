@@ -1,4 +1,4 @@
-//! What one thread holds while it goes through the pages of one KV head: queries, and their softmax so far.
+//! The state of one thread while it goes through the pages of one KV head: queries, and their softmax so far.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers index several arrays at once")]
 
@@ -12,9 +12,9 @@ use crate::math::exp;
 pub(super) struct HeadPage<'a> {
     pub(super) shape: &'a KvShape,
     pub(super) bytes: &'a [u8],
-    /// The block that will be read after this one, to be fetched meanwhile.
+    /// The block that will be read after this one, to be prefetched meanwhile.
     pub(super) next: &'a [u8],
-    /// The position in the sequence of the page's first.
+    /// The position in the sequence at which the page begins.
     pub(super) start: usize,
 }
 
@@ -39,7 +39,7 @@ impl Softmax {
     }
 }
 
-/// Queries are the rows of an item, the heads of each that share a KV head together.
+/// The queries of an item: for each of its rows, the query heads that share the KV head.
 #[derive(Default)]
 pub(super) struct Tile {
     /// `(queries, head_dim)`, scaled by `1 / sqrt(head_dim)`.
@@ -53,7 +53,7 @@ pub(super) struct Tile {
     pub(super) weights: Vec<f32>,
     /// The pages of this run.
     pub(super) run: Softmax,
-    /// The runs before, joined.
+    /// The earlier runs, joined.
     pub(super) joined: Softmax,
     /// A page as f32, see `halves`.
     pub(super) widened: Vec<f32>,
@@ -92,7 +92,7 @@ impl Tile {
         self.run.reset(self.visible.len(), dim);
     }
 
-    /// Joins the run to those before it, if it is not the first.
+    /// Joins the run to the earlier ones, unless it is the first.
     pub(super) fn end_run(&mut self, dim: usize, first: bool) {
         let (joined, run) = (&mut self.joined, &mut self.run);
         if first {
@@ -106,7 +106,7 @@ impl Tile {
     }
 
     /// Turns the scores of the page that begins at position `start` into weights, scales the outputs so far, and
-    /// returns the end of those of its positions that any query sees.
+    /// returns the end of its positions that any query sees, within the page.
     ///
     /// # Safety
     /// The level's instruction sets.
@@ -127,10 +127,10 @@ impl Tile {
     }
 }
 
-/// Takes the softmax of a later run into one: output, maximum and sum of each.
+/// Adds the softmax of a later run to an earlier one. Each consists of output, maximum and sum.
 pub(super) fn join(one: (&mut [f32], &mut f32, &mut f32), other: (&[f32], f32, f32)) {
     let max = one.1.max(other.1);
-    // All of a run may lie before a query's window: its maximum is then that of nothing.
+    // A run may lie entirely before a query's window; its maximum is then negative infinity.
     let factor_of = |part: f32| if part == f32::NEG_INFINITY { 0.0 } else { exp(part - max) };
     let (factor, other_factor) = (factor_of(*one.1), factor_of(other.1));
     one.0.iter_mut().zip(other.0).for_each(|(x, other)| *x = factor * *x + other_factor * other);
@@ -138,12 +138,12 @@ pub(super) fn join(one: (&mut [f32], &mut f32, &mut f32), other: (&[f32], f32, f
     *one.1 = max;
 }
 
-/// The largest number of 16 bits, and what is too small to be divided by.
+/// The largest 16-bit word. Numbers below `TINY` are too small to divide by.
 pub(super) const WORD_MAX: f32 = i16::MAX as f32;
 pub(super) const TINY: f32 = 1e-30;
 
-/// Turns the scores of a page into weights relative to the largest score so far, adds them to `sum` and returns what
-/// the sums so far were multiplied with.
+/// Turns the scores of a page into weights relative to the largest score so far, adds them to `sum` and returns the
+/// factor by which the sums so far were multiplied.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn exponentials(weights: &mut [f32; PAGE_LEN], visible: Range<usize>, max: &mut f32, sum: &mut f32) -> f32 {
     weights[visible.end..].fill(f32::NEG_INFINITY);

@@ -1,4 +1,4 @@
-//! Writing one head's key and value into a page in vectors of eight, byte for byte as [`page::store`] does.
+//! Writes one head's key and value into a page with vectors of eight, byte for byte as [`page::store`] does.
 
 use super::super::page::{self, BLOCK, KvShape, KvType, PAGE_LEN};
 use crate::lanes;
@@ -71,7 +71,7 @@ fn block_scale(values: &[f32]) -> [u8; 2] {
     lanes::to_halves(lanes::splat(scale))[0]
 }
 
-/// Eight numbers divided by a scale, to the nearest integers of +-127, in pairs.
+/// Eight numbers divided by a scale, rounded and clamped to -127..=127, in pairs.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn quants(values: &[f32; 8], scale: [u8; 2]) -> [[u8; 2]; 4] {
     if scale == [0, 0] {
@@ -82,7 +82,7 @@ fn quants(values: &[f32; 8], scale: [u8; 2]) -> [[u8; 2]; 4] {
     lanes::to_bytes(lanes::div(values, lanes::splat(scale)))
 }
 
-/// Eight numbers as f16, held within its finite range.
+/// Eight numbers as f16, clamped to its finite range.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn halves(values: &[f32; 8]) -> [[u8; 2]; 8] {
     // SAFETY: 8 numbers.

@@ -1,4 +1,4 @@
-//! Eight-bit quantisation of activations: `x ~ scale * quant`, `scale = max |x| / 127`, rounded to the nearest even.
+//! Eight-bit quantisation of activations: `x ~ scale * quant`, `scale = max |x| / 127`, rounded with ties to even.
 //!
 //! Zeros, values too small to have a reciprocal, infinities and NaN give a zero block.
 
@@ -14,7 +14,7 @@ use crate::matmul::shape::{BLOCK, SUPER};
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Block {
     pub(in super::super) quants: [i8; BLOCK],
-    /// Rounded to f16 where that is finite, as the file formats' own products have it.
+    /// Rounded to f16 if that is finite, as in GGML's products of these formats.
     pub(in super::super) scale: f32,
     /// The unrounded scale times `sum`, rounded to f16.
     pub(in super::super) scaled_sum: f32,
@@ -67,7 +67,8 @@ fn pair(low: i32, high: i32) -> i32 {
     low & 0xffff | high << 16
 }
 
-/// Quantises a multiple of 32 values with one scale; `None` leaves `quants` as they were: all of them are zero then.
+/// Quantises a multiple of 32 values with one scale. `None` means that all quants are zero; `quants` is not written
+/// then.
 fn quantize(level: Level, values: &[f32], quants: &mut [i8]) -> Option<f32> {
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {

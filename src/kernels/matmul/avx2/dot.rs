@@ -3,9 +3,9 @@
 //! Both take the same operands: a vector holds a dword (4 columns) of 8 rows, and one dword of an activation row in every
 //! lane. `Maddubs` sums in 16 bits and widens when it applies a scale; `Dpbusd` sums in 32 bits.
 //!
-//! Products are written as assembly that, as far as the compiler knows, touches memory. It keeps them, and the loads between
-//! them, in the order of the program; otherwise it loads everything first and passes it on by way of the stack. That
-//! also makes one set of kernels do for both instructions.
+//! Products are written as assembly that, as far as the compiler knows, touches memory. It therefore keeps them, and
+//! the loads between them, in program order; otherwise it would load everything first and spill it to the stack. This
+//! also lets both instructions share one set of kernels.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -37,13 +37,13 @@ pub(super) trait Dot {
     /// The instruction sets of the implementing type.
     unsafe fn multiply_add_signed(sums: __m256i, weights: __m256i, activation: __m256i) -> __m256i;
 
-    /// Sums as 32 bits a row.
+    /// The sums as 32 bits per row.
     ///
     /// # Safety
     /// AVX2.
     unsafe fn widened(sums: __m256i) -> __m256i;
 
-    /// 16 signed bytes in `SCALE_PLACE` order, as factors for rows 0..8 and 8..16.
+    /// 16 signed bytes in `SCALE_ORDER` order, as factors for rows 0..8 and 8..16.
     ///
     /// # Safety
     /// AVX2.
@@ -112,7 +112,7 @@ impl Dot for Maddubs {
     }
 }
 
-/// The dot product instruction of AVX-VNNI; who chooses it has seen that the processor has it.
+/// The dot product instruction of AVX-VNNI. Whoever chooses it has checked that the processor supports it.
 pub(super) struct Dpbusd;
 
 impl Dot for Dpbusd {

@@ -140,7 +140,7 @@ pub(super) unsafe fn group<T: Unpack, D: Dot>(
     }
 }
 
-/// The same number, of which the compiler knows nothing: it does not unroll a loop so many times.
+/// Returns the same number, but hides it from the compiler, which then does not unroll a loop that runs this often.
 #[inline]
 fn opaque(value: usize) -> usize {
     let mut value = value;
@@ -301,8 +301,8 @@ unsafe fn scale_add<T: Unpack, D: Dot, const A: usize, const P: usize, const FIR
     }
 }
 
-/// Whether a block of 32 columns is scaled in two halves: because they have a scale each, or because more products would
-/// not fit 16 bits.
+/// Whether a block of 32 columns is scaled in two halves, either because each has a scale or because more products
+/// would not fit into 16 bits.
 const fn scales_each_half<T: Unpack, D: Dot>() -> bool {
     T::SCALE_COLUMNS == 16 || (!D::IS_WIDE && !T::BLOCK_FITS_16_BITS)
 }
@@ -413,7 +413,7 @@ struct Unpacked {
 }
 
 impl Unpacked {
-    /// With nothing in it: it is written for many rows only.
+    /// Uninitialised, because it is written for many rows only.
     fn new() -> Self {
         Self {
             quants: MaybeUninit::uninit(),

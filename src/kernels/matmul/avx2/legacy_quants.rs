@@ -94,17 +94,17 @@ unsafe fn superblock<T: Unpack, D: Dot, const A: usize>(
             let quants = unit.add(T::QUANTS_AT + block * T::QUANTS_STEP);
             let dots = dot::<T, D, A>(quants, input.quants.as_ptr().add(block * BLOCK * A));
             for i in 0..A {
-                let place = block * A + i;
-                let scale = _mm256_set1_ps(*input.scales.as_ptr().add(place));
+                let index = block * A + i;
+                let scale = _mm256_set1_ps(*input.scales.as_ptr().add(index));
                 for g in 0..2 {
                     let mut dot = dots[i][g];
                     if offset != 0 {
-                        dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(offset * *input.sums.as_ptr().add(place)));
+                        dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(offset * *input.sums.as_ptr().add(index)));
                     }
                     acc[i][g] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(scales[g], scale), acc[i][g]);
                     if T::HAS_MIN {
                         let min = load_halves(weights.add(2 * ROWS + ROWS * g));
-                        let sum = _mm256_set1_ps(*input.scaled_sums.as_ptr().add(place));
+                        let sum = _mm256_set1_ps(*input.scaled_sums.as_ptr().add(index));
                         acc[i][g] = _mm256_fmadd_ps(min, sum, acc[i][g]);
                     }
                 }

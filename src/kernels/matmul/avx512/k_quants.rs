@@ -2,9 +2,9 @@
 //! minus the offset times the activations' sum.
 //!
 //! With up to 4 activation rows, which memory limits, quants are unpacked in registers. With more, superblocks of
-//! several groups are expanded to bytes, and a tile of 3 groups by 4 rows makes 12 products of 7 loads. What limits then
-//! is the multiplier: of its instructions for a superblock 64 are products, of 78 in all for Q4_K and Q5_K (the others
-//! apply 8 scales, 8 minima and the superblock's own) and 86 for Q6_K (16 scales and offsets).
+//! several groups are expanded to bytes, and a tile of 3 groups by 4 rows makes 12 products of 7 loads. The multiplier
+//! is then the limit. For a superblock it executes 78 instructions for Q4_K and Q5_K, of which 64 are products and the
+//! others apply 8 scales, 8 minima and the superblock's own; for Q6_K, with 16 scales and offsets, 86.
 
 mod unpack;
 
@@ -95,7 +95,7 @@ impl<'a, const A: usize> Input<'a, A> {
 struct Superblock<const G: usize> {
     weights: [*const u8; G],
     scales: [Scales; G],
-    /// Written only where it is read: with more rows than one group.
+    /// Written only if it is read: if there are more rows than one group.
     expanded: [MaybeUninit<Expanded>; G],
 }
 
@@ -150,8 +150,8 @@ pub(super) unsafe fn groups<T: Unpack, const G: usize>(
     }
 }
 
-/// Of `len` bytes from `start` on, fetches what falls to the tile of rows that begins at `first` of `m`. Tiles take long:
-/// fetched in one burst, the next superblock would stall them.
+/// Fetches, of `len` bytes from `start` on, the share of the tile of rows that begins at `first` of `m`. Tiles take
+/// long, and fetching the next superblock in one burst would stall them.
 #[inline]
 fn fetch_tile_share(start: *const u8, len: usize, first: usize, m: usize) {
     let share = (len * GROUP / m.max(GROUP)).next_multiple_of(64);

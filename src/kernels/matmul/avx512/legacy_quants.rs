@@ -15,7 +15,7 @@ use crate::tuning::Tuning;
 
 /// The quants of a type with blocks of 32.
 pub(super) trait Unpack: LegacyQuant {
-    /// What `quants` adds to every one, beside the format's own offset.
+    /// What `quants` adds to every quant, beside the format's own offset.
     const RAISED_BY: i32;
 
     /// Dword `chunk` (of 8) of 16 rows as unsigned bytes; `quants` is where they begin.

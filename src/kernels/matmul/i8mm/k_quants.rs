@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{DOT_UP_TO, PairSums, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
+use super::{DOT_UP_TO, PairSums, activation_pairs, by_rows, expanded_offset, multiply_add, put, started};
 use crate::matmul::activations::{Activations, row_groups};
 use crate::matmul::fetch::fetch_share;
 use crate::matmul::neon::k_quants::{self as neon, Input, Scales, Unpack};
@@ -107,7 +107,7 @@ unsafe fn products<T: Unpack, const A: usize, const P: usize>(
             }
             for k in 2 * sub_block..2 * (sub_block + T::SCALE_SUB_BLOCKS) {
                 let activations = activation_pairs::<A, P>(input.quants.as_ptr().add(8 * k * A));
-                let weights = expanded.0.as_ptr().add(expanded_place(k) + 64 * half);
+                let weights = expanded.0.as_ptr().add(expanded_offset(k) + 64 * half);
                 multiply_add(&mut sums, weights, &activations);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{DOT_UP_TO, activation_pairs, by_rows, expanded_place, multiply_add, put, started};
+use super::{DOT_UP_TO, activation_pairs, by_rows, expanded_offset, multiply_add, put, started};
 use crate::matmul::activations::{Activations, BlockInput, for_blocks};
 use crate::matmul::fetch::fetch;
 use crate::matmul::neon::legacy_quants::{self as neon, Totals, Unpack};
@@ -78,7 +78,7 @@ unsafe fn superblock<T: Unpack, const A: usize, const P: usize>(
                 }
                 for k in 4 * block..4 * block + 4 {
                     let activations = activation_pairs::<A, P>(input.quants.as_ptr().add(8 * k * A));
-                    multiply_add(&mut dots, expanded.0.as_ptr().add(expanded_place(k) + 64 * half), &activations);
+                    multiply_add(&mut dots, expanded.0.as_ptr().add(expanded_offset(k) + 64 * half), &activations);
                 }
                 totals.add_block::<T>(weights.as_ptr(), &by_rows::<A, P>(&dots), input, block, 2 * half);
             }

@@ -1,16 +1,16 @@
-//! Packing with AVX2: transposes of registers where the portable version moves single dwords and bytes.
+//! Packing with AVX2, which transposes registers where the portable version moves single dwords and bytes.
 
 use std::arch::x86_64::*;
 
-use super::{Part, Range8, SIX_BIT_BYTES};
+use super::{Part, SIX_BIT_BYTES, Span};
 use crate::matmul::shape::ROWS;
 
 /// As `Part::pack_plain`.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack(part: Part, rows: &[&[u8]; ROWS], packed: &mut [u8]) {
     match part {
-        Part::Dwords(Range8 { start, count }) if count % 4 == 0 => pack_dwords(rows, start, count, packed),
-        Part::Bytes(Range8 { start, count: 16 }) => {
+        Part::Dwords(Span { start, count }) if count % 4 == 0 => pack_dwords(rows, start, count, packed),
+        Part::Bytes(Span { start, count: 16 }) => {
             for (target, bytes) in packed.chunks_exact_mut(ROWS).zip(transposed_bytes(rows, start)) {
                 store(target, bytes);
             }
@@ -45,7 +45,7 @@ fn pack_dwords(rows: &[&[u8]; ROWS], start: usize, count: usize, packed: &mut [u
     }
 }
 
-/// Bytes `start..start + 16` of the rows: vector i is byte i of all of them, in `SCALE_PLACE` order.
+/// Bytes `start..start + 16` of the rows: vector i is byte i of all of them, in `SCALE_ORDER` order.
 #[target_feature(enable = "avx2")]
 fn transposed_bytes(rows: &[&[u8]; ROWS], start: usize) -> [__m128i; 16] {
     let by_byte = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -62,7 +62,7 @@ fn transposed_bytes(rows: &[&[u8]; ROWS], start: usize) -> [__m128i; 16] {
     bytes
 }
 
-/// A matrix of 4 x 4 dwords, turned.
+/// Transposes 4 x 4 dwords.
 #[target_feature(enable = "avx2")]
 fn transposed([a, b, c, d]: [__m128i; 4]) -> [__m128i; 4] {
     let (ab_low, ab_high) = (_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
@@ -79,7 +79,7 @@ fn transposed([a, b, c, d]: [__m128i; 4]) -> [__m128i; 4] {
 #[target_feature(enable = "avx2")]
 fn pack_six_bits(bytes: &[__m128i; 16], packed: &mut [u8]) {
     let mask = |bits: i8| _mm_set1_epi8(bits);
-    // Shifts are of 16 bits; the masks take away what crosses into the other byte.
+    // Shifts are of 16 bits; the masks clear the bits that cross into the other byte.
     let mut values = [_mm_setzero_si128(); 16];
     for i in 0..4 {
         let (low_scale, low_min, high) = (bytes[i], bytes[4 + i], bytes[8 + i]);

@@ -115,7 +115,7 @@ unsafe fn tile<T: Float, const A: usize>(weights: &[u8], values: &[f32], cols: u
             }
         }
         if whole < width {
-            // What is left of a row, with zeros behind.
+            // The rest of a row, padded with zeros.
             let len = width - whole;
             for row in 0..TILE {
                 let mut rest = [0u8; 16];

@@ -146,15 +146,15 @@ pub(in super::super) unsafe fn group<T: Unpack>(
         for (first, rows) in row_groups(m) {
             let input = Input::new(activations, superblock, first, rows);
             let ahead = weights.wrapping_add(tuning.fetch_ahead);
-            let place = TileInput { weights, ahead, expanded, scales: &scales, input: &input };
+            let tile_input = TileInput { weights, ahead, expanded, scales: &scales, input: &input };
             let sums = &mut sums[first * ROWS..][..rows * ROWS];
             // SAFETY: a superblock of weights, and an input and sums of `rows` rows.
             unsafe {
                 match rows {
-                    1 => tile::<T, 1, 4>(&place, sums),
-                    2 => tile::<T, 2, 4>(&place, sums),
-                    3 => tile::<T, 3, 2>(&place, sums),
-                    _ => tile::<T, 4, 2>(&place, sums),
+                    1 => tile::<T, 1, 4>(&tile_input, sums),
+                    2 => tile::<T, 2, 4>(&tile_input, sums),
+                    3 => tile::<T, 3, 2>(&tile_input, sums),
+                    _ => tile::<T, 4, 2>(&tile_input, sums),
                 }
             }
         }
@@ -178,15 +178,15 @@ struct TileInput<'a> {
 /// # Safety
 /// The instruction sets of this module; a superblock of weights, an input of `A` rows, `A * 16` sums.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &TileInput<'_>, sums: &mut [f32]) {
+unsafe fn tile<T: Unpack, const A: usize, const G: usize>(tile_input: &TileInput<'_>, sums: &mut [f32]) {
     for first in (0..4).step_by(G) {
         // SAFETY: the caller's promise.
         unsafe {
-            let totals = match place.expanded {
-                Some(expanded) => bytes::<T, A, G>(expanded, place.scales, place.input, first),
-                None => packed::<T, A, G>(place, first),
+            let totals = match tile_input.expanded {
+                Some(expanded) => bytes::<T, A, G>(expanded, tile_input.scales, tile_input.input, first),
+                None => packed::<T, A, G>(tile_input, first),
             };
-            finish::<T, A, G>(place.scales, &totals, place.input, first, sums);
+            finish::<T, A, G>(tile_input.scales, &totals, tile_input.input, first, sums);
         }
     }
 }
@@ -196,8 +196,8 @@ unsafe fn tile<T: Unpack, const A: usize, const G: usize>(place: &TileInput<'_>,
 /// # Safety
 /// The instruction sets of this module; a superblock of weights and an input of `A` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn packed<T: Unpack, const A: usize, const G: usize>(place: &TileInput<'_>, first: usize) -> Sums<A, G> {
-    let TileInput { weights, ahead, scales, input, .. } = *place;
+unsafe fn packed<T: Unpack, const A: usize, const G: usize>(tile_input: &TileInput<'_>, first: usize) -> Sums<A, G> {
+    let TileInput { weights, ahead, scales, input, .. } = *tile_input;
     let mut totals = [[vdupq_n_s32(0); G]; A];
     let mut sums = totals;
     let share = T::BYTES * G / 4;
@@ -293,8 +293,8 @@ fn scale<const A: usize, const G: usize>(
 ) {
     for i in 0..A {
         for g in 0..G {
-            // Not `vmlaq_s32`: the compiler puts those off to the end of a superblock, with all sums on the stack till then.
-            // SAFETY: registers only.
+            // Not `vmlaq_s32`, which the compiler would postpone to the end of a superblock, keeping all sums on the
+            // stack until then. SAFETY: registers only.
             unsafe {
                 asm!(
                     "mla {total:v}.4s, {sum:v}.4s, {scale:v}.4s",

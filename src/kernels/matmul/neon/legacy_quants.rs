@@ -1,7 +1,7 @@
 //! The types with blocks of 32: 32-bit sums over a block, scaled in f32.
 //!
-//! All quants but those of Q8_0, IQ4_NL and IQ4_XS are unsigned bytes below 32, so they serve as signed ones too; an offset is taken off by
-//! starting a block's sum at minus the offset times the activations' sum.
+//! All quants but those of Q8_0, IQ4_NL and IQ4_XS are unsigned bytes below 32, so they are valid as signed ones, too.
+//! An offset is taken off by starting a block's sum at minus the offset times the activations' sum.
 
 use std::arch::aarch64::*;
 

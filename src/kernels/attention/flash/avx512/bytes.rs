@@ -56,7 +56,7 @@ struct Bytes {
     dim: usize,
     at: *const u8,
     scales: *const u8,
-    /// Those of the block that is read next.
+    /// The keys or values of the block that is read next.
     ahead: *const u8,
 }
 
@@ -160,7 +160,8 @@ impl Bytes {
     }
 }
 
-/// The weights of a page times the scales of a block of its values, as integers; returns what one of them stands for.
+/// Writes the weights of a page, times the scales of a block of its values, to `words` as integers. Returns the value
+/// of one unit.
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn weigh(weights: *const f32, scales: *const u8, words: &mut [i16; PAGE_LEN]) -> f32 {
     let mut products = [_mm512_setzero_ps(); VECTORS];

@@ -11,7 +11,7 @@ pub(super) fn quantize(values: &[f32], quants: &mut [i8]) -> Option<f32> {
     let (targets, _) = quants.as_chunks_mut::<16>();
     let mut max = vdupq_n_f32(0.0);
     for four in values.as_chunks::<4>().0 {
-        // SAFETY: `four` is 16 readable bytes. Of a NaN and a number, the number is taken.
+        // SAFETY: `four` is 16 readable bytes. The maximum of a NaN and a number is the number.
         max = vmaxnmq_f32(vabsq_f32(unsafe { vld1q_f32(four.as_ptr()) }), max);
     }
     let max = vmaxnmvq_f32(max);

@@ -6,7 +6,7 @@ use super::super::load;
 use crate::matmul::formats::{KQuant, Q2K, Q3K, Q4K, Q5K, Q6K};
 use crate::matmul::shape::{BLOCK, SUB_BLOCKS, SUPER};
 
-/// The integer scales of 16 rows of a superblock as bytes, in `SCALE_PLACE` order: for all instruction sets of x86-64.
+/// The integer scales of 16 rows of a superblock as bytes, in `SCALE_ORDER` order: for all instruction sets of x86-64.
 pub(in crate::matmul) trait ScaleBytes: KQuant {
     /// Dwords of two 16-bit minima that each row has. Minima of 32 columns: those of blocks 2 p and 2 p + 1 are a pair, to
     /// meet the pair of sums of those columns. Minima of 16 columns: each is a pair with itself, to meet the two half sums
@@ -70,7 +70,7 @@ fn nibbles(bytes: __m256i) -> [__m256i; 2] {
     [_mm256_and_si256(bytes, low), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low)]
 }
 
-/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. With constants, this becomes one shift.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn moved(bytes: __m256i, from: usize, to: usize, mask: i8) -> __m256i {

@@ -8,7 +8,7 @@ use crate::matmul::avx2::in_row_order;
 use crate::matmul::avx2::k_quants::ScaleBytes;
 use crate::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
 use crate::matmul::shape::{ROWS, SUB_BLOCKS};
-use crate::matmul::superblock::place;
+use crate::matmul::superblock::plane_indices;
 
 /// The quants of a K-quant.
 pub(in super::super) trait Unpack: ScaleBytes {
@@ -66,7 +66,7 @@ unsafe fn vector(at: *const u8, index: usize) -> __m512i {
 impl Unpack for Q2K {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 16 vectors.
         moved(unsafe { vector(weights.add(Self::QUANTS), 8 * half + dword) }, 2 * block, 0, 3)
     }
@@ -75,7 +75,7 @@ impl Unpack for Q2K {
 impl Unpack for Q3K {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 8 vectors of third bits, bit b for block b of 8, and 16 of bit pairs.
         let (thirds, low) =
             unsafe { (vector(weights.add(Self::HIGH), dword), vector(weights.add(Self::QUANTS), 8 * half + dword)) };
@@ -105,7 +105,7 @@ impl Unpack for Q5K {
 impl Unpack for Q6K {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize) -> __m512i {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 32 vectors, whose nibbles are of a block and of that two on, and 16 of bit pairs.
         let (low, high) = unsafe {
             (

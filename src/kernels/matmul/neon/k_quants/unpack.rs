@@ -1,4 +1,4 @@
-//! Where the K-quants have their scales and quants.
+//! Where the scales and quants of each K-quant are, unpacked with NEON.
 
 use std::arch::aarch64::*;
 
@@ -6,9 +6,9 @@ use super::super::{load, nibbles};
 use super::{Scales, Unpack};
 use crate::matmul::formats::{Q2K, Q3K, Q4K, Q5K, Q6K};
 use crate::matmul::shape::SUB_BLOCKS;
-use crate::matmul::superblock::place;
+use crate::matmul::superblock::plane_indices;
 
-/// 16 bytes of scales in `SCALE_PLACE` order, widened: rows 0..4 and 8..12 are the low half, the others the high one.
+/// 16 bytes of scales in `SCALE_ORDER` order, widened: rows 0..4 and 8..12 are the low half, the others the high one.
 #[target_feature(enable = "neon")]
 fn minima(bytes: uint8x16_t) -> [int16x4_t; 4] {
     let low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
@@ -23,8 +23,8 @@ fn integers(bytes: int8x16_t) -> [int32x4_t; 4] {
     [vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_low_s16(high)), vmovl_high_s16(low), vmovl_high_s16(high)]
 }
 
-/// The six-bit scales and minima of Q4_K and Q5_K, see `layout`: of 16 vectors 12 are stored, the top two bits of three
-/// of them being the next one's.
+/// The six-bit scales and minima of Q4_K and Q5_K, see `layout`: of 16 vectors, 12 are stored, and the top two bits of
+/// each three of them hold another one.
 #[target_feature(enable = "neon")]
 unsafe fn six_bit_scales(weights: *const u8, scales_at: usize) -> Scales {
     // SAFETY: the caller passes a superblock, whose scales begin after two f16 of each row.
@@ -49,7 +49,7 @@ unsafe fn six_bit_scales(weights: *const u8, scales_at: usize) -> Scales {
     }
 }
 
-/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. Constant places become one shift.
+/// Each byte's bit `from`, and those above it, moved to bit `to`, under `mask`. With constants, this becomes one shift.
 #[target_feature(enable = "neon")]
 #[inline]
 fn moved(bytes: uint8x16_t, from: usize, to: usize, mask: u8) -> uint8x16_t {
@@ -88,7 +88,7 @@ impl Unpack for Q2K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 16 vectors of 64 bytes.
         let bytes = unsafe { load(weights.add(Self::QUANTS + 64 * (8 * half + dword) + 16 * g)) };
         vreinterpretq_s8_u8(moved(bytes, 2 * block, 0, 3))
@@ -114,7 +114,7 @@ impl Unpack for Q3K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 8 vectors of third bits, bit b for block b of 8, and 16 of bit pairs, each of 64 bytes.
         unsafe {
             let low = moved(load(weights.add(Self::QUANTS + 64 * (8 * half + dword) + 16 * g)), 2 * block, 0, 3);
@@ -176,7 +176,7 @@ impl Unpack for Q6K {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn quants<const S: usize>(weights: *const u8, chunk: usize, g: usize) -> int8x16_t {
-        let (half, block, dword) = place(S, chunk);
+        let (half, block, dword) = plane_indices(S, chunk);
         // SAFETY: 32 vectors, whose nibbles are of a block and of that two on, and 16 of bit pairs, each of 64 bytes.
         unsafe {
             let low = load(weights.add(Self::QUANTS + 64 * (16 * half + 8 * (block % 2) + dword) + 16 * g));
