@@ -13,7 +13,7 @@ use super::tile::{HeadPage, Tile};
 use crate::lanes::{self, Lanes};
 
 /// From this many queries on, a page is widened to f32 once instead of by each tile of queries.
-const WIDEN_FROM: usize = 8;
+const WIDEN_FROM: usize = 25;
 
 /// Vectors of a page's scores.
 const VECTORS: usize = PAGE_LEN / 8;

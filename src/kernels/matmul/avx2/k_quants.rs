@@ -150,7 +150,7 @@ fn opaque(value: usize) -> usize {
 }
 
 /// Adds the product of a superblock with `A` activation rows to `sums (A, 16)`, unpacking in registers. With one or two
-/// rows, the sums of all 16 weight rows fit the registers; with more, those of 8 do.
+/// rows, the sums of both blocks of a pair fit the registers; with more, those of one do, and bytes are loaded twice.
 ///
 /// # Safety
 /// AVX2, FMA, F16C and what `D` needs; a superblock of weights, an input of `A` rows, `A * 16` sums.
@@ -168,15 +168,17 @@ unsafe fn packed<T: Unpack, D: Dot, const A: usize>(
         if A <= 2 {
             for_four!(P => { pair::<T, D, A, P, 0, 2>(weights, ahead, input, &mut totals) });
         } else {
-            for_four!(P => { pair::<T, D, A, P, 0, 1>(weights, ahead, input, &mut totals) });
-            for_four!(P => { pair::<T, D, A, P, 1, 2>(weights, ahead, input, &mut totals) });
+            for_four!(P => {
+                pair::<T, D, A, P, 0, 1>(weights, ahead, input, &mut totals);
+                pair::<T, D, A, P, 1, 2>(weights, ahead, input, &mut totals);
+            });
         }
         finish::<T, A>(&Floats::new::<T>(weights), &min_pairs::<T>(weights), &totals, input, sums);
     }
 }
 
-/// Adds the scaled products of pair of blocks `P` to `totals`, for the halves `FIRST..LAST` of the 16 rows, and fetches
-/// its share of the weights to come. A loop over the halves of the blocks, of 4 dwords each, keeps the code small enough
+/// Adds the scaled products of the blocks `FIRST..LAST` of pair `P` to `totals`, and fetches its share of the weights to
+/// come. A loop over the halves of the blocks, of 4 dwords each, keeps the code small enough
 /// for the caches of decoded instructions.
 ///
 /// # Safety
@@ -189,26 +191,24 @@ unsafe fn pair<T: Unpack, D: Dot, const A: usize, const P: usize, const FIRST: u
     input: Input,
     totals: &mut Sums<A>,
 ) {
-    let fetches = Fetches::new(T::BYTES, 16 / (LAST - FIRST));
+    let steps = 4 / (LAST - FIRST);
+    let fetches = Fetches::new(T::BYTES, 4 * steps);
     // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
-        let mut sums = start::<T, D, A, P>(input, 0);
+        let mut sums = start::<T, D, A, P, FIRST, LAST>(input, 0);
         for half in 0..opaque(2) {
             if scales_each_half::<T, D>() {
-                sums = start::<T, D, A, P>(input, half);
+                sums = start::<T, D, A, P, FIRST, LAST>(input, half);
             }
-            let ahead = fetches.start(ahead, FIRST * 8 + P * 2 + half);
+            let ahead = fetches.start(ahead, P * steps + FIRST * 2 + half);
             for_four!(C => {
                 fetches.fetch(ahead, C);
                 let chunk = 4 * half + C;
-                let mut quants = [[_mm256_setzero_si256(); 2]; 2];
-                for g in FIRST..LAST {
-                    quants[g] = T::quants::<P>(weights, chunk, g);
-                }
-                for v in 0..2 {
+                let quants = [T::quants::<P>(weights, chunk, 0), T::quants::<P>(weights, chunk, 1)];
+                for v in FIRST..LAST {
                     for i in 0..A {
                         let activation = broadcast(input.dwords.add((8 * T::PAIRS[P][v] + chunk) * A + i));
-                        for g in FIRST..LAST {
+                        for g in 0..2 {
                             sums[i][v][g] = D::multiply_add(sums[i][v][g], quants[g][v], activation);
                         }
                     }
@@ -262,10 +262,13 @@ type PairSums<const A: usize> = [[[__m256i; 2]; 2]; A];
 /// As for [`packed`].
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn start<T: Unpack, D: Dot, const A: usize, const P: usize>(input: Input, half: usize) -> PairSums<A> {
+unsafe fn start<T: Unpack, D: Dot, const A: usize, const P: usize, const FIRST: usize, const LAST: usize>(
+    input: Input,
+    half: usize,
+) -> PairSums<A> {
     let mut sums = [[[_mm256_setzero_si256(); 2]; 2]; A];
     if T::OFFSET != 0 {
-        for v in 0..2 {
+        for v in FIRST..LAST {
             for i in 0..A {
                 // SAFETY: the caller's promise.
                 sums[i][v] = [unsafe { D::start(input.half_sums::<A>(2 * T::PAIRS[P][v] + half, i), T::OFFSET) }; 2];
@@ -287,13 +290,13 @@ unsafe fn scale_add<T: Unpack, D: Dot, const A: usize, const P: usize, const FIR
     sums: &PairSums<A>,
     totals: &mut Sums<A>,
 ) {
-    for v in 0..2 {
+    for v in FIRST..LAST {
         let s = if T::SCALE_COLUMNS == 16 { 2 * T::PAIRS[P][v] + half } else { T::PAIRS[P][v] };
         // SAFETY: the caller's promise.
         unsafe {
             let factors = D::factors(T::scale(weights, s));
             for i in 0..A {
-                for g in FIRST..LAST {
+                for g in 0..2 {
                     totals[i][g] = D::scale_add(totals[i][g], sums[i][v][g], factors[g]);
                 }
             }
