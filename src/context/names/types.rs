@@ -18,7 +18,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.members.extend(other.members);
         self.is_complete &= other.is_complete;
     }
@@ -100,9 +100,9 @@ impl Files<'_> {
             Modules::Go => self.beside(&place.path)?,
             _ => return Some(Vec::new()),
         };
-        let paths = paths.into_iter().chain([self.own_path.clone()]).filter(|path| *path != place.path);
+        let own = (self.rules() == Modules::Rust).then(|| self.own_path.clone());
         let mut parts = Vec::new();
-        for path in paths {
+        for path in paths.into_iter().chain(own).filter(|path| *path != place.path) {
             let Some(names) = self.names(&path) else { continue };
             // One that defines a type of that name adds to its own.
             if self.rules() == Modules::Rust && names.parts_of(&place.name).any(|part| part.is_definition) {
@@ -227,6 +227,8 @@ impl Files<'_> {
         let member = |name: &str| Member { name: name.to_owned(), reach: Reach::Both, type_name: None };
         let own = names.bindings.iter().filter(|binding| binding.is_exported).map(|binding| member(&binding.name));
         let mut found = Members { members: own.collect(), is_complete: !names.may_have_more };
+        // What such a file declares is exported, whether it says so or not.
+        found.is_complete &= !path.to_str().is_some_and(|path| path.ends_with(".d.ts"));
         found.members.extend(self.submodules(path).iter().map(|name| member(name)));
         for module in &names.all_of {
             match self.module(path, module) {
