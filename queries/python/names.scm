@@ -23,6 +23,7 @@
 (case_pattern (dotted_name . (identifier) @bound .))
 (case_pattern (as_pattern (identifier) @bound))
 (splat_pattern (identifier) @bound)
+(keyword_pattern (dotted_name . (identifier) @bound .))
 (type_alias_statement left: (type (identifier) @bound))
 (type_alias_statement left: (type (generic_type (identifier) @bound)))
 ((attribute object: (identifier) @condition attribute: (identifier) @member) (#any-of? @condition "self" "cls"))
@@ -76,6 +77,7 @@
   (#match? @condition "^(dataclasses\\.)?dataclass\\b"))
 ((class_definition superclasses: (argument_list (_) @condition) body: (block (expression_statement (assignment left: (identifier) @parameter type: (_)))))
   (#match? @condition "^((typing|t)\\.)?NamedTuple$"))
+(class_definition body: (block [(if_statement) (try_statement) (with_statement) (for_statement) (while_statement) (match_statement)] @parameter.unknown))
 ((decorated_definition (decorator (_) @parameter.unknown) definition: (class_definition) @part)
   (#match? @parameter.unknown "^(attr|attrs|define|frozen)\\b"))
 

@@ -321,7 +321,7 @@ impl Parsed {
 impl Callable {
     /// Finds out what it is defined in.
     fn place(&mut self, parts: &[Part], scopes: &[Range<usize>]) {
-        let is_around = |range: &Range<usize>| range.start < self.range.start && self.range.end <= range.end;
+        let is_around = |range: &Range<usize>| range.start <= self.range.start && self.range.end <= range.end;
         let part = parts.iter().filter(|part| is_around(&part.range)).min_by_key(|part| part.range.len());
         let scope = scopes.iter().filter(|scope| is_around(scope)).map(Range::len).min();
         self.is_local = scope.is_some_and(|scope| part.is_none_or(|part| scope < part.range.len()));

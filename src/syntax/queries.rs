@@ -106,7 +106,7 @@ pub enum Capture {
 }
 
 impl Capture {
-    const ALL: [Capture; 51] = [
+    const ALL: [Capture; 50] = [
         Self::Function,
         Self::Method,
         Self::Class,

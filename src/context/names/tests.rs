@@ -37,6 +37,7 @@ fn names(path: &str, marked: &str, others: &[(&str, &str)]) -> Option<String> {
         .flat_map(|reach| standard::everywhere(rules, reach))
         .chain(standard::of_modules(rules))
         .chain(standard::in_imports(rules))
+        .chain(standard::before_given(rules))
         .copied()
         .collect();
     let names: Vec<&str> = offered.names.iter().map(String::as_str).filter(|name| !standard.contains(name)).collect();
@@ -145,6 +146,9 @@ fn types_offer_their_variants_and_members() {
         Some("Green Red"),
     );
     all.check("src/paint.ts", paint, &[("src/other.ts", "export enum Colour { Red }\n")], None);
+    // What is imported or else defined is either.
+    let either = "try:\n    from fast import Shape\nexcept ImportError:\n    class Shape:\n        x = 1\n\ndef f():\n    return Shape.$0\n";
+    all.check("app/main.py", either, package, None);
 
     all.check("a.cpp", "enum class Colour { Red, Green };\nauto x = Colour::$0;\n", &[], Some("Green Red"));
     let paint = "package app;\n\nclass Paint {\n    Colour c = Colour.$0;\n}\n";

@@ -175,7 +175,11 @@ impl Files<'_> {
     fn type_named(&self, path: &Path, name: &str, steps: usize) -> Option<TypePlace> {
         let names = self.names(path)?;
         if names.parts_of(name).any(|part| part.is_definition) {
-            return Some(TypePlace { path: path.to_owned(), name: name.to_owned() });
+            // One that is imported too is either of them: in an inner module, or where the import fails.
+            let is_other = |origin: &Origin| !origin.module.ends_with("super");
+            let mut bindings = names.bindings.iter().filter(|binding| binding.name == name);
+            let is_imported = bindings.any(|binding| binding.origin.as_ref().is_some_and(is_other));
+            return (!is_imported).then(|| TypePlace { path: path.to_owned(), name: name.to_owned() });
         }
         let steps = steps.checked_sub(1)?;
         if let Some(origin) = names.binding(name).and_then(|binding| binding.origin.as_ref()) {
