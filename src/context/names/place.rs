@@ -64,7 +64,13 @@ pub(super) fn given_place(text: &Rope, offset: usize, modules: Modules) -> Optio
         },
         (None, None) => false,
     };
-    let value = if is_c && !behind.starts_with('=') { " = 0" } else { "" };
+    // What follows in the next line belongs to the next element.
+    let value = match behind.chars().next() {
+        Some('=') => "",
+        Some(',') if is_c => " = 0",
+        _ if is_c => " = 0,",
+        _ => "",
+    };
     may_be.then_some(GivenPlace { begun, value })
 }
 
@@ -299,7 +305,7 @@ mod tests {
         check("go", "p := Point{$0}", None);
         check("typescript", "const p: Point = { $0 }", Some(""));
         check("typescript", "if (x) { $0 }", None);
-        check("c", "struct p p = { .x = 1, .y$0 }", Some("y = 0"));
+        check("c", "struct p p = { .x = 1, .y$0 }", Some("y = 0,"));
         check("c", "struct p p = { .$0 = 1 }", Some(""));
         check("c", "struct p p = { $0 }", None);
     }
