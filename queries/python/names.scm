@@ -24,6 +24,7 @@
 (case_pattern (as_pattern (identifier) @bound))
 (splat_pattern (identifier) @bound)
 (keyword_pattern (dotted_name . (identifier) @bound .))
+(future_import_statement name: (dotted_name) @bound)
 (type_alias_statement left: (type (identifier) @bound))
 (type_alias_statement left: (type (generic_type (identifier) @bound)))
 ((attribute object: (identifier) @condition attribute: (identifier) @member) (#any-of? @condition "self" "cls"))
@@ -33,7 +34,21 @@
 ((function_definition name: (identifier) @unknown) (#any-of? @unknown "__getattr__" "__getattribute__"))
 ((call function: (identifier) @unknown) (#any-of? @unknown "setattr" "globals" "vars" "locals" "exec"))
 ((call function: (identifier) @condition arguments: (argument_list . (identifier) @unknown.of)) (#eq? @condition "setattr"))
+(expression_statement (call arguments: (argument_list . (identifier) @unknown.of . (string))))
 (assignment left: (attribute object: (identifier) @member.of attribute: (identifier) @member))
+((assignment
+  left: (identifier) @condition
+  right: [
+    (string (string_content) @member)
+    (tuple (string (string_content) @member))
+    (list (string (string_content) @member))
+    (set (string (string_content) @member))
+    (expression_list (string (string_content) @member))])
+  (#eq? @condition "__slots__"))
+((assignment
+  left: (identifier) @condition
+  right: [(identifier) (attribute) (call) (binary_operator) (dictionary) (list_comprehension) (conditional_expression) (subscript)] @unknown)
+  (#eq? @condition "__slots__"))
 
 
 (global_statement (identifier) @export)

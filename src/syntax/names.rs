@@ -656,6 +656,13 @@ mod tests {
         );
         check(&mut all, "python", "class A: pass\nA.x = 1\nb.y = 2\n", &["A(): x"]);
         check(&mut all, "python", "class A: pass\nsetattr(A, name, 1)\n", &["A():  .."]);
+        check(&mut all, "python", "class A: pass\ndefine(A, \"x\")\n", &["A():  .."]);
+        check(
+            &mut all,
+            "python",
+            "class A:\n    __slots__ = (\"x\", 'y')\nclass B:\n    __slots__ = names\n",
+            &["A(): __slots__ x y", "B(): __slots__ .."],
+        );
     }
 
     #[test]

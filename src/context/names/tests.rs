@@ -149,6 +149,8 @@ fn types_offer_their_variants_and_members() {
     // What is imported or else defined is either.
     let either = "try:\n    from fast import Shape\nexcept ImportError:\n    class Shape:\n        x = 1\n\ndef f():\n    return Shape.$0\n";
     all.check("app/main.py", either, package, None);
+    let again = "class Shape:\n    x = 1\nShape = made(Shape)\n\ndef f():\n    return Shape.$0\n";
+    all.check("app/main.py", again, package, None);
 
     all.check("a.cpp", "enum class Colour { Red, Green };\nauto x = Colour::$0;\n", &[], Some("Green Red"));
     let paint = "package app;\n\nclass Paint {\n    Colour c = Colour.$0;\n}\n";

@@ -175,11 +175,8 @@ impl Files<'_> {
     fn type_named(&self, path: &Path, name: &str, steps: usize) -> Option<TypePlace> {
         let names = self.names(path)?;
         if names.parts_of(name).any(|part| part.is_definition) {
-            // One that is imported too is either of them: in an inner module, or where the import fails.
-            let is_other = |origin: &Origin| !origin.module.ends_with("super");
-            let mut bindings = names.bindings.iter().filter(|binding| binding.name == name);
-            let is_imported = bindings.any(|binding| binding.origin.as_ref().is_some_and(is_other));
-            return (!is_imported).then(|| TypePlace { path: path.to_owned(), name: name.to_owned() });
+            let place = TypePlace { path: path.to_owned(), name: name.to_owned() };
+            return (!self.may_be_other(&names, name)).then_some(place);
         }
         let steps = steps.checked_sub(1)?;
         if let Some(origin) = names.binding(name).and_then(|binding| binding.origin.as_ref()) {
@@ -191,6 +188,16 @@ impl Files<'_> {
             _ => None,
         });
         files.find_map(|file| self.type_named(&file, name, steps)).or_else(|| self.type_nearby(path, name))
+    }
+
+    /// Whether the type `name` that a text defines may be another one by then: one that is imported in an inner module, or where the
+    /// import does not fail, or what is assigned to its name.
+    fn may_be_other(&self, names: &Names, name: &str) -> bool {
+        let bindings = || names.bindings.iter().filter(|binding| binding.name == name);
+        let is_other = |origin: &Origin| !origin.module.ends_with("super");
+        let is_imported = bindings().any(|binding| binding.origin.as_ref().is_some_and(is_other));
+        let is_bound_again = self.rules() == Modules::Python && bindings().count() > names.parts_of(name).count();
+        is_imported || is_bound_again
     }
 
     fn imported_type(&self, path: &Path, origin: &Origin, steps: usize) -> Option<TypePlace> {
