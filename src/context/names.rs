@@ -36,6 +36,8 @@ pub(super) struct Offered {
     pub(super) is_complete: bool,
     /// The part of the name that is already there.
     begun: String,
+    /// They are elements of a list that may go over lines.
+    is_listed: bool,
     /// The file whose names they are, as those of a module.
     pub(super) module: Option<PathBuf>,
 }
@@ -43,7 +45,8 @@ pub(super) struct Offered {
 /// All names that can come at `offset`; `None` if not all of them are known.
 pub fn known_names(snapshot: &Snapshot, offset: usize) -> Option<KnownNames> {
     let offered = offered(snapshot, offset).filter(|offered| offered.is_complete)?;
-    KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)
+    let names = KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)?;
+    Some(if offered.is_listed { names.over_lines() } else { names })
 }
 
 /// The names that are known to be possible at `offset`.
@@ -79,7 +82,8 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     names.sort_unstable();
     names.dedup();
     let is_complete = found.members.is_complete && has_any && names.len() <= MOST_NAMES;
-    has_any.then_some(Offered { names, is_complete, begun, module })
+    let is_listed = matches!(place, Place::Given(_));
+    has_any.then_some(Offered { names, is_complete, begun, is_listed, module })
 }
 
 /// A place where only some names can come.

@@ -41,6 +41,9 @@ pub(super) struct GivenPlace {
 
 /// The place at `offset` of `text`, as far as a few characters before it show that it may be one.
 pub(super) fn given_place(text: &Rope, offset: usize, modules: Modules) -> Option<GivenPlace> {
+    if matches!(modules, Modules::Java | Modules::Unknown) {
+        return None;
+    }
     let Around { before, after, begun } = around(text, offset)?;
     let stem = before[..before.len() - begun.len()].trim_end();
     let behind = after.trim_start();
