@@ -55,7 +55,7 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     let offset = floor_char_boundary(&snapshot.text, offset);
     let rules = parsed.language.modules;
     let place = Place::at(&snapshot.text, offset, rules)?;
-    if parsed.region_at(offset).is_some() {
+    if parsed.region_at(offset).is_some() || is_in_open_quotes(parsed, offset) {
         return None;
     }
     let begun = snapshot.text.byte_slice(place.begun()).to_string();
@@ -84,6 +84,24 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     let is_complete = found.members.is_complete && has_any && names.len() <= MOST_NAMES;
     let is_listed = matches!(place, Place::Given(_));
     has_any.then_some(Offered { names, is_complete, begun, is_listed, module })
+}
+
+/// Whether a string is open at `offset` that nothing has closed yet, which the tree does not know as one.
+fn is_in_open_quotes(parsed: &Parsed, offset: usize) -> bool {
+    let text = parsed.text();
+    let line = text.byte_slice(line_content(text, text.byte_to_line(offset)).start..offset).to_string();
+    let mut open = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (character, open) {
+            ('\\', Some(_)) => drop(characters.next()),
+            (_, Some(quote)) if character == quote => open = None,
+            ('"', None) => open = Some('"'),
+            ('\'', None) if parsed.language.quotes.single => open = Some('\''),
+            _ => {}
+        }
+    }
+    open.is_some()
 }
 
 /// A place where only some names can come.

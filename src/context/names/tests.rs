@@ -348,6 +348,8 @@ fn members_of_c_come_from_headers() {
     all.check("src/a.c", &c("return t.$0;"), others, Some("at sides"));
     all.check("src/a.c", &c("return s->at->$0;"), others, Some("x y"));
     all.check("src/a.c", &c("return u->$0;"), others, None);
+    all.check("src/a.c", &c("g(\"\\\"\", s->$0);"), others, Some("at sides"));
+    all.check("src/a.c", &c("g(\"s->$0"), others, None);
     let twice = &[("include/shape.h", header), ("other/shape.h", header)];
     all.check("src/a.c", &c("return s->$0;"), twice, None);
     let more = header.replace("int sides;", "SHAPE_FIELDS;");
