@@ -42,3 +42,21 @@
 (short_var_declaration left: (expression_list "," . (identifier) @variable))
 (range_clause left: (expression_list (identifier) @variable))
 (type_switch_statement alias: (expression_list (identifier) @variable))
+
+; What a literal names of a type.
+(composite_literal type: [(type_identifier) (qualified_type)] @given.to body: (literal_value) @given)
+(composite_literal type: (generic_type type: (_) @given.to) body: (literal_value) @given)
+(composite_literal
+  type: [
+    (slice_type element: [(type_identifier) (qualified_type)] @given.to)
+    (slice_type element: (pointer_type [(type_identifier) (qualified_type)] @given.to))
+    (array_type element: [(type_identifier) (qualified_type)] @given.to)
+    (implicit_length_array_type element: [(type_identifier) (qualified_type)] @given.to)]
+  body: (literal_value (literal_element (literal_value) @given)))
+(composite_literal
+  type: [
+    (map_type value: [(type_identifier) (qualified_type)] @given.to)
+    (map_type value: (pointer_type [(type_identifier) (qualified_type)] @given.to))]
+  body: (literal_value (keyed_element value: (literal_element (literal_value) @given))))
+(keyed_element key: (literal_element (identifier) @given.name))
+(literal_value (keyed_element) (literal_element (identifier) @given.place))

@@ -6,64 +6,51 @@
   (#not-match? @unknown "^metaclass *= *(abc\\.)?ABCMeta$"))
 ((decorated_definition (decorator (_) @unknown) definition: (class_definition) @part)
   (#not-match? @unknown "^(dataclass|dataclasses\\.dataclass|final|typing\\.final|t\\.final|unique|enum\\.unique|total_ordering|functools\\.total_ordering|runtime_checkable|t\\.runtime_checkable|typing\\.runtime_checkable|attr\\.s|attr\\.attrs|attrs\\.define|define|attrs\\.frozen|frozen)\\b"))
-(class_definition body: (block (function_definition name: (identifier) @member)))
-(class_definition body: (block (class_definition name: (identifier) @member)))
-(class_definition body: (block (decorated_definition definition: (_ name: (identifier) @member))))
-(class_definition body: (block (expression_statement (assignment left: (identifier) @member))))
-(class_definition body: (block (expression_statement (assignment left: (pattern_list (identifier) @member)))))
-(class_definition body: (block (if_statement (block [
-  (function_definition name: (identifier) @member)
-  (decorated_definition definition: (_ name: (identifier) @member))
-  (expression_statement (assignment left: (identifier) @member))]))))
-(class_definition body: (block (if_statement (else_clause (block [
-  (function_definition name: (identifier) @member)
-  (decorated_definition definition: (_ name: (identifier) @member))
-  (expression_statement (assignment left: (identifier) @member))])))))
-(class_definition body: (block [(try_statement) (with_statement) (for_statement) (while_statement) (match_statement)] @unknown))
+; What is bound in a class or module, in whatever block of it. A function is a scope of its own.
+(function_definition name: (identifier) @bound)
+(function_definition body: (block) @scope)
+(class_definition name: (identifier) @bound)
+(lambda) @scope
+(assignment left: (identifier) @bound)
+(pattern_list (identifier) @bound)
+(tuple_pattern (identifier) @bound)
+(list_pattern (identifier) @bound)
+(list_splat_pattern (identifier) @bound)
+(named_expression name: (identifier) @bound)
+(for_statement left: (identifier) @bound)
+(as_pattern_target (identifier) @bound)
+(as_pattern_target [(tuple (identifier) @bound) (list (identifier) @bound)])
+(case_pattern (dotted_name . (identifier) @bound .))
+(case_pattern (as_pattern (identifier) @bound))
+(splat_pattern (identifier) @bound)
+(keyword_pattern (dotted_name . (identifier) @bound .))
+(future_import_statement name: (dotted_name) @bound)
+(type_alias_statement left: (type (identifier) @bound))
+(type_alias_statement left: (type (generic_type (identifier) @bound)))
 ((attribute object: (identifier) @condition attribute: (identifier) @member) (#any-of? @condition "self" "cls"))
 ((attribute object: (identifier) @condition attribute: (identifier) @unknown) (#any-of? @condition "self" "cls") (#eq? @unknown "__dict__"))
+((subscript value: (attribute) @unknown subscript: (identifier) @condition)
+  (#eq? @unknown "sys.modules") (#eq? @condition "__name__"))
 ((function_definition name: (identifier) @unknown) (#any-of? @unknown "__getattr__" "__getattribute__"))
 ((call function: (identifier) @unknown) (#any-of? @unknown "setattr" "globals" "vars" "locals" "exec"))
+((call function: (identifier) @condition arguments: (argument_list . (identifier) @unknown.of)) (#eq? @condition "setattr"))
+(expression_statement (call arguments: (argument_list . (identifier) @unknown.of . (string))))
+(assignment left: (attribute object: (identifier) @member.of attribute: (identifier) @member))
+((assignment
+  left: (identifier) @condition
+  right: [
+    (string (string_content) @member)
+    (tuple (string (string_content) @member))
+    (list (string (string_content) @member))
+    (set (string (string_content) @member))
+    (expression_list (string (string_content) @member))])
+  (#eq? @condition "__slots__"))
+((assignment
+  left: (identifier) @condition
+  right: [(identifier) (attribute) (call) (binary_operator) (dictionary) (list_comprehension) (conditional_expression) (subscript)] @unknown)
+  (#eq? @condition "__slots__"))
 
-(module [
-  (function_definition name: (identifier) @export)
-  (class_definition name: (identifier) @export)
-  (decorated_definition definition: (_ name: (identifier) @export))
-  (expression_statement (assignment left: (identifier) @export))
-  (expression_statement (assignment left: (pattern_list (identifier) @export)))
-  (expression_statement (assignment right: (assignment left: (identifier) @export)))
-  (type_alias_statement left: (type (identifier) @export))])
-(module [
-  (if_statement (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (decorated_definition definition: (_ name: (identifier) @export))
-    (expression_statement (assignment left: (identifier) @export))]))
-  (if_statement [(elif_clause (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (decorated_definition definition: (_ name: (identifier) @export))
-    (expression_statement (assignment left: (identifier) @export))]))
-    (else_clause (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (decorated_definition definition: (_ name: (identifier) @export))
-    (expression_statement (assignment left: (identifier) @export))]))])
-  (try_statement (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (decorated_definition definition: (_ name: (identifier) @export))
-    (expression_statement (assignment left: (identifier) @export))]))
-  (try_statement [(except_clause (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (decorated_definition definition: (_ name: (identifier) @export))
-    (expression_statement (assignment left: (identifier) @export))]))
-    (else_clause (block [
-    (function_definition name: (identifier) @export)
-    (class_definition name: (identifier) @export)
-    (expression_statement (assignment left: (identifier) @export))]))])])
-(module [(for_statement) (while_statement) (with_statement) (match_statement)] @unknown)
+
 (global_statement (identifier) @export)
 
 (import_from_statement module_name: (_) @import.module name: (dotted_name) @import.name @export)
@@ -90,3 +77,25 @@
 (as_pattern_target (identifier) @variable)
 (named_expression name: (identifier) @variable)
 ((call function: (identifier) @condition arguments: (argument_list . (identifier) @variable)) (#any-of? @condition "isinstance" "hasattr" "setattr" "issubclass"))
+
+; What a call can give by name.
+(function_definition name: (identifier) @callable.name) @callable
+(parameters [
+  (identifier) @parameter
+  (default_parameter name: (identifier) @parameter)
+  (typed_parameter . (identifier) @parameter)
+  (typed_default_parameter name: (identifier) @parameter)])
+(parameters [(dictionary_splat_pattern) (typed_parameter (dictionary_splat_pattern))] @parameter.unknown)
+((decorated_definition (decorator (_) @parameter.unknown) definition: (function_definition) @callable)
+  (#not-match? @parameter.unknown "^((functools\\.)?(lru_cache|cache|wraps)|(contextlib\\.)?(async)?contextmanager|(abc\\.)?abstractmethod|((typing|t)\\.)?(overload|override|final)|staticmethod|classmethod)\\b"))
+((decorated_definition (decorator (_) @condition) definition: (class_definition body: (block (expression_statement (assignment left: (identifier) @parameter type: (_))))))
+  (#match? @condition "^(dataclasses\\.)?dataclass\\b"))
+((class_definition superclasses: (argument_list (_) @condition) body: (block (expression_statement (assignment left: (identifier) @parameter type: (_)))))
+  (#match? @condition "^((typing|t)\\.)?NamedTuple$"))
+(class_definition body: (block [(if_statement) (try_statement) (with_statement) (for_statement) (while_statement) (match_statement)] @parameter.unknown))
+((decorated_definition (decorator (_) @parameter.unknown) definition: (class_definition) @part)
+  (#match? @parameter.unknown "^(attr|attrs|define|frozen)\\b"))
+
+(call function: [(identifier) (attribute)] @given.to arguments: (argument_list) @given)
+(argument_list (keyword_argument name: (identifier) @given.name))
+(argument_list [(keyword_argument) (dictionary_splat)] (identifier) @given.place)

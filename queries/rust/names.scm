@@ -18,6 +18,8 @@
   type: (type_identifier) @condition
   type_arguments: (type_arguments . (type_identifier) @member.is .)))))
   (#any-of? @condition "Arc" "Box" "Rc"))
+(enum_item name: (type_identifier) @part.owner body: (enum_variant_list (enum_variant name: (identifier) @part.name body: (field_declaration_list)) @part))
+(enum_variant body: (field_declaration_list (field_declaration name: (field_identifier) @member.value)))
 (union_item body: (field_declaration_list (field_declaration name: (field_identifier) @member.value)))
 (enum_item body: (enum_variant_list (enum_variant name: (identifier) @member.type)))
 (impl_item body: (declaration_list [
@@ -37,16 +39,27 @@
   (macro_invocation) @unknown
   (expression_statement (macro_invocation) @unknown)]))
 ((field_expression value: (self) field: (field_identifier) @member))
-; What derives and other attributes add is known of those of the language and of some that are everywhere.
-((attribute_item (attribute (identifier) @condition arguments: (token_tree (identifier) @unknown.next)))
+; What derives and other attributes add is known of those of the language and of some that are everywhere. A derive cannot change fields.
+((attribute_item (attribute (identifier) @condition arguments: (token_tree (identifier) @unknown.derived)))
   (#eq? @condition "derive")
-  (#not-any-of? @unknown.next
-    "Clone" "Copy" "Debug" "Default" "Eq" "Error" "Hash" "Ord" "PartialEq" "PartialOrd" "Serialize" "Deserialize" "thiserror" "serde"))
+  (#not-any-of? @unknown.derived
+    "Clone" "Copy" "Debug" "Default" "Display" "Eq" "Error" "Hash" "Ord" "PartialEq" "PartialOrd" "Serialize" "Deserialize" "thiserror" "serde"))
 ((source_file (attribute_item (attribute [(identifier) (scoped_identifier)] @unknown.next)))
   (#not-any-of? @unknown.next
-    "derive" "cfg" "cfg_attr" "allow" "warn" "deny" "expect" "doc" "must_use" "non_exhaustive" "repr" "serde" "error" "default" "inline" "test" "deprecated"
-    "track_caller" "cold" "ignore" "should_panic" "path" "macro_use" "macro_export" "no_mangle" "async_trait" "rustfmt::skip" "automatically_derived" "tokio::test"
+    "derive" "cfg" "cfg_attr" "allow" "warn" "deny" "forbid" "expect" "doc" "must_use" "non_exhaustive" "repr" "serde" "error" "default" "inline" "test" "bench"
+    "deprecated" "track_caller" "cold" "ignore" "should_panic" "path" "macro_use" "macro_export" "no_mangle" "async_trait" "rustfmt::skip"
+    "automatically_derived" "tokio::test" "tokio::main" "instrument" "tracing::instrument" "target_feature" "link" "link_section" "export_name" "used"
     "diagnostic::on_unimplemented" "cfg_eval" "global_allocator" "panic_handler" "proc_macro" "proc_macro_derive" "proc_macro_attribute" "clippy::msrv" "rustversion::attr"))
+((attribute_item (attribute (identifier) @condition arguments: (token_tree (identifier) @condition . (token_tree (identifier) @unknown.derived))))
+  (#any-of? @condition "cfg_attr" "derive")
+  (#not-any-of? @unknown.derived
+    "Clone" "Copy" "Debug" "Default" "Display" "Eq" "Error" "Hash" "Ord" "PartialEq" "PartialOrd" "Serialize" "Deserialize" "thiserror" "serde"))
+; A macro that is told of a type may add to it.
+(source_file [
+  (macro_invocation (token_tree (identifier) @unknown.of))
+  (macro_invocation (token_tree (token_tree (identifier) @unknown.of)))
+  (expression_statement (macro_invocation (token_tree (identifier) @unknown.of)))
+  (expression_statement (macro_invocation (token_tree (token_tree (identifier) @unknown.of))))])
 
 (source_file [
   (function_item name: (identifier) @export)
@@ -87,3 +100,11 @@
 (for_expression pattern: (identifier) @variable)
 (match_pattern . (identifier) @variable)
 (let_condition pattern: (identifier) @variable)
+
+; What a literal, or a pattern like one, names of a type.
+(struct_expression name: [(type_identifier) (scoped_type_identifier)] @given.to body: (field_initializer_list) @given)
+(struct_expression name: (generic_type_with_turbofish type: (_) @given.to) body: (field_initializer_list) @given)
+(field_initializer field: (field_identifier) @given.name)
+(shorthand_field_initializer (identifier) @given.name)
+(struct_pattern type: (_) @given.to) @given
+(field_pattern name: (_) @given.name)

@@ -32,6 +32,24 @@
   (property_identifier) @member
   (enum_assignment name: (property_identifier) @member)])
 (member_expression object: (this) property: (property_identifier) @member)
+(class_body [
+  (method_definition name: (string) @unknown)
+  (public_field_definition name: (string) @unknown)])
+(interface_body (property_signature name: (string) @unknown))
+(type_alias_declaration value: (object_type (property_signature name: (string) @unknown)))
+((_ name: (computed_property_name) @unknown) (#not-match? @unknown "^\\[Symbol\\."))
+(enum_body [(string) (enum_assignment name: (string))] @unknown)
+; A namespace adds to the type that is called alike.
+(internal_module name: (identifier) @part.name body: (_) @unknown) @part.more
+(assignment_expression left: (member_expression object: (identifier) @member.of property: (property_identifier) @member))
+(assignment_expression left: (member_expression
+  object: (member_expression object: (identifier) @member.of property: (property_identifier) @condition)
+  property: (property_identifier) @member)
+  (#eq? @condition "prototype"))
+((call_expression
+  function: (member_expression object: (identifier) @condition property: (property_identifier) @condition)
+  arguments: (arguments . [(identifier) @unknown.of (member_expression object: (identifier) @unknown.of)]))
+  (#any-of? @condition "Object" "Reflect" "assign" "defineProperty" "defineProperties" "setPrototypeOf"))
 
 (export_statement declaration: (_ name: [(identifier) (type_identifier)] @export))
 (export_statement declaration: (lexical_declaration (variable_declarator name: (identifier) @export)))
@@ -49,7 +67,10 @@
 (export_statement "*" @import.all . "from" source: (string) @import.module)
 (export_statement (namespace_export (identifier) @import.alias @export) source: (string) @import.module)
 (export_statement "=" @unknown)
-((member_expression object: (identifier) @unknown) (#any-of? @unknown "exports" "module"))
+(export_statement declaration: [(import_alias) (internal_module name: (nested_identifier))] @unknown)
+(export_statement declaration: (_ (variable_declarator name: [(array_pattern) (object_pattern [(pair_pattern) (rest_pattern) (object_assignment_pattern)])] @unknown)))
+((identifier) @unknown (#eq? @unknown "exports"))
+((member_expression object: (identifier) @unknown) (#eq? @unknown "module"))
 
 (import_statement (import_clause (named_imports (import_specifier name: (identifier) @import.name !alias))) source: (string) @import.module)
 (import_statement
@@ -75,3 +96,20 @@
 (catch_clause parameter: (identifier) @variable)
 (binary_expression left: (identifier) @variable operator: "instanceof")
 (binary_expression operator: "in" right: (identifier) @variable)
+
+; What a literal whose type is said names of it.
+(variable_declarator type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)]) value: (object) @given)
+(public_field_definition type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)]) value: (object) @given)
+(required_parameter type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)]) value: (object) @given)
+(satisfies_expression (object) @given [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)])
+(function_declaration
+  return_type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)])
+  body: (statement_block (return_statement (object) @given)))
+(method_definition
+  return_type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)])
+  body: (statement_block (return_statement (object) @given)))
+(arrow_function
+  return_type: (type_annotation [(type_identifier) @given.to (generic_type name: (type_identifier) @given.to)])
+  body: [(parenthesized_expression (object) @given) (statement_block (return_statement (object) @given))])
+(pair key: (property_identifier) @given.name)
+(object [(shorthand_property_identifier) @given.name (method_definition name: (property_identifier) @given.name)])

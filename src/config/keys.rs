@@ -96,7 +96,7 @@ pub(super) const KEYS: &[Key] = &[
         "completion.knownNames",
         Kind::Bool,
         "begin a completion only with names that exist, if the project shows all names that can come next (members of \
-         a type, variants, contents of a module)",
+         a type, variants, contents of a module, parameters and fields that are given by name)",
     ),
     key(
         "completion.inComments",

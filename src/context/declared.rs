@@ -20,13 +20,16 @@ pub(super) fn declared(parsed: &Parsed) -> Vec<Declared> {
     let mut found = Vec::new();
     for item in parsed.items(0..parsed.text().len_bytes()) {
         open.retain(|(range, ..)| item.range.start < range.end);
-        let hidden = open.iter().any(|(_, kind, _)| !kind.is_container());
         let name = plain_name(parsed, &item);
+        // A type that is defined within the definition of another name for it.
+        let is_seen_through =
+            |kind: ItemKind, other: &str| kind == ItemKind::Type && item.kind == ItemKind::Class && other != name;
+        let hidden = open.iter().any(|(_, kind, other)| !kind.is_container() && !is_seen_through(*kind, other));
         open.push((item.range.clone(), item.kind, name.clone()));
         if hidden || matches!(item.kind, ItemKind::Impl | ItemKind::Module) {
             continue;
         }
-        let outer = open.iter().rev().nth(1).filter(|(_, kind, _)| *kind != ItemKind::Module);
+        let outer = open.iter().rev().nth(1).filter(|(_, kind, _)| !matches!(kind, ItemKind::Module | ItemKind::Type));
         let container = outer.map(|(_, _, name)| name.clone());
         found.push(Declared { item, name, container });
     }
@@ -67,5 +70,6 @@ mod tests {
         check("python", "class A:\n    def f(self):\n        def g(): pass\nX = 1\n", &["A", "A.f", "X"]);
         check("typescript", "export class A { f() {} }\nexport const g = () => {};\n", &["A", "A.f", "g"]);
         check("go", "package a\nfunc (s *S) F() {}\ntype S struct {}\n", &["F", "S"]);
+        check("c", "typedef struct a { int x; } b;\ntypedef struct c { int y; } c;\n", &["b", "a", "c"]);
     }
 }

@@ -1,21 +1,23 @@
 //! Names that exist: which ones can come at a place, if the tree and the project show it.
 //!
 //! `self.` and `this.` lead to the members of the enclosing type, a variable or type to the members of its type, a
-//! module to its contents. Nothing is resolved as a compiler would: if anything is not understood, the names do not
+//! module to its contents; arguments and fields that are given by name to those of what is called or made. Nothing is resolved as a compiler would: if anything is not understood, the names do not
 //! count as complete.
 
+mod given;
 mod modules;
 mod place;
 mod standard;
 mod types;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::Snapshot;
-use crate::syntax::{Member, Modules, Parsed, Reach};
-use crate::text::{KnownNames, floor_char_boundary, line_content};
+use crate::syntax::{Language, Member, Modules, Parsed, Reach};
+use crate::text::{KnownNames, Rope, floor_char_boundary, line_content};
 use modules::{Files, Module};
-use place::{NamePlace, Through, is_in_name, name_place};
+use place::{GivenPlace, NamePlace, Through, given_place, is_in_name, name_place};
 use types::{Members, TypePlace};
 
 /// Names in larger texts are not looked for, because somebody is waiting.
@@ -34,6 +36,8 @@ pub(super) struct Offered {
     pub(super) is_complete: bool,
     /// The part of the name that is already there.
     begun: String,
+    /// They are elements of a list that may go over lines.
+    is_listed: bool,
     /// The file whose names they are, as those of a module.
     pub(super) module: Option<PathBuf>,
 }
@@ -41,7 +45,8 @@ pub(super) struct Offered {
 /// All names that can come at `offset`; `None` if not all of them are known.
 pub fn known_names(snapshot: &Snapshot, offset: usize) -> Option<KnownNames> {
     let offered = offered(snapshot, offset).filter(|offered| offered.is_complete)?;
-    KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)
+    let names = KnownNames::new(offered.names.iter().map(String::as_str), &offered.begun)?;
+    Some(if offered.is_listed { names.over_lines() } else { names })
 }
 
 /// The names that are known to be possible at `offset`.
@@ -49,43 +54,104 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
     let parsed = snapshot.parsed.as_ref().filter(|parsed| parsed.text().len_bytes() <= MAX_BYTES)?;
     let offset = floor_char_boundary(&snapshot.text, offset);
     let rules = parsed.language.modules;
-    let place = name_place(&snapshot.text, offset, rules)?;
-    if parsed.region_at(offset).is_some() {
+    let place = Place::at(&snapshot.text, offset, rules)?;
+    if parsed.region_at(offset).is_some() || is_in_open_quotes(parsed, offset) {
         return None;
     }
-    let begun = snapshot.text.byte_slice(place.begun.clone()).to_string();
-    let at = place.begun.start;
+    let begun = snapshot.text.byte_slice(place.begun()).to_string();
+    let at = place.begun().start;
     let repaired = repaired(parsed, &place)?;
+    let list = match &place {
+        Place::Given(_) => Some(repaired.given_list(at)?),
+        Place::Reached(_) => None,
+    };
     let asked = Asked { files: Files::around(snapshot, repaired.names()), parsed: repaired, at, rules };
-    let found = asked.reached(&place)?;
-    let extra = standard_names(&place.through, &found, rules);
+    let (found, extra) = match (&place, list) {
+        (Place::Reached(place), _) => {
+            let found = asked.reached(place)?;
+            let extra = standard_names(&place.through, &found, rules).collect();
+            (found, extra)
+        }
+        (Place::Given(_), list) => (asked.given(&list?)?, standard::before_given(rules).to_vec()),
+    };
     let module = found.is_module.then_some(found.path);
     let is_kept = |name: &String| name != HERE && name.chars().all(is_in_name);
     let mut names: Vec<String> = found.members.members.into_iter().map(|member| member.name).filter(is_kept).collect();
     let has_any = !names.is_empty();
-    names.extend(extra.map(str::to_owned));
+    names.extend(extra.into_iter().map(str::to_owned));
     names.sort_unstable();
     names.dedup();
     let is_complete = found.members.is_complete && has_any && names.len() <= MOST_NAMES;
-    has_any.then_some(Offered { names, is_complete, begun, module })
+    let is_listed = matches!(place, Place::Given(_));
+    has_any.then_some(Offered { names, is_complete, begun, is_listed, module })
+}
+
+/// Whether a string is open at `offset` that nothing has closed yet, which the tree does not know as one.
+fn is_in_open_quotes(parsed: &Parsed, offset: usize) -> bool {
+    let text = parsed.text();
+    let line = text.byte_slice(line_content(text, text.byte_to_line(offset)).start..offset).to_string();
+    let mut open = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (character, open) {
+            ('\\', Some(_)) => drop(characters.next()),
+            (_, Some(quote)) if character == quote => open = None,
+            ('"', None) => open = Some('"'),
+            ('\'', None) if parsed.language.quotes.single => open = Some('\''),
+            _ => {}
+        }
+    }
+    open.is_some()
+}
+
+/// A place where only some names can come.
+enum Place {
+    Reached(NamePlace),
+    Given(GivenPlace),
+}
+
+impl Place {
+    fn at(text: &Rope, offset: usize, rules: Modules) -> Option<Self> {
+        let reached = name_place(text, offset, rules).map(Self::Reached);
+        reached.or_else(|| given_place(text, offset, rules).map(Self::Given))
+    }
+
+    fn begun(&self) -> Range<usize> {
+        match self {
+            Self::Reached(place) => place.begun.clone(),
+            Self::Given(place) => place.begun.clone(),
+        }
+    }
+
+    /// What may follow the name, the likelier first; it ends with its line where a statement does.
+    fn ends(&self, language: &Language) -> &'static [&'static str] {
+        match self {
+            Self::Given(_) => &[",", ";", ""],
+            Self::Reached(_) if language.block_openers.contains(&":") => &[""],
+            Self::Reached(_) => &[";", ""],
+        }
+    }
 }
 
 /// The document with a name at the place, and with what its line is likely to go on with if that makes it sounder.
-fn repaired(parsed: &Parsed, place: &NamePlace) -> Option<Parsed> {
-    let named = parsed.with_replacement(place.begun.clone(), HERE)?;
+fn repaired(parsed: &Parsed, place: &Place) -> Option<Parsed> {
+    let begun = place.begun();
+    let name = match place {
+        Place::Reached(_) => HERE.to_owned(),
+        Place::Given(place) => format!("{HERE}{}", place.value),
+    };
+    let named = parsed.with_replacement(begun.clone(), &name)?;
     let errors = named.error_count();
     let text = parsed.text();
-    let line = line_content(text, text.byte_to_line(place.begun.start));
-    let rest = text.byte_slice(place.begun.end..line.end.max(place.begun.end)).to_string();
+    let line = line_content(text, text.byte_to_line(begun.start));
+    let rest = text.byte_slice(begun.end..line.end.max(begun.end)).to_string();
     if errors == 0 || !rest.trim().is_empty() {
         return Some(named);
     }
-    let closers = closers(&text.byte_slice(line.start..place.begun.start).to_string());
-    // A statement ends with its line, or it does not.
-    let ends = if parsed.language.block_openers.contains(&":") { &[""][..] } else { &[";", ""] };
+    let closers = closers(&text.byte_slice(line.start..begun.start).to_string());
     let mut best = (errors, named);
-    for end in ends {
-        let closed = parsed.with_replacement(place.begun.clone(), &format!("{HERE}{closers}{end}"))?;
+    for end in place.ends(parsed.language) {
+        let closed = parsed.with_replacement(begun.clone(), &format!("{name}{closers}{end}"))?;
         let errors = closed.error_count();
         if errors < best.0 {
             best = (errors, closed);

@@ -1,5 +1,5 @@
 //! Names of a text that are reached through something: members of its types, what it has as a module, what its imports bring in,
-//! and of which types its variables are said to be.
+//! what its functions call their parameters, and of which types its variables are said to be.
 
 use std::ops::Range;
 
@@ -13,6 +13,8 @@ use super::{Capture, Parsed, QueryKind};
 pub struct Names {
     /// In the order of the text.
     pub parts: Vec<Part>,
+    /// In the order of the text.
+    pub callables: Vec<Callable>,
     /// What the text has as a module: of its own, and by imports.
     pub bindings: Vec<Binding>,
     /// Modules all of whose names it takes over.
@@ -35,8 +37,27 @@ pub struct Part {
     pub bases: Vec<String>,
     /// It may have more members than those: something that is not understood stands in it, or beside it.
     pub may_have_more: bool,
+    /// What can be given by name when a value of it is made, besides what functions of it say.
+    pub parameters: Vec<String>,
+    /// More may be given.
+    pub may_take_more: bool,
     /// It is not sound.
     pub is_broken: bool,
+}
+
+/// A function or method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callable {
+    pub name: String,
+    range: Range<usize>,
+    /// The type whose method it is.
+    pub owner: Option<String>,
+    /// It is defined in a function, and only known there.
+    pub is_local: bool,
+    /// What a call can give by name.
+    pub parameters: Vec<String>,
+    /// A call may give more.
+    pub may_take_more: bool,
 }
 
 /// A member of a type.
@@ -106,39 +127,62 @@ impl Names {
     }
 }
 
-/// What is found before it is known which part it belongs to.
+/// What is found before it is known what it belongs to.
 struct Found {
     at: usize,
-    /// The part's range, where the same match says it.
-    part: Option<Range<usize>>,
+    owner: Owner,
     what: What,
+}
+
+/// What something belongs to, as far as its match says it.
+#[derive(Clone)]
+enum Owner {
+    /// What is around.
+    Around,
+    /// The part or the function of these bytes.
+    Range(Range<usize>),
+    /// The type of that name, if the text defines it.
+    Named(String),
 }
 
 enum What {
     Member(Member),
+    /// A name of the part or module around, unless that of a scope of its own.
+    Bound(String),
     Base(String),
+    /// What a call of the function around can give by name, or one that makes a value of the type around.
+    Parameter(String),
+    ParameterUnknown,
     Unknown,
     /// Something that is not understood adds to the part that begins next.
     UnknownNext,
+    /// The same, but it leaves alone what can be given to make a value.
+    UnknownDerived,
 }
 
 impl Parsed {
     /// What the text says about names.
     pub fn names(&self) -> Names {
         let mut names = Names::default();
-        let mut found = Vec::new();
-        self.for_each_match(QueryKind::Names, Scope::default(), |matched| {
+        let (mut found, mut scopes) = (Vec::new(), Vec::new());
+        let is_whole = self.for_each_match(QueryKind::Names, Scope::default(), |matched| {
             self.take_part(&matched, &mut names);
+            self.take_callable(&matched, &mut names);
             self.take_module(&matched, &mut names);
-            self.take_members(&matched, &mut found);
+            self.take_found(&matched, &mut found);
+            scopes.extend(matched.get(Capture::Scope).map(|node| node.byte_range()));
         });
         names.parts.sort_by_key(|part| (part.range.start, usize::MAX - part.range.end));
         names.parts.dedup_by(|later, kept| later.range == kept.range && later.name == kept.name);
-        found.into_iter().for_each(|found| names.give(found));
+        names.callables.iter_mut().for_each(|callable| callable.place(&names.parts, &scopes));
+        found.into_iter().for_each(|found| names.give(found, &scopes));
         for part in &mut names.parts {
             part.members.sort();
             part.members.dedup();
+            part.may_have_more |= !is_whole;
+            part.may_take_more |= !is_whole;
         }
+        names.may_have_more |= !is_whole || self.whole_tree().root_node().has_error();
         names
     }
 
@@ -183,15 +227,33 @@ impl Parsed {
         else {
             return;
         };
+        let own_name = self.slice(name.byte_range());
+        let owner = matched.get(Capture::PartOwner).map(|node| self.slice(node.byte_range()));
         names.parts.push(Part {
-            name: self.slice(name.byte_range()),
+            name: owner.map_or_else(|| own_name.clone(), |owner| format!("{owner}::{own_name}")),
             range: node.byte_range(),
             name_at: name.start_byte(),
             is_definition: definition.is_some(),
             members: Vec::new(),
             bases: Vec::new(),
             may_have_more: false,
+            parameters: Vec::new(),
+            may_take_more: false,
             is_broken: node.has_error(),
+        });
+    }
+
+    fn take_callable(&self, matched: &Match<'_, '_>, names: &mut Names) {
+        let (Some(node), Some(name)) = (matched.get(Capture::Callable), matched.get(Capture::CallableName)) else {
+            return;
+        };
+        names.callables.push(Callable {
+            name: self.slice(name.byte_range()),
+            range: node.byte_range(),
+            owner: None,
+            is_local: false,
+            parameters: Vec::new(),
+            may_take_more: false,
         });
     }
 
@@ -222,23 +284,29 @@ impl Parsed {
         names.bindings.push(Binding { name, origin: Some(Origin { module, name: original }), is_exported });
     }
 
-    fn take_members(&self, matched: &Match<'_, '_>, found: &mut Vec<Found>) {
-        let part = matched.get(Capture::Part).or_else(|| matched.get(Capture::PartMore)).map(|node| node.byte_range());
-        let type_name = matched.get(Capture::MemberIs).map(|node| self.slice(node.byte_range()));
+    fn take_found(&self, matched: &Match<'_, '_>, found: &mut Vec<Found>) {
+        let text = |node: Node<'_>| self.slice(node.byte_range());
+        let parts = [Capture::Part, Capture::PartMore, Capture::Callable].into_iter();
+        let range = parts.filter_map(|capture| matched.get(capture)).map(|node| node.byte_range()).next();
+        let named = matched.get(Capture::MemberOf).or_else(|| matched.get(Capture::UnknownOf)).map(text);
+        let owner = named.map(Owner::Named).or(range.map(Owner::Range)).unwrap_or(Owner::Around);
+        let type_name = matched.get(Capture::MemberIs).map(text);
         for (capture, node) in matched.captures {
-            let member = |reach| {
-                What::Member(Member { name: self.slice(node.byte_range()), reach, type_name: type_name.clone() })
-            };
+            let member = |reach| What::Member(Member { name: text(*node), reach, type_name: type_name.clone() });
             let what = match capture {
                 Capture::Member => member(Reach::Both),
                 Capture::MemberValue => member(Reach::Value),
                 Capture::MemberType => member(Reach::Type),
+                Capture::Bound => What::Bound(text(*node)),
                 Capture::Base => What::Base(self.base(*node)),
-                Capture::Unknown => What::Unknown,
+                Capture::Parameter => What::Parameter(text(*node)),
+                Capture::ParameterUnknown => What::ParameterUnknown,
+                Capture::Unknown | Capture::UnknownOf => What::Unknown,
                 Capture::UnknownNext => What::UnknownNext,
+                Capture::UnknownDerived => What::UnknownDerived,
                 _ => continue,
             };
-            found.push(Found { at: node.start_byte(), part: part.clone(), what });
+            found.push(Found { at: node.start_byte(), owner: owner.clone(), what });
         }
     }
 
@@ -250,20 +318,94 @@ impl Parsed {
     }
 }
 
+impl Callable {
+    /// Finds out what it is defined in.
+    fn place(&mut self, parts: &[Part], scopes: &[Range<usize>]) {
+        let is_around = |range: &Range<usize>| range.start <= self.range.start && self.range.end <= range.end;
+        let part = parts.iter().filter(|part| is_around(&part.range)).min_by_key(|part| part.range.len());
+        let scope = scopes.iter().filter(|scope| is_around(scope)).map(Range::len).min();
+        self.is_local = scope.is_some_and(|scope| part.is_none_or(|part| scope < part.range.len()));
+        self.owner = part.filter(|_| !self.is_local).map(|part| part.name.clone());
+    }
+}
+
 impl Names {
-    fn give(&mut self, Found { at, part, what }: Found) {
-        let is_around = |known: &Part| known.range.start <= at && at < known.range.end && known.name_at != at;
-        let owner = match (&part, &what) {
-            (Some(range), _) => self.parts.iter_mut().find(|known| known.range == *range),
-            (None, What::UnknownNext) => self.parts.iter_mut().find(|known| known.range.start > at),
-            (None, _) => self.parts.iter_mut().filter(|known| is_around(known)).min_by_key(|known| known.range.len()),
+    fn give(&mut self, Found { at, owner, what }: Found, scopes: &[Range<usize>]) {
+        match (&owner, &what) {
+            (_, What::UnknownNext | What::UnknownDerived) => self.give_next(at, &what),
+            (_, What::Parameter(_) | What::ParameterUnknown) => self.give_parameter(at, &owner, what),
+            (Owner::Named(name), _) => {
+                self.parts.iter_mut().filter(|part| part.name == *name).for_each(|part| part.take(&what));
+            }
+            (Owner::Range(range), _) => {
+                self.parts.iter_mut().filter(|part| part.range == *range).take(1).for_each(|part| part.take(&what));
+            }
+            (Owner::Around, _) => self.give_around(at, what, scopes),
+        }
+    }
+
+    fn give_next(&mut self, at: usize, what: &What) {
+        // It may add to the module as well.
+        self.may_have_more = true;
+        if let Some(next) = self.parts.iter_mut().find(|part| part.range.start > at) {
+            next.take(what);
+        }
+    }
+
+    fn give_around(&mut self, at: usize, what: What, scopes: &[Range<usize>]) {
+        let is_around = |known: &Part| known.range.contains(&at) && known.name_at != at;
+        let part = self.parts.iter_mut().filter(|known| is_around(known)).min_by_key(|known| known.range.len());
+        let is_in_scope = |part: Option<&Part>| {
+            let is_nearer = |scope: &Range<usize>| part.is_none_or(|part| scope.len() < part.range.len());
+            scopes.iter().any(|scope| scope.contains(&at) && is_nearer(scope))
         };
-        match (owner, what) {
-            (Some(owner), What::Member(member)) => owner.members.push(member),
-            (Some(owner), What::Base(base)) => owner.bases.push(base),
-            (Some(owner), What::Unknown | What::UnknownNext) => owner.may_have_more = true,
+        match (part, what) {
+            (part, What::Bound(_)) if is_in_scope(part.as_deref()) => {}
+            (Some(part), what) => part.take(&what),
+            (None, What::Bound(name)) => self.bindings.push(Binding { name, origin: None, is_exported: true }),
             (None, What::Unknown) => self.may_have_more = true,
             (None, _) => {}
+        }
+    }
+
+    fn give_parameter(&mut self, at: usize, owner: &Owner, what: What) {
+        let is_owner = |range: &Range<usize>| match owner {
+            Owner::Range(owner) => range == owner,
+            _ => range.contains(&at),
+        };
+        let part = self.parts.iter_mut().filter(|part| is_owner(&part.range)).min_by_key(|part| part.range.len());
+        let callables = self.callables.iter_mut().filter(|callable| is_owner(&callable.range));
+        let callable = callables.min_by_key(|callable| callable.range.len());
+        let is_nearer = |callable: &Callable| part.as_ref().is_none_or(|part| callable.range.len() < part.range.len());
+        let (parameters, may_take_more) = match callable.filter(|callable| is_nearer(callable)) {
+            Some(callable) => (&mut callable.parameters, &mut callable.may_take_more),
+            None => match part {
+                Some(part) => (&mut part.parameters, &mut part.may_take_more),
+                None => return,
+            },
+        };
+        match what {
+            What::Parameter(name) => parameters.push(name),
+            _ => *may_take_more = true,
+        }
+    }
+}
+
+impl Part {
+    fn take(&mut self, what: &What) {
+        match what {
+            What::Member(member) => self.members.push(member.clone()),
+            What::Bound(name) => {
+                self.members.push(Member { name: name.clone(), reach: Reach::Both, type_name: None });
+            }
+            What::Base(base) => self.bases.push(base.clone()),
+            What::Parameter(name) => self.parameters.push(name.clone()),
+            What::ParameterUnknown => self.may_take_more = true,
+            What::UnknownDerived => self.may_have_more = true,
+            What::Unknown | What::UnknownNext => {
+                self.may_have_more = true;
+                self.may_take_more = true;
+            }
         }
     }
 }
@@ -392,7 +534,7 @@ mod tests {
             &mut all,
             "rust",
             "#[derive(Debug, Clone)]\nstruct A<T> { x: T, pub y: u32 }\n#[derive(Parser)]\nenum E { One, Two { z: u32 } }\nimpl<T> A<T> {\n  const C: u32 = 1;\n  fn f(&self) { self.w }\n}\nimpl fmt::Display for E {}\ntrait T: Base { fn g(&self); }\n",
-            &["A(): x x:T y", "E(): One Two ..", "A(): C f f w", "E(fmt::Display): ", "T(Base): g g"],
+            &["A(): x x:T y", "E(): One Two ..", "E::Two(): z", "A(): C f f w", "E(fmt::Display): ", "T(Base): g g"],
         );
         check(
             &mut all,
@@ -493,6 +635,110 @@ mod tests {
             &[],
         );
         check_module(&mut all, "java", "import a.b.Shape;\nclass A {}\n", &["(Shape=a.b:Shape)"], &[]);
+    }
+
+    #[test]
+    fn a_module_of_python_has_what_its_blocks_define() {
+        let mut all = Mismatches::default();
+        let blocks = "if A:\n    def f(): pass\nelif B:\n    @deco\n    def g(): pass\nelse:\n    if C:\n        class H: pass\n";
+        check_module(&mut all, "python", blocks, &["H", "f", "g"], &[]);
+        let tried = "try:\n    a = 1\nexcept E as b:\n    c = 2\nelse:\n    @deco\n    def d(): e = 1\nfinally:\n    class F:\n        g = 1\n";
+        check_module(&mut all, "python", tried, &["F", "a", "b", "c", "d"], &[]);
+        let loops = "for a, (b, *c) in d:\n    e = f = 1\nelse:\n    g: int\nwhile h:\n    if (i := j): pass\nwith k() as l, m() as (n, o):\n    p[0] = q.r = lambda s: (t := s)\n";
+        check_module(&mut all, "python", loops, &["a", "b", "c", "e", "f", "g", "i", "l", "n", "o"], &[]);
+        let matched = "match a:\n    case b: c = 1\n    case [d, *e] as f: pass\n    case G(h=i): pass\n";
+        check_module(&mut all, "python", matched, &["b", "c", "d", "e", "f", "i"], &[]);
+        check(
+            &mut all,
+            "python",
+            "class A:\n    try:\n        x = 1\n    except E:\n        def f(self):\n            y = 1\n    else:\n        for z in w: pass\n    with v as u:\n        class B:\n            t = 1\n",
+            &["A(): B f u x z", "B(): t"],
+        );
+        check(&mut all, "python", "class A: pass\nA.x = 1\nb.y = 2\n", &["A(): x"]);
+        check(&mut all, "python", "class A: pass\nsetattr(A, name, 1)\n", &["A():  .."]);
+        check(&mut all, "python", "class A: pass\ndefine(A, \"x\")\n", &["A():  .."]);
+        check(
+            &mut all,
+            "python",
+            "class A:\n    __slots__ = (\"x\", 'y')\nclass B:\n    __slots__ = names\n",
+            &["A(): __slots__ x y", "B(): __slots__ .."],
+        );
+    }
+
+    #[test]
+    fn a_set_that_may_be_larger_is_not_called_whole() {
+        let may_have_more = |language: &str, text: &str| {
+            let found = names(language, text);
+            (found.may_have_more, found.parts.iter().any(|part| part.may_have_more))
+        };
+        let mut wrong = Vec::new();
+        for (language, text, expected) in [
+            ("python", "def f(): pass\n", (false, false)),
+            ("python", "def f(: pass\nx = 1\n", (true, false)),
+            ("python", "sys.modules[__name__] = x\n", (true, false)),
+            ("rust", "#[derive(Clone)]\nstruct A;\n", (false, false)),
+            ("rust", "#[derive(Builder)]\nstruct A;\n", (true, true)),
+            ("rust", "#[cfg_attr(x, derive(Serialize))]\nstruct A;\n", (false, false)),
+            ("rust", "#[cfg_attr(x, derive(Builder))]\nstruct A;\n", (true, true)),
+            ("rust", "struct A;\nnewtype!(A);\n", (true, true)),
+            ("typescript", "class A {}\nnamespace A { export const x = 1; }\n", (false, true)),
+            ("typescript", "interface A { 'x': number }\n", (false, true)),
+            ("typescript", "class A { [Symbol.iterator]() {} }\n", (false, false)),
+            ("typescript", "class A { [x]() {} }\n", (false, true)),
+            ("typescript", "export import a = b.c;\n", (true, false)),
+            ("typescript", "export const { a: b } = c;\n", (true, false)),
+            ("typescript", "export const { a, b } = c;\n", (false, false)),
+            ("javascript", "class A {}\nObject.assign(A.prototype, b);\n", (true, true)),
+            ("javascript", "class A {}\nObject.freeze(A);\n", (false, false)),
+            ("javascript", "f(exports);\n", (true, false)),
+            ("c", "struct a { int x; };\n", (false, false)),
+            ("c", "struct a { COMMON; int x; };\n", (false, true)),
+            ("c", "struct a {\n#include \"fields.h\"\n};\n", (false, true)),
+            ("c", "struct a {\n#ifdef X\n  int x;\n#include \"fields.h\"\n#endif\n};\n", (false, true)),
+            ("c", "struct a {\n#pragma pack(1)\n  int x;\n};\n", (false, false)),
+        ] {
+            let found = may_have_more(language, text);
+            if found != expected {
+                wrong.push(format!("{language}: {text}\nexpected {expected:?}, found {found:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn fields_behind_conditions_are_members() {
+        let mut all = Mismatches::default();
+        let text = "struct a {\n#ifdef X\n  int x;\n#else\n  struct b *y;\n#endif\n  union { int z; };\n};\n";
+        check(&mut all, "c", text, &["a(): x y y:b z"]);
+        check(&mut all, "c", "typedef struct a { int x; } b;\n", &["b(a): ", "a(): x"]);
+    }
+
+    #[test]
+    fn calls_can_give_parameters_by_name() {
+        let mut all = Mismatches::default();
+        let mut check = |text: &str, expected: &[&str]| {
+            let shown = |callable: &Callable| {
+                let owner = callable.owner.as_ref().map_or_else(String::new, |owner| format!("{owner}."));
+                let more = if callable.may_take_more { " .." } else { "" };
+                let local = if callable.is_local { " local" } else { "" };
+                format!("{owner}{}({}){more}{local}", callable.name, callable.parameters.join(" "))
+            };
+            let found = names("python", text);
+            let made = found.parts.iter().filter(|part| !part.parameters.is_empty() || part.may_take_more);
+            let made = made.map(|part| format!("{}({})", part.name, part.parameters.join(" ")));
+            let found: Vec<String> = found.callables.iter().map(shown).chain(made).collect();
+            all.check(text, &found, expected);
+        };
+        check("def f(a, b: int, /, c=1, *d, e: int = 2, f): pass\n", &["f(a b c e f)"]);
+        check("def f(a, **b): pass\ndef g(a, **b: int): pass\n", &["f(a) ..", "g(a) .."]);
+        check("@odd\ndef f(a): pass\n@contextmanager\ndef g(a): pass\n", &["f(a) ..", "g(a)"]);
+        check(
+            "class A:\n    def f(self, a):\n        def g(b): pass\n        return lambda c: c\n",
+            &["A.f(self a)", "g(b) local"],
+        );
+        check("@dataclass(frozen=True)\nclass A:\n    x: int\n    y: int = 1\n    z = 2\n", &["A(x y)"]);
+        check("class A(NamedTuple):\n    x: int\nclass B:\n    y: int\n", &["A(x)"]);
+        check("@define\nclass A:\n    x: int\n", &["A()"]);
     }
 
     #[test]

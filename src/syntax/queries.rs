@@ -1,5 +1,6 @@
 //! Compiles each query file once, and maps their captures to a closed enum.
 
+use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
@@ -75,8 +76,24 @@ pub enum Capture {
     MemberType,
     MemberIs,
     Base,
+    /// What `Member` or `Unknown` of the same match belongs to, where that stands elsewhere.
+    MemberOf,
+    UnknownOf,
     Unknown,
     UnknownNext,
+    UnknownDerived,
+    /// What a name that is `Bound` inside belongs to, instead of what is around.
+    Scope,
+    Bound,
+    Callable,
+    CallableName,
+    Parameter,
+    ParameterUnknown,
+    PartOwner,
+    Given,
+    GivenTo,
+    GivenName,
+    GivenPlace,
     /// What only says whether a pattern matches.
     Condition,
     Export,
@@ -89,7 +106,7 @@ pub enum Capture {
 }
 
 impl Capture {
-    const ALL: [Capture; 36] = [
+    const ALL: [Capture; 50] = [
         Self::Function,
         Self::Method,
         Self::Class,
@@ -116,8 +133,22 @@ impl Capture {
         Self::MemberType,
         Self::MemberIs,
         Self::Base,
+        Self::MemberOf,
+        Self::UnknownOf,
         Self::Unknown,
         Self::UnknownNext,
+        Self::UnknownDerived,
+        Self::Scope,
+        Self::Bound,
+        Self::Callable,
+        Self::CallableName,
+        Self::Parameter,
+        Self::ParameterUnknown,
+        Self::PartOwner,
+        Self::Given,
+        Self::GivenTo,
+        Self::GivenName,
+        Self::GivenPlace,
         Self::Condition,
         Self::Export,
         Self::ImportModule,
@@ -159,6 +190,20 @@ impl Capture {
             Self::Base => "base",
             Self::Unknown => "unknown",
             Self::UnknownNext => "unknown.next",
+            Self::UnknownDerived => "unknown.derived",
+            Self::MemberOf => "member.of",
+            Self::UnknownOf => "unknown.of",
+            Self::Scope => "scope",
+            Self::Bound => "bound",
+            Self::Callable => "callable",
+            Self::CallableName => "callable.name",
+            Self::Parameter => "parameter",
+            Self::ParameterUnknown => "parameter.unknown",
+            Self::PartOwner => "part.owner",
+            Self::Given => "given",
+            Self::GivenTo => "given.to",
+            Self::GivenName => "given.name",
+            Self::GivenPlace => "given.place",
             Self::Condition => "condition",
             Self::Export => "export",
             Self::ImportModule => "import.module",
@@ -252,15 +297,15 @@ pub(super) struct Scope {
 }
 
 impl Parsed {
-    /// Calls `visit` with every match of the query `kind`, in the order of the text.
-    pub(super) fn for_each_match(&self, kind: QueryKind, scope: Scope, mut visit: impl FnMut(Match<'_, '_>)) {
-        let Some(compiled) = self.language.query(kind) else { return };
+    /// Calls `visit` with every match of the query `kind`, in the order of the text. `false` if those are not all there are.
+    pub(super) fn for_each_match(&self, kind: QueryKind, scope: Scope, mut visit: impl FnMut(Match<'_, '_>)) -> bool {
+        let Some(compiled) = self.language.query(kind) else { return false };
         let mut cursor = QueryCursor::new();
         cursor.set_max_start_depth(scope.max_depth);
         let tree = scope.range.as_ref().map_or_else(|| self.whole_tree(), |range| self.tree_of(range));
         if let Some(range) = scope.range {
             if depth_at(tree, range.start) > MAX_DEPTH {
-                return;
+                return false;
             }
             cursor.set_byte_range(range);
         }
@@ -269,8 +314,10 @@ impl Parsed {
             text.byte_slice(node.byte_range()).chunks().map(str::as_bytes).collect::<Vec<_>>().into_iter()
         };
         let deadline = Instant::now() + MAX_QUERY_TIME;
+        let is_over = Cell::new(false);
         let mut in_time = |_: &QueryCursorState| {
-            if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            is_over.set(Instant::now() >= deadline);
+            if is_over.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let options = QueryCursorOptions::new().progress_callback(&mut in_time);
         let mut matches = cursor.matches_with_options(&compiled.query, tree.root_node(), chunks, options);
@@ -281,6 +328,7 @@ impl Parsed {
                 .extend(found.captures.iter().map(|capture| (compiled.captures[capture.index as usize], capture.node)));
             visit(Match { pattern: found.pattern_index, captures: &captures });
         }
+        !is_over.get()
     }
 
     /// Every capture of the query `kind` with its bytes, in the order of the text.

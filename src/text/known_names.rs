@@ -9,6 +9,8 @@ pub struct KnownNames {
     rests: Vec<String>,
     /// A part of the name stands before the place.
     is_begun: bool,
+    /// The name may stand in a later line.
+    is_over_lines: bool,
 }
 
 impl KnownNames {
@@ -18,7 +20,12 @@ impl KnownNames {
             names.into_iter().filter_map(|name| name.strip_prefix(begun)).map(str::to_owned).collect();
         rests.sort_unstable();
         rests.dedup();
-        (!rests.is_empty()).then_some(Self { rests, is_begun: !begun.is_empty() })
+        (!rests.is_empty()).then_some(Self { rests, is_begun: !begun.is_empty(), is_over_lines: false })
+    }
+
+    /// The same in a list that may go on in the next line.
+    pub fn over_lines(self) -> Self {
+        Self { is_over_lines: true, ..self }
     }
 
     /// Whether `text` can stand at the place.
@@ -93,7 +100,7 @@ impl FirstName {
         match at {
             At::Behind => Some(At::Behind),
             At::Start if is_in_names(byte) && !byte.is_ascii_digit() => self.within(0, self.names.rests.len(), 0, byte),
-            At::Start if opens(byte) => Some(At::Start),
+            At::Start if opens(byte) || (self.names.is_over_lines && matches!(byte, b'\n' | b'\t')) => Some(At::Start),
             At::Start => Some(At::Behind),
             At::Within { first, end, depth } if is_in_names(byte) => self.within(first, end, depth, byte),
             // Of the rests that begin alike, the shortest is the first.
@@ -144,6 +151,13 @@ mod tests {
         check(&names, "", "0.5", true);
         check(&names, "", " { side, other }", true);
         check(&names, "", " { other, side }", false);
+    }
+
+    #[test]
+    fn a_list_goes_on_in_the_next_line() {
+        let names = KnownNames::new(["area", "side"], "").expect("some").over_lines();
+        assert!(names.admit("\n\t    side: 1,\n    other: 2,") && names.admit("\n}"));
+        assert!(!names.admit("\n    other: 2,"));
     }
 
     #[test]

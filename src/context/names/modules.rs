@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::context::{OpenFile, Snapshot};
-use crate::syntax::{Modules, Names, Origin};
+use crate::syntax::{Language, Modules, Names, Origin};
 
 /// How many folders above a file are searched for the root of its package.
 const MOST_FOLDERS: usize = 12;
@@ -85,20 +85,28 @@ impl<'a> Files<'a> {
         Some(closed.chain(self.open_paths()).collect())
     }
 
-    /// The other files in the folder of `path` that are of the same language; `None` where they are not all known.
+    /// The files in the folder of `path` that are of the same language; `None` where one of them cannot be read.
     pub(super) fn beside(&self, path: &Path) -> Option<Vec<PathBuf>> {
         let surroundings = &self.snapshot.surroundings;
         let folder = path.parent()?;
         let index = surroundings.index.as_ref().filter(|index| index.is_whole())?;
         let indexed = index.files_in(folder, self.family());
         let closed = indexed.iter().filter(|path| !surroundings.has_open(path)).map(|path| path.to_path_buf());
-        let open = self.open_paths().filter(|open| open.parent() == Some(folder));
-        Some(
-            closed
-                .chain(open)
-                .chain([self.own_path.clone()].into_iter().filter(|own| own.parent() == Some(folder)))
-                .collect(),
-        )
+        let open = self.open_paths().chain([self.own_path.clone()]).filter(|open| open.parent() == Some(folder));
+        let mut files: Vec<PathBuf> = closed.chain(open).collect();
+        files.sort();
+        files.dedup();
+        let is_of_family =
+            |path: &PathBuf| Language::by_path(path).is_some_and(|language| language.family == self.family());
+        let there = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for file in there.filter(is_of_family) {
+            // What is not indexed declares nothing, or must not be read.
+            if let Err(at) = files.binary_search(&file) {
+                self.names(&file)?;
+                files.insert(at, file);
+            }
+        }
+        Some(files)
     }
 
     fn open_paths(&self) -> impl Iterator<Item = PathBuf> + '_ {

@@ -30,19 +30,76 @@ pub(super) enum Through {
     Import(String),
 }
 
-/// What precedes the name at `offset` of `text`, whose language imports modules as `modules` says.
-pub(super) fn name_place(text: &Rope, offset: usize, modules: Modules) -> Option<NamePlace> {
+/// A place where a name may stand that is given a value: in the arguments of a call, or in a literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GivenPlace {
+    /// The part of the name that is already there.
+    pub(super) begun: Range<usize>,
+    /// What has to stand behind the name for the tree to see that it is given a value.
+    pub(super) value: &'static str,
+}
+
+/// The place at `offset` of `text`, as far as a few characters before it show that it may be one.
+pub(super) fn given_place(text: &Rope, offset: usize, modules: Modules) -> Option<GivenPlace> {
+    if matches!(modules, Modules::Java | Modules::Unknown) {
+        return None;
+    }
+    let Around { before, after, begun } = around(text, offset)?;
+    let stem = before[..before.len() - begun.len()].trim_end();
+    let behind = after.trim_start();
+    let is_c = matches!(modules, Modules::C | Modules::Cpp);
+    let stem = if is_c { stem.strip_suffix('.')?.trim_end() } else { stem };
+    let opens_type = |open: &str| {
+        let name = open.trim_end().rsplit(|c: char| !is_in_name(c)).next().unwrap_or_default();
+        name.starts_with(char::is_uppercase)
+    };
+    let may_be = match (stem.strip_suffix(','), stem.strip_suffix(['{', '('])) {
+        (Some(list), _) => match modules {
+            Modules::Python => list.contains('=') || list.contains("**"),
+            _ => list.contains('{'),
+        },
+        (None, Some(open)) => match modules {
+            Modules::Python => behind.starts_with('=') && !behind.starts_with("=="),
+            Modules::Rust => opens_type(open),
+            Modules::Go => behind.starts_with(':'),
+            Modules::Script => open.trim_end().ends_with(['=', '(']) || open.trim_end().ends_with("return"),
+            _ => is_c,
+        },
+        (None, None) => false,
+    };
+    // What follows in the next line belongs to the next element.
+    let value = match behind.chars().next() {
+        Some('=') => "",
+        Some(',') if is_c => " = 0",
+        _ if is_c => " = 0,",
+        _ => "",
+    };
+    may_be.then_some(GivenPlace { begun, value })
+}
+
+/// The text around a place, and the part of a name that is before it.
+struct Around {
+    before: String,
+    after: String,
+    begun: Range<usize>,
+}
+
+/// `None` where the place is within a name, or a number.
+fn around(text: &Rope, offset: usize) -> Option<Around> {
     let start = floor_char_boundary(text, offset.saturating_sub(BEFORE_BYTES));
     let end = floor_char_boundary(text, (offset + AFTER_BYTES).min(text.len_bytes()));
     let (before, after) = (text.byte_slice(start..offset).to_string(), text.byte_slice(offset..end).to_string());
-    if after.starts_with(is_in_name) {
-        return None;
-    }
     let stem = before.trim_end_matches(is_in_name);
+    let is_number = before[stem.len()..].starts_with(|first: char| first.is_ascii_digit());
     let begun = offset - (before.len() - stem.len())..offset;
-    if before[stem.len()..].starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
+    (!after.starts_with(is_in_name) && !is_number).then_some(Around { before, after, begun })
+}
+
+/// What precedes the name at `offset` of `text`, whose language imports modules as `modules` says.
+pub(super) fn name_place(text: &Rope, offset: usize, modules: Modules) -> Option<NamePlace> {
+    let Around { before, after, begun } = around(text, offset)?;
+    let start = offset - before.len();
+    let stem = &before[..before.len() - begun.len()];
     let line = line_content(text, text.byte_to_line(offset)).start;
     let imported = match modules {
         Modules::Python => python_import(stem),
@@ -74,6 +131,8 @@ fn qualifier(stem: &str, modules: Modules) -> Option<Through> {
         Modules::Script => stem.strip_suffix("?.").or_else(|| stem.strip_suffix('.'))?,
         _ => stem.strip_suffix('.')?,
     };
+    let plain = receiver.replace("->", ".");
+    let receiver = if matches!(modules, Modules::C | Modules::Cpp) && !is_path { plain.as_str() } else { receiver };
     let separator = if is_path { "::" } else { "." };
     let chain_start = receiver.trim_end_matches(|c: char| is_in_name(c) || separator.contains(c)).len();
     let (rest, chain) = receiver.split_at(chain_start);
@@ -202,7 +261,9 @@ mod tests {
         check("typescript", "const x = a ?this.$0", Some("this."));
         check("cpp", "x = this->y$0", Some("this.y"));
         check("cpp", "case Colour::$0", Some("Colour::"));
-        check("cpp", "x = a->y.$0", None);
+        check("cpp", "x = a->y.$0", Some("a.y."));
+        check("c", "x = a->y->z$0", Some("a.y.z"));
+        check("c", "x = f()->y.$0", None);
         check("java", "x = Colour.$0", Some("Colour."));
     }
 
@@ -223,6 +284,33 @@ mod tests {
         check("typescript", "import type { $0 } from \"./m\";", Some("import ./m:"));
         check("typescript", "import { a, $0", None);
         check("typescript", "const { a, $0 } = b;", None);
+    }
+
+    #[test]
+    fn names_are_given_values_in_lists() {
+        let check = |language: &str, marked: &str, expected: Option<&str>| {
+            let offset = marked.find("$0").expect("a fixture marks the place with $0");
+            let text = Rope::from_str(&marked.replacen("$0", "", 1));
+            let modules = Language::by_id(language).expect("a known language").modules;
+            let place = given_place(&text, offset, modules);
+            let shown = place.map(|place| format!("{}{}", text.byte_slice(place.begun), place.value));
+            assert_eq!(shown.as_deref(), expected, "{marked}");
+        };
+        check("python", "f(a=1, $0", Some(""));
+        check("python", "f(\n    a=1,\n    ti$0\n)", Some("ti"));
+        check("python", "f(a, $0", None);
+        check("python", "f($0)", None);
+        check("python", "f($0=1)", Some(""));
+        check("rust", "let p = Point { $0", Some(""));
+        check("rust", "let p = Point { x, y$0 };", Some("y"));
+        check("rust", "fn f() { $0", None);
+        check("go", "p := Point{X: 1, $0}", Some(""));
+        check("go", "p := Point{$0}", None);
+        check("typescript", "const p: Point = { $0 }", Some(""));
+        check("typescript", "if (x) { $0 }", None);
+        check("c", "struct p p = { .x = 1, .y$0 }", Some("y = 0,"));
+        check("c", "struct p p = { .$0 = 1 }", Some(""));
+        check("c", "struct p p = { $0 }", None);
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub(super) fn in_imports(modules: Modules) -> &'static [&'static str] {
     }
 }
 
+/// What may stand before a name that is given a value.
+pub(super) fn before_given(modules: Modules) -> &'static [&'static str] {
+    match modules {
+        Modules::Rust => &["mut", "ref"],
+        Modules::Script => &["async", "get", "set"],
+        _ => &[],
+    }
+}
+
 /// The members of a base that the language comes with; `None` for any other, which the project has to define.
 pub(super) fn base(modules: Modules, name: &str) -> Option<&'static [&'static str]> {
     let known = match modules {

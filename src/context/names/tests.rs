@@ -37,6 +37,7 @@ fn names(path: &str, marked: &str, others: &[(&str, &str)]) -> Option<String> {
         .flat_map(|reach| standard::everywhere(rules, reach))
         .chain(standard::of_modules(rules))
         .chain(standard::in_imports(rules))
+        .chain(standard::before_given(rules))
         .copied()
         .collect();
     let names: Vec<&str> = offered.names.iter().map(String::as_str).filter(|name| !standard.contains(name)).collect();
@@ -145,6 +146,11 @@ fn types_offer_their_variants_and_members() {
         Some("Green Red"),
     );
     all.check("src/paint.ts", paint, &[("src/other.ts", "export enum Colour { Red }\n")], None);
+    // What is imported or else defined is either.
+    let either = "try:\n    from fast import Shape\nexcept ImportError:\n    class Shape:\n        x = 1\n\ndef f():\n    return Shape.$0\n";
+    all.check("app/main.py", either, package, None);
+    let again = "class Shape:\n    x = 1\nShape = made(Shape)\n\ndef f():\n    return Shape.$0\n";
+    all.check("app/main.py", again, package, None);
 
     all.check("a.cpp", "enum class Colour { Red, Green };\nauto x = Colour::$0;\n", &[], Some("Green Red"));
     let paint = "package app;\n\nclass Paint {\n    Colour c = Colour.$0;\n}\n";
@@ -248,4 +254,115 @@ fn variables_offer_the_members_of_the_type_that_is_said() {
     all.check("app/main.py", &main("Shape.$0"), package, Some("area kind sides .."));
     let rust = "struct A { x: u32 }\nfn f(a: &A) -> u32 {\n    a.$0\n}\n";
     all.check("src/lib.rs", rust, &[], Some("x"));
+}
+
+#[test]
+fn calls_offer_the_parameters_that_are_left() {
+    let mut all = Mismatches::default();
+    let lib = "def f(a, b=1, *c, d: int = 2): pass\n\ndef more(a, **b): pass\n\n@odd\ndef odd(a): pass\n\nclass Base:\n    def __init__(self, base): pass\n    def g(self, x, y): pass\n\nclass Shape(Base):\n    pass\n\nclass Round(Shape):\n    def __init__(self, radius, base): pass\n    kind = make()\n\nmade = f\n";
+    let package = &[("app/lib.py", lib), ("app/__init__.py", "")];
+    let main = |code: &str| {
+        format!(
+            "from . import lib\nfrom .lib import *\nfrom dataclasses import dataclass\n\ndef run(shape: Round, f_):\n    {code}\n"
+        )
+    };
+    all.check("app/main.py", &main("f(b=1, $0"), package, Some("a d"));
+    all.check("app/main.py", &main("x = f(\n        b=1,\n        d$0\n        a=2,\n    )"), package, Some("d"));
+    all.check("app/main.py", &main("return lib.f(b=1, $0)"), package, Some("a d"));
+    all.check("app/main.py", &main("f($0=1)"), package, Some("a b d"));
+    all.check("app/main.py", &main("f(1, $0)"), package, None);
+    all.check("app/main.py", &main("f(**x, $0)"), package, Some("a b d"));
+    all.check("app/main.py", &main("more(x=1, $0)"), package, Some("a .."));
+    all.check("app/main.py", &main("odd(x=1, $0)"), package, Some("a .."));
+    all.check("app/main.py", &main("f_(x=1, $0)"), package, None);
+    all.check("app/main.py", &main("made(x=1, $0)"), package, None);
+    all.check("app/main.py", &main("f = odd\n    f(b=1, $0)"), package, None);
+    all.check("app/main.py", &main("Shape(x=1, $0)"), package, Some("base"));
+    all.check("app/main.py", &main("Round(base=1, $0)"), package, Some("radius"));
+    all.check("app/main.py", &main("shape.g(x=1, $0)"), package, Some("y"));
+    all.check("app/main.py", &main("shape.kind(x=1, $0)"), package, None);
+    let own = "@dataclass\nclass A(lib.Base):\n    x: int\n    y: int\n\n    def f(self):\n        super().__init__(b=1, $0)\n";
+    all.check("app/main.py", &main(&format!("pass\n{own}")), package, Some("base"));
+    let own = own.replace("super().__init__", "A");
+    all.check("app/main.py", &main(&format!("pass\n{own}")), package, Some("base x y"));
+    let own = own.replace("lib.Base", "Unheard");
+    all.check("app/main.py", &main(&format!("pass\n{own}")), package, Some("x y .."));
+}
+
+#[test]
+fn literals_offer_the_fields_that_are_left() {
+    let mut all = Mismatches::default();
+    let shapes = "#[derive(Builder)]\npub struct Point {\n    pub x: u32,\n    pub y: u32,\n}\n\nimpl Point {\n    fn f(self) -> Self { Self { x: 1, $0 } }\n}\n\npub enum Shape {\n    Round { radius: u32, at: Point },\n    Other,\n}\n";
+    let lib = "mod shapes;\nmod main_view;\n";
+    all.check("src/shapes.rs", shapes, &[("src/lib.rs", lib)], Some("y"));
+    let shapes = shapes.replace("$0", "y: 1");
+    let files = &[("src/shapes.rs", shapes.as_str()), ("src/lib.rs", lib)];
+    let view = |code: &str| format!("use crate::shapes::{{self, Point, Shape}};\n\nfn f(x: u32) {{\n    {code}\n}}\n");
+    let mut rust = |code: &str, expected: Option<&str>| all.check("src/main_view.rs", &view(code), files, expected);
+    rust("let p = Point { $0", Some("x y"));
+    rust("let p = Point {\n        x,\n        $0\n    };", Some("y"));
+    rust("let s = Shape::Round { radius: 1, $0 };", Some("at"));
+    rust("let s = shapes::Point { y: 1, ..$0 };", None);
+    rust("let s = crate::shapes::Shape::Round { $0 };", Some("at radius"));
+    rust("if let Shape::Round { at, $0 } = s {}", Some("radius"));
+    rust("let s = Point { x: $0 };", None);
+    rust("let s = Unheard { x: 1, $0 };", None);
+    let changed = shapes.replace("#[derive(Builder)]", "#[odd]");
+    let files = &[("src/shapes.rs", changed.as_str()), ("src/lib.rs", lib)];
+    all.check("src/main_view.rs", &view("let p = Point { x: 1, $0 };"), files, Some("y .."));
+
+    let go = "package main\n\nimport \"example.com/app/shapes\"\n\ntype Line struct {\n\t*Other\n\tfrom, to int\n}\n\nfunc (l Line) Length() int { return 0 }\n\nfunc main() {\n\tx := CODE\n}\n";
+    let others = &[
+        ("go.mod", "module example.com/app\n"),
+        ("shapes/a.go", "package shapes\n\ntype Point struct {\n\tX, Y int\n\thidden int\n}\n"),
+    ];
+    all.check("main.go", &go.replace("CODE", "Line{from: 1, $0}"), others, Some("Other to"));
+    all.check("main.go", &go.replace("CODE", "Line{$0}"), others, None);
+    all.check("main.go", &go.replace("CODE", "[]shapes.Point{{X: 1, $0}}"), others, Some("Y"));
+
+    let header = "struct point {\n  int x;\n  int y;\n};\ntypedef struct point point_t;\n";
+    let c = "#include \"point.h\"\n\nvoid f(void) {\n  CODE\n}\n";
+    let others = &[("point.h", header)];
+    all.check("a.c", &c.replace("CODE", "struct point p = { .x = 1, .$0 };"), others, Some("y"));
+    all.check("a.c", &c.replace("CODE", "point_t p = {\n    .$0\n    .x = 1,\n  };"), others, Some("y"));
+    all.check("a.c", &c.replace("CODE", "g((point_t){ .$0"), others, Some("x y"));
+    all.check("a.c", &c.replace("CODE", "struct unheard p = { .x = 1, .$0 };"), others, None);
+
+    let script = "import { Point } from './point';\n\nCODE\n";
+    let point = "interface Base { x: number }\nexport interface Point extends Base { y: number; z?: string }\n";
+    let others = &[("src/point.ts", point)];
+    let mut check = |code: &str, expected| all.check("src/a.ts", &script.replace("CODE", code), others, expected);
+    check("const p: Point = { x: 1, $0 };", Some("y z"));
+    check("function f(): Point {\n  return { $0 };\n}", Some("x y z"));
+    check("const p = { x: 1, $0 };", None);
+    check("const p: Partial<Point> = { x: 1, $0 };", None);
+}
+
+#[test]
+fn members_of_c_come_from_headers() {
+    let mut all = Mismatches::default();
+    let header = "#ifndef SHAPE_H\n#define SHAPE_H\nstruct point { int x; int y; };\ntypedef struct shape {\n  struct point *at;\n  int sides;\n} shape_t;\n#endif\n";
+    let c = |code: &str| format!("#include \"shape.h\"\n\nint f(shape_t *s, struct shape t) {{\n  {code}\n}}\n");
+    let others = &[("include/shape.h", header)];
+    all.check("src/a.c", &c("return s->$0;"), others, Some("at sides"));
+    all.check("src/a.c", &c("return t.$0;"), others, Some("at sides"));
+    all.check("src/a.c", &c("return s->at->$0;"), others, Some("x y"));
+    all.check("src/a.c", &c("return u->$0;"), others, None);
+    all.check("src/a.c", &c("g(\"\\\"\", s->$0);"), others, Some("at sides"));
+    all.check("src/a.c", &c("g(\"s->$0"), others, None);
+    let twice = &[("include/shape.h", header), ("other/shape.h", header)];
+    all.check("src/a.c", &c("return s->$0;"), twice, None);
+    let more = header.replace("int sides;", "SHAPE_FIELDS;");
+    all.check("src/a.c", &c("return s->$0;"), &[("include/shape.h", &more)], Some("at .."));
+}
+
+#[test]
+fn a_package_of_go_is_known_with_all_its_files() {
+    let mut all = Mismatches::default();
+    let go = "package a\n\ntype Shape struct {\n\tsides int\n}\n\nfunc f(s *Shape) int {\n\treturn s.$0\n}\n";
+    let tagged = "//go:build linux\n\npackage a\n\nfunc (s *Shape) Draw() {}\n";
+    all.check("a.go", go, &[("b_linux.go", tagged), ("doc.go", "package a\n")], Some("Draw sides"));
+    // What must not be read may add to it.
+    let ignored = &[("b_linux.go", tagged), (".gitignore", "b_*\n"), (".git/HEAD", "")];
+    all.check("a.go", go, ignored, Some("sides .."));
 }

@@ -18,7 +18,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.members.extend(other.members);
         self.is_complete &= other.is_complete;
     }
@@ -100,9 +100,9 @@ impl Files<'_> {
             Modules::Go => self.beside(&place.path)?,
             _ => return Some(Vec::new()),
         };
-        let paths = paths.into_iter().chain([self.own_path.clone()]).filter(|path| *path != place.path);
+        let own = (self.rules() == Modules::Rust).then(|| self.own_path.clone());
         let mut parts = Vec::new();
-        for path in paths {
+        for path in paths.into_iter().chain(own).filter(|path| *path != place.path) {
             let Some(names) = self.names(&path) else { continue };
             // One that defines a type of that name adds to its own.
             if self.rules() == Modules::Rust && names.parts_of(&place.name).any(|part| part.is_definition) {
@@ -175,7 +175,8 @@ impl Files<'_> {
     fn type_named(&self, path: &Path, name: &str, steps: usize) -> Option<TypePlace> {
         let names = self.names(path)?;
         if names.parts_of(name).any(|part| part.is_definition) {
-            return Some(TypePlace { path: path.to_owned(), name: name.to_owned() });
+            let place = TypePlace { path: path.to_owned(), name: name.to_owned() };
+            return (!self.may_be_other(&names, name)).then_some(place);
         }
         let steps = steps.checked_sub(1)?;
         if let Some(origin) = names.binding(name).and_then(|binding| binding.origin.as_ref()) {
@@ -187,6 +188,16 @@ impl Files<'_> {
             _ => None,
         });
         files.find_map(|file| self.type_named(&file, name, steps)).or_else(|| self.type_nearby(path, name))
+    }
+
+    /// Whether the type `name` that a text defines may be another one by then: one that is imported in an inner module, or where the
+    /// import does not fail, or what is assigned to its name.
+    fn may_be_other(&self, names: &Names, name: &str) -> bool {
+        let bindings = || names.bindings.iter().filter(|binding| binding.name == name);
+        let is_other = |origin: &Origin| !origin.module.ends_with("super");
+        let is_imported = bindings().any(|binding| binding.origin.as_ref().is_some_and(is_other));
+        let is_bound_again = self.rules() == Modules::Python && bindings().count() > names.parts_of(name).count();
+        is_imported || is_bound_again
     }
 
     fn imported_type(&self, path: &Path, origin: &Origin, steps: usize) -> Option<TypePlace> {
@@ -227,6 +238,8 @@ impl Files<'_> {
         let member = |name: &str| Member { name: name.to_owned(), reach: Reach::Both, type_name: None };
         let own = names.bindings.iter().filter(|binding| binding.is_exported).map(|binding| member(&binding.name));
         let mut found = Members { members: own.collect(), is_complete: !names.may_have_more };
+        // What such a file declares is exported, whether it says so or not.
+        found.is_complete &= !path.to_str().is_some_and(|path| path.ends_with(".d.ts"));
         found.members.extend(self.submodules(path).iter().map(|name| member(name)));
         for module in &names.all_of {
             match self.module(path, module) {

@@ -600,8 +600,8 @@ fn measure_an_index_of_20_000_files() {
     println!("a window is placed in {:?} (p50), {:?} (p95)", times[100], times[190]);
 }
 
-/// The offsets in `text` at which a member name begins.
-fn reached_names(text: &str) -> Vec<usize> {
+/// The offsets in `text` at which a name begins that is reached through something, or may be given a value.
+fn bounded_names(text: &str) -> Vec<usize> {
     let is_name = |character: char| character.is_alphanumeric() || character == '_';
     let starts = text
         .char_indices()
@@ -611,7 +611,12 @@ fn reached_names(text: &str) -> Vec<usize> {
         let is_import = ["from ", "use ", "import ", "pub use "].iter().any(|word| line.starts_with(word));
         text[..at].ends_with(['.', ':', '>']) || (is_import && text[..at].ends_with([' ', '{', ',']))
     };
-    starts.map(|(at, _)| at).filter(|at| is_reached(*at)).collect()
+    let is_given = |at: usize| {
+        let end = text[at..].find(|character| !is_name(character)).map_or(text.len(), |end| at + end);
+        let is_named = text[end..].trim_start().starts_with(['=', ':']) && !text[end..].starts_with("::");
+        is_named && text[..at].trim_end().ends_with([',', '{'])
+    };
+    starts.map(|(at, _)| at).filter(|at| is_reached(*at) || is_given(*at)).collect()
 }
 
 /// Measures, in the code of `PHI_LS_NAMES_FOLDER`, how often all names that can stand at a place are known, and whether
@@ -624,10 +629,10 @@ fn measure_names_that_are_known() {
     let index = indexed(&root);
     let workspaces = Workspaces::new(std::slice::from_ref(&root), &[]);
     let mut random = Lcg::new(1);
-    let (mut asked, mut known, mut right, mut took) = (0, 0, 0, Vec::new());
+    let (mut asked, mut known, mut right, mut took) = (0, [0, 0], [0, 0], Vec::new());
     for file in workspaces.walk(&root).flatten() {
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        let mut places = reached_names(&text);
+        let mut places = bounded_names(&text);
         for _ in 0..12 {
             if places.is_empty() || text.len() > 100 << 10 {
                 break;
@@ -645,9 +650,11 @@ fn measure_names_that_are_known() {
             took.push(begun.elapsed());
             asked += 1;
             let Some(names) = names else { continue };
-            known += 1;
+            let stem = text[..at].strip_suffix('.').unwrap_or(&text[..at]);
+            let is_given = usize::from(stem.trim_end().ends_with([',', '{']));
+            known[is_given] += 1;
             if names.admit(&text[at..line_end]) {
-                right += 1;
+                right[is_given] += 1;
             } else {
                 let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
                 println!(
@@ -660,6 +667,14 @@ fn measure_names_that_are_known() {
         }
     }
     took.sort_unstable();
-    println!("{asked} places, {known} of which all names are known, the right one among {right} of them");
+    println!("{asked} places");
+    println!(
+        "reached through something: {} of which all names are known, the right one among {} of them",
+        known[0], right[0]
+    );
+    println!(
+        "given by name, or imported: {} of which all names are known, the right one among {} of them",
+        known[1], right[1]
+    );
     println!("it took {:?} (p50), {:?} (p99)", took[took.len() / 2], took[took.len() * 99 / 100]);
 }
