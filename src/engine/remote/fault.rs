@@ -17,14 +17,28 @@ pub(super) struct Fault {
 pub(super) enum Reach {
     /// The next request would fail as well: the server is left alone for a while.
     Server,
+    /// The server has nothing at this path, or no such model: it cannot be used by whoever needs that.
+    Path,
     /// This request alone.
     Request,
+}
+
+impl Reach {
+    /// Whether the server may still be good for another request.
+    pub(super) fn leaves_the_server(self) -> bool {
+        self != Self::Server
+    }
 }
 
 impl Fault {
     /// `server` cannot be used now.
     pub(super) fn server(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
         Self { sentence: format!("the model server at {server} {what}"), reach: Reach::Server, retry_after: None }
+    }
+
+    /// `server` has nothing at the path of this request.
+    pub(super) fn path(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self { reach: Reach::Path, ..Self::server(server, what) }
     }
 
     /// `server` does not answer this request.
