@@ -182,12 +182,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug, but is fine.
+/// `phi-ls models | head` closes the pipe early, which `println!` takes for a bug, but is fine; `2>&1 | head` does it to
+/// `eprintln!`, too.
 fn end_quietly_on_a_closed_pipe() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload_as_str().unwrap_or_default();
-        if message.starts_with("failed printing to stdout") {
+        if ["stdout", "stderr"].iter().any(|stream| message.starts_with(&format!("failed printing to {stream}"))) {
             std::process::exit(0);
         }
         report(panic);

@@ -7,6 +7,7 @@
 
 mod backend;
 pub mod exclude;
+mod home;
 pub mod keys;
 pub mod machine;
 pub mod memory;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 pub use backend::{Backend, Protocol, RemoteServer, WhenItFails};
 pub use exclude::{ExcludeMatcher, Exclusion};
+pub use home::in_home;
 pub use keys::KeyDescription;
 pub use machine::Machine;
 pub use memory::{MemoryBudget, ModelSize, Needs, Role};

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 
 use super::ModelArgs;
 use super::complete::{generate, start_engine_of};
-use super::place::{read_snapshot, surroundings, workspaces_around};
+use super::place::{BYTE_ORDER_MARK, read_snapshot, surroundings, workspaces_around};
 use crate::config::Role;
 use crate::context::Snapshot;
 use crate::engine::{Engine, Generation, GenerationParams, Priority, TextPiece};
@@ -316,15 +316,18 @@ fn write_change(source: &Path, snapshot: &Snapshot, change: &Change) -> anyhow::
     }
 }
 
-/// Applies `edits` of `before` to the file at `path`, which is read again because `before` does not have its line
-/// endings.
+/// Applies `edits` of `before` to the file at `path`, which is read again because `before` has neither its line
+/// endings nor its byte order mark.
 fn rewrite(path: &Path, before: &Rope, edits: &[Edit]) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if *before != with_line_feeds(old.clone()) {
+    let begins_with_mark = before.chars().next() == Some(BYTE_ORDER_MARK);
+    let text = old.strip_prefix(BYTE_ORDER_MARK).filter(|_| !begins_with_mark).unwrap_or(&old);
+    if *before != with_line_feeds(text.to_owned()) {
         bail!("{} has changed since the question was asked; it was not changed, ask again", path.display());
     }
-    let new = apply(&Rope::from_str(&old), &in_file(edits, before, &old));
-    std::fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
+    let mark = &old[..old.len() - text.len()];
+    let new = apply(&Rope::from_str(text), &in_file(edits, before, text));
+    std::fs::write(path, format!("{mark}{new}")).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// `edits` of `text` as edits of `file`, which differs from it by line endings only.
@@ -405,5 +408,17 @@ mod tests {
         assert_eq!(written("a\nbé\nc\n", edit.clone()), "a\nx\ny\nc\n");
         assert_eq!(written("a\r\nbé\r\nc\r\n", edit.clone()), "a\r\nx\r\ny\r\nc\r\n");
         assert_eq!(written("a\nbé\r\nc\r\n", edit), "a\nx\r\ny\r\nc\r\n");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.py");
+        std::fs::write(&file, "\u{feff}x = 1\r\n").unwrap();
+        let snapshot = read_snapshot(&file).unwrap();
+        assert_eq!(snapshot.text.to_string(), "x = 1\n");
+        rewrite(&file, &snapshot.text, &[Edit { range: 4..5, new_text: "2".to_owned() }]).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "\u{feff}x = 2\r\n");
+        assert!(rewrite(&file, &snapshot.text, &[]).unwrap_err().to_string().contains("has changed"));
     }
 }

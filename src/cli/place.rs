@@ -71,7 +71,10 @@ pub(super) fn check_is_file(path: &Path) -> anyhow::Result<Metadata> {
     Ok(metadata)
 }
 
-/// The text of a source file.
+/// What some editors write at the beginning of a file and show nobody.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The text of a source file, as an editor shows it.
 pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let bytes = check_is_file(path)?.len();
@@ -80,10 +83,11 @@ pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
         bail!("{shown} has {found} MiB; expected a source file of at most {limit} MiB");
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         anyhow::anyhow!("{shown} is not UTF-8 text: the first invalid byte is at offset {at}")
-    })
+    })?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// The workspace around the file at `path` that an editor would open; the current folder, if the file is in it and no

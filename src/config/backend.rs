@@ -214,11 +214,15 @@ fn base_url(value: &Value) -> Result<String, String> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(expected(&found(value)));
     };
-    if !["http", "https"].contains(&scheme) || authority.host().is_empty() || uri.query().is_some() {
+    // A port that is no number below 65536 would be left out without a word, and another server asked.
+    let has_sound_port = authority.as_str() == authority.host() || authority.port_u16().is_some_and(|port| port > 0);
+    let is_sound = ["http", "https"].contains(&scheme) && !authority.host().is_empty() && has_sound_port;
+    if !is_sound || uri.query().is_some() || text.contains('#') {
         return Err(expected(&found(value)));
     }
-    let text = text.trim_end_matches('/');
-    Ok(text.strip_suffix("/v1").unwrap_or(text).trim_end_matches('/').to_owned())
+    let path = uri.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/');
+    Ok(format!("{scheme}://{authority}{path}"))
 }
 
 fn text(object: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
@@ -265,6 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_written_in_one_way() {
+        let check = |url: &str, expected: Option<&str>| {
+            let read = read(json!({"kind": "openai", "baseUrl": url}));
+            assert_eq!(
+                read.ok().and_then(|backend| Some(backend.server()?.base_url.clone())).as_deref(),
+                expected,
+                "{url}"
+            );
+        };
+        check("HTTPS://Gpu/v1/", Some("https://Gpu"));
+        check(" http://localhost:8080/v1 ", Some("http://localhost:8080"));
+        check("http://[::1]:80/", Some("http://[::1]:80"));
+        for wrong in [
+            "http://localhost:99999",
+            "http://localhost:0",
+            "http://localhost:",
+            "http://localhost#v1",
+            "http://localhost?a=b",
+        ] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
     fn http_goes_to_this_machine_only_unless_it_is_allowed() {
         let check = |url: &str, allow: bool, expected: bool| {
             let read = read(json!({"kind": "openai", "baseUrl": url, "allowHttp": allow}));
@@ -273,7 +301,8 @@ mod tests {
         for local in ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1:8080/v1", "http://[::1]:80"] {
             check(local, false, true);
         }
-        for elsewhere in ["http://gpu:8000", "http://10.0.0.1", "http://127.0.0.1.evil.example", "http://[::2]"] {
+        let evil = "http://127.0.0.1.evil.example";
+        for elsewhere in ["http://gpu:8000", "HTTP://gpu:8000", "http://10.0.0.1", evil, "http://[::2]"] {
             check(elsewhere, false, false);
             check(elsewhere, true, true);
         }

@@ -2,7 +2,7 @@
 //! exclude. Ignore files are read in [`crate::workspace`].
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -102,6 +102,7 @@ pub const SECRETS: &[&str] = &[
     "!*.{example,sample,template,dist,defaults,schema}",
     "!*.{example,sample,template,dist}.{env,json,yaml,yml,toml,ini,conf,properties,xml,tfvars,sh}",
     "!{example,sample,template}.env",
+    "!.env{-,_}{example,sample,template,dist,defaults}",
     "!.env.d.ts",
     // The files of version control: addresses with tokens in them, credentials, texts of any branch. Only the messages
     // in there are written by a person.
@@ -116,6 +117,9 @@ pub const SECRETS: &[&str] = &[
     // What processes were started with.
     "proc/**/{environ,cmdline}",
 ];
+
+/// What people and editors add to the name of a copy, the longest first. A copy of a secret is one.
+const COPIES: [&str; 9] = [".backup", ".orig", ".save", ".bak", ".old", ".swp", ".swo", ".tmp", "~"];
 
 /// Why a file is excluded, as the end of a sentence whose subject is the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,11 +161,22 @@ impl ExcludeMatcher {
         match self.settings.last_match(relative) {
             Some(glob) => (!glob.starts_with('!')).then(|| Exclusion::Setting(glob.to_owned())),
             None => {
-                let glob = BUILT_IN.last_match(path).filter(|glob| !glob.starts_with('!'))?;
+                let original = || BUILT_IN.last_match(&original(path)?);
+                let glob = BUILT_IN.last_match(path).or_else(original).filter(|glob| !glob.starts_with('!'))?;
                 Some(Exclusion::Secret(glob.to_owned()))
             }
         }
     }
+}
+
+/// The file that `path` is a copy of by its name, if it is one: `server.pem` of `server.pem.old`, `.netrc` of `.netrc~`, and
+/// `id.key` of Vim's `.id.key.swp`.
+fn original(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let copy = COPIES.iter().find(|copy| name.ends_with(**copy))?;
+    let name = name.strip_suffix(copy)?;
+    let is_vims = copy.starts_with(".sw") && name.get(1..).is_some_and(|name| name.contains('.'));
+    Some(path.with_file_name(if is_vims { name.strip_prefix('.').unwrap_or(name) } else { name }))
 }
 
 static BUILT_IN: LazyLock<Globs> = LazyLock::new(|| Globs::new(SECRETS.iter().copied(), &[""]));
@@ -297,6 +312,11 @@ mod tests {
             "deploy/password.txt",
             "github.token",
             "deploy/env.production",
+            "tls/server.pem.old",
+            "master.key.bak",
+            ".netrc~",
+            ".git-credentials.orig",
+            ".id.key.swp",
         ] {
             check(&[], path, true);
         }
@@ -338,6 +358,11 @@ mod tests {
             ".env.sample",
             ".env.template",
             ".env.production.example",
+            ".env-example",
+            "deploy/.env_sample",
+            "src/keys.rs.bak",
+            "README.md~",
+            ".main.rs.swp",
             "deploy/.env.dist",
             "example.env",
             "sample.env",

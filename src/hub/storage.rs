@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use super::{Alias, HubError, KNOWN_FILES, ModelRef, known};
+use crate::config::in_home;
 
 /// Folders below the models folder in which models are looked for: `OWNER/REPO/` and one folder of the repository.
 const MAX_DEPTH: usize = 3;
@@ -81,6 +82,19 @@ impl ModelRef {
     pub fn resolve(&self) -> Result<PathBuf, HubError> {
         resolve(self, &models_folder().ok_or(HubError::NoFolder)?)
     }
+
+    /// The same model as it is named from every folder, and so by other processes: a path becomes that of the file it
+    /// leads to. A short name stays one, since what it leads to may be installed later, and so does the name of a file that
+    /// may be put into the models folder later.
+    pub fn from_anywhere(&self) -> Self {
+        let Self::Path(path) = self else { return self.clone() };
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        match self.resolve() {
+            Ok(found) => Self::Path(std::fs::canonicalize(&found).unwrap_or_else(|_| absolute(&found))),
+            Err(_) if path.parent() == Some(Path::new("")) => self.clone(),
+            Err(_) => Self::Path(absolute(&in_home(path))),
+        }
+    }
 }
 
 /// The file that `reference` means, in `folder` if it is no path.
@@ -101,11 +115,7 @@ pub fn resolve(reference: &ModelRef, folder: &Path) -> Result<PathBuf, HubError>
 
 /// A path as it is, with `~` for the home folder, or as the name of a file in the models folder.
 fn resolve_path(path: &Path, folder: &Path) -> Result<PathBuf, HubError> {
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    let path = match (path.strip_prefix("~"), home) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    };
+    let path = in_home(path);
     let candidates = [path.clone(), folder.join(&path)];
     match candidates.into_iter().find(|candidate| candidate.exists()) {
         Some(found) if found.is_dir() => Err(HubError::IsFolder(found)),

@@ -142,10 +142,13 @@ impl Language {
         called(name).or_else(|| called(name.split_once('.')?.0))
     }
 
-    /// The row a file name points to, by its extension.
+    /// The row a file name points to, by its extension; some systems write that in capitals.
     pub fn by_path(path: &Path) -> Option<&'static Language> {
         let extension = path.extension()?.to_str()?;
-        LANGUAGES.iter().find(|language| language.extensions.contains(&extension))
+        let exact = LANGUAGES.iter().find(|language| language.extensions.contains(&extension));
+        let is_it =
+            |language: &&Language| language.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension));
+        exact.or_else(|| LANGUAGES.iter().find(is_it))
     }
 
     /// The rows that have a grammar: what can be parsed.
@@ -286,6 +289,7 @@ mod tests {
         assert_eq!(id("plaintext", "a.yml"), Some("plaintext"));
         assert_eq!(id("rust", "a.py"), Some("rust"));
         assert_eq!(id("", "a.yml"), Some("yaml"));
+        assert_eq!(id("", "MAIN.PY"), Some("python"));
         assert_eq!(id("unheard-of", "a.py"), Some("python"));
         assert_eq!(id("unheard-of", "a.xyz"), None);
     }

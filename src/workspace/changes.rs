@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::staged::{ChangedFile, Git, MAX_FILES};
 use super::{NotStaged, Workspaces};
+use crate::text::with_line_feeds;
 
 /// Lines around each change that are read with it.
 const CONTEXT: &str = "-U1";
@@ -37,6 +38,9 @@ impl Workspaces {
     /// Why git cannot say that.
     pub fn changes(&self, path: &Path) -> Result<Vec<Hunk>, NotStaged> {
         let git = Git::around(path)?;
+        if !git.has_commits() {
+            return Ok(Vec::new());
+        }
         let listed = git.changed_files(&["diff", "HEAD", "--numstat", "-z", "--no-renames", "--diff-filter=M"])?;
         let is_text =
             |entry: &ChangedFile| entry.lines.is_some() && self.refusal(&git.root.join(&entry.name)).is_none();
@@ -66,11 +70,13 @@ fn hunks_of(name: &str, diff: &str) -> Vec<Hunk> {
             hunks.push(Hunk { name: name.to_owned(), first, old: String::new(), new: String::new() });
         } else if let Some(hunk) = hunks.last_mut() {
             let (mark, text) = line.split_at_checked(1).unwrap_or_default();
+            // To git, a lone `\r` ends no line.
+            let text = with_line_feeds(text.to_owned());
             if matches!(mark, " " | "-") {
-                hunk.old.push_str(text);
+                hunk.old.push_str(&text);
             }
             if matches!(mark, " " | "+") {
-                hunk.new.push_str(text);
+                hunk.new.push_str(&text);
             }
         }
     }

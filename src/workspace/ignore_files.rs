@@ -22,7 +22,8 @@ pub(super) struct IgnoreRule {
 
 impl IgnoreRule {
     fn of(glob: &Glob) -> Self {
-        Self { file: glob.from().map(Path::to_owned).unwrap_or_default(), pattern: glob.original().to_owned() }
+        let pattern = glob.original().replace(OPENING, "{").replace(CLOSING, "}");
+        Self { file: glob.from().map(Path::to_owned).unwrap_or_default(), pattern }
     }
 
     /// The line it stands on, counted from 1; of equal lines the last, which is the one that decides.
@@ -91,11 +92,45 @@ impl Layer {
 /// The patterns in `file`, which are about what is in `folder`. A line that cannot be read is skipped, as git does.
 fn read_patterns(folder: &Path, file: &Path) -> Arc<Gitignore> {
     let mut builder = GitignoreBuilder::new(folder);
-    if file.is_file() {
-        builder.add(file);
+    let text = if file.is_file() { std::fs::read(file).unwrap_or_default() } else { Vec::new() };
+    let text = String::from_utf8_lossy(&text);
+    // A byte order mark is no part of the first line.
+    for line in text.strip_prefix('\u{feff}').unwrap_or(&text).lines() {
+        if let Err(error) = builder.add_line(Some(file.to_owned()), &without_alternatives(line)) {
+            tracing::debug!("{}: {error}", file.display());
+        }
     }
     let built = builder.case_insensitive(CASE_INSENSITIVE).and_then(|builder| builder.build());
     Arc::new(built.unwrap_or_else(|_| Gitignore::empty()))
+}
+
+/// A brace, as it is written where braces hold alternatives.
+const OPENING: &str = "[{]";
+const CLOSING: &str = "[}]";
+
+/// `line` for a reader to whom braces hold alternatives; to git they are characters like any other.
+fn without_alternatives(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => text.extend(std::iter::once(character).chain(rest.next())),
+            '[' => {
+                // What is in brackets is taken literally; a bracket that comes first in there closes nothing.
+                let inside = rest.as_str();
+                let first = inside.trim_start_matches(['!', '^']);
+                let begins = inside.len() - first.len() + usize::from(first.starts_with(']'));
+                let end = inside[begins..].find(']').map_or(0, |at| begins + at + 1);
+                text.push('[');
+                text.push_str(&inside[..end]);
+                rest = inside[end..].chars();
+            }
+            '{' => text.push_str(OPENING),
+            '}' => text.push_str(CLOSING),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// Where git's rules for a folder come from.

@@ -20,6 +20,9 @@ pub(super) const MAX_FILES: usize = 100;
 /// Subjects of earlier commits that are read.
 const EARLIER: usize = 5;
 
+/// What git says of a folder that no work tree is around.
+const NO_WORK_TREE: [&str; 2] = ["not a git repository", "must be run in a work tree"];
+
 /// Variables of git that say which repository is meant. A program that git starts may have those of another repository.
 const REPOSITORY_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
@@ -138,12 +141,28 @@ impl Git {
         let anywhere = Self { root: from, index: None };
         let top = anywhere.run(["rev-parse", "--show-toplevel"], MAX_CHANGES_BYTES);
         let top = top.map_err(|error| match error {
-            NotStaged::Failed(_) => NotStaged::NoRepository(folder.to_owned()),
+            NotStaged::Failed(reason) if NO_WORK_TREE.iter().any(|no| reason.contains(no)) => {
+                NotStaged::NoRepository(folder.to_owned())
+            }
             other => other,
         })?;
         let root = PathBuf::from(top.trim_end_matches(['\n', '\r']));
-        let index = git_dir.and_then(|git_dir| index_of_commit(git_dir, &root));
-        Ok(Self { root, index })
+        let git = Self { root, index: None };
+        Ok(Self { index: git.index_of_commit(), ..git })
+    }
+
+    /// The index that git has made for the commit whose message is being written, if this program, or the editor that runs it,
+    /// was started for that: by a hook, or for the file of the message.
+    fn index_of_commit(&self) -> Option<OsString> {
+        let index = self.root.join(std::env::var_os("GIT_INDEX_FILE")?);
+        let git_dir = self.run(["rev-parse", "--absolute-git-dir"], MAX_CHANGES_BYTES).ok()?;
+        let git_dir = Path::new(git_dir.trim_end_matches(['\n', '\r'])).canonicalize().ok()?;
+        index.canonicalize().ok()?.starts_with(git_dir).then(|| index.into_os_string())
+    }
+
+    /// Whether there is a commit yet.
+    pub(super) fn has_commits(&self) -> bool {
+        self.run(["rev-parse", "--quiet", "--verify", "HEAD"], MAX_CHANGES_BYTES).is_ok()
     }
 
     /// The files that differ, as `command` lists them: a `git diff` with `--numstat` and `-z`.
@@ -167,10 +186,11 @@ impl Git {
         Ok(entries)
     }
 
-    /// How one file changes, as `command` shows it: a `git diff`.
+    /// How one file changes, as `command` shows it: a `git diff`. Its lines end with `\n`, whatever the file's do.
     pub(super) fn diff(&self, command: &[&str], entry: &ChangedFile) -> Result<String, NotStaged> {
         let fixed = ["--no-color", "--no-ext-diff", "--no-textconv", "--"];
-        self.run(command.iter().copied().chain(fixed).chain(entry.names()), MAX_CHANGES_BYTES)
+        let diff = self.run(command.iter().copied().chain(fixed).chain(entry.names()), MAX_CHANGES_BYTES)?;
+        Ok(diff.replace("\r\n", "\n"))
     }
 
     /// The first lines of the last commits; none where there is none yet.
@@ -222,11 +242,4 @@ fn work_tree_of(git_dir: &Path) -> Option<PathBuf> {
     // That of a linked work tree names the file `.git` in it.
     let linked = std::fs::read_to_string(git_dir.join("gitdir")).ok()?;
     Path::new(linked.trim()).parent().map(Path::to_owned)
-}
-
-/// The index that git has made for the commit whose message is being written, if this program was started for that.
-fn index_of_commit(git_dir: &Path, root: &Path) -> Option<OsString> {
-    let index = std::env::var_os("GIT_INDEX_FILE")?;
-    let is_of_this = root.join(&index).canonicalize().ok()?.starts_with(git_dir.canonicalize().ok()?);
-    is_of_this.then(|| root.join(index).into_os_string())
 }

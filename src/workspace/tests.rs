@@ -92,6 +92,26 @@ fn ignore_files_from_the_root_to_the_file_count() {
 }
 
 #[test]
+fn braces_are_characters() {
+    let ignored = "{{cookiecutter.name}}/\n\\{a\\}\n[{]b[}]\n[]{]c\n*.{py,rs}\n";
+    let folder = Folder::new(&[(".gitignore", ignored)]);
+    folder.check(
+        &["cookiecutter.name/x.py", "a", "b", "c", "x.py", "x.rs"],
+        &["{{cookiecutter.name}}/x.py", "{a}", "{b}", "{c", "]c", "x.{py,rs}"],
+    );
+    let refusal = folder.refusal("{{cookiecutter.name}}/x.py");
+    assert_eq!(refusal.as_deref(), Some(".gitignore line 1 `{{cookiecutter.name}}/` ignores it"));
+    assert_eq!(folder.refusal("x.{py,rs}").as_deref(), Some(".gitignore line 5 `*.{py,rs}` ignores it"));
+}
+
+#[test]
+fn a_line_that_is_no_text_costs_no_other_line() {
+    let folder = Folder::new(&[]);
+    std::fs::write(folder.join(".gitignore"), b"caf\xe9\nprivate/\n").expect("a file");
+    folder.check(&["public/x.py"], &["private/x.py"]);
+}
+
+#[test]
 fn what_is_below_an_ignored_folder_stays_ignored() {
     let folder = Folder::new(&[(".gitignore", "build/\n!build/keep.rs\nout/*\n!out/keep.rs\n")]);
     folder.check(&["out/keep.rs"], &["build/keep.rs", "out/a.rs"]);
@@ -328,6 +348,24 @@ fn what_has_changed_since_the_last_commit_is_told_change_by_change() {
     let shown: Vec<_> = hunks.iter().map(|hunk| (hunk.name.as_str(), hunk.first, hunk.last())).collect();
     assert_eq!(shown, [("b.txt", 1, 3), ("b.txt", 7, 9), ("a.txt", 1, 1)]);
     assert_eq!((hunks[0].old.as_str(), hunks[0].new.as_str()), ("line 1\nline 2\nline 3\n", "line 1\nnew 2\nline 3\n"));
+}
+
+#[test]
+fn changes_have_the_line_ending_of_texts() {
+    let folder = Folder::new(&[("a.py", "one\r\ntwo\r\nthree\r\n"), ("mac.py", "one\rtwo\r")]);
+    folder.git("", &["init", "-q"]);
+    assert_eq!(folder.workspaces().changes(&folder.path), Ok(Vec::new()), "there is no commit yet");
+    folder.git("", &["add", "."]);
+    folder.git("", &["commit", "-qm", "Begin"]);
+    folder.write("a.py", "one\r\n2\r\nthree\r\n");
+    folder.write("mac.py", "one\r2\r");
+    let hunks = folder.workspaces().changes(&folder.path).unwrap();
+    let mut texts: Vec<_> = hunks.iter().map(|hunk| (hunk.old.as_str(), hunk.new.as_str())).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, [("one\ntwo\n", "one\n2\n"), ("one\ntwo\nthree\n", "one\n2\nthree\n")]);
+    folder.git("", &["add", "."]);
+    let staged = Workspaces::new(&[], &[]).staged(&folder.path).unwrap();
+    assert!(staged.files[0].diff.ends_with(" one\n-two\n+2\n three\n"), "{}", staged.files[0].diff);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::config::Settings;
-use crate::engine::shared::{Endpoint, ModelState, Report, log, process};
+use crate::engine::setup_of;
+use crate::engine::shared::process::{self, Found};
+use crate::engine::shared::{Endpoint, ModelState, Report, log};
 
 /// The engine processes and their log.
 #[derive(Default)]
@@ -14,42 +16,71 @@ pub(super) struct Engines {
     shared: bool,
     linger_minutes: u64,
     log: PathBuf,
+    /// Why windows cannot share a process although they may.
+    cannot: Option<String>,
     processes: Vec<Report>,
+    /// Those that do not answer.
+    silent: Vec<u32>,
 }
 
 impl Engines {
     /// Asks every running engine process.
     pub(super) fn look(settings: &Settings, models_folder: &Path) -> Self {
-        Self {
+        let mut engines = Self {
             shared: settings.engine.shared,
             linger_minutes: settings.engine.linger_minutes,
             log: log::file(models_folder),
-            processes: Endpoint::all().iter().filter_map(process::ask).collect(),
+            cannot: cannot_share(settings),
+            ..Self::default()
+        };
+        for found in Endpoint::all().iter().map(process::ask) {
+            match found {
+                Found::Process(report) => engines.processes.push(*report),
+                Found::Silent(pid) => engines.silent.extend(pid),
+                Found::Nobody => {}
+            }
         }
+        engines
     }
 
     pub(super) fn to_json(&self) -> Value {
-        json!({ "shared": self.shared, "log": self.log, "processes": self.processes })
+        json!({
+            "shared": self.shared,
+            "cannot_share": self.cannot,
+            "log": self.log,
+            "processes": self.processes,
+            "silent": self.silent,
+        })
     }
 
     pub(super) fn print(&self) {
         println!("\nengine");
-        match self.shared {
-            true => println!(
+        match (self.shared, &self.cannot) {
+            (true, Some(reason)) => println!("  windows           each load their own models: {reason}"),
+            (true, None) => println!(
                 "  windows           share one process, which ends {} minutes after the last window \
                  (engine.lingerMinutes)",
                 self.linger_minutes
             ),
-            false => println!("  windows           each load their own models (engine.shared is false)"),
+            (false, _) => println!("  windows           each load their own models (engine.shared is false)"),
         }
         for process in &self.processes {
             println!("  process           {}", describe(process));
             println!("  its log           {}", process.log.display());
         }
-        if self.shared && self.processes.is_empty() {
+        for pid in &self.silent {
+            println!("  process           {pid} does not answer; end it (`kill -9 {pid}`)");
+        }
+        if self.shared && self.cannot.is_none() && self.processes.is_empty() && self.silent.is_empty() {
             println!("  process           not running; its log is {}", self.log.display());
         }
     }
+}
+
+/// Why windows with these settings cannot share a process, if they may but cannot.
+fn cannot_share(settings: &Settings) -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    Endpoint::of(&setup_of(settings, Some(&program))?).err()
 }
 
 /// Describes one process in a line.

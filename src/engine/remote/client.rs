@@ -160,11 +160,13 @@ impl Client {
                 Some(_) => format!("does not accept the key (HTTP {code}); check it, or get a new one"),
             },
             StatusCode::TOO_MANY_REQUESTS => {
+                let wait = wait.filter(|wait| !wait.is_zero());
                 let when = wait.map_or_else(|| "soon".to_owned(), |wait| format!("in {} s", wait.as_secs()));
                 format!("accepts no more requests for now (HTTP {code}); it will be asked again {when}")
             }
-            StatusCode::NOT_FOUND => {
-                format!("has no such model or path (HTTP {code}){because}; check `model` and `baseUrl`")
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                let what = format!("has no such model or path (HTTP {code}){because}; check `model` and `baseUrl`");
+                return Fault::path(&self.server, what);
             }
             _ if status.is_redirection() => {
                 let to = to.unwrap_or_default();

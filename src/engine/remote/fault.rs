@@ -17,14 +17,28 @@ pub(super) struct Fault {
 pub(super) enum Affected {
     /// All requests: the next one would fail as well, so the server is left alone for a while.
     Server,
+    /// What needs this path or this model, which the server does not have.
+    Path,
     /// This request only.
     Request,
+}
+
+impl Affected {
+    /// Whether the server may still be good for another request.
+    pub(super) fn leaves_the_server(self) -> bool {
+        self != Self::Server
+    }
 }
 
 impl Fault {
     /// The fault of a `server` that cannot be used now.
     pub(super) fn server(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
         Self { sentence: format!("the model server at {server} {what}"), affected: Affected::Server, retry_after: None }
+    }
+
+    /// The fault of a `server` that has nothing at the path of this request.
+    pub(super) fn path(server: &impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self { affected: Affected::Path, ..Self::server(server, what) }
     }
 
     /// The fault of a `server` that does not answer this request.

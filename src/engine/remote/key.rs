@@ -6,7 +6,7 @@ use std::path::Path;
 use hyper::header::HeaderValue;
 
 use super::fault::Fault;
-use crate::config::RemoteServer;
+use crate::config::{RemoteServer, in_home};
 
 /// A key. It has no `Debug`, so that it cannot get into a log.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ impl Key {
                      the editor is started"
                 ))
             })?,
-            (None, Some(path)) => read_file(path)?,
+            (None, Some(path)) => read_file(&in_home(path))?,
         };
         let text = text.trim().to_owned();
         match HeaderValue::try_from(&text) {

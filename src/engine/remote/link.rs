@@ -151,11 +151,12 @@ impl Link {
     pub(super) fn failed(&self, fault: &Fault) {
         let is_new = {
             let mut state = self.state();
-            if fault.affected == Affected::Server {
-                // The server may be another one when it comes back.
+            if fault.affected != Affected::Request {
+                // What it can do may have changed when it comes back.
                 state.connection = None;
                 let doubled = self.patience.retry.saturating_mul(1 << state.failures.min(16)).min(LONGEST_PAUSE);
-                let pause = fault.retry_after.map_or(doubled, |wish| wish.min(LONGEST_WISH));
+                // One that wants to be asked again at once would be asked at every key.
+                let pause = fault.retry_after.map_or(doubled, |wish| wish.min(LONGEST_WISH).max(self.patience.retry));
                 state.failures += 1;
                 state.fault = Some((fault.clone(), Instant::now() + pause));
                 self.is_down.store(true, Ordering::Relaxed);

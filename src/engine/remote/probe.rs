@@ -130,7 +130,7 @@ pub(super) async fn probe(client: &Client, server: &RemoteServer) -> Result<Abil
     let (models, software) = match client.get(MODELS).await {
         Ok(listed) => listed_models(client, &listed)?,
         // Not every server lists its models.
-        Err(fault) if fault.affected == Affected::Request => (Vec::new(), Software::Other),
+        Err(fault) if fault.affected.leaves_the_server() => (Vec::new(), Software::Other),
         Err(fault) => return Err(fault),
     };
     let model = model(server, models, software)?;
@@ -233,7 +233,8 @@ async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, F
         let (tokens, count) = format.tokens();
         let body = json!({"model": model, "prompt": tokens, "max_tokens": 1, "temperature": 0});
         let answer = match client.ask(TEXT, &body, client.patience.interactive).await {
-            Err(fault) if fault.affected == Affected::Request => return Ok(None),
+            // Many have chats alone.
+            Err(fault) if fault.affected.leaves_the_server() => return Ok(None),
             Err(fault) => return Err(fault),
             Ok(answer) => answer,
         };
@@ -249,7 +250,7 @@ async fn marked_middle(client: &Client, model: &str) -> Result<Option<Middle>, F
 async fn takes_suffix(client: &Client, model: &str) -> Result<bool, Fault> {
     let body = json!({"model": model, "prompt": "a = ", "suffix": "\n", "max_tokens": 1, "temperature": 0});
     match client.ask(TEXT, &body, client.patience.interactive).await {
-        Err(fault) if fault.affected == Affected::Request => Ok(false),
+        Err(fault) if fault.affected.leaves_the_server() => Ok(false),
         Err(fault) => Err(fault),
         Ok(_) => Ok(true),
     }

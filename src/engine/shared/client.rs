@@ -35,6 +35,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A process that reads nothing for this long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
+/// A process that sends nothing for this long while a job waits for it is asked whether it is there, and given up if it does
+/// not answer that within the same time either.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The state of a job at the process.
 struct Sent {
     id: u64,
@@ -79,6 +83,10 @@ struct Connection {
     since: Instant,
     /// The id of the process, once it has answered.
     pid: Option<u32>,
+    /// When it last sent something.
+    heard_at: Instant,
+    /// When it was asked whether it is there, if it has sent nothing since.
+    asked_at: Option<Instant>,
 }
 
 /// Everything the thread owns.
@@ -96,6 +104,8 @@ pub(super) struct Client {
     last_number: u64,
     /// How many processes have died since one has done a job.
     deaths: u32,
+    /// See [`PATIENCE`].
+    patience: Duration,
     /// The last reported reason why there is no process.
     reported: Option<String>,
     /// Closes this process's gate while a completion is pending.
@@ -130,6 +140,7 @@ impl Client {
             jobs: Queue::default(),
             last_number: 0,
             deaths: 0,
+            patience: PATIENCE,
             reported: None,
             announcer: Announcer::new(Some(gate)),
         }
@@ -145,6 +156,7 @@ impl Client {
             }
             self.join();
             self.send_jobs();
+            self.watch();
             self.announce();
         }
         for entry in self.jobs.take_all() {
@@ -161,7 +173,7 @@ impl Client {
     /// Processes what has arrived, and waits if there is nothing to do. Returns false if the engine has to end.
     fn receive(&mut self) -> bool {
         let limit = match self.link {
-            Link::Joining { .. } => Some(JOIN_POLL),
+            Link::Joining { .. } | Link::Joined(Connection { pid: None, .. }) => Some(JOIN_POLL),
             _ if !self.jobs.is_empty() => Some(CANCEL_POLL),
             _ => None,
         };
@@ -277,7 +289,8 @@ impl Client {
             return self.fail(format!("cannot start a thread for the engine process: {error}"));
         }
         let join = Join { setup: self.setup.clone(), pid: std::process::id(), wishes: self.wishes.clone() };
-        self.link = Link::Joined(Connection { number, stream, since, pid: None });
+        self.link =
+            Link::Joined(Connection { number, stream, since, pid: None, heard_at: Instant::now(), asked_at: None });
         self.send(&Request::Join(Box::new(join)));
     }
 
@@ -317,6 +330,32 @@ impl Client {
         requests.iter().for_each(|request| self.send(request));
     }
 
+    /// Gives up a process that stays silent although somebody waits for it. One that hangs does not close its connection.
+    fn watch(&mut self) {
+        let Link::Joined(connection) = &mut self.link else { return };
+        let is_silent = connection.heard_at.elapsed() > self.patience;
+        let asked_at = match connection.pid {
+            None => Some(connection.heard_at),
+            Some(_) => connection.asked_at,
+        };
+        match asked_at {
+            Some(at) if at.elapsed() > self.patience => {
+                let pid = connection.pid.or_else(|| endpoint::peer_id(&connection.stream));
+                self.fail(match pid {
+                    Some(pid) if cfg!(unix) => format!(
+                        "the engine process {pid} does not answer; end it (`kill -9 {pid}`), or set `engine.shared` to false"
+                    ),
+                    _ => "the engine process does not answer; end it, or set `engine.shared` to false".to_owned(),
+                });
+            }
+            None if is_silent && !self.jobs.is_empty() => {
+                connection.asked_at = Some(Instant::now());
+                self.send(&Request::AreYouThere);
+            }
+            _ => {}
+        }
+    }
+
     /// Answers a job that is given up.
     fn give_up(&mut self, entry: QueuedJob<Sent>, reason: EngineError) {
         if let Some(sent) = entry.work.as_ref().filter(|sent| sent.is_there) {
@@ -331,6 +370,7 @@ impl Client {
         if joined.number != connection {
             return;
         }
+        (joined.heard_at, joined.asked_at) = (Instant::now(), None);
         match reply {
             Reply::Welcome { pid } => joined.pid = Some(pid),
             Reply::Refused(reason) => self.fail(reason),
@@ -338,7 +378,7 @@ impl Client {
             Reply::Done { id, outcome } => self.take_outcome(id, outcome),
             Reply::Event(event) => (self.on_event)(event),
             Reply::Sharing(sharing) => (self.on_event)(EngineEvent::Shared(sharing)),
-            Reply::Report(_) => {}
+            Reply::Report(_) | Reply::Here => {}
         }
     }
 
@@ -466,4 +506,116 @@ fn read_replies(number: u64, stream: &Stream, sender: &Sender<Incoming>) {
     }
     // This fails if the client is gone, which is fine.
     let _ = sender.send(Incoming::Ended(number));
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::config::{Role, Settings};
+    use crate::engine::{CancelFlag, Engine, GenerationParams, Job, Priority};
+    use crate::model::Prompt;
+
+    /// What becomes of a job at a process that behaves like `process`, and what the owner is told.
+    fn outcome(
+        patience: Duration,
+        process: impl FnOnce(Arc<Stream>) + Send + 'static,
+    ) -> (Result<Generation, EngineError>, Vec<EngineEvent>) {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::new(&Settings::default(), std::path::Path::new("phi-ls"));
+        let endpoint = Endpoint::in_folder(folder.path().join("run"), &setup).unwrap();
+        let listener = endpoint.listen().unwrap();
+        std::thread::spawn(move || process(Arc::new(listener.accept().unwrap())));
+        let wishes = Wishes {
+            role: Role::Completion,
+            load_at_start: false,
+            idle_unload: None,
+            kv_budget_bytes: 0,
+            keep: None,
+            fits_beside_the_other: true,
+            linger: Duration::ZERO,
+        };
+        let (events, told) = mpsc::channel();
+        // Events are told until the end of the engine, which may be after that of the test.
+        let on_event = Box::new(move |event| drop(events.send(event)));
+        let start = move |receiver, _| {
+            let mut client = Client::new(endpoint, setup, wishes, "phi-ls".into(), Gate::default(), on_event, receiver);
+            client.patience = patience;
+            client.run();
+        };
+        let engine = Engine::spawn(start).unwrap();
+        let (sender, outcome) = mpsc::channel();
+        engine.submit(Job {
+            priority: Priority::Interactive,
+            document: 0,
+            prompt: Prompt::default(),
+            short_prompt: None,
+            params: GenerationParams::default(),
+            cancel: CancelFlag::default(),
+            on_text: None,
+            on_done: Box::new(move |outcome| drop(sender.send(outcome))),
+        });
+        (outcome.recv().unwrap(), told.try_iter().collect())
+    }
+
+    fn say(stream: &Stream, reply: &Reply) {
+        messages::write(stream, reply).unwrap();
+    }
+
+    fn welcome(stream: &Stream) {
+        say(stream, &Reply::Welcome { pid: 7 });
+    }
+
+    /// Takes in what comes until the client is gone, and answers with what `reply` gives.
+    fn serve(stream: &Stream, mut reply: impl FnMut(Request) -> Option<Reply>) {
+        let mut input = std::io::BufReader::new(stream);
+        while let Ok(Some(request)) = messages::read(&mut input) {
+            if let Some(reply) = reply(request) {
+                say(stream, &reply);
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_given_up_with_a_word() {
+        let own = std::process::id();
+        let silent = |stream: Arc<Stream>| serve(&stream, |_| None);
+        let hangs_later = |stream: Arc<Stream>| {
+            welcome(&stream);
+            serve(&stream, |_| None);
+        };
+        let short = Duration::from_millis(50);
+        for (pid, (outcome, told)) in [(own, outcome(short, silent)), (7, outcome(short, hangs_later))] {
+            let expected = format!(
+                "the engine process {pid} does not answer; end it (`kill -9 {pid}`), or set `engine.shared` to false"
+            );
+            assert_eq!(outcome, Err(EngineError::Unavailable(expected.clone())));
+            assert!(told.contains(&EngineEvent::Failed(expected)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_says_that_it_is_there_has_time() {
+        let works = |stream: Arc<Stream>| {
+            welcome(&stream);
+            let (mut job, mut asked) = (None, 0);
+            serve(&stream, |request| match request {
+                Request::Job(sent) => {
+                    job = Some(sent.id);
+                    None
+                }
+                Request::AreYouThere if asked < 2 => {
+                    asked += 1;
+                    Some(Reply::Here)
+                }
+                Request::AreYouThere => {
+                    let outcome = Err(EngineError::Failed("enough".to_owned()));
+                    Some(Reply::Done { id: job.unwrap(), outcome })
+                }
+                _ => None,
+            });
+        };
+        let (outcome, told) = outcome(Duration::from_millis(500), works);
+        assert_eq!(outcome, Err(EngineError::Failed("enough".to_owned())));
+        assert!(!told.iter().any(|event| matches!(event, EngineEvent::Failed(_))), "{told:?}");
+    }
 }

@@ -30,7 +30,7 @@ impl Endpoint {
     /// The endpoint of the process with this setup.
     ///
     /// # Errors
-    /// A message for the person, if there is no folder that belongs to this person alone.
+    /// A message for the person, if there is no folder that belongs to this person alone and can hold sockets.
     pub fn of(setup: &Setup) -> Result<Self, String> {
         Self::in_folder(folder(), setup)
     }
@@ -38,10 +38,29 @@ impl Endpoint {
     /// The same, in `folder`.
     ///
     /// # Errors
-    /// If it does not belong to this person alone.
+    /// If it does not belong to this person alone, or there can be no socket in it.
     pub fn in_folder(folder: PathBuf, setup: &Setup) -> Result<Self, String> {
+        // The process works in another folder.
+        let folder = std::path::absolute(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         make_private(&folder)?;
-        Ok(Self { folder, name: setup.digest() })
+        let endpoint = Self { folder, name: setup.digest() };
+        endpoint.check()?;
+        Ok(endpoint)
+    }
+
+    /// Whether there can be a socket with its locks: its path is not too long, and something can be written beside it.
+    fn check(&self) -> Result<(), String> {
+        let cannot = |path: &Path, error: io::Error| format!("cannot make {}: {error}", path.display());
+        let (socket, lock) = (self.socket(), self.file("start"));
+        #[cfg(unix)]
+        rustix::net::SocketAddrUnix::new(&socket).map_err(|error| cannot(&socket, error.into()))?;
+        OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&lock)
+            .map_err(|error| cannot(&lock, error))?;
+        Ok(())
     }
 
     /// The folder with sockets and locks.
@@ -145,6 +164,17 @@ pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = stream;
     Ok(())
+}
+
+/// The process at the other end of `stream`, where the system tells.
+pub(super) fn peer_id(stream: &Stream) -> Option<u32> {
+    #[cfg(unix)]
+    return u32::try_from(stream.peer_creds().ok()?.pid()?).ok();
+    #[cfg(not(unix))]
+    {
+        let _ = stream;
+        None
+    }
 }
 
 /// Ends `stream` for both sides. On systems that cannot, each side waits until the other one closes it.
@@ -286,6 +316,25 @@ mod tests {
         let link = parent.path().join("link");
         std::os::unix::fs::symlink(parent.path(), &link).unwrap();
         assert!(private_folder(&link, owner).is_err(), "a link");
+    }
+
+    #[test]
+    fn a_folder_that_can_hold_no_socket_is_refused() {
+        let setup = Setup::new(&crate::config::Settings::default(), Path::new("phi-ls"));
+        let parent = tempfile::tempdir().unwrap();
+        let long = parent.path().join("long".repeat(40));
+        let refused = Endpoint::in_folder(long, &setup).unwrap_err();
+        assert!(refused.starts_with("cannot make ") && refused.contains(".sock: "), "{refused}");
+        // No file can be made there.
+        let taken = parent.path().join("taken");
+        std::fs::create_dir_all(taken.join(format!("{}.start", setup.digest()))).unwrap();
+        std::fs::set_permissions(&taken, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let refused = Endpoint::in_folder(taken, &setup).unwrap_err();
+        assert!(refused.starts_with("cannot make ") && refused.contains(".start: "), "{refused}");
+        let relative = Path::new("target").join(parent.path().file_name().unwrap());
+        let endpoint = Endpoint::in_folder(relative.clone(), &setup).unwrap();
+        assert!(endpoint.folder().is_absolute());
+        std::fs::remove_dir_all(relative).unwrap();
     }
 
     #[test]

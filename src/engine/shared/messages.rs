@@ -29,6 +29,8 @@ pub(super) enum Request {
     Cancel(u64),
     /// From now on, the model may be unloaded after this long without a job.
     UnloadAfter(Option<std::time::Duration>),
+    /// The client waits for something and hears nothing.
+    AreYouThere,
     /// The client leaves.
     Leave,
 }
@@ -61,6 +63,8 @@ pub(super) enum Reply {
     },
     /// A message for the person.
     Refused(String),
+    /// The answer to [`Request::AreYouThere`].
+    Here,
     Report(Box<Report>),
     Text {
         id: u64,

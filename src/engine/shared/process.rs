@@ -7,6 +7,7 @@
 mod clients;
 mod models;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -244,6 +245,7 @@ impl<'a> Member<'a> {
             match messages::read(&mut input) {
                 Ok(Some(Request::Job(job))) => self.work_on(*job),
                 Ok(Some(Request::Cancel(id))) => self.jobs.cancel(id),
+                Ok(Some(Request::AreYouThere)) => self.outbox.tell(&Reply::Here),
                 Ok(Some(Request::UnloadAfter(limit))) => {
                     self.wishes.idle_unload = limit;
                     let mut state = self.process.state();
@@ -352,17 +354,38 @@ impl Drop for Member<'_> {
     }
 }
 
-/// The report of the process at `endpoint`; `None` if there is none.
-pub fn ask(endpoint: &Endpoint) -> Option<Report> {
-    let stream = endpoint.connect().ok()?;
-    // On systems without this limit, a process that hangs blocks this.
-    let _ = stream.set_recv_timeout(Some(Duration::from_secs(2)));
-    let (sender, receiver): (_, Receiver<Option<Report>>) = mpsc::channel();
-    messages::write(&*stream, &Request::Report).ok()?;
-    let read = move || match messages::read(std::io::BufReader::new(&*stream)) {
-        Ok(Some(Reply::Report(report))) => drop(sender.send(Some(*report))),
-        _ => drop(sender.send(None)),
+/// What is found at an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Nobody,
+    Process(Box<Report>),
+    /// A process that does not answer, with its id where the system tells.
+    Silent(Option<u32>),
+}
+
+/// Asks the process at `endpoint` for a report.
+pub fn ask(endpoint: &Endpoint) -> Found {
+    let Ok(stream) = endpoint.connect() else { return Found::Nobody };
+    let silent = Found::Silent(endpoint::peer_id(&stream));
+    // Where the system has no such limits, a process that hangs is not waited for any longer either.
+    let limit = Duration::from_secs(2);
+    let _ = stream.set_recv_timeout(Some(limit)).and_then(|()| stream.set_send_timeout(Some(limit)));
+    let (sender, receiver): (_, Receiver<Found>) = mpsc::channel();
+    let unanswered = silent.clone();
+    let read = move || {
+        let answer = messages::write(&*stream, &Request::Report)
+            .and_then(|()| messages::read(std::io::BufReader::new(&*stream)));
+        let found = match answer {
+            Ok(Some(Reply::Report(report))) => Found::Process(report),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => unanswered,
+            // It was about to end.
+            Ok(_) | Err(_) => Found::Nobody,
+        };
+        // Nobody waits for it any more, perhaps.
+        let _ = sender.send(found);
     };
-    std::thread::Builder::new().spawn(read).ok()?;
-    receiver.recv_timeout(Duration::from_secs(3)).ok()?
+    match std::thread::Builder::new().spawn(read) {
+        Ok(_) => receiver.recv_timeout(limit + Duration::from_secs(1)).unwrap_or(silent),
+        Err(_) => silent,
+    }
 }

@@ -82,15 +82,7 @@ fn build(program: &Path) -> String {
 /// `name` in a form that means the same in every folder. A short name stays as it is, since its file may be installed
 /// later.
 fn model_name(name: &str) -> String {
-    match name.parse::<ModelRef>() {
-        Ok(ModelRef::Path(path)) => absolute(&path).to_string_lossy().into_owned(),
-        Ok(reference) => reference.to_string(),
-        Err(_) => name.to_owned(),
-    }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    name.parse::<ModelRef>().map_or_else(|_| name.to_owned(), |reference| reference.from_anywhere().to_string())
 }
 
 #[cfg(test)]
@@ -134,5 +126,9 @@ mod tests {
         let roundabout = folder.path().join(".").join("m.gguf");
         assert_eq!(model_name(roundabout.to_str().unwrap()), model_name(file.to_str().unwrap()));
         assert!(Path::new(&model_name("m/x.gguf")).is_absolute());
+        let home = directories::BaseDirs::new().expect("a home folder").home_dir().join("nowhere/x.gguf");
+        assert_eq!(model_name("~/nowhere/x.gguf"), home.to_str().unwrap());
+        // It may be in the models folder one day.
+        assert_eq!(model_name("nowhere.gguf"), "nowhere.gguf");
     }
 }

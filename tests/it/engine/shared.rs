@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use phi_ls::config::{KvCacheType, Role};
 use phi_ls::engine::embedded::KeepOptions;
-use phi_ls::engine::shared::{self, Endpoint, ModelState, Report, Setup, Sharing, Wishes, process};
+use phi_ls::engine::shared::process::{self, Found};
+use phi_ls::engine::shared::{self, Endpoint, ModelState, Report, Setup, Sharing, Wishes};
 use phi_ls::engine::{
     CancelFlag, Engine, EngineError, EngineEvent, Gate, Generation, GenerationParams, Job, Priority, Sampling,
 };
@@ -65,7 +66,10 @@ impl Machine {
     }
 
     fn report(&self) -> Option<Report> {
-        process::ask(&self.endpoint(&self.setup()))
+        match process::ask(&self.endpoint(&self.setup())) {
+            Found::Process(report) => Some(*report),
+            Found::Nobody | Found::Silent(_) => None,
+        }
     }
 
     /// How many lines of the processes' log contain `text`.
@@ -439,6 +443,21 @@ fn garbage_and_silence_hold_nobody_up() {
 }
 
 #[test]
+fn a_process_that_hangs_is_told_from_none() {
+    let machine = Machine::new();
+    let endpoint = machine.endpoint(&machine.setup());
+    assert_eq!(process::ask(&endpoint), Found::Nobody);
+    let client = machine.client(wishes());
+    client.run().unwrap();
+    let pid = machine.report().unwrap().pid;
+    let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    assert_eq!(process::ask(&endpoint), Found::Silent(Some(pid)));
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+    client.run().unwrap();
+}
+
+#[test]
 fn documents_of_different_clients_never_supersede_each_other_and_a_clients_own_do() {
     let machine = Machine::new();
     let (first, second) = (machine.client(wishes()), machine.client(wishes()));
@@ -592,6 +611,29 @@ fn a_server_whose_engine_process_is_killed_between_two_completions_completes_aga
         assert_ne!(server.complete(3), json!([]));
     }
     assert_eq!((server.end(), other.end()), (Some(0), Some(0)));
+}
+
+#[test]
+fn a_model_has_all_its_names_where_windows_share_it() {
+    let home = tempfile::tempdir().unwrap();
+    let models = home.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    for file in [home.path().join("own.gguf"), models.join("tiny.gguf")] {
+        std::fs::write(file, TinyModel::phi3().bytes()).unwrap();
+    }
+    for name in ["~/own.gguf", "tiny.gguf"] {
+        let arguments = ["serve", "--completion-model", name, "--threads", "1"];
+        let mut server = Server::start_in(home.path(), "engine.lingerMinutes = 0\n", &arguments, &models);
+        server.open_with_a_hole();
+        let settled = |message: &Value| {
+            let status = &message["params"];
+            message["method"] == "phi-ls/status"
+                && (status["state"] == "error" || status["sharing"]["models"][0].is_string())
+        };
+        let status = server.read_until(settled).unwrap()["params"].clone();
+        assert_ne!(status["state"], "error", "{name}: {status}");
+        assert_eq!(server.end(), Some(0));
+    }
 }
 
 #[test]

@@ -455,6 +455,26 @@ fn what_a_server_can_do_is_found_out() {
 }
 
 #[test]
+fn a_server_that_has_nothing_but_chats_is_asked_in_chats() {
+    for status in [400, 404, 405, 501] {
+        let server = ModelServer::start(move |asked, stream| {
+            if asked.path != "/v1/chat/completions" {
+                respond(stream, status, "", r#"{"error": {"message": "Not Found"}}"#);
+            } else if !probed(asked, stream, "someone") {
+                stream_text(stream, asked, &[" total"]);
+            }
+        });
+        let with_model = settings(&server.url, json!({"model": "coder"}));
+        assert_eq!(Fixture::new(with_model, patience(), None).text(around_the_cursor(), healed(20)), "tal", "{status}");
+        let error = Fixture::of(&server).run(around_the_cursor(), healed(20)).unwrap_err().to_string();
+        assert!(
+            error.ends_with("lists no models; write the model's name as `model` in the setting `backend`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_protocol_that_is_set_is_not_looked_for() {
     let server = ModelServer::start(writing(&["```\nx = total"]));
     let fixture = Fixture::new(settings(&server.url, json!({"protocol": "chat", "model": "mine"})), patience(), None);
@@ -712,6 +732,18 @@ fn a_server_that_wants_to_be_left_alone_is() {
     let fixture = Fixture::of(&server);
     for _ in 0..5 {
         assert!(matches!(fixture.run(chat("x"), params(9)), Err(EngineError::Unavailable(_))));
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_server_that_wants_to_be_asked_again_at_once_is_not_asked_at_every_key() {
+    let server = ModelServer::start(after_probes(|_, stream| respond(stream, 429, "Retry-After: 0\r\n", "")));
+    let patience = Patience { retry: Duration::from_secs(600), ..patience() };
+    let fixture = Fixture::new(settings(&server.url, json!({})), patience, None);
+    for _ in 0..5 {
+        let error = fixture.run(chat("x"), params(9)).unwrap_err().to_string();
+        assert!(error.ends_with("it will be asked again soon"), "{error}");
     }
     assert_eq!(server.asked().len(), 1);
 }

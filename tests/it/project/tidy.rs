@@ -163,3 +163,13 @@ fn no_code_is_left_unfinished_or_in_debugging() {
         }
     }
 }
+
+#[test]
+fn there_is_one_way_to_do_tls() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let has = |package: &str| lock.contains(&format!("\nname = \"{package}\"\n"));
+    assert!(has("rustls") && has("ring"), "the names of packages are found");
+    for other in ["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "boring", "s2n-tls", "mbedtls"] {
+        assert!(!has(other), "{other} is a second way");
+    }
+}

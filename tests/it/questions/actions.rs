@@ -259,6 +259,35 @@ fn tests_go_into_a_file_of_their_own() {
 }
 
 #[test]
+fn nothing_is_written_beside_a_document_that_is_no_file() {
+    let mut server = answering("def test_area():\n    assert area(1, 2) == 2\n```");
+    let nowhere = "the new file goes beside the document, which is not a file on this machine";
+    for (uri, reason) in [
+        ("untitled:Untitled-1", "save the document first; the new file goes beside it"),
+        ("vscode-vfs://github/me/project/area.py", nowhere),
+        ("vscode-notebook-cell:/home/user/project/area.ipynb#W0", nowhere),
+        ("scp://host/home/user/project/area.py", nowhere),
+    ] {
+        server.open(uri, "python", TEXT);
+        let cursor = json!({"line": 4, "character": 20});
+        let params = json!({
+            "textDocument": {"uri": uri}, "range": {"start": cursor, "end": cursor}, "context": {"diagnostics": []},
+        });
+        let offered = server.call("textDocument/codeAction", params);
+        let mut offered = offered.as_array().expect("a list").iter();
+        let command =
+            &offered.find(|action| action["title"] == "Write tests for this function").expect("it")["command"];
+        let (command, arguments) = (&command["command"], &command["arguments"]);
+        let asked = json!({"command": command, "arguments": arguments});
+        let result = server.call("workspace/executeCommand", asked);
+        let told = format!("nothing was changed: {reason}");
+        assert_eq!((&result["applied"], &result["reason"]), (&json!(false), &json!(told)), "{uri}");
+        assert!(warning(&mut server).ends_with(reason), "{uri}");
+    }
+    server.finish();
+}
+
+#[test]
 fn tests_are_added_to_those_that_are_open() {
     const TESTS: &str = "file:///home/user/project/test_main.py";
     let mut server = answering("import os\n\ndef test_area():\n    assert area(1, 2) == 2\n```");

@@ -36,10 +36,15 @@ impl Repository {
     }
 
     fn git(&self, arguments: &[&str]) {
+        assert!(self.try_git(arguments), "git {arguments:?}");
+    }
+
+    /// Whether git does what it is told.
+    fn try_git(&self, arguments: &[&str]) -> bool {
         let mut git = Command::new("git");
         git.current_dir(self.0.path()).args(["-c", "user.name=A", "-c", "user.email=a@example.com"]).args(arguments);
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        assert!(git.output().expect("git runs").status.success(), "git {arguments:?}");
+        git.output().expect("git runs").status.success()
     }
 
     /// A repository in which a change of code and a secret are staged.
@@ -169,6 +174,34 @@ fn refused(repository: &Repository, arguments: &[&str]) -> String {
     let (output, stdout, stderr) = run(command.current_dir(repository.path("")));
     assert!(!output.status.success() && stdout.is_empty(), "{stdout}");
     stderr
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hook_of_git_is_told_what_git_commits() {
+    let repository = Repository::new();
+    let hook = repository.path(".git/hooks/prepare-commit-msg");
+    // Without a model it gets as far as asking one.
+    let nothing = "HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent PHI_LS_MODELS=/nonexistent";
+    let script = format!("#!/bin/sh\n{nothing} '{}' ask commit 2> said\n", env!("CARGO_BIN_EXE_phi-ls"));
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    repository.write("a.py", "y = 2\n");
+    for what in ["-a", "a.py"] {
+        // The hook fails, and the commit with it.
+        assert!(!repository.try_git(&["commit", what, "-m", "Change"]));
+        let said = std::fs::read_to_string(repository.path("said")).expect("the hook has run");
+        assert!(said.contains("no model is installed"), "{what}: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_repository_that_git_does_not_trust_is_not_called_none() {
+    let repository = Repository::new();
+    std::fs::write(repository.path(".git/config"), "[core]\n\trepositoryformatversion = 9\n").unwrap();
+    let said = refused(&repository, &[]);
+    assert!(said.contains("git cannot say what has changed: fatal: ") && said.contains("version"), "{said}");
 }
 
 #[test]
