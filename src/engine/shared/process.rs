@@ -245,7 +245,7 @@ impl<'a> Member<'a> {
             match messages::read(&mut input) {
                 Ok(Some(Request::Job(job))) => self.work_on(*job),
                 Ok(Some(Request::Cancel(id))) => self.jobs.cancel(id),
-                Ok(Some(Request::AreYouThere)) => self.outbox.tell(&Reply::Here),
+                Ok(Some(Request::AreYouThere)) => self.outbox.send(&Reply::Here),
                 Ok(Some(Request::UnloadAfter(limit))) => {
                     self.wishes.idle_unload = limit;
                     let mut state = self.process.state();
