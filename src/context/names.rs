@@ -89,7 +89,9 @@ pub(super) fn offered(snapshot: &Snapshot, offset: usize) -> Option<Offered> {
 /// Whether a string is open at `offset` that nothing has closed yet, which the tree does not know as one.
 fn is_in_open_quotes(parsed: &Parsed, offset: usize) -> bool {
     let text = parsed.text();
-    let line = text.byte_slice(line_content(text, text.byte_to_line(offset)).start..offset).to_string();
+    let line = line_content(text, text.byte_to_line(offset));
+    let rest = text.byte_slice(offset..line.end.max(offset)).to_string();
+    let line = text.byte_slice(line.start..offset).to_string();
     let mut open = None;
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
@@ -101,7 +103,7 @@ fn is_in_open_quotes(parsed: &Parsed, offset: usize) -> bool {
             _ => {}
         }
     }
-    open.is_some()
+    open.is_some_and(|quote| !rest.contains(quote))
 }
 
 /// A place where only some names can come.

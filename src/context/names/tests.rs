@@ -86,6 +86,7 @@ fn members_of_the_type_around_are_known_with_those_of_its_bases() {
     );
     all.check("app/a.py", "class A(make()):\n    def f(self):\n        return self.$0\n", &[], Some("f .."));
     all.check("app/a.py", "def f(self):\n    return self.$0\n", &[], None);
+    all.check("app/a.py", "class A:\n    x = 1\n    def f(self):\n        return f\"{self.$0}\"\n", &[], Some("f x"));
 
     let shapes = "use std::fmt;\n\n#[derive(Debug)]\npub struct Shape {\n    sides: u32,\n}\n\nimpl Shape {\n    pub fn new() -> Self { Self { sides: 1 } }\n    pub fn area(&self) -> u32 { 1 }\n}\n\nimpl fmt::Display for Shape {\n    fn fmt(&self) {}\n}\n";
     let more = "use crate::shapes::Shape;\n\nimpl Shape {\n    fn around(&self) -> u32 {\n        self.$0\n    }\n}\n";
