@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use globset::GlobBuilder;
+
 /// How deep `include.path` in configuration files is followed.
 const MAX_INCLUDES: usize = 10;
 
@@ -48,7 +50,8 @@ impl Repository {
         }
         files.push(self.common_dir.join("config"));
         let mut excludes = None;
-        files.iter().for_each(|file| read_excludes_file(file, &home, MAX_INCLUDES, &mut excludes));
+        let around = Around { git_dir: &self.git_dir, home: &home };
+        files.iter().for_each(|file| read_excludes_file(file, around, MAX_INCLUDES, &mut excludes));
         Some(excludes.unwrap_or_else(|| config_home.join("git/ignore")))
     }
 }
@@ -59,27 +62,60 @@ fn pointed_to(file: &Path, prefix: &str) -> Option<PathBuf> {
     text.strip_prefix(prefix).map(|path| PathBuf::from(path.trim()))
 }
 
+/// What paths and conditions in configuration files depend on.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    git_dir: &'a Path,
+    home: &'a Path,
+}
+
 /// Puts the value of `core.excludesFile` in the configuration `file`, and in what it includes, into `found`.
-fn read_excludes_file(file: &Path, home: &Path, includes: usize, found: &mut Option<PathBuf>) {
+fn read_excludes_file(file: &Path, around: Around<'_>, includes: usize, found: &mut Option<PathBuf>) {
     let Ok(text) = std::fs::read_to_string(file) else { return };
+    // A value goes on after a backslash at the end of its line.
+    let text = text.replace("\\\r\n", "").replace("\\\n", "");
     let mut section = String::new();
     for line in text.lines() {
         let mut line = line.trim();
         if let Some((name, rest)) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
-            section = name.trim().to_lowercase();
+            section = name.trim().to_owned();
             line = rest.trim();
         }
         let Some((key, value)) = line.split_once('=') else { continue };
-        let path = expanded(&unquoted(value.trim()), home);
-        match (section.as_str(), key.trim().to_lowercase().as_str()) {
+        let path = expanded(&unquoted(value.trim()), around.home);
+        match (section.to_lowercase().as_str(), key.trim().to_lowercase().as_str()) {
             ("core", "excludesfile") => *found = Some(path),
-            ("include", "path") if includes > 0 => {
+            (_, "path") if includes > 0 && is_included(&section, around) => {
                 let included = file.parent().map_or_else(|| path.clone(), |folder| folder.join(&path));
-                read_excludes_file(&included, home, includes - 1, found);
+                read_excludes_file(&included, around, includes - 1, found);
             }
             _ => {}
         }
     }
+}
+
+/// Whether `section` is one whose `path` is a file that belongs to the configuration. Of the conditions, those on where the
+/// repository is are known.
+fn is_included(section: &str, around: Around<'_>) -> bool {
+    let (name, condition) = section.split_once([' ', '\t']).unwrap_or((section, ""));
+    if !name.eq_ignore_ascii_case("includeif") {
+        return section.eq_ignore_ascii_case("include");
+    }
+    let (any_case, pattern) = match condition.trim().trim_matches('"').split_once(':') {
+        Some(("gitdir", pattern)) => (false, pattern),
+        Some(("gitdir/i", pattern)) => (true, pattern),
+        _ => return false,
+    };
+    let mut pattern = match pattern.strip_prefix("~/") {
+        Some(rest) => format!("{}/{rest}", around.home.display()),
+        None if pattern.starts_with('/') => pattern.to_owned(),
+        None => format!("**/{pattern}"),
+    };
+    if pattern.ends_with('/') {
+        pattern.push_str("**");
+    }
+    let glob = GlobBuilder::new(&pattern).literal_separator(true).case_insensitive(any_case).build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(around.git_dir))
 }
 
 /// A value without its quotes, escapes and comment.
@@ -173,7 +209,8 @@ mod tests {
         std::fs::write(&file, text).expect("a file");
         std::fs::write(folder.path().join("more"), "[core]\n\texcludesFile = /included\n").expect("a file");
         let mut found = None;
-        read_excludes_file(&file, Path::new("/home/me"), MAX_INCLUDES, &mut found);
+        let around = Around { git_dir: Path::new("/home/me/work/project/.git"), home: Path::new("/home/me") };
+        read_excludes_file(&file, around, MAX_INCLUDES, &mut found);
         assert_eq!(found.as_deref(), expected.map(Path::new), "{text}");
     }
 
@@ -187,5 +224,18 @@ mod tests {
         check_excludes_file("[core]\nexcludesFile = /a\nexcludesFile = /b\n", Some("/b"));
         check_excludes_file("[include]\n\tpath = more\n", Some("/included"));
         check_excludes_file("[include]\n\tpath = config\n", None);
+        check_excludes_file("[core]\n\texcludesFile = \\\n~/a\n", Some("/home/me/a"));
+        let included_if = |condition: &str, expected: bool| {
+            let text = format!("[includeIf \"{condition}\"]\n\tpath = more\n");
+            check_excludes_file(&text, expected.then_some("/included"));
+        };
+        for condition in
+            ["gitdir:~/work/", "gitdir:/home/me/**", "gitdir:project/.git", "gitdir/i:~/WORK/", "gitdir:work/"]
+        {
+            included_if(condition, true);
+        }
+        for condition in ["gitdir:~/other/", "gitdir:~/WORK/", "gitdir:~/work", "onbranch:main"] {
+            included_if(condition, false);
+        }
     }
 }

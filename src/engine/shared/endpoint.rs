@@ -153,17 +153,20 @@ impl Endpoint {
 pub(super) fn check_peer(stream: &Stream) -> io::Result<()> {
     // The access rights of the named pipe ensure this.
     #[cfg(unix)]
-    {
-        let own = rustix::process::geteuid().as_raw();
-        let found = stream.peer_creds()?.euid();
-        if found != Some(own) {
-            let reason = format!("expected a process of user {own} at the other end of the socket, found {found:?}");
-            return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
-        }
-    }
+    peer_is(stream, rustix::process::geteuid().as_raw())?;
     #[cfg(not(unix))]
     let _ = stream;
     Ok(())
+}
+
+#[cfg(unix)]
+fn peer_is(stream: &Stream, owner: u32) -> io::Result<()> {
+    let found = stream.peer_creds()?.euid();
+    if found == Some(owner) {
+        return Ok(());
+    }
+    let reason = format!("expected a process of user {owner} at the other end of the socket, found {found:?}");
+    Err(io::Error::new(ErrorKind::PermissionDenied, reason))
 }
 
 /// The process at the other end of `stream`, where the system tells.
@@ -355,6 +358,20 @@ mod tests {
         assert!(endpoint.own(Duration::ZERO).unwrap().is_some());
         endpoint.hide();
         assert!(!endpoint.socket().exists());
+    }
+
+    #[test]
+    fn nobody_but_the_owner_is_at_the_other_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = endpoint(folder.path());
+        let listener = endpoint.listen().unwrap();
+        let (ours, theirs) = (endpoint.connect().unwrap(), listener.accept().unwrap());
+        let owner = rustix::process::geteuid().as_raw();
+        for stream in [&*ours, &theirs] {
+            check_peer(stream).unwrap();
+            assert_eq!(peer_is(stream, owner + 1).unwrap_err().kind(), ErrorKind::PermissionDenied);
+            assert_eq!(peer_id(stream), Some(std::process::id()));
+        }
     }
 
     #[test]
