@@ -448,15 +448,15 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def start_server(program: str, model: str, threads: int, middle_tokens: list[int], log) -> tuple[subprocess.Popen, int]:
+def start_server(options, log) -> tuple[subprocess.Popen, int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # As in its own presets for fill-in-the-middle models, without what is for GPUs.
-    command = [program, "--model", model, "--port", str(port), "--host", "127.0.0.1", "--threads", str(threads)]
-    command += ["--threads-batch", str(threads), "--batch-size", "1024", "--ubatch-size", "1024", "--ctx-size", "0"]
+    command = [options.llama_server, "--model", options.model, "--port", str(port), "--host", "127.0.0.1", "--threads", str(options.threads)]
+    command += ["--threads-batch", str(options.threads), "--batch-size", "1024", "--ubatch-size", "1024", "--ctx-size", str(options.peer_context)]
     command += ["--cache-reuse", "256", "--parallel", "1"]
-    for name, token in zip(["fim_pre", "fim_suf", "fim_mid"], middle_tokens):
+    for name, token in zip(["fim_pre", "fim_suf", "fim_mid"], options.given):
         command += ["--override-kv", f"tokenizer.ggml.{name}_token_id=int:{token}"]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in range(600):
@@ -530,7 +530,7 @@ def figures(plugins: list[Plugin], processor: float) -> dict:
 def measure_peer(options) -> dict:
     plugins = []
     with tempfile.NamedTemporaryFile(prefix="llama-server-", suffix=".log", delete=False) as log:
-        process, port = start_server(options.llama_server, options.model, options.threads, options.given, log)
+        process, port = start_server(options, log)
         try:
             before = processor_seconds(process.pid)
             for session in read_folder(Path(options.sessions)):
@@ -593,6 +593,7 @@ def main():
     parser.add_argument("--sessions", default=str(Path(__file__).resolve().parent / "traces/sessions"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keys", type=int, metavar="N", help="only the first N keys of each session")
+    parser.add_argument("--peer-context", type=int, default=0, metavar="N", help="tokens of context of the peer; 0: as many as the model has, as in its presets")
     parser.add_argument("--kernels", metavar="LEVEL", help="hold phi-ls to slower kernels than the processor allows, as in avx2")
     parser.add_argument("--json", metavar="FILE", help="both reports, whole")
     ids = lambda text: [int(token) for token in text.split(",")]  # noqa: E731
